@@ -1,1 +1,434 @@
 //! Time and timers: what a reactor, a test clock and a simulated host have in common.
+//!
+//! # Theory
+//! A [`Timers`] is a heap of calls that wait for their time. The heap is ordered by deadline and
+//! then by order of insertion, so that equal deadlines run in the order of their `call_later`
+//! (Twisted's own heap leaves that order open; its test clock has it). Each call remembers its
+//! place in the heap, so cancelling and moving one costs a walk of the heap's height, never a
+//! search.
+//!
+//! # Invariants
+//! * Calls run in batches: whatever is due when a batch begins is taken out first, then called. A
+//!   call made with no delay from inside a timer therefore waits for the next batch.
+//! * A call in a taken batch is still pending: cancelling or moving it works until its own moment.
+//! * No borrow of the heap is alive while a call runs or is dropped.
+//!
+//! # Not here
+//! Who waits until the next deadline: that is the reactor's turn (`reactor/turn.rs`).
+
+mod heap;
+
+use crate::clock::heap::Heap;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+/// A source of time on which calls can be scheduled.
+///
+/// The reactor is one, [`TestClock`] is another; whatever takes a `&dyn Clock` can be tested
+/// without waiting.
+///
+/// ```
+/// use ropewalk::{Clock, TestClock};
+/// use std::time::Duration;
+///
+/// fn remind(clock: &dyn Clock) {
+///     clock.call_later(Duration::from_secs(60), Box::new(|| println!("tea is ready")));
+/// }
+/// let clock = TestClock::new();
+/// remind(&clock);
+/// clock.advance(Duration::from_secs(60)); // prints at once
+/// ```
+pub trait Clock {
+    /// The current time.
+    fn now(&self) -> Instant;
+
+    /// Calls `call` once, `delay` from now; never from inside this method.
+    #[doc(alias = "callLater")]
+    fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall;
+}
+
+/// A call that waits for its time, as `call_later` gives it; dropping it changes nothing.
+#[derive(Clone)]
+pub struct DelayedCall {
+    timers: Weak<Timers>,
+    call: Rc<Call>,
+}
+
+impl DelayedCall {
+    /// Takes the call back: it will not be made, and what it captured is dropped now.
+    pub fn cancel(&self) -> Result<(), NotPending> {
+        let timers = self.pending()?;
+        timers.forget(&self.call);
+        self.call.state.set(State::Cancelled);
+        drop(self.call.action.take());
+        Ok(())
+    }
+
+    /// Moves the call to `delay` from now.
+    pub fn reset(&self, delay: Duration) -> Result<(), NotPending> {
+        let timers = self.pending()?;
+        let deadline = timers.after(delay);
+        timers.schedule(&self.call, deadline);
+        Ok(())
+    }
+
+    /// Moves the call by `delay` past the time that it is set for.
+    pub fn delay(&self, delay: Duration) -> Result<(), NotPending> {
+        let timers = self.pending()?;
+        timers.schedule(&self.call, self.call.deadline.get().saturating_add(nanos(delay)));
+        Ok(())
+    }
+
+    /// Whether the call still waits: it was neither made nor cancelled.
+    #[doc(alias = "active")]
+    pub fn is_active(&self) -> bool {
+        self.pending().is_ok()
+    }
+
+    /// When the call is set for; still readable once it was made or cancelled.
+    #[doc(alias = "getTime")]
+    pub fn deadline(&self) -> Instant {
+        self.call.epoch + Duration::from_nanos(self.call.deadline.get())
+    }
+
+    fn pending(&self) -> Result<Rc<Timers>, NotPending> {
+        match self.call.state.get() {
+            State::Pending => self.timers.upgrade().ok_or(NotPending::AlreadyCancelled),
+            State::Called => Err(NotPending::AlreadyCalled),
+            State::Cancelled => Err(NotPending::AlreadyCancelled),
+        }
+    }
+}
+
+impl fmt::Debug for DelayedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DelayedCall").field("state", &self.call.state.get()).finish_non_exhaustive()
+    }
+}
+
+/// A delayed call could not be cancelled or moved, because it no longer waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotPending {
+    /// The call was made (or is being made right now).
+    AlreadyCalled,
+    /// The call was cancelled, or its clock is gone.
+    AlreadyCancelled,
+}
+
+impl fmt::Display for NotPending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotPending::AlreadyCalled => "the delayed call was made already",
+            NotPending::AlreadyCancelled => "the delayed call was cancelled already",
+        })
+    }
+}
+
+impl std::error::Error for NotPending {}
+
+/// The calls that wait on one clock.
+pub(crate) struct Timers {
+    now: Box<dyn Fn() -> Instant>,
+    /// Deadlines are nanoseconds since this moment: half the size of an `Instant`.
+    epoch: Instant,
+    /// Borrowed for the length of one heap operation, never while a call runs.
+    heap: RefCell<Heap>,
+    /// Orders equal deadlines; grows with every scheduling.
+    sequence: Cell<u64>,
+}
+
+/// One call and where it stands; shared by its `DelayedCall` and the heap.
+pub(crate) struct Call {
+    epoch: Instant,
+    deadline: Cell<u64>,
+    state: Cell<State>,
+    /// The index in the heap, or `NOWHERE` while in a taken batch and after the end.
+    place: Cell<usize>,
+    /// Taken when the call is made or cancelled.
+    action: Cell<Option<Box<dyn FnOnce()>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Pending,
+    Called,
+    Cancelled,
+}
+
+const NOWHERE: usize = usize::MAX;
+
+impl Timers {
+    pub(crate) fn new(now: impl Fn() -> Instant + 'static) -> Rc<Timers> {
+        let epoch = now();
+        Rc::new(Timers {
+            now: Box::new(now),
+            epoch,
+            heap: RefCell::default(),
+            sequence: Cell::new(0),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        (self.now)()
+    }
+
+    pub(crate) fn call_later(self: &Rc<Self>, delay: Duration, action: Box<dyn FnOnce()>) -> DelayedCall {
+        let call = Rc::new(Call {
+            epoch: self.epoch,
+            deadline: Cell::new(0),
+            state: Cell::new(State::Pending),
+            place: Cell::new(NOWHERE),
+            action: Cell::new(Some(action)),
+        });
+        self.schedule(&call, self.after(delay));
+        DelayedCall { timers: Rc::downgrade(self), call }
+    }
+
+    /// The time of the next call, if any waits.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let first = self.heap.borrow().first()?;
+        Some(self.epoch + Duration::from_nanos(first))
+    }
+
+    /// Every call that waits, in no particular order.
+    pub(crate) fn pending(self: &Rc<Self>) -> Vec<DelayedCall> {
+        let calls = self.heap.borrow().calls();
+        calls.into_iter().map(|call| DelayedCall { timers: Rc::downgrade(self), call }).collect()
+    }
+
+    /// Moves the calls due at `now` into `batch`, first deadline first.
+    pub(crate) fn take_due(&self, now: Instant, batch: &mut Vec<Rc<Call>>) {
+        let now = nanos(now.saturating_duration_since(self.epoch));
+        let mut heap = self.heap.borrow_mut();
+        while let Some(call) = heap.pop_due(now) {
+            batch.push(call);
+        }
+    }
+
+    /// Forgets every call; what they captured is dropped after the heap is free again.
+    pub(crate) fn clear(&self) {
+        let heap = self.heap.take();
+        for call in heap.calls() {
+            call.place.set(NOWHERE);
+            call.state.set(State::Cancelled);
+            drop(call.action.take());
+        }
+    }
+
+    fn after(&self, delay: Duration) -> u64 {
+        nanos(self.now().saturating_duration_since(self.epoch)).saturating_add(nanos(delay))
+    }
+
+    fn schedule(&self, call: &Rc<Call>, deadline: u64) {
+        self.forget(call);
+        call.deadline.set(deadline);
+        let sequence = self.sequence.replace(self.sequence.get() + 1);
+        self.heap.borrow_mut().insert(deadline, sequence, call.clone());
+    }
+
+    fn forget(&self, call: &Call) {
+        if call.place.get() != NOWHERE {
+            self.heap.borrow_mut().remove(call.place.get());
+        }
+    }
+}
+
+impl Call {
+    /// The action, if this call of a taken batch was neither cancelled nor moved since.
+    pub(crate) fn take_action(&self) -> Option<Box<dyn FnOnce()>> {
+        if self.state.get() != State::Pending || self.place.get() != NOWHERE {
+            return None;
+        }
+        self.state.set(State::Called);
+        self.action.take()
+    }
+}
+
+/// Half a millennium, so that adding it to an `Instant` stays within every system's range.
+const FOREVER: u64 = u64::MAX / 2;
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(FOREVER).min(FOREVER)
+}
+
+/// A clock that stands still until it is told to advance.
+///
+/// ```
+/// use ropewalk::{Clock, TestClock};
+/// use std::{cell::Cell, rc::Rc, time::Duration};
+///
+/// let clock = TestClock::new();
+/// let rang = Rc::new(Cell::new(false));
+/// let bell = rang.clone();
+/// clock.call_later(Duration::from_secs(5), Box::new(move || bell.set(true)));
+/// clock.advance(Duration::from_secs(4));
+/// assert!(!rang.get());
+/// clock.advance(Duration::from_secs(1));
+/// assert!(rang.get());
+/// ```
+#[derive(Clone)]
+pub struct TestClock {
+    time: Rc<Cell<Instant>>,
+    timers: Rc<Timers>,
+}
+
+impl TestClock {
+    /// A clock at rest.
+    pub fn new() -> TestClock {
+        let time = Rc::new(Cell::new(Instant::now()));
+        let hand = time.clone();
+        TestClock { time, timers: Timers::new(move || hand.get()) }
+    }
+
+    /// Moves the time on, then makes every call that is due, also those set for now meanwhile.
+    ///
+    /// All of them see the final time, as with Twisted's `task.Clock`: a step over several
+    /// deadlines plays the part of a reactor that was busy for so long.
+    pub fn advance(&self, duration: Duration) {
+        self.time.set(self.time.get() + duration);
+        let mut batch = Vec::new();
+        loop {
+            self.timers.take_due(self.time.get(), &mut batch);
+            if batch.is_empty() {
+                return;
+            }
+            batch.drain(..).filter_map(|call| call.take_action()).for_each(|action| action());
+        }
+    }
+
+    /// Advances by each of the durations in turn.
+    pub fn pump(&self, durations: impl IntoIterator<Item = Duration>) {
+        durations.into_iter().for_each(|duration| self.advance(duration));
+    }
+
+    /// The calls that still wait.
+    #[doc(alias = "getDelayedCalls")]
+    pub fn delayed_calls(&self) -> Vec<DelayedCall> {
+        self.timers.pending()
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> TestClock {
+        TestClock::new()
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Instant {
+        self.time.get()
+    }
+
+    fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        self.timers.call_later(delay, call)
+    }
+}
+
+impl fmt::Debug for TestClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestClock").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    type Log = Rc<RefCell<Vec<u32>>>;
+
+    fn note(log: &Log, number: u32) -> Box<dyn FnOnce()> {
+        let log = log.clone();
+        Box::new(move || log.borrow_mut().push(number))
+    }
+
+    #[test]
+    fn equal_deadlines_run_in_the_order_of_their_calls() {
+        let (clock, log) = (TestClock::new(), Log::default());
+        for number in 0..100 {
+            clock.call_later(SECOND, note(&log, number));
+        }
+        clock.advance(SECOND);
+        assert_eq!(*log.borrow(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn calls_run_in_the_order_of_their_deadlines_whatever_was_cancelled_or_moved() {
+        let (clock, log) = (TestClock::new(), Log::default());
+        let calls: Vec<_> = (0..1000u32)
+            .map(|n| clock.call_later(SECOND * (n * 7919 % 1000), note(&log, n * 7919 % 1000)))
+            .collect();
+        for (n, call) in calls.iter().enumerate() {
+            match n % 3 {
+                0 => call.cancel().unwrap(),
+                1 => call.delay(SECOND * 1000).unwrap(),
+                _ => {}
+            }
+        }
+        clock.advance(SECOND * 3000);
+        let moved = |n: &u32| (0..1000u32).position(|i| i * 7919 % 1000 == *n).unwrap() % 3 == 1;
+        let (late, early): (Vec<u32>, Vec<u32>) = log.borrow().iter().partition(|n| moved(n));
+        assert!(early.is_sorted() && late.is_sorted() && early.len() == 333 && late.len() == 333);
+        assert_eq!(*log.borrow(), [early, late].concat());
+    }
+
+    #[test]
+    fn a_call_can_be_cancelled_by_one_of_the_same_batch() {
+        let (clock, log) = (TestClock::new(), Log::default());
+        let second = Rc::new(RefCell::new(None::<DelayedCall>));
+        let victim = second.clone();
+        clock.call_later(SECOND, Box::new(move || victim.take().unwrap().cancel().unwrap()));
+        *second.borrow_mut() = Some(clock.call_later(SECOND, note(&log, 1)));
+        clock.advance(SECOND);
+        assert!(log.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_call_moved_by_one_of_the_same_batch_runs_later_and_once() {
+        let (clock, log) = (TestClock::new(), Log::default());
+        let second = Rc::new(RefCell::new(None::<DelayedCall>));
+        let moved = second.clone();
+        clock.call_later(SECOND, Box::new(move || moved.take().unwrap().reset(SECOND).unwrap()));
+        *second.borrow_mut() = Some(clock.call_later(SECOND, note(&log, 1)));
+        clock.advance(SECOND);
+        assert!(log.borrow().is_empty());
+        clock.advance(SECOND);
+        assert_eq!(*log.borrow(), [1]);
+    }
+
+    #[test]
+    fn cancelling_twice_or_after_the_call_says_which() {
+        let (clock, log) = (TestClock::new(), Log::default());
+        let cancelled = clock.call_later(SECOND, note(&log, 1));
+        cancelled.cancel().unwrap();
+        assert_eq!(cancelled.cancel(), Err(NotPending::AlreadyCancelled));
+        let called = clock.call_later(SECOND, note(&log, 2));
+        clock.advance(SECOND);
+        assert_eq!(called.cancel(), Err(NotPending::AlreadyCalled));
+        assert_eq!(called.reset(SECOND), Err(NotPending::AlreadyCalled));
+        assert!(!called.is_active());
+        assert_eq!(called.deadline(), clock.now());
+    }
+
+    #[test]
+    fn a_cancelled_call_drops_what_it_captured_at_once() {
+        let clock = TestClock::new();
+        let captured = Rc::new(());
+        let held = captured.clone();
+        let call = clock.call_later(SECOND, Box::new(move || drop(held)));
+        call.cancel().unwrap();
+        assert_eq!(Rc::strong_count(&captured), 1);
+    }
+
+    #[test]
+    fn a_deadline_beyond_all_time_is_legal() {
+        let clock = TestClock::new();
+        let call = clock.call_later(Duration::MAX, Box::new(|| {}));
+        call.delay(Duration::MAX).unwrap();
+        clock.advance(Duration::from_secs(1_000_000_000));
+        assert!(call.is_active() && call.deadline() > clock.now());
+    }
+}

@@ -2,7 +2,6 @@
 //! equal face of all of it.
 #![forbid(unsafe_code)]
 
-pub mod clock;
-mod failure;
+mod clock;
 
-pub use failure::{Failure, Result};
+pub use clock::{Clock, DelayedCall, NotPending, TestClock};
