@@ -174,7 +174,11 @@ impl Timers {
         (self.now)()
     }
 
-    pub(crate) fn call_later(self: &Rc<Self>, delay: Duration, action: Box<dyn FnOnce()>) -> DelayedCall {
+    pub(crate) fn call_later(
+        self: &Rc<Self>,
+        delay: Duration,
+        action: Box<dyn FnOnce()>,
+    ) -> DelayedCall {
         let call = Rc::new(Call {
             epoch: self.epoch,
             deadline: Cell::new(0),

@@ -1,1 +1,471 @@
-//! Why something ended: a cheap, shareable error that knows where it was made.
+//! Why something ended: a cheap, shareable error that knows where it arose, and the one place where
+//! errors that nobody handled are said aloud.
+//!
+//! # Theory
+//!
+//! A [`Failure`] is to this crate what an exception is to Twisted. Any standard error becomes one by
+//! `?`, and the line of that `?` is remembered. It is one pointer wide, so `Result<T>` stays small, and
+//! a clone shares: the same failure may reach an errback, a `connection_lost` and a log.
+//!
+//! A panic in code that the user gave us becomes a failure too ([`Panicked`]), by [`contain`].
+//!
+//! A failure that reaches the end of the road ends in [`report`]: one line on standard error, or
+//! whatever [`on_report`] asked for on this thread. Deferreds, tasks, timers and connections all report
+//! here, so a test or a service has a single place to listen.
+//!
+//! # Invariants
+//!
+//! * The location never changes: passing a failure on, cloning it or wrapping it keeps the place where
+//!   it arose.
+//! * No borrow is alive while a hook runs, and a panic in a hook ends there.
+//!
+//! # What is not here
+//!
+//! The errors themselves: each stands in the room that makes it. A `Failure` is not an
+//! [`std::error::Error`], or the conversion from every error could not be written.
+
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A result whose error is a [`Failure`], unless told otherwise.
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// A line of source code.
+pub(crate) type Place = &'static Location<'static>;
+
+/// Any error, with the place where it arose.
+///
+/// ```
+/// use std::num::ParseIntError;
+///
+/// fn parse(text: &str) -> ropewalk::Result<u32> {
+///     Ok(text.parse()?)
+/// }
+/// let failure = parse("seven").unwrap_err();
+/// assert!(failure.is::<ParseIntError>());
+/// assert_eq!(failure.to_string(), "invalid digit found in string");
+/// assert!(failure.location().line() < line!()); // the line of the `?`
+/// ```
+#[derive(Clone)]
+pub struct Failure(Arc<Arisen>);
+
+struct Arisen {
+    error: Box<dyn Error + Send + Sync>,
+    location: Place,
+    backtrace: Backtrace,
+}
+
+impl Failure {
+    /// Makes a failure of a text alone.
+    ///
+    /// ```
+    /// let failure = ropewalk::Failure::msg("the peer sent no greeting");
+    /// assert_eq!(failure.to_string(), "the peer sent no greeting");
+    /// ```
+    #[track_caller]
+    pub fn msg(text: impl fmt::Display) -> Failure {
+        Failure::at(Location::caller(), Message(text.to_string()))
+    }
+
+    /// Makes a failure that arose elsewhere than in the caller.
+    pub(crate) fn at(location: Place, error: impl Error + Send + Sync + 'static) -> Failure {
+        let backtrace = Backtrace::capture();
+        Failure(Arc::new(Arisen { error: Box::new(error), location, backtrace }))
+    }
+
+    /// The error, if it is an `E`.
+    ///
+    /// Twisted's `check` takes several types and returns the one that matched; here each question is
+    /// its own call, and the answer is the error.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// let failure = ropewalk::Failure::from(io::Error::from(io::ErrorKind::TimedOut));
+    /// assert_eq!(failure.check::<io::Error>().unwrap().kind(), io::ErrorKind::TimedOut);
+    /// assert!(failure.check::<std::fmt::Error>().is_none());
+    /// ```
+    pub fn check<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.error.downcast_ref()
+    }
+
+    /// Whether the error is an `E`.
+    ///
+    /// ```
+    /// assert!(ropewalk::Failure::from(std::fmt::Error).is::<std::fmt::Error>());
+    /// ```
+    pub fn is<E: Error + 'static>(&self) -> bool {
+        self.0.error.is::<E>()
+    }
+
+    /// The error if it is an `E`, or this same failure again, ready for `?`.
+    ///
+    /// The first line of an errback that handles one kind of error and passes on the others.
+    ///
+    /// ```
+    /// use futures_util::FutureExt;
+    /// use ropewalk::{Deferred, fail};
+    /// use std::num::ParseIntError;
+    ///
+    /// let d: Deferred<u32> = fail("x".parse::<u32>().unwrap_err());
+    /// let d = d.add_errback(|failure| {
+    ///     failure.trap::<ParseIntError>()?;
+    ///     Ok(0)
+    /// });
+    /// assert_eq!(d.now_or_never().unwrap().unwrap(), 0);
+    /// ```
+    pub fn trap<E: Error + 'static>(&self) -> Result<&E> {
+        self.check().ok_or_else(|| self.clone())
+    }
+
+    /// The error itself, whatever its type.
+    ///
+    /// ```
+    /// let failure = ropewalk::Failure::from(std::fmt::Error);
+    /// assert_eq!(failure.error().to_string(), std::fmt::Error.to_string());
+    /// ```
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0.error
+    }
+
+    /// What lies under the error, if it says so.
+    ///
+    /// ```
+    /// assert!(ropewalk::Failure::msg("no deeper").source().is_none());
+    /// ```
+    pub fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.error.source()
+    }
+
+    /// The error, what lies under it, and so on down.
+    ///
+    /// ```
+    /// assert_eq!(ropewalk::Failure::msg("alone").chain().count(), 1);
+    /// ```
+    pub fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        let first: &(dyn Error + 'static) = self.error();
+        std::iter::successors(Some(first), |&error| error.source())
+    }
+
+    /// Where the failure arose: the line of the `?`, of the `errback`, of the [`Failure::msg`].
+    ///
+    /// ```
+    /// let failure = ropewalk::Failure::msg("here");
+    /// assert!(failure.location().file().ends_with(".rs"));
+    /// ```
+    pub fn location(&self) -> &'static Location<'static> {
+        self.0.location
+    }
+
+    /// The stack at the time, if `RUST_BACKTRACE` asked for it.
+    ///
+    /// ```
+    /// use std::backtrace::BacktraceStatus;
+    ///
+    /// let failure = ropewalk::Failure::msg("here");
+    /// assert_ne!(failure.backtrace().status(), BacktraceStatus::Unsupported);
+    /// ```
+    pub fn backtrace(&self) -> &Backtrace {
+        &self.0.backtrace
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    #[track_caller]
+    fn from(error: E) -> Failure {
+        Failure::at(Location::caller(), error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error.fmt(f)
+    }
+}
+
+/// The whole story, for a `main` that returns it: the error, its sources, its place.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        for source in self.chain().skip(1) {
+            write!(f, "\n  because: {source}")?;
+        }
+        write!(f, "\n  arose at {}", Line(self.location()))?;
+        if self.backtrace().status() == std::backtrace::BacktraceStatus::Captured {
+            write!(f, "\n{}", self.backtrace())?;
+        }
+        Ok(())
+    }
+}
+
+/// The error of [`Failure::msg`].
+#[derive(Debug)]
+struct Message(String);
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Message {}
+
+/// Code of the user panicked; the panic was stopped and became this error.
+///
+/// ```
+/// use futures_util::FutureExt;
+/// use ropewalk::{Panicked, succeed};
+///
+/// let d = succeed(0).add_callback(|n: u32| Ok(1 / n));
+/// let failure = d.now_or_never().unwrap().unwrap_err();
+/// assert_eq!(failure.check::<Panicked>().unwrap().message(), "attempt to divide by zero");
+/// ```
+#[derive(Debug)]
+pub struct Panicked {
+    message: String,
+}
+
+impl Panicked {
+    /// What the panic said.
+    ///
+    /// ```
+    /// # use futures_util::FutureExt;
+    /// # use ropewalk::{Panicked, succeed};
+    /// let d = succeed(()).add_callback(|()| -> ropewalk::Result { panic!("oh") });
+    /// let failure = d.now_or_never().unwrap().unwrap_err();
+    /// assert_eq!(failure.check::<Panicked>().unwrap().message(), "oh");
+    /// ```
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn from_payload(payload: &(dyn Any + Send)) -> Panicked {
+        let text = payload.downcast_ref::<&'static str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Panicked { message: text.unwrap_or("a value that is not a text").to_owned() }
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.message)
+    }
+}
+
+impl Error for Panicked {}
+
+/// Runs code of the user; a panic in it becomes a failure that arose at `location`.
+#[inline]
+pub(crate) fn contain<T>(location: Place, code: impl FnOnce() -> T) -> Result<T> {
+    // Unwind safe: what the code could leave half done is its own, and it is not run again.
+    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(location, payload))
+}
+
+#[cold]
+fn panicked(location: Place, payload: Box<dyn Any + Send>) -> Failure {
+    Failure::at(location, Panicked::from_payload(&*payload))
+}
+
+/// A failure that nobody handled, as [`on_report`] hears of it.
+///
+/// Displayed, it is the line that standard error would get.
+///
+/// ```
+/// ropewalk::on_report(|report| {
+///     assert!(report.to_string().starts_with("unhandled failure in Deferred: lost, made at "));
+///     assert_eq!(report.failure().to_string(), "lost");
+/// });
+/// drop(ropewalk::fail::<()>(ropewalk::Failure::msg("lost")));
+/// ```
+#[derive(Debug)]
+pub struct Report<'a> {
+    what: &'a str,
+    failure: &'a Failure,
+    made: Option<Place>,
+}
+
+impl<'a> Report<'a> {
+    /// What came to grief: `unhandled failure in Deferred`, `panic in timer`.
+    ///
+    /// ```
+    /// ropewalk::on_report(|report| assert_eq!(report.what(), "unhandled failure in Deferred"));
+    /// drop(ropewalk::fail::<()>(ropewalk::Failure::msg("lost")));
+    /// ```
+    pub fn what(&self) -> &'a str {
+        self.what
+    }
+
+    /// The failure.
+    ///
+    /// ```
+    /// ropewalk::on_report(|report| assert!(report.failure().is::<std::fmt::Error>()));
+    /// drop(ropewalk::fail::<()>(std::fmt::Error));
+    /// ```
+    pub fn failure(&self) -> &'a Failure {
+        self.failure
+    }
+
+    /// Where the thing that failed was made, if it remembers.
+    ///
+    /// ```
+    /// let line = line!() + 2;
+    /// ropewalk::on_report(move |report| assert_eq!(report.made().unwrap().line(), line));
+    /// drop(ropewalk::fail::<()>(std::fmt::Error));
+    /// ```
+    pub fn made(&self) -> Option<&'static Location<'static>> {
+        self.made
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.failure)?;
+        for source in self.failure.chain().skip(1) {
+            write!(f, ": {source}")?;
+        }
+        if let Some(made) = self.made {
+            write!(f, ", made at {}", Line(made))?;
+        }
+        write!(f, ", arose at {}", Line(self.failure.location()))
+    }
+}
+
+/// A location without its column.
+struct Line(Place);
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0.file(), self.0.line())
+    }
+}
+
+type Hook = Rc<dyn Fn(&Report<'_>)>;
+
+thread_local! {
+    /// Borrowed only to clone or replace the hook.
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+}
+
+/// Hears, on this thread and from now on, of every failure that nobody handled.
+///
+/// Without a hook each is one line on standard error. A test makes it fail, a service counts it.
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+///
+/// let unhandled = Rc::new(Cell::new(0));
+/// let count = unhandled.clone();
+/// ropewalk::on_report(move |_| count.set(count.get() + 1));
+/// drop(ropewalk::fail::<()>(ropewalk::Failure::msg("lost")));
+/// assert_eq!(unhandled.get(), 1);
+/// ```
+pub fn on_report(hook: impl Fn(&Report<'_>) + 'static) {
+    let old = HOOK.replace(Some(Rc::new(hook)));
+    drop(old);
+}
+
+/// Says aloud that `failure` was handled by nobody; `what` names what came to grief.
+#[cold]
+pub(crate) fn report(what: &str, failure: &Failure) {
+    tell(&Report { what, failure, made: None });
+}
+
+/// As [`report`], for a thing that knows where it was made.
+#[cold]
+pub(crate) fn report_made(what: &str, failure: &Failure, made: Place) {
+    tell(&Report { what, failure, made: Some(made) });
+}
+
+fn tell(report: &Report<'_>) {
+    // A thread that is ending has no hook any more: standard error then.
+    let hook = HOOK.try_with(|hook| hook.borrow().clone()).ok().flatten();
+    let Some(hook) = hook else { return print(&report.to_string()) };
+    if let Err(failure) = contain(Location::caller(), || hook(report)) {
+        print(&format!("report hook: {failure}; it was told: {report}"));
+    }
+}
+
+/// Not `eprintln!`: that panics when standard error is closed.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::ParseIntError;
+
+    fn parse(text: &str) -> Result<u32> {
+        Ok(text.parse()?)
+    }
+
+    #[test]
+    fn a_failure_is_one_pointer_wide() {
+        assert_eq!(size_of::<Failure>(), 8);
+        assert_eq!(size_of::<Result>(), 8);
+    }
+
+    #[test]
+    fn the_question_mark_records_its_own_line() {
+        let failure = parse("x").unwrap_err();
+        assert_eq!(failure.location().file(), file!());
+        assert_eq!(failure.location().line(), line!() - 13);
+    }
+
+    #[test]
+    fn check_and_trap_know_the_type() {
+        let failure = parse("x").unwrap_err();
+        assert!(failure.is::<ParseIntError>() && failure.trap::<ParseIntError>().is_ok());
+        assert!(failure.check::<fmt::Error>().is_none());
+        let same = failure.trap::<fmt::Error>().unwrap_err();
+        assert_eq!(same.location().line(), failure.location().line());
+    }
+
+    #[test]
+    fn debug_tells_the_whole_story() {
+        let deep = std::io::Error::other(fmt::Error);
+        let text = format!("{:?}", Failure::from(deep));
+        assert!(text.contains("arose at src/failure.rs:"), "{text}");
+    }
+
+    #[test]
+    fn a_contained_panic_keeps_its_message() {
+        let failure = contain(Location::caller(), || panic!("at {}", 7)).unwrap_err();
+        assert_eq!(failure.check::<Panicked>().unwrap().message(), "at 7");
+    }
+
+    #[test]
+    fn a_report_says_what_and_both_places() {
+        let heard = Rc::new(RefCell::new(String::new()));
+        let sink = heard.clone();
+        on_report(move |report| *sink.borrow_mut() = report.to_string());
+        let failure = Failure::msg("lost");
+        report_made("unhandled failure in Deferred", &failure, Location::caller());
+        let line = failure.location().line();
+        let want = format!(
+            "unhandled failure in Deferred: lost, made at {0}:{1}, arose at {0}:{line}",
+            file!(),
+            line + 1
+        );
+        assert_eq!(*heard.borrow(), want);
+    }
+
+    #[test]
+    fn a_panic_in_the_hook_ends_there() {
+        on_report(|_| panic!("in the hook"));
+        report("panic in timer", &Failure::msg("first"));
+    }
+
+    #[test]
+    fn a_hook_may_replace_itself() {
+        on_report(|_| on_report(|_| ()));
+        report("panic in timer", &Failure::msg("first"));
+    }
+}

@@ -3,5 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod deferred;
+mod failure;
 
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
+pub use deferred::{
+    AlreadyCalled, Cancelled, Deferred, IntoDeferred, NeverFired, Trigger, fail, succeed,
+};
+pub use failure::{Failure, Panicked, Report, Result, on_report};

@@ -1,0 +1,371 @@
+//! The waiting end: a value that will come, and the steps that are added to it.
+
+use crate::deferred::IntoDeferred;
+use crate::deferred::later::after_drop;
+use crate::deferred::link::attach;
+use crate::deferred::tail::{Cancel, End, Source, cancel, unobserved};
+use crate::deferred::trigger::{Canceller, Trigger, Uncaring, root};
+use crate::failure::{Failure, Place, Result, contain};
+use futures_core::FusedFuture;
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// A value of type `T`, or a failure, that is here already or will come.
+///
+/// Each step consumes the Deferred and gives the next one; a step may return a plain `Result` or a
+/// Deferred, which is waited for. A Deferred is a future as well. See the [module](crate::deferred)
+/// for the whole contract.
+///
+/// ```
+/// use ropewalk::Deferred;
+/// use std::num::ParseIntError;
+///
+/// let (trigger, d) = Deferred::<String>::new();
+/// d.add_callback(|text| Ok(text.trim().parse::<u32>()?))
+///     .add_errback(|failure| {
+///         failure.trap::<ParseIntError>()?;
+///         Ok(0)
+///     })
+///     .add_callback(|n| Ok(println!("{n}")));
+/// trigger.callback(" 42 ".into()).unwrap();
+/// ```
+pub struct Deferred<T> {
+    state: State<T>,
+    /// Where the chain began, for the report of a failure that nobody handled.
+    made: Place,
+}
+
+/// ```text
+///  Pending ── 1 poll ──▶ Awaited      either ── 2 the tail's outcome is found, by a step or a poll ──▶ Fired
+///  any ── 3 the value, or the source, is taken for the next step ──▶ Taken
+/// ```
+pub(super) enum State<T> {
+    /// A plain value: steps run at once and allocate nothing.
+    Fired(Result<T>),
+    /// To be had from there.
+    Pending(Rc<dyn Source<T>>),
+    /// As `Pending`, and a task has asked: dropping it cancels.
+    Awaited(Rc<dyn Source<T>>),
+    /// Moved on.
+    Taken,
+}
+
+impl<T: 'static> Deferred<T> {
+    /// Makes the two ends of a value that will come.
+    ///
+    /// ```
+    /// let (trigger, d) = ropewalk::Deferred::new();
+    /// d.map(|n: i32| assert_eq!(n, 3));
+    /// trigger.callback(3).unwrap();
+    /// ```
+    #[track_caller]
+    #[allow(clippy::new_ret_no_self)] // A Deferred without its Trigger would be of no use.
+    pub fn new() -> (Trigger<T>, Deferred<T>) {
+        let made = Location::caller();
+        let (trigger, source) = root(Uncaring, made);
+        (trigger, Deferred { state: State::Pending(source), made })
+    }
+
+    /// As [`new`](Deferred::new), with code that stops the work when somebody cancels.
+    ///
+    /// The canceller runs at most once and only while nothing was fired. It may fire the trigger with
+    /// what there is; if it does not, the Deferred fails with [`Cancelled`](crate::Cancelled). It is
+    /// given the trigger, and should not own a clone of it: the chain would wait for itself.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Trigger};
+    ///
+    /// let (_trigger, d) = Deferred::with_canceller(|trigger: &Trigger<&str>| {
+    ///     trigger.callback("half of it").unwrap();
+    /// });
+    /// d.cancel();
+    /// d.map(|text| assert_eq!(text, "half of it"));
+    /// ```
+    #[track_caller]
+    pub fn with_canceller(
+        canceller: impl FnOnce(&Trigger<T>) + 'static,
+    ) -> (Trigger<T>, Deferred<T>) {
+        let made = Location::caller();
+        let (trigger, source) = root(Canceller(Cell::new(Some(canceller))), made);
+        (trigger, Deferred { state: State::Pending(source), made })
+    }
+
+    /// Adds a step for a value; a failure passes it by.
+    ///
+    /// ```
+    /// use ropewalk::{fail, succeed};
+    ///
+    /// succeed("7").add_callback(|s| Ok(s.parse::<u32>()?)).map(|n| assert_eq!(n, 7));
+    /// succeed(7).add_callback(|n| succeed(n + 1)).map(|n| assert_eq!(n, 8)); // a Deferred is waited for
+    /// succeed(7).add_callback(|n| println!("{n}")); // nothing at all is fine too
+    /// ```
+    #[doc(alias = "addCallback")]
+    #[doc(alias = "then")]
+    #[track_caller]
+    pub fn add_callback<R: IntoDeferred>(
+        self,
+        callback: impl FnOnce(T) -> R + 'static,
+    ) -> Deferred<R::Output>
+    where
+        R::Output: 'static,
+    {
+        self.step(Location::caller(), |result| match result {
+            Ok(value) => callback(value).into_deferred(),
+            Err(failure) => fail(failure),
+        })
+    }
+
+    /// Adds a step for a failure; a value passes it by.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, fail};
+    ///
+    /// let d: Deferred<u32> = fail(Failure::msg("no number"));
+    /// d.add_errback(|_failure| Ok(0)).map(|n| assert_eq!(n, 0));
+    /// ```
+    #[doc(alias = "addErrback")]
+    #[doc(alias = "catch")]
+    #[track_caller]
+    pub fn add_errback<R: IntoDeferred<Output = T>>(
+        self,
+        errback: impl FnOnce(Failure) -> R + 'static,
+    ) -> Deferred<T> {
+        self.step(Location::caller(), |result| match result {
+            Ok(value) => succeed(value),
+            Err(failure) => errback(failure).into_deferred(),
+        })
+    }
+
+    /// Adds a step for a value and one for a failure; the errback does not hear of its own callback's
+    /// failure.
+    ///
+    /// ```
+    /// use ropewalk::{Failure, succeed};
+    ///
+    /// let d = succeed(7).add_callbacks(
+    ///     |n| if n > 0 { Ok(n) } else { Err(Failure::msg("not above zero")) },
+    ///     |_earlier_failure| Ok(0),
+    /// );
+    /// d.map(|n| assert_eq!(n, 7));
+    /// ```
+    #[doc(alias = "addCallbacks")]
+    #[track_caller]
+    pub fn add_callbacks<R, S>(
+        self,
+        callback: impl FnOnce(T) -> R + 'static,
+        errback: impl FnOnce(Failure) -> S + 'static,
+    ) -> Deferred<R::Output>
+    where
+        R: IntoDeferred,
+        S: IntoDeferred<Output = R::Output>,
+        R::Output: 'static,
+    {
+        self.step(Location::caller(), |result| match result {
+            Ok(value) => callback(value).into_deferred(),
+            Err(failure) => errback(failure).into_deferred(),
+        })
+    }
+
+    /// Adds a step for whatever comes.
+    ///
+    /// ```
+    /// use ropewalk::succeed;
+    ///
+    /// succeed(7).add_both(|result| println!("finished, and well: {}", result.is_ok()));
+    /// ```
+    #[doc(alias = "addBoth")]
+    #[doc(alias = "finally")]
+    #[track_caller]
+    pub fn add_both<R: IntoDeferred>(
+        self,
+        both: impl FnOnce(Result<T>) -> R + 'static,
+    ) -> Deferred<R::Output>
+    where
+        R::Output: 'static,
+    {
+        self.step(Location::caller(), |result| both(result).into_deferred())
+    }
+
+    /// Adds a step that turns a value into another and cannot fail.
+    ///
+    /// ```
+    /// ropewalk::succeed("seven").map(str::len).map(|n| assert_eq!(n, 5));
+    /// ```
+    #[track_caller]
+    pub fn map<U: 'static>(self, convert: impl FnOnce(T) -> U + 'static) -> Deferred<U> {
+        self.step(Location::caller(), |result| result.map(convert).into_deferred())
+    }
+
+    /// Asks that the value should come no more.
+    ///
+    /// What the chain waits for at this moment is cancelled: the canceller of the Deferred at its
+    /// head, or of the one that a step returned. The failure ([`Cancelled`](crate::Cancelled), or what
+    /// the canceller fires) then runs down the chain like any other. Nothing happens if the value is
+    /// here, or if called from inside the step that is running.
+    ///
+    /// ```
+    /// use ropewalk::{Cancelled, Deferred};
+    ///
+    /// let (_trigger, d) = Deferred::<()>::new();
+    /// d.cancel();
+    /// d.add_errback(|failure| assert!(failure.is::<Cancelled>()));
+    /// ```
+    #[track_caller]
+    pub fn cancel(&self) {
+        if let State::Pending(source) | State::Awaited(source) = &self.state {
+            cancel(source.clone(), Location::caller());
+        }
+    }
+
+    /// Adds a step: runs it now if the result is here.
+    #[inline]
+    pub(super) fn step<U: 'static>(
+        mut self,
+        place: Place,
+        step: impl FnOnce(Result<T>) -> Deferred<U> + 'static,
+    ) -> Deferred<U> {
+        let made = self.made;
+        let state = match self.take_state() {
+            State::Fired(input) => run(input, step, place),
+            State::Pending(source) | State::Awaited(source) => match source.tail().take() {
+                Some(input) => run(input, step, place), // 2
+                None => State::Pending(attach(source, step, place)),
+            },
+            State::Taken => State::Fired(Err(taken(place))),
+        };
+        Deferred { state, made }
+    }
+}
+
+#[inline]
+fn run<T, U>(
+    input: Result<T>,
+    step: impl FnOnce(Result<T>) -> Deferred<U>,
+    place: Place,
+) -> State<U> {
+    match contain(place, || step(input)) {
+        Ok(mut deferred) => deferred.take_state(),
+        Err(panic) => State::Fired(Err(panic)),
+    }
+}
+
+/// What a Deferred says that gave its result to a poll before.
+#[cold]
+pub(super) fn taken(place: Place) -> Failure {
+    Failure::at(place, std::io::Error::other("this Deferred gave its result to an await before"))
+}
+
+impl<T> Deferred<T> {
+    /// 3. Moves the state out, for what comes after this Deferred.
+    #[inline]
+    pub(super) fn take_state(&mut self) -> State<T> {
+        std::mem::replace(&mut self.state, State::Taken)
+    }
+
+    #[inline]
+    pub(super) fn fired(result: Result<T>, made: Place) -> Deferred<T> {
+        Deferred { state: State::Fired(result), made }
+    }
+}
+
+/// A Deferred that has its value already.
+///
+/// ```
+/// ropewalk::succeed(7).map(|n| assert_eq!(n, 7));
+/// ```
+#[inline]
+#[track_caller]
+pub fn succeed<T>(value: T) -> Deferred<T> {
+    Deferred::fired(Ok(value), Location::caller())
+}
+
+/// A Deferred that has failed already.
+///
+/// ```
+/// let d = ropewalk::fail::<u32>(std::fmt::Error);
+/// d.add_errback(|failure| Ok(failure.to_string().len() as u32));
+/// ```
+#[inline]
+#[track_caller]
+pub fn fail<T>(failure: impl Into<Failure>) -> Deferred<T> {
+    Deferred::fired(Err(failure.into()), Location::caller())
+}
+
+/// The result of the chain, once. Polled again after that, it fails.
+impl<T> Future for Deferred<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        match self.take_state() {
+            State::Fired(result) => Poll::Ready(result),
+            State::Taken => Poll::Ready(Err(taken(self.made))),
+            State::Pending(source) | State::Awaited(source) => {
+                if let Some(result) = source.tail().take() {
+                    return Poll::Ready(result); // 2
+                }
+                source.tail().wake_by(cx.waker());
+                self.state = State::Awaited(source); // 1
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> FusedFuture for Deferred<T> {
+    fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Taken)
+    }
+}
+
+// Nothing in it is pinned: what is awaited lives elsewhere.
+impl<T> Unpin for Deferred<T> {}
+
+/// Not awaited: the chain runs on. Awaited before: cancelled. A failure in it is reported.
+impl<T> Drop for Deferred<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Taken | State::Fired(Ok(_))) {
+            self.let_go();
+        }
+    }
+}
+
+impl<T> Deferred<T> {
+    fn let_go(&mut self) {
+        let made = self.made;
+        match self.take_state() {
+            State::Fired(result) => unobserved(result, made, false),
+            State::Pending(source) => match source.tail().take() {
+                Some(outcome) => unobserved(outcome, made, false),
+                None => source.tail().set(End::Detached(made)),
+            },
+            State::Awaited(source) => match source.tail().take() {
+                Some(outcome) => unobserved(outcome, made, true),
+                None => {
+                    source.tail().set(End::Abandoned(made));
+                    let node: Rc<dyn Cancel> = source;
+                    after_drop(move || cancel(node, made));
+                }
+            },
+            State::Taken => {}
+        }
+    }
+}
+
+impl<T> fmt::Debug for Deferred<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Fired(Ok(_)) => "has a value",
+            State::Fired(Err(_)) => "has a failure",
+            State::Pending(_) => "pending",
+            State::Awaited(_) => "awaited",
+            State::Taken => "taken",
+        };
+        write!(f, "Deferred({state}, made at {}:{})", self.made.file(), self.made.line())
+    }
+}
