@@ -68,7 +68,8 @@ pub(crate) struct Connection {
     resets: Cell<bool>,
     /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
     pub(super) is_unsettled: Cell<bool>,
-    is_dirty: Cell<bool>,
+    /// In the loop's list of those to flush.
+    pub(super) is_dirty: Cell<bool>,
     is_lingering: Cell<bool>,
 }
 
