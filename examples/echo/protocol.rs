@@ -1,5 +1,7 @@
 //! The echo in callbacks.
 
+use std::io::BufRead;
+
 use ropewalk::{Protocol, Result, Transport};
 
 pub(crate) struct Echo;
@@ -19,7 +21,10 @@ pub(crate) struct EchoLines {
 
 impl Protocol for EchoLines {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        for line in data.split_inclusive(|&byte| byte == b'\n') {
+        let mut rest = data;
+        while !rest.is_empty() {
+            let (all, length) = (rest, rest.skip_until(b'\n')?);
+            let line = &all[..length];
             if self.unfinished.is_empty() && line.ends_with(b"\n") {
                 transport.write(line);
                 continue;
