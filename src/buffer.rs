@@ -9,7 +9,7 @@
 //! * `start <= end <= bytes.len()`; both are 0 when the buffer is empty.
 //! * A buffer in the pool is empty and of exactly one of the two sizes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// A first-in first-out queue of bytes.
 #[derive(Default)]
@@ -24,6 +24,7 @@ impl Buffer {
         Buffer { bytes: vec![0; size], start: 0, end: 0 }
     }
 
+    #[inline]
     pub(crate) fn append(&mut self, data: &[u8]) {
         self.make_room(data.len());
         self.bytes[self.end..self.end + data.len()].copy_from_slice(data);
@@ -31,6 +32,7 @@ impl Buffer {
     }
 
     /// Forgets the first `count` bytes.
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
         if self.start == self.end {
@@ -47,14 +49,17 @@ impl Buffer {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
     }
@@ -84,6 +89,8 @@ pub(crate) const LARGE: usize = 64 * 1024;
 /// Keeps empty buffers for the next connection that needs one.
 #[derive(Default)]
 pub(crate) struct Pool {
+    /// The small buffer that was given back last: usually the very next one to be wanted.
+    spare: Cell<Option<Box<Buffer>>>,
     /// Borrowed for one push or pop.
     small: RefCell<Vec<Box<Buffer>>>,
     large: RefCell<Vec<Box<Buffer>>>,
@@ -93,7 +100,13 @@ pub(crate) struct Pool {
 const KEPT: usize = 1024 * 1024;
 
 impl Pool {
+    #[inline]
     pub(crate) fn small(&self) -> Box<Buffer> {
+        self.spare.take().unwrap_or_else(|| self.another_small())
+    }
+
+    #[cold]
+    fn another_small(&self) -> Box<Buffer> {
         let kept = self.small.borrow_mut().pop();
         kept.unwrap_or_else(|| Box::new(Buffer::with_size(SMALL)))
     }
@@ -104,15 +117,25 @@ impl Pool {
     }
 
     /// Takes a buffer back, whatever it still holds; one that grew beyond the sizes is freed.
+    #[inline]
     pub(crate) fn give(&self, mut buffer: Box<Buffer>) {
-        let kept = match buffer.bytes.len() {
-            SMALL => &self.small,
-            LARGE => &self.large,
+        (buffer.start, buffer.end) = (0, 0);
+        if buffer.bytes.len() != SMALL {
+            return self.keep(buffer);
+        }
+        if let Some(former) = self.spare.replace(Some(buffer)) {
+            self.keep(former);
+        }
+    }
+
+    fn keep(&self, buffer: Box<Buffer>) {
+        let (kept, most) = match buffer.bytes.len() {
+            SMALL => (&self.small, KEPT / SMALL),
+            LARGE => (&self.large, KEPT / LARGE),
             _ => return,
         };
-        buffer.consume(buffer.len());
         let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT / buffer.bytes.len() {
+        if kept.len() < most {
             kept.push(buffer);
         }
     }
@@ -163,6 +186,10 @@ mod tests {
         let mut buffer = pool.small();
         buffer.append(&[0; SMALL + 1]);
         pool.give(buffer);
-        assert_eq!((pool.small.borrow().len(), pool.large.borrow().len()), (0, 0));
+        assert!(
+            pool.spare.take().is_none()
+                && pool.small.take().is_empty()
+                && pool.large.take().is_empty()
+        );
     }
 }

@@ -34,13 +34,13 @@ pub struct Transport {
 
 /// What carries a transport's bytes.
 pub(crate) trait Carrier {
-    fn write(self: Rc<Self>, data: &[u8]);
-    fn write_vectored(self: Rc<Self>, slices: &[IoSlice<'_>]);
-    fn lose_connection(self: Rc<Self>);
-    fn abort_connection(self: Rc<Self>);
-    fn lose_write_connection(self: Rc<Self>);
+    fn write(&self, data: &[u8]);
+    fn write_vectored(&self, slices: &[IoSlice<'_>]);
+    fn lose_connection(&self);
+    fn abort_connection(&self);
+    fn lose_write_connection(&self);
     fn pause_reading(&self);
-    fn resume_reading(self: Rc<Self>);
+    fn resume_reading(&self);
     fn is_connected(&self) -> bool;
     fn peer(&self) -> Address;
     fn host(&self) -> Address;
@@ -48,7 +48,7 @@ pub(crate) trait Carrier {
     fn set_close_timeout(&self, timeout: Duration);
     fn set_nodelay(&self, on: bool) -> Result;
     fn set_keepalive(&self, idle: Option<Duration>) -> Result;
-    fn replace_stream(self: Rc<Self>, wrap: Wrap) -> Result;
+    fn replace_stream(&self, wrap: Wrap) -> Result;
     fn reactor(&self) -> Reactor;
 }
 
@@ -65,14 +65,15 @@ impl Transport {
     /// The bytes are collected while a callback or a task runs and go out together after it. Above
     /// 64 KiB that the peer does not take, [`Protocol::pause_writing`](crate::Protocol::pause_writing)
     /// is called.
+    #[inline]
     pub fn write(&self, data: &[u8]) {
-        self.carrier.clone().write(data);
+        self.carrier.write(data);
     }
 
     /// Sends several slices, in order.
     #[doc(alias = "writeSequence")]
     pub fn write_vectored(&self, slices: &[IoSlice<'_>]) {
-        self.carrier.clone().write_vectored(slices);
+        self.carrier.write_vectored(slices);
     }
 
     /// Ends the connection in order: stops reading now, sends what was written, then closes.
@@ -81,19 +82,19 @@ impl Transport {
     /// [`set_close_timeout`](Transport::set_close_timeout).
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
-        self.carrier.clone().lose_connection();
+        self.carrier.lose_connection();
     }
 
     /// Ends the connection at once: what was written and not sent is discarded, the peer sees a reset.
     #[doc(alias = "abortConnection")]
     pub fn abort_connection(&self) {
-        self.carrier.clone().abort_connection();
+        self.carrier.abort_connection();
     }
 
     /// Tells the peer that nothing more will be written, after what was; reading goes on.
     #[doc(alias = "loseWriteConnection")]
     pub fn lose_write_connection(&self) {
-        self.carrier.clone().lose_write_connection();
+        self.carrier.lose_write_connection();
     }
 
     /// Stops delivery of bytes; what the peer sends waits in the system, and then with the peer.
@@ -105,7 +106,7 @@ impl Transport {
     /// Resumes delivery of bytes, from the next turn on.
     #[doc(alias = "resumeProducing")]
     pub fn resume_reading(&self) {
-        self.carrier.clone().resume_reading();
+        self.carrier.resume_reading();
     }
 
     /// Whether the connection is neither lost nor being lost.
@@ -155,7 +156,7 @@ impl Transport {
         &self,
         wrap: impl FnOnce(Box<dyn ByteStream>) -> Box<dyn ByteStream> + 'static,
     ) -> Result {
-        self.carrier.clone().replace_stream(Box::new(wrap))
+        self.carrier.replace_stream(Box::new(wrap))
     }
 
     /// The reactor that this connection belongs to.

@@ -21,7 +21,7 @@
 //!
 //! # Invariants
 //! * `stream` is there in every state but lost; after it nothing but addresses and the reason is.
-//! * The face is absent while its protocol is called, and for good once lost.
+//! * A connection has one face: a protocol, or those who wait on a stream.
 //! * `reason` is set in doomed and lost, and from a failed write until the end.
 //! * No borrow of `stream` outlasts one call to it.
 //!
@@ -31,44 +31,45 @@
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
-use crate::deferred::{Deferred, Trigger, fail, succeed};
+use crate::deferred::Trigger;
 use crate::driver::{ByteStream, Key, Readiness};
-use crate::failure::{Failure, Result, contain, report};
+use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, Source, attempt};
-use crate::transport::{
-    Carrier, ConnectionAborted, ConnectionDone, ConnectionLost, Transport, Wrap,
-};
-use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
+use crate::reactor::{Loop, Reactor, Source, Waiter, attempt};
+use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
 use std::panic::Location;
 use std::rc::Rc;
-use std::task::Waker;
 use std::time::Duration;
 
 pub(crate) struct Connection {
     pub(super) inner: Rc<Loop>,
     key: Key,
-    stream: RefCell<Option<Box<dyn ByteStream>>>,
-    face: Cell<Face>,
+    pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
+    /// The pushing face. Absent while it is called, and once lost.
+    protocol: Cell<Option<Box<dyn Protocol>>>,
+    /// The pulling face.
+    waiters: OnceCell<Box<Waiters>>,
     /// What was written and not sent yet; absent when that is nothing.
     pub(super) outgoing: Cell<Option<Box<Buffer>>>,
     pub(super) reason: Cell<Option<Failure>>,
     pub(super) peer: Address,
-    /// What most connections never need.
-    rare: Cell<Option<Box<Rare>>>,
+    /// What most connections never need. Borrowed for one change.
+    rare: RefCell<Option<Box<Rare>>>,
     pub(super) readiness: Cell<Readiness>,
     pub(super) state: Cell<State>,
     pub(super) writing: Cell<Writing>,
     /// The peer's half has ended, and the face was told.
     read_ended: Cell<bool>,
-    is_paused: Cell<bool>,
+    pub(super) is_paused: Cell<bool>,
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
-    /// A callback of this connection's protocol is in progress.
-    is_busy: Cell<bool>,
+    pub(super) call: Cell<Call>,
     /// The close shall discard everything and reset the connection.
     resets: Cell<bool>,
+    /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
+    pub(super) is_unsettled: Cell<bool>,
     is_dirty: Cell<bool>,
     is_lingering: Cell<bool>,
 }
@@ -90,30 +91,31 @@ pub(super) enum Writing {
     Ended,
 }
 
-/// Whom the bytes are for.
-#[derive(Default)]
-pub(crate) enum Face {
-    #[default]
-    Absent,
-    Protocol(Box<dyn Protocol>),
-    Stream(Box<Wakers>),
+/// Whether a callback of the connection's protocol is in progress, and where its writes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    None,
+    /// To the loop's cork: nothing older waits.
+    Corked,
+    /// To `outgoing`.
+    Plain,
 }
 
 /// The tasks that wait on a stream.
 #[derive(Default)]
-pub(crate) struct Wakers {
-    pub(super) reader: Option<Waker>,
-    pub(super) writer: Option<Waker>,
+pub(super) struct Waiters {
+    pub(super) reader: Waiter,
+    pub(super) writer: Waiter,
     /// The writer waits for the last byte to be sent, not merely for room.
-    pub(super) awaits_all: bool,
+    pub(super) awaits_all: Cell<bool>,
 }
 
 #[derive(Default)]
 pub(super) struct Rare {
     /// This end's address, once the connection is lost.
-    host: Option<Address>,
-    drained: Vec<Trigger<()>>,
-    close_timeout: Option<Duration>,
+    pub(super) host: Option<Address>,
+    pub(super) drained: Vec<Trigger<()>>,
+    pub(super) close_timeout: Option<Duration>,
     /// Runs while the connection is being lost and the peer does not take what was written.
     pub(super) close_timer: Option<DelayedCall>,
     /// The peer took something since the timer was set.
@@ -163,11 +165,12 @@ impl Connection {
             inner: inner.clone(),
             key,
             stream: RefCell::new(Some(stream)),
-            face: Cell::default(),
+            protocol: Cell::default(),
+            waiters: OnceCell::new(),
             outgoing: Cell::default(),
             reason: Cell::default(),
             peer,
-            rare: Cell::default(),
+            rare: RefCell::default(),
             // Data often comes with the connection: the first read is tried without an event.
             readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
             state: Cell::new(State::Open),
@@ -175,8 +178,9 @@ impl Connection {
             read_ended: Cell::new(false),
             is_paused: Cell::new(false),
             is_full: Cell::new(false),
-            is_busy: Cell::new(false),
+            call: Cell::new(Call::None),
             resets: Cell::new(false),
+            is_unsettled: Cell::new(false),
             is_dirty: Cell::new(false),
             is_lingering: Cell::new(false),
         })
@@ -184,20 +188,24 @@ impl Connection {
 
     /// Gives the connection its protocol, tells it, and serves what came with the connection.
     pub(crate) fn begin(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
-        self.face.set(Face::Protocol(protocol));
+        self.protocol.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
         self.serve();
     }
 
     /// Gives the connection to a task that will pull.
     pub(crate) fn begin_stream(&self) {
-        self.face.set(Face::Stream(Box::default()));
+        // It is one already if a stream is made of a stream's own connection.
+        let _ = self.waiters.set(Box::default());
     }
 
     /// Reads and sends what can be, as after an event.
+    #[inline]
     fn serve(self: &Rc<Self>) {
         self.receive();
-        self.settle();
+        if self.is_unsettled.get() {
+            self.settle();
+        }
     }
 
     pub(crate) fn transport(self: &Rc<Self>) -> Transport {
@@ -210,10 +218,14 @@ impl Connection {
 
     // ---- the way in ----
 
+    #[inline]
     fn receive(self: &Rc<Self>) {
         for _ in 0..READS_PER_TURN {
-            if !self.wants_bytes() || self.wake_reader() {
+            if !self.wants_bytes() {
                 return;
+            }
+            if self.waiters.get().is_some() {
+                return self.wake_reader();
             }
             self.read_once();
         }
@@ -276,6 +288,7 @@ impl Connection {
         if self.read_ended.replace(true) {
             return;
         }
+        self.is_unsettled.set(true);
         if let Some(reason) = self.clone_reason() {
             // A write failed before: the peer's last bytes were all that was left to hear.
             return self.doom(reason);
@@ -291,9 +304,10 @@ impl Connection {
     // ---- ending ----
 
     /// 1: the connection shall end in order.
-    pub(crate) fn begin_losing(self: &Rc<Self>) {
+    pub(crate) fn begin_losing(&self) {
         if self.state.get() == State::Open {
             self.state.set(State::Losing);
+            self.is_unsettled.set(true);
             self.mark_dirty();
         }
     }
@@ -304,6 +318,7 @@ impl Connection {
             return;
         }
         self.state.set(State::Doomed);
+        self.is_unsettled.set(true);
         self.reason.set(Some(reason));
         self.discard_outgoing();
     }
@@ -314,7 +329,7 @@ impl Connection {
     }
 
     /// 3: this end cuts the connection off.
-    pub(crate) fn abort(self: &Rc<Self>, reason: impl Into<Failure>) {
+    pub(crate) fn abort(&self, reason: impl Into<Failure>) {
         self.resets.set(true);
         self.doom(reason.into());
         self.mark_dirty();
@@ -360,7 +375,7 @@ impl Connection {
     /// 2 and 4: the end, once.
     fn end(self: &Rc<Self>) {
         self.state.set(State::Lost);
-        let reason = self.clone_reason().unwrap_or_else(|| ConnectionDone.into());
+        let reason = self.clone_reason().unwrap_or_else(done);
         self.reason.set(Some(reason.clone()));
         self.inner.sources.remove(self.key);
         self.close_stream();
@@ -382,16 +397,12 @@ impl Connection {
     }
 
     fn tell_face_lost(&self, reason: &Failure) {
-        match self.face.take() {
-            Face::Absent => {}
-            Face::Protocol(mut protocol) => {
-                attempt("panic in connection_lost", || protocol.connection_lost(reason));
-                attempt("panic in the drop of a protocol", || drop(protocol));
-            }
-            Face::Stream(wakers) => {
-                [wakers.reader, wakers.writer].into_iter().flatten().for_each(Waker::wake);
-            }
+        if let Some(mut protocol) = self.protocol.take() {
+            attempt("panic in connection_lost", || protocol.connection_lost(reason));
+            attempt("panic in the drop of a protocol", || drop(protocol));
         }
+        self.wake_reader();
+        self.wake_writer();
     }
 
     fn tell_others_lost(&self, reason: &Failure) {
@@ -413,23 +424,17 @@ impl Connection {
 
     // ---- the face ----
 
-    /// Calls the protocol, if that is the face; a panic dooms the connection.
+    /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
     pub(super) fn call_protocol<R>(
         self: &Rc<Self>,
         call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
     ) -> Option<R> {
-        let mut protocol = match self.face.take() {
-            Face::Protocol(protocol) => protocol,
-            other => {
-                self.face.set(other);
-                return None;
-            }
-        };
+        let mut protocol = self.protocol.take()?;
         let transport = self.transport();
-        self.is_busy.set(true);
+        self.cork();
         let called = contain(Location::caller(), || call(&mut *protocol, &transport));
-        self.is_busy.set(false);
-        self.face.set(Face::Protocol(protocol));
+        self.uncork();
+        self.protocol.set(Some(protocol));
         called.map_err(|failure| self.panicked(failure)).ok()
     }
 
@@ -439,27 +444,21 @@ impl Connection {
         self.doom(failure);
     }
 
-    /// Changes something in the stream face's wakers. `None`: the face is no stream.
-    pub(super) fn with_wakers<R>(&self, change: impl FnOnce(&mut Wakers) -> R) -> Option<R> {
-        let mut face = self.face.take();
-        let outcome = match &mut face {
-            Face::Stream(wakers) => Some(change(wakers)),
-            _ => None,
-        };
-        self.face.set(face);
-        outcome
+    /// The pulling face, if that is this connection's.
+    pub(super) fn waiters(&self) -> Option<&Waiters> {
+        self.waiters.get().map(|waiters| &**waiters)
     }
 
-    /// Wakes the task that reads. False: the face does not pull.
-    fn wake_reader(&self) -> bool {
-        let Some(waker) = self.with_wakers(|wakers| wakers.reader.take()) else { return false };
-        waker.into_iter().for_each(Waker::wake);
-        true
+    fn wake_reader(&self) {
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.wake(&self.inner.tasks);
+        }
     }
 
     pub(super) fn wake_writer(&self) {
-        let waker = self.with_wakers(|wakers| wakers.writer.take()).flatten();
-        waker.into_iter().for_each(Waker::wake);
+        if let Some(waiters) = self.waiters() {
+            waiters.writer.wake(&self.inner.tasks);
+        }
     }
 
     // ---- small matters ----
@@ -475,21 +474,17 @@ impl Connection {
     }
 
     pub(super) fn with_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
-        let mut rare = self.rare.take().unwrap_or_default();
-        let outcome = change(&mut rare);
-        self.rare.set(Some(rare));
-        outcome
+        self.is_unsettled.set(true);
+        change(self.rare.borrow_mut().get_or_insert_default())
     }
 
-    fn has_rare(&self) -> bool {
-        let rare = self.rare.take();
-        let has = rare.is_some();
-        self.rare.set(rare);
-        has
+    pub(super) fn has_rare(&self) -> bool {
+        self.rare.borrow().is_some()
     }
 
     pub(super) fn set_on_lost(&self, call: impl FnOnce(&Failure) + 'static) {
-        self.with_rare(|rare| rare.on_lost = Some(Box::new(call)));
+        let former = self.with_rare(|rare| rare.on_lost.replace(Box::new(call)));
+        drop(former);
     }
 
     pub(super) fn clone_reason(&self) -> Option<Failure> {
@@ -504,15 +499,15 @@ impl Connection {
 
     /// Has the loop settle this connection at the end of the turn; a callback in progress does so
     /// itself when it returns.
-    pub(super) fn mark_dirty(self: &Rc<Self>) {
-        if !self.is_busy.get() && !self.is_dirty.replace(true) {
-            self.inner.sources.mark_dirty(self.clone());
+    pub(super) fn mark_dirty(&self) {
+        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
+            self.inner.sources.mark_dirty(self.key);
         }
     }
 
-    pub(super) fn linger(self: &Rc<Self>) {
+    pub(super) fn linger(&self) {
         if !self.is_lingering.replace(true) {
-            self.inner.sources.linger(self.clone());
+            self.inner.sources.linger(self.key);
         }
     }
 
@@ -566,7 +561,10 @@ impl Source for Connection {
 
     fn flush(self: Rc<Self>) {
         self.is_dirty.set(false);
-        self.settle();
+        self.send();
+        if self.is_unsettled.get() {
+            self.settle();
+        }
     }
 
     fn lose(self: Rc<Self>, reason: &Failure) {
@@ -576,92 +574,12 @@ impl Source for Connection {
     }
 }
 
-impl Carrier for Connection {
-    fn write(self: Rc<Self>, data: &[u8]) {
-        self.append(data);
+/// The reason of an end in order. Made once a thread: a failure looks at its stack when it is made.
+pub(super) fn done() -> Failure {
+    thread_local! {
+        static DONE: Failure = ConnectionDone.into();
     }
-
-    fn write_vectored(self: Rc<Self>, slices: &[IoSlice<'_>]) {
-        slices.iter().for_each(|slice| self.append(slice));
-    }
-
-    fn lose_connection(self: Rc<Self>) {
-        self.begin_losing();
-    }
-
-    fn abort_connection(self: Rc<Self>) {
-        self.abort(ConnectionAborted::new("abort_connection was called"));
-    }
-
-    fn lose_write_connection(self: Rc<Self>) {
-        self.begin_losing_write();
-    }
-
-    fn pause_reading(&self) {
-        self.is_paused.set(true);
-    }
-
-    fn resume_reading(self: Rc<Self>) {
-        if self.is_paused.replace(false) {
-            self.linger();
-        }
-    }
-
-    fn is_connected(&self) -> bool {
-        self.state.get() == State::Open
-    }
-
-    fn peer(&self) -> Address {
-        self.peer.clone()
-    }
-
-    fn host(&self) -> Address {
-        let host = self.with_stream(|stream| stream.host());
-        let kept = || self.with_rare(|rare| rare.host.clone());
-        host.ok().or_else(kept).unwrap_or_else(|| self.peer.clone())
-    }
-
-    fn drained(&self) -> Deferred<()> {
-        match self.state.get() {
-            State::Doomed | State::Lost => {
-                fail(self.clone_reason().unwrap_or_else(|| ConnectionDone.into()))
-            }
-            _ if self.is_drained() => succeed(()),
-            _ => {
-                let (trigger, deferred) = Deferred::new();
-                self.with_rare(|rare| rare.drained.push(trigger));
-                deferred
-            }
-        }
-    }
-
-    fn set_close_timeout(&self, timeout: Duration) {
-        self.with_rare(|rare| rare.close_timeout = Some(timeout));
-    }
-
-    fn set_nodelay(&self, on: bool) -> Result {
-        Ok(self.with_stream(|stream| stream.set_nodelay(on))?)
-    }
-
-    fn set_keepalive(&self, idle: Option<Duration>) -> Result {
-        Ok(self.with_stream(|stream| stream.set_keepalive(idle))?)
-    }
-
-    fn replace_stream(self: Rc<Self>, wrap: Wrap) -> Result {
-        self.send();
-        if !self.is_drained() {
-            return Err(Failure::msg("what was written before the layer is not sent yet"));
-        }
-        let Some(stream) = self.stream.take() else { return Err(ConnectionDone.into()) };
-        let layer = wrap(stream);
-        self.stream.replace(Some(layer));
-        self.linger();
-        Ok(())
-    }
-
-    fn reactor(&self) -> Reactor {
-        Connection::reactor(self)
-    }
+    DONE.try_with(Failure::clone).unwrap_or_else(|_| ConnectionDone.into())
 }
 
 /// Reports a failure of the application's own; that the peer went away is none.

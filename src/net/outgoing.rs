@@ -1,7 +1,9 @@
 //! The way out of a connection: collecting, sending, and what it means when the peer does not take.
 //!
-//! A write appends to a buffer of the pool, and `send` empties it with one system call when the
-//! callback or the turn is over. A large write onto an empty buffer skips the copy.
+//! What a callback writes collects in the loop's one cork and goes out with one system call when the
+//! callback returns. What the socket does not take then, and what others write, waits in a buffer of
+//! the pool, which `send` empties at the end of the turn or when there is room again. A large write
+//! with nothing before it skips both.
 //!
 //! Above `HIGH` the face is told to pause writing, below `LOW` to resume; between them nothing is
 //! said, so that a peer at the edge does not make it flutter.
@@ -9,7 +11,8 @@
 //! When a write fails, what the peer sent before may still be there to be read: the connection
 //! reads on to the end, and only then is lost, for the reason of the write.
 
-use super::connection::{Connection, State, Writing};
+use super::connection::{Call, Connection, State, Writing};
+use crate::buffer::Buffer;
 use crate::driver::Readiness;
 use crate::transport::ConnectionAborted;
 use std::io;
@@ -24,44 +27,101 @@ const DIRECT: usize = 16 * 1024;
 
 impl Connection {
     /// A write of either face; dropped unless this end is open.
-    pub(super) fn append(self: &Rc<Self>, data: &[u8]) {
+    #[inline]
+    pub(super) fn append(&self, data: &[u8]) {
         if self.state.get() != State::Open || self.writing.get() != Writing::Open {
             return;
         }
+        if self.call.get() == Call::Corked {
+            let mut cork = self.inner.cork.borrow_mut();
+            if cork.len() + data.len() < DIRECT {
+                return cork.extend_from_slice(data);
+            }
+        }
+        self.append_more(data);
+    }
+
+    fn append_more(&self, data: &[u8]) {
+        // What the cork holds goes first.
+        if self.call.get() == Call::Corked {
+            self.call.set(Call::Plain);
+            self.send_cork();
+        }
         let taken = if data.len() >= DIRECT { self.send_direct(data) } else { 0 };
         if taken < data.len() {
-            let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
-            buffer.append(&data[taken..]);
-            self.outgoing.set(Some(buffer));
-            self.mark_dirty();
+            self.keep(&data[taken..]);
         }
+    }
+
+    /// Keeps bytes until the loop sends them.
+    fn keep(&self, data: &[u8]) {
+        let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
+        buffer.append(data);
+        self.outgoing.set(Some(buffer));
+        self.is_unsettled.set(true);
+        self.mark_dirty();
+    }
+
+    /// A callback begins: what it writes collects in the loop's cork, unless something older waits.
+    #[inline]
+    pub(super) fn cork(&self) {
+        self.call.set(if self.is_unsettled.get() { Call::Plain } else { Call::Corked });
+    }
+
+    /// The callback is over: what it wrote goes out.
+    #[inline]
+    pub(super) fn uncork(&self) {
+        if self.call.replace(Call::None) == Call::Corked {
+            self.send_cork();
+        }
+    }
+
+    /// No call is corked any more: an end that is found here leaves the cork alone.
+    #[inline]
+    fn send_cork(&self) {
+        let mut cork = self.inner.cork.borrow_mut();
+        if cork.is_empty() {
+            return;
+        }
+        let may = self.readiness.get().has(Readiness::WRITABLE);
+        let sent = if may { self.send_once(&cork) } else { 0 };
+        if sent < cork.len() && self.writing.get() != Writing::Ended {
+            self.keep(&cork[sent..]);
+        }
+        cork.clear();
     }
 
     /// Sends as much of `data` as the socket takes, if nothing waits before it.
-    fn send_direct(self: &Rc<Self>, data: &[u8]) -> usize {
-        if !self.is_drained() {
-            return 0;
-        }
-        self.send_once(data)
+    fn send_direct(&self, data: &[u8]) -> usize {
+        let may = self.is_drained() && self.readiness.get().has(Readiness::WRITABLE);
+        if may { self.send_once(data) } else { 0 }
     }
 
     /// Sends what waits, as far as the socket takes it.
-    pub(super) fn send(self: &Rc<Self>) {
+    pub(super) fn send(&self) {
         let Some(mut buffer) = self.outgoing.take() else { return };
-        while !buffer.is_empty() && self.readiness.get().has(Readiness::WRITABLE) {
-            buffer.consume(self.send_once(buffer.as_slice()));
+        while self.readiness.get().has(Readiness::WRITABLE) {
+            let count = self.send_once(buffer.as_slice());
+            buffer.consume(count);
+            if buffer.is_empty() {
+                return self.inner.pool.give(buffer);
+            }
         }
-        if buffer.is_empty() || self.writing.get() == Writing::Ended {
+        self.did_not_send_all(buffer);
+    }
+
+    #[cold]
+    fn did_not_send_all(&self, buffer: Box<Buffer>) {
+        if self.writing.get() == Writing::Ended {
             return self.inner.pool.give(buffer);
         }
         self.outgoing.set(Some(buffer));
+        self.is_unsettled.set(true);
     }
 
     /// One write; learns from it whether there is room for more.
-    fn send_once(self: &Rc<Self>, data: &[u8]) -> usize {
-        if !self.readiness.get().has(Readiness::WRITABLE) {
-            return 0;
-        }
+    #[inline]
+    fn send_once(&self, data: &[u8]) -> usize {
         match self.with_stream(|stream| stream.write(data)) {
             Ok(count) => {
                 self.note_sent(count, data.len());
@@ -83,7 +143,8 @@ impl Connection {
         }
     }
 
-    fn write_failed(self: &Rc<Self>, error: io::Error) {
+    #[cold]
+    fn write_failed(&self, error: io::Error) {
         match error.kind() {
             io::ErrorKind::WouldBlock => self.forget_readiness(Readiness::WRITABLE),
             io::ErrorKind::Interrupted => {}
@@ -92,7 +153,7 @@ impl Connection {
     }
 
     /// Nothing can be sent any more; what can be read still is.
-    fn write_broke(self: &Rc<Self>, error: io::Error) {
+    fn write_broke(&self, error: io::Error) {
         self.writing.set(Writing::Ended);
         self.forget_readiness(Readiness::WRITABLE);
         let to_read = Readiness::READABLE.and(Readiness::READ_CLOSED);
@@ -101,19 +162,24 @@ impl Connection {
             return self.broke(error);
         }
         self.reason.set(Some(self.lost_by(error)));
+        self.is_unsettled.set(true);
         self.wake_writer();
         self.linger();
     }
 
     /// Ends this half, after what was written.
-    pub(super) fn begin_losing_write(self: &Rc<Self>) {
+    pub(super) fn begin_losing_write(&self) {
         if self.state.get() == State::Open && self.writing.get() == Writing::Open {
             self.writing.set(Writing::Ending);
+            self.is_unsettled.set(true);
             self.mark_dirty();
         }
     }
 
     pub(super) fn discard_outgoing(&self) {
+        if self.call.get() == Call::Corked {
+            self.inner.cork.borrow_mut().clear();
+        }
         if let Some(buffer) = self.outgoing.take() {
             self.inner.pool.give(buffer);
         }
@@ -128,7 +194,10 @@ impl Connection {
         let buffer = self.outgoing.take();
         let waiting = buffer.as_ref().map_or(0, |buffer| buffer.len());
         self.outgoing.set(buffer);
-        waiting
+        match self.call.get() {
+            Call::Corked => waiting + self.inner.cork.borrow().len(),
+            _ => waiting,
+        }
     }
 
     /// Tells the face when a mark was crossed.
@@ -136,6 +205,8 @@ impl Connection {
     /// What the protocol writes in answer goes out with the next flush, not in a loop here.
     pub(super) fn tell_marks(self: &Rc<Self>) {
         let waiting = self.waiting();
+        // Until the next mark is passed, this is looked at again.
+        self.is_unsettled.set(waiting > 0 || self.has_rare());
         if waiting > HIGH && !self.is_full.replace(true) {
             self.call_protocol(|protocol, transport| protocol.pause_writing(transport));
             self.mark_dirty();
@@ -143,14 +214,11 @@ impl Connection {
             self.call_protocol(|protocol, transport| protocol.resume_writing(transport));
             self.mark_dirty();
         }
-        let is_due = |awaits_all| if awaits_all { waiting == 0 } else { waiting <= LOW };
-        let waker =
-            self.with_wakers(
-                |wakers| {
-                    if is_due(wakers.awaits_all) { wakers.writer.take() } else { None }
-                },
-            );
-        waker.flatten().into_iter().for_each(std::task::Waker::wake);
+        if let Some(waiters) = self.waiters()
+            && (waiting == 0 || (waiting <= LOW && !waiters.awaits_all.get()))
+        {
+            self.wake_writer();
+        }
     }
 
     /// While being lost: cuts off a peer that takes nothing for too long.

@@ -259,7 +259,7 @@ impl Source for Listening {
                 },
             }
         }
-        self.inner.sources.linger(self.clone());
+        self.inner.sources.linger(self.key);
     }
 
     fn lose(self: Rc<Self>, _reason: &Failure) {

@@ -8,11 +8,11 @@ use crate::failure::Failure;
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 impl Connection {
     /// Whether `poll_read` would find something, be it the end.
-    pub(crate) fn poll_readable(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.has_read_ended() || self.state.get() != State::Open {
             return Poll::Ready(());
         }
@@ -51,7 +51,7 @@ impl Connection {
 
     /// Takes all of `data`, if not too much waits already.
     pub(crate) fn poll_write(
-        self: &Rc<Self>,
+        &self,
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Ready when all that was written is with the system.
-    pub(crate) fn poll_flush(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.send();
         self.mark_if_doomed();
         if matches!(self.state.get(), State::Doomed | State::Lost) {
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Ends this half; ready when the system was told.
-    pub(crate) fn poll_close(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_close(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.begin_losing_write();
         if self.state.get() != State::Open || self.writing.get() == Writing::Ended {
             return Poll::Ready(Ok(()));
@@ -96,21 +96,23 @@ impl Connection {
     }
 
     fn wait_to_read<T>(&self, context: &Context<'_>) -> Poll<T> {
-        self.with_wakers(|wakers| remember(&mut wakers.reader, context.waker())).flatten();
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.wait(context, &self.inner.tasks);
+        }
         Poll::Pending
     }
 
     fn wait_to_write<T>(&self, context: &Context<'_>, awaits_all: bool) -> Poll<T> {
-        let former = self.with_wakers(|wakers| {
-            wakers.awaits_all = awaits_all;
-            remember(&mut wakers.writer, context.waker())
-        });
-        drop(former);
+        if let Some(waiters) = self.waiters() {
+            waiters.awaits_all.set(awaits_all);
+            self.is_unsettled.set(true);
+            waiters.writer.wait(context, &self.inner.tasks);
+        }
         Poll::Pending
     }
 
     /// A stream's own read or write found the end: the loop shall make it so.
-    fn mark_if_doomed(self: &Rc<Self>) {
+    fn mark_if_doomed(&self) {
         if self.state.get() == State::Doomed {
             self.mark_dirty();
         }
@@ -130,14 +132,6 @@ impl Connection {
             None => io::ErrorKind::BrokenPipe.into(),
         }
     }
-}
-
-/// Returns the former waker, so that it is dropped outside.
-fn remember(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
-    if slot.as_ref().is_some_and(|former| former.will_wake(waker)) {
-        return None;
-    }
-    slot.replace(waker.clone())
 }
 
 fn as_io_error(reason: &Failure) -> io::Error {

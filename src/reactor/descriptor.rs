@@ -171,7 +171,7 @@ impl Loop {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 watch.is_always_ready.set(true);
-                self.sources.linger(watch.clone());
+                self.sources.linger(watch.key);
             }
             Err(error) => {
                 watch.end();
@@ -221,9 +221,9 @@ impl Watch {
     }
 
     /// Level-triggered: asks for the readiness anew after every call.
-    fn serve_again_later(self: &Rc<Self>) -> io::Result<()> {
+    fn serve_again_later(&self) -> io::Result<()> {
         if self.is_always_ready.get() {
-            self.inner.sources.linger(self.clone());
+            self.inner.sources.linger(self.key);
             return Ok(());
         }
         self.arm(Loop::driver_rewatch)

@@ -50,7 +50,7 @@ pub use lifecycle::{
 };
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
-pub(crate) use tasks::Caught;
+pub(crate) use tasks::{Caught, Waiter};
 pub use time::{Sleep, YieldNow};
 
 use crate::buffer::{LARGE, Pool};
@@ -84,6 +84,8 @@ pub(crate) struct Loop {
     pub(crate) sources: sources::Sources,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
+    /// What the callback in progress has written to its own connection. Borrowed to append or send.
+    pub(crate) cork: RefCell<Vec<u8>>,
     /// What sockets are read into before a protocol sees it; absent while it is in use.
     scratch: Cell<Option<Box<[u8]>>>,
     office: Arc<remote::Office>,
@@ -114,6 +116,7 @@ impl Reactor {
             sources: sources::Sources::new(),
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
+            cork: RefCell::default(),
             scratch: Cell::new(None),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),

@@ -32,8 +32,8 @@ pub(crate) struct Sources {
     table: RefCell<Slots<Rc<dyn Source>>>,
     /// The events of this turn; kept for its memory.
     ready: Cell<Vec<Ready>>,
-    lingering: RefCell<Vec<Rc<dyn Source>>>,
-    dirty: RefCell<Vec<Rc<dyn Source>>>,
+    lingering: RefCell<Vec<Key>>,
+    dirty: RefCell<Vec<Key>>,
 }
 
 impl Sources {
@@ -68,13 +68,13 @@ impl Sources {
     }
 
     /// Has the source served again next turn.
-    pub(crate) fn linger(&self, source: Rc<dyn Source>) {
-        self.lingering.borrow_mut().push(source);
+    pub(crate) fn linger(&self, key: Key) {
+        self.lingering.borrow_mut().push(key);
     }
 
     /// Has the source flushed at the end of the turn.
-    pub(crate) fn mark_dirty(&self, source: Rc<dyn Source>) {
-        self.dirty.borrow_mut().push(source);
+    pub(crate) fn mark_dirty(&self, key: Key) {
+        self.dirty.borrow_mut().push(key);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,24 +102,30 @@ impl Sources {
             }
         }
         self.ready.set(ready);
-        lingering.into_iter().for_each(|source| source.ready(Readiness::NONE));
+        self.each(&lingering, |source| source.ready(Readiness::NONE));
     }
 
     pub(super) fn flush(&self) {
         let mut batch = self.dirty.take();
-        batch.drain(..).for_each(|source| source.flush());
+        self.each(&batch, |source| source.flush());
         // Its memory serves the next turn, unless something was written meanwhile.
+        batch.clear();
         let mut dirty = self.dirty.borrow_mut();
         if dirty.is_empty() {
             *dirty = batch;
         }
     }
 
-    pub(super) fn lose_all(&self, reason: &Failure) {
-        let keys = self.table.borrow().keys();
-        keys.into_iter().filter_map(|key| self.get(key)).for_each(|source| source.lose(reason));
+    fn each(&self, keys: &[Key], serve: impl Fn(Rc<dyn Source>)) {
+        keys.iter().filter_map(|&key| self.get(key)).for_each(serve);
     }
 
+    pub(super) fn lose_all(&self, reason: &Failure) {
+        let keys = self.table.borrow().keys();
+        self.each(&keys, |source| source.lose(reason));
+    }
+
+    #[inline]
     fn get(&self, key: Key) -> Option<Rc<dyn Source>> {
         self.table.borrow().get(key).cloned()
     }

@@ -40,6 +40,8 @@ pub(crate) struct Tasks {
     queue: RefCell<VecDeque<Key>>,
     /// How many more reads and writes the task being polled may make at once.
     budget: Cell<u32>,
+    /// The task being polled, and what its waker points to.
+    current: Cell<(Option<Key>, *const ())>,
 }
 
 struct Task {
@@ -64,6 +66,7 @@ impl Tasks {
             slots: RefCell::new(Slots::new()),
             queue: RefCell::default(),
             budget: Cell::new(BUDGET),
+            current: Cell::new((None, std::ptr::null())),
         }
     }
 
@@ -113,7 +116,10 @@ impl Tasks {
     fn poll(&self, key: Key) {
         let Some(mut body) = self.take_body(key) else { return };
         self.budget.set(BUDGET);
-        match body.future.as_mut().poll(&mut Context::from_waker(&body.waker)) {
+        self.current.set((Some(key), body.waker.data()));
+        let outcome = body.future.as_mut().poll(&mut Context::from_waker(&body.waker));
+        self.current.set((None, std::ptr::null()));
+        match outcome {
             Poll::Pending => self.put_body_back(key, body),
             Poll::Ready(()) => {
                 let task = self.slots.borrow_mut().remove(key);
@@ -138,6 +144,44 @@ impl Tasks {
                 drop(slots);
                 super::attempt("drop of a task", || drop(body));
             }
+        }
+    }
+}
+
+/// Who waits for something: a task of this loop by its key, anybody else by a waker.
+///
+/// A key spares what a waker costs: two counts, an indirect call and a look at which thread it is.
+#[derive(Default)]
+pub(crate) struct Waiter {
+    /// Exchanged whole; a waker is called and dropped outside.
+    who: Cell<Who>,
+}
+
+#[derive(Default)]
+enum Who {
+    #[default]
+    Nobody,
+    Task(Key),
+    Other(Waker),
+}
+
+impl Waiter {
+    /// Remembers the task that is polled with `context`.
+    pub(crate) fn wait(&self, context: &Context<'_>, tasks: &Tasks) {
+        let waker = context.waker();
+        let former = self.who.replace(match tasks.current.get() {
+            // A combinator that wakes by itself has a waker of its own, which points elsewhere.
+            (Some(key), data) if data == waker.data() => Who::Task(key),
+            _ => Who::Other(waker.clone()),
+        });
+        drop(former);
+    }
+
+    pub(crate) fn wake(&self, tasks: &Tasks) {
+        match self.who.take() {
+            Who::Nobody => {}
+            Who::Task(key) => tasks.wake(key),
+            Who::Other(waker) => waker.wake(),
         }
     }
 }

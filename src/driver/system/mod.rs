@@ -68,8 +68,10 @@ impl Driver for SystemDriver {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             outcome => outcome?,
         }
+        // Room for all at once: growing by one is measurably slower.
+        ready.reserve(EVENTS_PER_WAIT);
         let named = events.iter().filter(|event| event.token() != NUDGED);
-        ready.extend(named.map(translate));
+        named.for_each(|event| ready.push(translate(event)));
         Ok(())
     }
 
