@@ -5,12 +5,12 @@
 mod address;
 mod buffer;
 mod clock;
-mod deferred;
+pub mod deferred;
 pub mod driver;
 mod failure;
 mod net;
-mod protocol;
-mod reactor;
+pub mod protocol;
+pub mod reactor;
 mod slots;
 mod stream;
 mod transport;
@@ -32,3 +32,8 @@ pub use reactor::{
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+
+/// The README's programs compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
