@@ -115,8 +115,8 @@ impl<T: 'static> Deferred<T> {
         R::Output: 'static,
     {
         self.step(Location::caller(), |result| match result {
-            Ok(value) => callback(value).into_deferred(),
-            Err(failure) => fail(failure),
+            Ok(value) => callback(value).into_deferred().into_state(),
+            Err(failure) => State::Fired(Err(failure)),
         })
     }
 
@@ -136,8 +136,8 @@ impl<T: 'static> Deferred<T> {
         errback: impl FnOnce(Failure) -> R + 'static,
     ) -> Deferred<T> {
         self.step(Location::caller(), |result| match result {
-            Ok(value) => succeed(value),
-            Err(failure) => errback(failure).into_deferred(),
+            Ok(value) => State::Fired(Ok(value)),
+            Err(failure) => errback(failure).into_deferred().into_state(),
         })
     }
 
@@ -166,8 +166,8 @@ impl<T: 'static> Deferred<T> {
         R::Output: 'static,
     {
         self.step(Location::caller(), |result| match result {
-            Ok(value) => callback(value).into_deferred(),
-            Err(failure) => errback(failure).into_deferred(),
+            Ok(value) => callback(value).into_deferred().into_state(),
+            Err(failure) => errback(failure).into_deferred().into_state(),
         })
     }
 
@@ -188,7 +188,7 @@ impl<T: 'static> Deferred<T> {
     where
         R::Output: 'static,
     {
-        self.step(Location::caller(), |result| both(result).into_deferred())
+        self.step(Location::caller(), |result| both(result).into_deferred().into_state())
     }
 
     /// Adds a step that turns a value into another and cannot fail.
@@ -198,7 +198,7 @@ impl<T: 'static> Deferred<T> {
     /// ```
     #[track_caller]
     pub fn map<U: 'static>(self, convert: impl FnOnce(T) -> U + 'static) -> Deferred<U> {
-        self.step(Location::caller(), |result| result.map(convert).into_deferred())
+        self.step(Location::caller(), |result| State::Fired(result.map(convert)))
     }
 
     /// Asks that the value should come no more.
@@ -225,16 +225,20 @@ impl<T: 'static> Deferred<T> {
     /// Adds a step: runs it now if the result is here.
     #[inline]
     pub(super) fn step<U: 'static>(
-        mut self,
+        self,
         place: Place,
-        step: impl FnOnce(Result<T>) -> Deferred<U> + 'static,
+        step: impl FnOnce(Result<T>) -> State<U> + 'static,
     ) -> Deferred<U> {
         let made = self.made;
-        let state = match self.take_state() {
+        let state = match self.into_state() {
             State::Fired(input) => run(input, step, place),
             State::Pending(source) | State::Awaited(source) => match source.tail().take() {
-                Some(input) => run(input, step, place), // 2
-                None => State::Pending(attach(source, step, place)),
+                End::Outcome(input) => run(input, step, place), // 2
+                open => {
+                    let link = attach(source, step, place);
+                    drop(open); // A waker's Drop is not our code: not before the link is whole.
+                    State::Pending(link)
+                }
             },
             State::Taken => State::Fired(Err(taken(place))),
         };
@@ -243,15 +247,8 @@ impl<T: 'static> Deferred<T> {
 }
 
 #[inline]
-fn run<T, U>(
-    input: Result<T>,
-    step: impl FnOnce(Result<T>) -> Deferred<U>,
-    place: Place,
-) -> State<U> {
-    match contain(place, || step(input)) {
-        Ok(mut deferred) => deferred.take_state(),
-        Err(panic) => State::Fired(Err(panic)),
-    }
+fn run<T, U>(input: Result<T>, step: impl FnOnce(Result<T>) -> State<U>, place: Place) -> State<U> {
+    contain(place, || step(input)).unwrap_or_else(|panic| State::Fired(Err(panic)))
 }
 
 /// What a Deferred says that gave its result to a poll before.
@@ -263,7 +260,15 @@ pub(super) fn taken(place: Place) -> Failure {
 impl<T> Deferred<T> {
     /// 3. Moves the state out, for what comes after this Deferred.
     #[inline]
-    pub(super) fn take_state(&mut self) -> State<T> {
+    pub(super) fn into_state(mut self) -> State<T> {
+        let state = self.take_state();
+        // Nothing is in it any more: the code that would drop it costs a tenth of adding a step.
+        std::mem::forget(self);
+        state
+    }
+
+    #[inline]
+    fn take_state(&mut self) -> State<T> {
         std::mem::replace(&mut self.state, State::Taken)
     }
 
@@ -305,10 +310,9 @@ impl<T> Future for Deferred<T> {
             State::Fired(result) => Poll::Ready(result),
             State::Taken => Poll::Ready(Err(taken(self.made))),
             State::Pending(source) | State::Awaited(source) => {
-                if let Some(result) = source.tail().take() {
+                if let Some(result) = source.tail().poll(cx.waker()) {
                     return Poll::Ready(result); // 2
                 }
-                source.tail().wake_by(cx.waker());
                 self.state = State::Awaited(source); // 1
                 Poll::Pending
             }
@@ -341,13 +345,17 @@ impl<T> Deferred<T> {
         match self.take_state() {
             State::Fired(result) => unobserved(result, made, false),
             State::Pending(source) => match source.tail().take() {
-                Some(outcome) => unobserved(outcome, made, false),
-                None => source.tail().set(End::Detached(made)),
+                End::Outcome(outcome) => unobserved(outcome, made, false),
+                open => {
+                    source.tail().put(End::Detached(made));
+                    drop(open);
+                }
             },
             State::Awaited(source) => match source.tail().take() {
-                Some(outcome) => unobserved(outcome, made, true),
-                None => {
-                    source.tail().set(End::Abandoned(made));
+                End::Outcome(outcome) => unobserved(outcome, made, true),
+                open => {
+                    source.tail().put(End::Abandoned(made));
+                    drop(open);
                     let node: Rc<dyn Cancel> = source;
                     after_drop(move || cancel(node, made));
                 }

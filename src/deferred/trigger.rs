@@ -1,7 +1,7 @@
 //! The firing end of a Deferred.
 
 use crate::deferred::later::after_drop;
-use crate::deferred::tail::{Cancel, Source, Tail, drive};
+use crate::deferred::tail::{Cancel, Source, Tail};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, contain, report};
 use std::cell::Cell;
@@ -158,7 +158,7 @@ impl<T> Root<T> {
     /// 1, 4. The stage has changed already.
     fn settle(&self, outcome: Result<T>) {
         self.canceller.forget();
-        drive(self.tail.settle(outcome));
+        self.tail.fire(outcome);
     }
 
     /// 2, 4. Asks the canceller; true if there is one.
