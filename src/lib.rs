@@ -8,6 +8,8 @@ mod failure;
 
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, IntoDeferred, NeverFired, Trigger, fail, succeed,
+    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
+    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
+    succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};

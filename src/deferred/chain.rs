@@ -1,19 +1,13 @@
 //! The waiting end: a value that will come, and the steps that are added to it.
 
 use crate::deferred::IntoDeferred;
-use crate::deferred::later::after_drop;
+use crate::deferred::canceller::{Canceller, OnCancel, Uncaring};
 use crate::deferred::link::attach;
-use crate::deferred::tail::{Cancel, End, Source, cancel, unobserved};
-use crate::deferred::trigger::{Canceller, Trigger, Uncaring, root};
+use crate::deferred::tail::{Cancel, End, Source, cancel};
+use crate::deferred::trigger::{Trigger, root};
 use crate::failure::{Failure, Place, Result, contain};
-use futures_core::FusedFuture;
-use std::cell::Cell;
-use std::fmt;
-use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 /// A value of type `T`, or a failure, that is here already or will come.
 ///
@@ -35,9 +29,9 @@ use std::task::{Context, Poll};
 /// trigger.callback(" 42 ".into()).unwrap();
 /// ```
 pub struct Deferred<T> {
-    state: State<T>,
+    pub(super) state: State<T>,
     /// Where the chain began, for the report of a failure that nobody handled.
-    made: Place,
+    pub(super) made: Place,
 }
 
 /// ```text
@@ -66,9 +60,7 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     #[allow(clippy::new_ret_no_self)] // A Deferred without its Trigger would be of no use.
     pub fn new() -> (Trigger<T>, Deferred<T>) {
-        let made = Location::caller();
-        let (trigger, source) = root(Uncaring, made);
-        (trigger, Deferred { state: State::Pending(source), made })
+        Deferred::rooted(Uncaring, Location::caller())
     }
 
     /// As [`new`](Deferred::new), with code that stops the work when somebody cancels.
@@ -90,8 +82,15 @@ impl<T: 'static> Deferred<T> {
     pub fn with_canceller(
         canceller: impl FnOnce(&Trigger<T>) + 'static,
     ) -> (Trigger<T>, Deferred<T>) {
-        let made = Location::caller();
-        let (trigger, source) = root(Canceller(Cell::new(Some(canceller))), made);
+        Deferred::rooted(Canceller::new(canceller), Location::caller())
+    }
+
+    /// Makes the two ends, with whatever hears of a cancellation.
+    pub(super) fn rooted(
+        canceller: impl OnCancel<T> + 'static,
+        made: Place,
+    ) -> (Trigger<T>, Deferred<T>) {
+        let (trigger, source) = root(canceller, made);
         (trigger, Deferred { state: State::Pending(source), made })
     }
 
@@ -222,6 +221,18 @@ impl<T: 'static> Deferred<T> {
         }
     }
 
+    /// What a cancellation of this Deferred walks up from, also when steps were added since.
+    ///
+    /// None if it has fired.
+    pub(super) fn node(&self) -> Option<Rc<dyn Cancel>> {
+        match &self.state {
+            State::Pending(source) | State::Awaited(source) if !source.tail().is_settled() => {
+                Some(source.clone())
+            }
+            _fired => None,
+        }
+    }
+
     /// Adds a step: runs it now if the result is here.
     #[inline]
     pub(super) fn step<U: 'static>(
@@ -268,112 +279,12 @@ impl<T> Deferred<T> {
     }
 
     #[inline]
-    fn take_state(&mut self) -> State<T> {
+    pub(super) fn take_state(&mut self) -> State<T> {
         std::mem::replace(&mut self.state, State::Taken)
     }
 
     #[inline]
     pub(super) fn fired(result: Result<T>, made: Place) -> Deferred<T> {
         Deferred { state: State::Fired(result), made }
-    }
-}
-
-/// A Deferred that has its value already.
-///
-/// ```
-/// ropewalk::succeed(7).map(|n| assert_eq!(n, 7));
-/// ```
-#[inline]
-#[track_caller]
-pub fn succeed<T>(value: T) -> Deferred<T> {
-    Deferred::fired(Ok(value), Location::caller())
-}
-
-/// A Deferred that has failed already.
-///
-/// ```
-/// let d = ropewalk::fail::<u32>(std::fmt::Error);
-/// d.add_errback(|failure| Ok(failure.to_string().len() as u32));
-/// ```
-#[inline]
-#[track_caller]
-pub fn fail<T>(failure: impl Into<Failure>) -> Deferred<T> {
-    Deferred::fired(Err(failure.into()), Location::caller())
-}
-
-/// The result of the chain, once. Polled again after that, it fails.
-impl<T> Future for Deferred<T> {
-    type Output = Result<T>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        match self.take_state() {
-            State::Fired(result) => Poll::Ready(result),
-            State::Taken => Poll::Ready(Err(taken(self.made))),
-            State::Pending(source) | State::Awaited(source) => {
-                if let Some(result) = source.tail().poll(cx.waker()) {
-                    return Poll::Ready(result); // 2
-                }
-                self.state = State::Awaited(source); // 1
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<T> FusedFuture for Deferred<T> {
-    fn is_terminated(&self) -> bool {
-        matches!(self.state, State::Taken)
-    }
-}
-
-// Nothing in it is pinned: what is awaited lives elsewhere.
-impl<T> Unpin for Deferred<T> {}
-
-/// Not awaited: the chain runs on. Awaited before: cancelled. A failure in it is reported.
-impl<T> Drop for Deferred<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if !matches!(self.state, State::Taken | State::Fired(Ok(_))) {
-            self.let_go();
-        }
-    }
-}
-
-impl<T> Deferred<T> {
-    fn let_go(&mut self) {
-        let made = self.made;
-        match self.take_state() {
-            State::Fired(result) => unobserved(result, made, false),
-            State::Pending(source) => match source.tail().take() {
-                End::Outcome(outcome) => unobserved(outcome, made, false),
-                open => {
-                    source.tail().put(End::Detached(made));
-                    drop(open);
-                }
-            },
-            State::Awaited(source) => match source.tail().take() {
-                End::Outcome(outcome) => unobserved(outcome, made, true),
-                open => {
-                    source.tail().put(End::Abandoned(made));
-                    drop(open);
-                    let node: Rc<dyn Cancel> = source;
-                    after_drop(move || cancel(node, made));
-                }
-            },
-            State::Taken => {}
-        }
-    }
-}
-
-impl<T> fmt::Debug for Deferred<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Fired(Ok(_)) => "has a value",
-            State::Fired(Err(_)) => "has a failure",
-            State::Pending(_) => "pending",
-            State::Awaited(_) => "awaited",
-            State::Taken => "taken",
-        };
-        write!(f, "Deferred({state}, made at {}:{})", self.made.file(), self.made.line())
     }
 }

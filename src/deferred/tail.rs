@@ -112,6 +112,14 @@ impl<T> Tail<T> {
         std::mem::forget(empty);
     }
 
+    /// Whether the outcome is there.
+    pub(super) fn is_settled(&self) -> bool {
+        let end = self.take();
+        let settled = matches!(end, End::Outcome(_));
+        self.put(end);
+        settled
+    }
+
     /// Hands on the outcome of a root, and whatever follows from it.
     #[inline]
     pub(super) fn fire(&self, outcome: Result<T>) {
