@@ -190,10 +190,10 @@ impl Timers {
         DelayedCall { timers: Rc::downgrade(self), call }
     }
 
-    /// The time of the next call, if any waits.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    /// How long until the next call is due, if any waits.
+    pub(crate) fn until_next(&self) -> Option<Duration> {
         let first = self.heap.borrow().first()?;
-        Some(self.epoch + Duration::from_nanos(first))
+        Some(Duration::from_nanos(first.saturating_sub(self.time())))
     }
 
     /// Every call that waits, in no particular order.
@@ -202,10 +202,14 @@ impl Timers {
         calls.into_iter().map(|call| DelayedCall { timers: Rc::downgrade(self), call }).collect()
     }
 
-    /// Moves the calls due at `now` into `batch`, first deadline first.
-    pub(crate) fn take_due(&self, now: Instant, batch: &mut Vec<Rc<Call>>) {
-        let now = nanos(now.saturating_duration_since(self.epoch));
+    /// Moves the calls that are due by now into `batch`, first deadline first.
+    pub(crate) fn take_due(&self, batch: &mut Vec<Rc<Call>>) {
         let mut heap = self.heap.borrow_mut();
+        // A loop without timers never asks what time it is.
+        if heap.first().is_none() {
+            return;
+        }
+        let now = self.time();
         while let Some(call) = heap.pop_due(now) {
             batch.push(call);
         }
@@ -222,7 +226,12 @@ impl Timers {
     }
 
     fn after(&self, delay: Duration) -> u64 {
-        nanos(self.now().saturating_duration_since(self.epoch)).saturating_add(nanos(delay))
+        self.time().saturating_add(nanos(delay))
+    }
+
+    /// Nanoseconds from the epoch until now.
+    fn time(&self) -> u64 {
+        nanos(self.now().saturating_duration_since(self.epoch))
     }
 
     fn schedule(&self, call: &Rc<Call>, deadline: u64) {
@@ -294,7 +303,7 @@ impl TestClock {
         self.time.set(self.time.get() + duration);
         let mut batch = Vec::new();
         loop {
-            self.timers.take_due(self.time.get(), &mut batch);
+            self.timers.take_due(&mut batch);
             if batch.is_empty() {
                 return;
             }

@@ -2,10 +2,20 @@
 //! equal face of all of it.
 #![forbid(unsafe_code)]
 
+mod address;
+mod buffer;
 mod clock;
 mod deferred;
+pub mod driver;
 mod failure;
+mod net;
+mod protocol;
+mod reactor;
+mod slots;
+mod stream;
+mod transport;
 
+pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
     AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
@@ -13,3 +23,14 @@ pub use deferred::{
     succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
+pub use net::{
+    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, NoProtocol,
+    NotConnecting, NotDisconnected, Port,
+};
+pub use protocol::{Factory, Protocol};
+pub use reactor::{
+    Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
+    ReactorStopped, ReadDescriptor, Remote, Sleep, SystemEventTrigger, WriteDescriptor, YieldNow,
+};
+pub use stream::{ReadHalf, Stream, WriteHalf};
+pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

@@ -1,0 +1,108 @@
+//! Where a connection comes from or goes to.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// The address of one end of a connection or port.
+///
+/// ```
+/// use ropewalk::Address;
+/// use std::net::SocketAddr;
+///
+/// let address = Address::from(SocketAddr::from(([127, 0, 0, 1], 8000)));
+/// assert_eq!(address.to_string(), "127.0.0.1:8000");
+/// assert_eq!(address.port(), Some(8000));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Address {
+    /// An IPv4 or IPv6 address with a port.
+    #[doc(alias = "IPv4Address")]
+    #[doc(alias = "IPv6Address")]
+    Ip(SocketAddr),
+    /// A Unix socket.
+    #[doc(alias = "UNIXAddress")]
+    Unix(UnixName),
+}
+
+/// The name of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum UnixName {
+    /// A socket in the file system.
+    Path(Box<Path>),
+    /// A name in Linux' abstract namespace, without its leading zero byte.
+    Abstract(Box<[u8]>),
+    /// A socket that was never bound, as a client's end is.
+    Unnamed,
+}
+
+impl Address {
+    /// The port, where there is one.
+    pub fn port(&self) -> Option<u16> {
+        self.socket_addr().map(|address| address.port())
+    }
+
+    /// The IP address, where there is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.socket_addr().map(|address| address.ip())
+    }
+
+    /// The address in the standard library's type, unless it is a Unix socket's.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Ip(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address::Ip(address)
+    }
+}
+
+impl From<PathBuf> for Address {
+    fn from(path: PathBuf) -> Address {
+        Address::Unix(UnixName::Path(path.into()))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Unix(name) => name.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for UnixName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnixName::Path(path) => write!(f, "unix:{}", path.display()),
+            UnixName::Abstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
+            UnixName::Unnamed => f.write_str("unix:(unnamed)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_reads_as_people_write_it() {
+        let v6: SocketAddr = "[::1]:25".parse().unwrap();
+        assert_eq!(Address::from(v6).to_string(), "[::1]:25");
+        assert_eq!(Address::from(PathBuf::from("/run/s")).to_string(), "unix:/run/s");
+        let name = UnixName::Abstract(Box::from(*b"bus\x01"));
+        assert_eq!(Address::Unix(name).to_string(), "unix:@bus\\x01");
+    }
+
+    #[test]
+    fn an_address_is_no_larger_than_a_socket_address() {
+        assert_eq!(size_of::<Address>(), size_of::<SocketAddr>());
+    }
+}

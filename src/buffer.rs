@@ -1,0 +1,195 @@
+//! Bytes on their way: a queue in one block of memory, and the pool that lends such blocks.
+//!
+//! # Theory
+//! A [`Buffer`] is written at its end and read at its start. All of its memory is initialised once,
+//! so that sockets can read straight into it. A connection borrows one from the [`Pool`] while it
+//! holds bytes and gives it back when it is empty: an idle connection owns none.
+//!
+//! # Invariants
+//! * `start <= end <= bytes.len()`; both are 0 when the buffer is empty.
+//! * A buffer in the pool is empty and of exactly one of the two sizes.
+
+use std::cell::{Cell, RefCell};
+
+/// A first-in first-out queue of bytes.
+#[derive(Default)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    fn with_size(size: usize) -> Buffer {
+        Buffer { bytes: vec![0; size], start: 0, end: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn append(&mut self, data: &[u8]) {
+        self.make_room(data.len());
+        self.bytes[self.end..self.end + data.len()].copy_from_slice(data);
+        self.end += data.len();
+    }
+
+    /// Forgets the first `count` bytes.
+    #[inline]
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// The free memory behind the bytes, to read into; [`Buffer::filled`] says how much of it.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end..]
+    }
+
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.bytes.len());
+    }
+
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn make_room(&mut self, count: usize) {
+        if self.bytes.len() - self.end >= count {
+            return;
+        }
+        // Moving what is left to the front is worth it once at least half of the memory is behind it:
+        // then each byte is moved at most once for each byte that went out.
+        if self.start >= self.bytes.len() / 2 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.len());
+        }
+        let needed = self.end + count;
+        if needed > self.bytes.len() {
+            self.bytes.resize(needed.next_power_of_two(), 0);
+        }
+    }
+}
+
+/// The size of a buffer for answers and lines.
+pub(crate) const SMALL: usize = 4 * 1024;
+/// The size of a buffer for streams that move much.
+pub(crate) const LARGE: usize = 64 * 1024;
+
+/// Keeps empty buffers for the next connection that needs one.
+#[derive(Default)]
+pub(crate) struct Pool {
+    /// The small buffer that was given back last: usually the very next one to be wanted.
+    spare: Cell<Option<Box<Buffer>>>,
+    /// Borrowed for one push or pop.
+    small: RefCell<Vec<Box<Buffer>>>,
+    large: RefCell<Vec<Box<Buffer>>>,
+}
+
+/// How many bytes of each size the pool keeps for later.
+const KEPT: usize = 1024 * 1024;
+
+impl Pool {
+    #[inline]
+    pub(crate) fn small(&self) -> Box<Buffer> {
+        self.spare.take().unwrap_or_else(|| self.another_small())
+    }
+
+    #[cold]
+    fn another_small(&self) -> Box<Buffer> {
+        let kept = self.small.borrow_mut().pop();
+        kept.unwrap_or_else(|| Box::new(Buffer::with_size(SMALL)))
+    }
+
+    pub(crate) fn large(&self) -> Box<Buffer> {
+        let kept = self.large.borrow_mut().pop();
+        kept.unwrap_or_else(|| Box::new(Buffer::with_size(LARGE)))
+    }
+
+    /// Takes a buffer back, whatever it still holds; one that grew beyond the sizes is freed.
+    #[inline]
+    pub(crate) fn give(&self, mut buffer: Box<Buffer>) {
+        (buffer.start, buffer.end) = (0, 0);
+        if buffer.bytes.len() != SMALL {
+            return self.keep(buffer);
+        }
+        if let Some(former) = self.spare.replace(Some(buffer)) {
+            self.keep(former);
+        }
+    }
+
+    fn keep(&self, buffer: Box<Buffer>) {
+        let (kept, most) = match buffer.bytes.len() {
+            SMALL => (&self.small, KEPT / SMALL),
+            LARGE => (&self.large, KEPT / LARGE),
+            _ => return,
+        };
+        let mut kept = kept.borrow_mut();
+        if kept.len() < most {
+            kept.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_in_order_however_they_went_in() {
+        let (mut buffer, mut expected, mut got) = (Buffer::default(), Vec::new(), Vec::new());
+        for round in 0..2000usize {
+            let data: Vec<u8> = (0..round % 97).map(|n| (n * round) as u8).collect();
+            buffer.append(&data);
+            expected.extend_from_slice(&data);
+            let count = (round * 31 % 101).min(buffer.len());
+            got.extend_from_slice(&buffer.as_slice()[..count]);
+            buffer.consume(count);
+        }
+        got.extend_from_slice(buffer.as_slice());
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_queue_that_never_empties_does_not_grow_without_end() {
+        let mut buffer = Buffer::default();
+        buffer.append(&[1; 10]);
+        for _ in 0..100_000 {
+            buffer.append(&[2; 10]);
+            buffer.consume(10);
+        }
+        assert!(buffer.bytes.len() <= 64, "{} bytes for 10", buffer.bytes.len());
+    }
+
+    #[test]
+    fn a_buffer_comes_back_from_the_pool_empty() {
+        let pool = Pool::default();
+        let mut buffer = pool.small();
+        buffer.append(b"left over");
+        pool.give(buffer);
+        assert!(pool.small().is_empty());
+    }
+
+    #[test]
+    fn a_buffer_that_grew_is_not_kept() {
+        let pool = Pool::default();
+        let mut buffer = pool.small();
+        buffer.append(&[0; SMALL + 1]);
+        pool.give(buffer);
+        assert!(
+            pool.spare.take().is_none()
+                && pool.small.take().is_empty()
+                && pool.large.take().is_empty()
+        );
+    }
+}

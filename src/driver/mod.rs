@@ -1,0 +1,211 @@
+//! The one door to the outside world: time, readiness, sockets, names and blocking work.
+//!
+//! # Theory
+//! Whatever a program cannot compute by itself comes through a [`Driver`]. Behind it stands the
+//! operating system ([`SystemDriver`]) or a seeded simulation of one; the reactor, its tasks, the
+//! connections and the protocols are the same code above both. A driver makes sockets; each socket
+//! is registered once, with a [`Key`], for both directions, and from then on [`Driver::wait`] names
+//! the key whenever its readiness *rises* (edges, not levels).
+//!
+//! # Invariants
+//! * Only [`Driver::wait`] blocks.
+//! * Every call that would block returns [`std::io::ErrorKind::WouldBlock`] instead, and an edge
+//!   follows when it no longer would.
+//! * A socket leaves the driver when it is dropped; events that name it may still be under way,
+//!   which is why a key has a generation.
+//!
+//! # Not here
+//! What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
+
+mod system;
+
+pub use crate::slots::Key;
+pub use system::SystemDriver;
+
+use crate::address::Address;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+
+/// The outside world as one reactor sees it.
+pub trait Driver {
+    /// The current time; it never goes back.
+    fn now(&self) -> Instant;
+
+    /// Waits until a registered socket becomes ready, the timeout passes, or somebody nudges;
+    /// pushes what became ready to `ready`.
+    ///
+    /// `None` waits without limit. An interruption by a signal is a return without events.
+    fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
+
+    /// What ends the wait from another thread.
+    fn nudge(&self) -> Arc<dyn Nudge>;
+
+    /// Begins to connect; the stream becomes writable when that succeeded or failed.
+    fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>>;
+
+    /// Listens at an address; `backlog` connections may wait to be accepted.
+    fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>>;
+
+    /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
+    fn resolve(&self, host: &str, port: u16, answer: Answer);
+
+    /// Runs work that blocks, on another thread where there are threads.
+    fn offload(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// Watches a descriptor that somebody else made and keeps.
+    ///
+    /// `PermissionDenied` says that it cannot be watched because it is always ready: a file.
+    #[cfg(unix)]
+    fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()>;
+
+    /// Asks for the readiness of a watched descriptor anew: it is named even if nothing changed.
+    #[cfg(unix)]
+    fn rewatch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()>;
+
+    /// Ends what `watch` began; call it before the descriptor is closed.
+    #[cfg(unix)]
+    fn unwatch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// What takes the answer of [`Driver::resolve`].
+pub type Answer = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>) + Send>;
+
+/// Ends another thread's wait; to nudge a loop that does not wait ends its next wait at once.
+pub trait Nudge: Send + Sync {
+    /// Nudges.
+    fn nudge(&self);
+}
+
+/// A stream of bytes in both directions: a socket, or a layer over one.
+pub trait ByteStream {
+    /// Asks the driver to name `key` when this stream's readiness rises, from now on.
+    fn register(&mut self, key: Key) -> io::Result<()>;
+
+    /// Reads into `buffer`; 0 is the end of what the peer sends.
+    ///
+    /// Fewer bytes than the buffer holds means that nothing is left for now.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes from `data`; fewer bytes than given means that no more is taken for now.
+    fn write(&mut self, data: &[u8]) -> io::Result<usize>;
+
+    /// Writes from several slices, in order.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Tells the peer that nothing more will be written; reading goes on.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Makes the close that follows discard everything and reset the connection.
+    fn set_abort(&mut self);
+
+    /// Whether the peer's end of stream is the very next thing to read.
+    fn is_at_end(&mut self) -> io::Result<bool>;
+
+    /// The outcome of connecting: `WouldBlock` while it is under way.
+    fn finish_connecting(&mut self) -> io::Result<()>;
+
+    /// The other end's address.
+    fn peer(&self) -> io::Result<Address>;
+
+    /// This end's address.
+    fn host(&self) -> io::Result<Address>;
+
+    /// Sends small writes at once instead of waiting for more (TCP_NODELAY).
+    fn set_nodelay(&mut self, on: bool) -> io::Result<()>;
+
+    /// Probes an idle peer after this long, or never.
+    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
+}
+
+/// A socket that accepts connections.
+pub trait Listener {
+    /// Asks the driver to name `key` when a connection waits.
+    fn register(&mut self, key: Key) -> io::Result<()>;
+
+    /// Accepts one connection; `WouldBlock` when none waits.
+    fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)>;
+
+    /// After `accept` found the process out of descriptors: accepts and closes what waits, with a
+    /// descriptor kept in reserve. Returns how many it closed.
+    fn shed(&mut self) -> usize;
+
+    /// The address that is listened at, with the real port where 0 was asked for.
+    fn host(&self) -> io::Result<Address>;
+}
+
+/// One event of [`Driver::wait`].
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Whose readiness rose.
+    pub key: Key,
+    /// What it is ready for.
+    pub readiness: Readiness,
+}
+
+/// What a descriptor is watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to read.
+    Reading,
+    /// Room to write.
+    Writing,
+}
+
+/// A set of directions that a socket is ready for.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readiness(u8);
+
+impl Readiness {
+    /// Nothing.
+    pub const NONE: Readiness = Readiness(0);
+    /// There is something to read.
+    pub const READABLE: Readiness = Readiness(1);
+    /// There is room to write.
+    pub const WRITABLE: Readiness = Readiness(2);
+    /// The peer's end of stream, or worse, is behind what can be read.
+    pub const READ_CLOSED: Readiness = Readiness(4);
+    /// The socket failed, or both directions are closed.
+    pub const BROKEN: Readiness = Readiness(8);
+
+    /// Whether this set has anything in common with `other`.
+    pub fn has(self, other: Readiness) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub fn and(self, other: Readiness) -> Readiness {
+        Readiness(self.0 | other.0)
+    }
+
+    /// This set without what is in `other`.
+    #[must_use]
+    pub fn without(self, other: Readiness) -> Readiness {
+        Readiness(self.0 & !other.0)
+    }
+
+    /// This set if `condition` holds, nothing otherwise.
+    #[must_use]
+    pub fn when(self, condition: bool) -> Readiness {
+        if condition { self } else { Readiness::NONE }
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Readiness::READABLE, "readable"),
+            (Readiness::WRITABLE, "writable"),
+            (Readiness::READ_CLOSED, "read closed"),
+            (Readiness::BROKEN, "broken"),
+        ];
+        let present = names.iter().filter(|(bit, _)| self.has(*bit)).map(|(_, name)| name);
+        f.debug_set().entries(present).finish()
+    }
+}

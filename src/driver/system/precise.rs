@@ -1,0 +1,68 @@
+//! Waiting in nanoseconds on Linux, on the epoll descriptor that mio made.
+
+use super::NUDGED;
+use crate::driver::{Key, Readiness, Ready};
+use mio::Registry;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event, EventFlags};
+use rustix::io::Errno;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::time::Duration;
+
+pub(super) struct Precise {
+    events: RefCell<Vec<Event>>,
+    /// Set for good once the kernel says that it lacks the call (before Linux 5.11).
+    is_missing: Cell<bool>,
+}
+
+/// Above this, a millisecond more is below what anyone can feel, and mio does.
+const COARSE: Duration = Duration::from_millis(100);
+
+impl Precise {
+    pub(super) fn new(events_per_wait: usize) -> Precise {
+        Precise {
+            events: RefCell::new(Vec::with_capacity(events_per_wait)),
+            is_missing: Cell::new(false),
+        }
+    }
+
+    /// Whether rounding `timeout` up to a millisecond would be felt.
+    pub(super) fn serves(&self, timeout: Duration) -> bool {
+        !timeout.is_zero() && timeout < COARSE && !self.is_missing.get()
+    }
+
+    pub(super) fn wait(
+        &self,
+        registry: &Registry,
+        timeout: Duration,
+        ready: &mut Vec<Ready>,
+    ) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        // `serves` lets only short timeouts pass: the conversion cannot fail.
+        let timeout = Timespec::try_from(timeout).unwrap_or_default();
+        let space = rustix::buffer::spare_capacity(&mut events);
+        match epoll::wait(registry, space, Some(&timeout)) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(()),
+            // The next wait takes the other way; this one was merely too short.
+            Err(Errno::NOSYS) => self.is_missing.set(true),
+            Err(error) => return Err(error.into()),
+        }
+        let named = events.iter().filter(|event| event.data.u64() != NUDGED.0 as u64);
+        ready.extend(named.map(translate));
+        Ok(())
+    }
+}
+
+fn translate(event: &Event) -> Ready {
+    let flags = event.flags;
+    let has = |wanted: EventFlags| flags.intersects(wanted);
+    let readiness = Readiness::READABLE
+        .when(has(EventFlags::IN | EventFlags::PRI))
+        .and(Readiness::WRITABLE.when(has(EventFlags::OUT)))
+        .and(Readiness::READ_CLOSED.when(has(EventFlags::RDHUP | EventFlags::HUP)))
+        .and(Readiness::BROKEN.when(has(EventFlags::ERR | EventFlags::HUP)));
+    Ready { key: Key::from_token(event.data.u64() as usize), readiness }
+}

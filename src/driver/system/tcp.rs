@@ -1,0 +1,165 @@
+//! TCP sockets.
+
+use super::register;
+use crate::address::Address;
+use crate::driver::{ByteStream, Key, Listener};
+use mio::Registry;
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+struct TcpByteStream {
+    socket: TcpStream,
+    registry: Rc<Registry>,
+}
+
+pub(super) fn connect(
+    registry: &Rc<Registry>,
+    to: SocketAddr,
+    from: Option<&Address>,
+) -> io::Result<Box<dyn ByteStream>> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Writes are corked by the reactor: the kernel's waiting for more would only add delay.
+    socket.set_tcp_nodelay(true)?;
+    if let Some(from) = from.and_then(Address::socket_addr) {
+        socket.bind(&from.into())?;
+    }
+    match socket.connect(&to.into()) {
+        Err(error) if !is_under_way(&error) => return Err(error),
+        _ => {}
+    }
+    let socket = TcpStream::from_std(socket.into());
+    Ok(Box::new(TcpByteStream { socket, registry: registry.clone() }))
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
+
+impl ByteStream for TcpByteStream {
+    fn register(&mut self, key: Key) -> io::Result<()> {
+        register(&self.registry, &mut self.socket, key)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(buffer)
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.socket.write(data)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(slices)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn set_abort(&mut self) {
+        // A socket that cannot be told so is closed in order, which is as good as can be had.
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+    }
+
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(&self.socket).peek(&mut byte) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            outcome => Ok(outcome? == 0),
+        }
+    }
+
+    fn finish_connecting(&mut self) -> io::Result<()> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    fn peer(&self) -> io::Result<Address> {
+        Ok(self.socket.peer_addr()?.into())
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        Ok(self.socket.local_addr()?.into())
+    }
+
+    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
+        self.socket.set_nodelay(on)
+    }
+
+    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        match idle {
+            Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
+            None => socket.set_keepalive(false),
+        }
+    }
+}
+
+struct TcpPort {
+    socket: TcpListener,
+    registry: Rc<Registry>,
+    /// Given up for a moment when the process runs out of descriptors; see `shed`.
+    reserve: Option<File>,
+}
+
+pub(super) fn listen(
+    registry: &Rc<Registry>,
+    at: SocketAddr,
+    backlog: u32,
+) -> io::Result<Box<dyn Listener>> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it: one system call a port instead of one a connection.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    let socket = TcpListener::from_std(socket.into());
+    Ok(Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() }))
+}
+
+fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+impl Listener for TcpPort {
+    fn register(&mut self, key: Key) -> io::Result<()> {
+        self.registry.register(
+            &mut self.socket,
+            mio::Token(key.to_token()),
+            mio::Interest::READABLE,
+        )
+    }
+
+    fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+        let (socket, peer) = self.socket.accept()?;
+        let stream = TcpByteStream { socket, registry: self.registry.clone() };
+        Ok((Box::new(stream), peer.into()))
+    }
+
+    fn shed(&mut self) -> usize {
+        self.reserve = None;
+        let closed = std::iter::from_fn(|| self.socket.accept().ok()).count();
+        self.reserve = open_reserve();
+        closed
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        Ok(self.socket.local_addr()?.into())
+    }
+}

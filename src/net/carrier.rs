@@ -1,0 +1,96 @@
+//! A connection as its transport sees it: wishes are noted here, and the loop sees to them.
+
+use super::connection::{Connection, State, done};
+use crate::address::Address;
+use crate::deferred::{Deferred, fail, succeed};
+use crate::failure::{Failure, Result};
+use crate::reactor::Reactor;
+use crate::transport::{Carrier, ConnectionAborted, Wrap};
+use std::io::IoSlice;
+use std::time::Duration;
+
+impl Carrier for Connection {
+    fn write(&self, data: &[u8]) {
+        self.append(data);
+    }
+
+    fn write_vectored(&self, slices: &[IoSlice<'_>]) {
+        slices.iter().for_each(|slice| self.append(slice));
+    }
+
+    fn lose_connection(&self) {
+        self.begin_losing();
+    }
+
+    fn abort_connection(&self) {
+        self.abort(ConnectionAborted::new("abort_connection was called"));
+    }
+
+    fn lose_write_connection(&self) {
+        self.begin_losing_write();
+    }
+
+    fn pause_reading(&self) {
+        self.is_paused.set(true);
+    }
+
+    fn resume_reading(&self) {
+        if self.is_paused.replace(false) {
+            self.linger();
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
+    fn peer(&self) -> Address {
+        self.peer.clone()
+    }
+
+    fn host(&self) -> Address {
+        let host = self.with_stream(|stream| stream.host());
+        let kept = || self.with_rare(|rare| rare.host.clone());
+        host.ok().or_else(kept).unwrap_or_else(|| self.peer.clone())
+    }
+
+    fn drained(&self) -> Deferred<()> {
+        match self.state.get() {
+            State::Doomed | State::Lost => fail(self.clone_reason().unwrap_or_else(done)),
+            _ if self.is_drained() => succeed(()),
+            _ => {
+                let (trigger, deferred) = Deferred::new();
+                self.with_rare(|rare| rare.drained.push(trigger));
+                deferred
+            }
+        }
+    }
+
+    fn set_close_timeout(&self, timeout: Duration) {
+        self.with_rare(|rare| rare.close_timeout = Some(timeout));
+    }
+
+    fn set_nodelay(&self, on: bool) -> Result {
+        Ok(self.with_stream(|stream| stream.set_nodelay(on))?)
+    }
+
+    fn set_keepalive(&self, idle: Option<Duration>) -> Result {
+        Ok(self.with_stream(|stream| stream.set_keepalive(idle))?)
+    }
+
+    fn replace_stream(&self, wrap: Wrap) -> Result {
+        self.send();
+        if !self.is_drained() {
+            return Err(Failure::msg("what was written before the layer is not sent yet"));
+        }
+        let Some(stream) = self.stream.take() else { return Err(done()) };
+        let layer = wrap(stream);
+        self.stream.replace(Some(layer));
+        self.linger();
+        Ok(())
+    }
+
+    fn reactor(&self) -> Reactor {
+        Connection::reactor(self)
+    }
+}

@@ -1,0 +1,484 @@
+//! Clients: a connection for a protocol, once or as often as its factory wants.
+//!
+//! ```text
+//!                 1 connect                       2 connected
+//!   disconnected ───────────────► connecting ───────────────────► connected
+//!        ▲                            │ 3 failed, stop_connecting     │ 4 lost
+//!        └────────────────────────────┴───────────────────────────────┘
+//! ```
+//! What happens to a connector is queued and told to the factory in order, one at a time: a factory
+//! that calls its connector from inside a call is told the consequence after that call.
+
+use super::connection::Connection;
+use super::connector::ConnectTo;
+use crate::address::Address;
+use crate::deferred::Deferred;
+use crate::failure::{Failure, Result, contain};
+use crate::protocol::{Factory, Protocol};
+use crate::reactor::{Loop, Reactor, attempt};
+use crate::transport::Transport;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// Builds the protocol of an outgoing connection and hears how the connection fares.
+///
+/// ```
+/// use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
+///
+/// struct Caller;
+/// impl Protocol for Caller {
+///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+/// struct Calls(Reactor);
+/// impl ClientFactory for Calls {
+///     type Protocol = Caller;
+///     fn build_protocol(&mut self, _: &Address) -> Option<Caller> {
+///         Some(Caller)
+///     }
+///     fn client_connection_failed(&mut self, connector: &Connector, reason: &Failure) {
+///         assert!(reason.to_string().starts_with("cannot connect to"));
+///         let _ = self.0.stop();
+///     }
+/// }
+/// let reactor = Reactor::new()?;
+/// reactor.connect_tcp("nowhere", Calls(reactor.clone()));
+/// reactor.run()?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+pub trait ClientFactory {
+    /// What it builds.
+    type Protocol: Protocol + 'static;
+
+    /// The connector begins to use this factory.
+    #[doc(alias = "startFactory")]
+    fn started(&mut self) {}
+
+    /// An attempt begins.
+    #[doc(alias = "startedConnecting")]
+    fn started_connecting(&mut self, connector: &Connector) {
+        let _ = connector;
+    }
+
+    /// The protocol for a connection that was made; `None` closes it.
+    #[doc(alias = "buildProtocol")]
+    fn build_protocol(&mut self, peer: &Address) -> Option<Self::Protocol>;
+
+    /// The attempt failed, or was stopped. `connector.connect()` tries again.
+    #[doc(alias = "clientConnectionFailed")]
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &Failure) {
+        let _ = (connector, reason);
+    }
+
+    /// The connection has ended, and its protocol was told. `connector.connect()` makes another.
+    #[doc(alias = "clientConnectionLost")]
+    fn client_connection_lost(&mut self, connector: &Connector, reason: &Failure) {
+        let _ = (connector, reason);
+    }
+
+    /// The connector is done with this factory, unless it connects again.
+    #[doc(alias = "stopFactory")]
+    fn stopped(&mut self) {}
+}
+
+impl Reactor {
+    /// Connects by TCP for a factory, which hears of every step; `started_connecting` at once.
+    ///
+    /// Failures are told in a later turn, never from inside this method.
+    #[doc(alias = "connectTCP")]
+    pub fn connect_tcp<F>(&self, to: impl Into<ConnectTo>, factory: F) -> Connector
+    where
+        F: ClientFactory + 'static,
+    {
+        let connector = Connector {
+            shared: Rc::new(Shared {
+                inner: self.inner().clone(),
+                to: to.into(),
+                stage: RefCell::new(Stage::Disconnected),
+                factory: Cell::new(Some(Box::new(Client { factory, is_started: false }))),
+                happenings: RefCell::default(),
+            }),
+        };
+        connector.begin();
+        connector
+    }
+
+    /// Connects by TCP and gives a way to reach the protocol from outside.
+    ///
+    /// Fires right after `connection_made`; fails with [`ConnectError`](crate::ConnectError).
+    /// Cancelling gives up.
+    ///
+    /// ```
+    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Counter(usize);
+    /// impl Protocol for Counter {
+    ///     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+    ///         self.0 += data.len();
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
+    /// let connecting = reactor.connect(&port.host(), |_: &Address| Counter(0));
+    /// let connected = reactor.run_until(connecting)?;
+    /// connected.call(|counter, transport| {
+    ///     counter.0 = 0;
+    ///     transport.lose_connection();
+    /// });
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[track_caller]
+    #[doc(alias = "connectProtocol")]
+    pub fn connect<F>(
+        &self,
+        to: impl Into<ConnectTo>,
+        mut factory: F,
+    ) -> Deferred<Connected<F::Protocol>>
+    where
+        F: Factory + 'static,
+    {
+        self.inner().connect(to.into()).add_callback(move |connection| {
+            let Some(protocol) = factory.build_protocol(&connection.peer) else {
+                connection.begin_losing();
+                return Err(NoProtocol.into());
+            };
+            let guest = Rc::new(Guest {
+                protocol: Cell::new(Some(protocol)),
+                calls: RefCell::default(),
+                transport: connection.transport(),
+            });
+            connection.begin(Box::new(Host(guest.clone())));
+            Ok(Connected { guest })
+        })
+    }
+}
+
+/// A handle on an outgoing connection of a [`ClientFactory`]; clones speak of the same one.
+#[derive(Clone)]
+#[doc(alias = "IConnector")]
+pub struct Connector {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    inner: Rc<Loop>,
+    to: ConnectTo,
+    /// Borrowed to look or to change, never while the factory is called.
+    stage: RefCell<Stage>,
+    /// Absent while it is told something.
+    factory: Cell<Option<Box<dyn AnyFactory>>>,
+    /// What the factory has still to be told.
+    happenings: RefCell<VecDeque<Happening>>,
+}
+
+enum Stage {
+    Disconnected,
+    Connecting(Deferred<()>),
+    Connected(Rc<Connection>),
+}
+
+enum Happening {
+    Started,
+    Failed(Failure),
+    Made(Rc<Connection>),
+    Lost(Failure),
+}
+
+impl Connector {
+    /// Where it connects to.
+    #[doc(alias = "getDestination")]
+    pub fn destination(&self) -> &ConnectTo {
+        &self.shared.to
+    }
+
+    /// 1: connects again. Fails with [`NotDisconnected`] while it is connecting or connected.
+    pub fn connect(&self) -> Result {
+        if !matches!(*self.shared.stage.borrow(), Stage::Disconnected) {
+            return Err(NotDisconnected.into());
+        }
+        self.begin();
+        Ok(())
+    }
+
+    /// 3: gives up the attempt; `client_connection_failed` will be told
+    /// [`Cancelled`](crate::Cancelled). Fails with [`NotConnecting`] when there is none.
+    #[doc(alias = "stopConnecting")]
+    pub fn stop_connecting(&self) -> Result {
+        let stage = self.shared.stage.replace(Stage::Disconnected);
+        match stage {
+            Stage::Connecting(attempt) => {
+                attempt.cancel();
+                Ok(())
+            }
+            other => {
+                self.shared.stage.replace(other);
+                Err(NotConnecting.into())
+            }
+        }
+    }
+
+    /// Ends whatever is under way: the attempt, or the connection, in order.
+    pub fn disconnect(&self) {
+        let connection = match &*self.shared.stage.borrow() {
+            Stage::Connected(connection) => Some(connection.clone()),
+            _ => None,
+        };
+        match connection {
+            Some(connection) => connection.begin_losing(),
+            // Nothing is under way: nothing is to be ended.
+            None => drop(self.stop_connecting()),
+        }
+    }
+
+    fn begin(&self) {
+        self.happened(Happening::Started);
+        let connector = self.clone();
+        let attempt = self.shared.inner.connect(self.shared.to.clone()).add_both(move |outcome| {
+            connector.happened(match outcome {
+                Ok(connection) => Happening::Made(connection),
+                Err(failure) => Happening::Failed(failure),
+            });
+            Ok(())
+        });
+        // It has not fired yet: a task is not polled from inside `connect`.
+        self.shared.stage.replace(Stage::Connecting(attempt));
+    }
+
+    /// Queues what happened, and tells it unless the factory is in a call already.
+    fn happened(&self, happening: Happening) {
+        self.shared.happenings.borrow_mut().push_back(happening);
+        let Some(mut factory) = self.shared.factory.take() else { return };
+        while let Some(happening) = self.next_happening() {
+            attempt("panic in a client factory", || factory.tell(self, happening));
+        }
+        self.shared.factory.set(Some(factory));
+    }
+
+    fn next_happening(&self) -> Option<Happening> {
+        self.shared.happenings.borrow_mut().pop_front()
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        let former = self.shared.stage.replace(stage);
+        drop(former);
+    }
+
+    fn is_disconnected(&self) -> bool {
+        matches!(*self.shared.stage.borrow(), Stage::Disconnected)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("to", &self.shared.to).finish_non_exhaustive()
+    }
+}
+
+/// A client factory whatever its protocol.
+trait AnyFactory {
+    fn tell(&mut self, connector: &Connector, happening: Happening);
+}
+
+struct Client<F> {
+    factory: F,
+    is_started: bool,
+}
+
+impl<F: ClientFactory> AnyFactory for Client<F> {
+    fn tell(&mut self, connector: &Connector, happening: Happening) {
+        match happening {
+            Happening::Started => self.start(connector),
+            Happening::Made(connection) => self.make(connector, connection),
+            Happening::Failed(reason) => {
+                connector.set_stage(Stage::Disconnected);
+                self.factory.client_connection_failed(connector, &reason);
+                self.stop_unless_connecting(connector);
+            }
+            Happening::Lost(reason) => {
+                connector.set_stage(Stage::Disconnected);
+                self.factory.client_connection_lost(connector, &reason);
+                self.stop_unless_connecting(connector);
+            }
+        }
+    }
+}
+
+impl<F: ClientFactory> Client<F> {
+    fn start(&mut self, connector: &Connector) {
+        if !std::mem::replace(&mut self.is_started, true) {
+            self.factory.started();
+        }
+        self.factory.started_connecting(connector);
+    }
+
+    fn make(&mut self, connector: &Connector, connection: Rc<Connection>) {
+        connector.set_stage(Stage::Connected(connection.clone()));
+        let lost = connector.clone();
+        connection.set_on_lost(move |reason| lost.happened(Happening::Lost(reason.clone())));
+        let build = || self.factory.build_protocol(&connection.peer);
+        match contain(Location::caller(), build) {
+            Ok(Some(protocol)) => connection.begin(Box::new(protocol)),
+            Ok(None) => connection.begin_losing(),
+            Err(failure) => connection.abort(failure),
+        }
+    }
+
+    fn stop_unless_connecting(&mut self, connector: &Connector) {
+        if connector.is_disconnected() && std::mem::take(&mut self.is_started) {
+            self.factory.stopped();
+        }
+    }
+}
+
+/// A protocol that can be reached from outside its callbacks.
+pub struct Connected<P> {
+    guest: Rc<Guest<P>>,
+}
+
+struct Guest<P> {
+    /// Absent while it is called, and once the connection is lost.
+    protocol: Cell<Option<P>>,
+    /// What came while the protocol was in a call.
+    calls: RefCell<VecDeque<Call<P>>>,
+    transport: Transport,
+}
+
+type Call<P> = Box<dyn FnOnce(&mut P, &Transport)>;
+
+impl<P> Guest<P> {
+    fn next_call(&self) -> Option<Call<P>> {
+        self.calls.borrow_mut().pop_front()
+    }
+}
+
+impl<P: Protocol + 'static> Connected<P> {
+    /// Calls `call` with the protocol: now, or right after its callback in progress. Once the
+    /// connection is lost, never.
+    pub fn call(&self, call: impl FnOnce(&mut P, &Transport) + 'static) {
+        let Some(protocol) = self.guest.protocol.take() else {
+            if self.guest.transport.is_connected() {
+                self.guest.calls.borrow_mut().push_back(Box::new(call));
+            }
+            return;
+        };
+        let mut out = Out { guest: &self.guest, protocol: Some(protocol) };
+        attempt("panic in a call of a protocol", || {
+            out.call(call);
+        });
+    }
+
+    /// The protocol's transport.
+    pub fn transport(&self) -> &Transport {
+        &self.guest.transport
+    }
+}
+
+impl<P> Clone for Connected<P> {
+    fn clone(&self) -> Connected<P> {
+        Connected { guest: self.guest.clone() }
+    }
+}
+
+impl<P> fmt::Debug for Connected<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connected").field("transport", &self.guest.transport).finish()
+    }
+}
+
+/// A protocol taken out for a call; it goes back even if the call panics.
+struct Out<'a, P> {
+    guest: &'a Guest<P>,
+    protocol: Option<P>,
+}
+
+impl<P> Out<'_, P> {
+    fn call<R>(&mut self, call: impl FnOnce(&mut P, &Transport) -> R) -> Option<R> {
+        let protocol = self.protocol.as_mut()?;
+        let outcome = call(protocol, &self.guest.transport);
+        while let Some(call) = self.guest.next_call() {
+            call(protocol, &self.guest.transport);
+        }
+        Some(outcome)
+    }
+}
+
+impl<P> Drop for Out<'_, P> {
+    fn drop(&mut self) {
+        self.guest.protocol.set(self.protocol.take());
+    }
+}
+
+/// The connection's side of a guest.
+struct Host<P>(Rc<Guest<P>>);
+
+impl<P: Protocol> Host<P> {
+    fn call<R>(&self, call: impl FnOnce(&mut P, &Transport) -> R) -> Option<R> {
+        let protocol = self.0.protocol.take();
+        Out { guest: &self.0, protocol }.call(call)
+    }
+}
+
+impl<P: Protocol> Protocol for Host<P> {
+    fn connection_made(&mut self, _: &Transport) {
+        self.call(|protocol, transport| protocol.connection_made(transport));
+    }
+
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.call(|protocol, transport| protocol.data_received(transport, data)).unwrap_or(Ok(()))
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        self.call(|protocol, _| protocol.connection_lost(reason));
+        drop(self.0.protocol.take());
+    }
+
+    fn read_closed(&mut self, _: &Transport) {
+        self.call(|protocol, transport| protocol.read_closed(transport));
+    }
+
+    fn write_closed(&mut self, _: &Transport) {
+        self.call(|protocol, transport| protocol.write_closed(transport));
+    }
+
+    fn pause_writing(&mut self, _: &Transport) {
+        self.call(|protocol, transport| protocol.pause_writing(transport));
+    }
+
+    fn resume_writing(&mut self, _: &Transport) {
+        self.call(|protocol, transport| protocol.resume_writing(transport));
+    }
+}
+
+macro_rules! client_error {
+    ($(#[$doc:meta])* $name:ident, $text:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($text)
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+client_error! {
+    /// A connector was told to stop connecting, but it was not.
+    NotConnecting, "the connector is not connecting"
+}
+client_error! {
+    /// A connector was told to connect while it was connecting or connected.
+    NotDisconnected, "the connector is connecting or connected already"
+}
+client_error! {
+    /// The factory built no protocol for the connection, which was closed.
+    NoProtocol, "the factory built no protocol"
+}

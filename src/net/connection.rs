@@ -1,0 +1,599 @@
+//! A connection: one stream of bytes, one face, one end.
+//!
+//! # Theory
+//! The socket is registered once, for both directions; its readiness is remembered, and every read
+//! and write looks there first. An event raises bits; `WouldBlock` or a short read or write clears
+//! one. What a callback writes is collected and goes out when the callback returns; what others
+//! write goes out at the end of the turn.
+//!
+//! ```text
+//!             1 lose_connection                  2 nothing left to send
+//!    open ───────────────────────────► losing ────────────────────────────► lost
+//!     │                                  │                                    ▲
+//!     │ 3 abort, failure, panic, reset   │ 3                                  │ 4 settle
+//!     └────────────► doomed ◄────────────┘                                    │
+//!                       └─────────────────────────────────────────────────────┘
+//! ```
+//! Only `settle` makes a connection lost, and only the loop calls it, when no callback of this
+//! connection is in progress: that is why a transport's methods call nobody.
+//!
+//! The peer's half may end before: `peer_ended`. Both halves ended is an end in order.
+//!
+//! # Invariants
+//! * `stream` is there in every state but lost; after it nothing but addresses and the reason is.
+//! * A connection has one face: a protocol, or those who wait on a stream.
+//! * `reason` is set in doomed and lost, and from a failed write until the end.
+//! * No borrow of `stream` outlasts one call to it.
+//!
+//! # Not here
+//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), TLS (a stream like any other).
+
+use crate::address::Address;
+use crate::buffer::Buffer;
+use crate::clock::DelayedCall;
+use crate::deferred::Trigger;
+use crate::driver::{ByteStream, Key, Readiness};
+use crate::failure::{Failure, contain, report};
+use crate::protocol::Protocol;
+use crate::reactor::{Loop, Reactor, Source, Waiter, attempt};
+use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub(crate) struct Connection {
+    pub(super) inner: Rc<Loop>,
+    key: Key,
+    pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
+    /// The pushing face. Absent while it is called, and once lost.
+    protocol: Cell<Option<Box<dyn Protocol>>>,
+    /// The pulling face.
+    waiters: OnceCell<Box<Waiters>>,
+    /// What was written and not sent yet; absent when that is nothing.
+    pub(super) outgoing: Cell<Option<Box<Buffer>>>,
+    pub(super) reason: Cell<Option<Failure>>,
+    pub(super) peer: Address,
+    /// What most connections never need. Borrowed for one change.
+    rare: RefCell<Option<Box<Rare>>>,
+    pub(super) readiness: Cell<Readiness>,
+    pub(super) state: Cell<State>,
+    pub(super) writing: Cell<Writing>,
+    /// The peer's half has ended, and the face was told.
+    read_ended: Cell<bool>,
+    pub(super) is_paused: Cell<bool>,
+    /// The protocol was told to pause writing, and not yet to resume.
+    pub(super) is_full: Cell<bool>,
+    pub(super) call: Cell<Call>,
+    /// The close shall discard everything and reset the connection.
+    resets: Cell<bool>,
+    /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
+    pub(super) is_unsettled: Cell<bool>,
+    is_dirty: Cell<bool>,
+    is_lingering: Cell<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    Losing,
+    Doomed,
+    Lost,
+}
+
+/// This end's half of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    Open,
+    /// To be ended once all was sent.
+    Ending,
+    Ended,
+}
+
+/// Whether a callback of the connection's protocol is in progress, and where its writes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    None,
+    /// To the loop's cork: nothing older waits.
+    Corked,
+    /// To `outgoing`.
+    Plain,
+}
+
+/// The tasks that wait on a stream.
+#[derive(Default)]
+pub(super) struct Waiters {
+    pub(super) reader: Waiter,
+    pub(super) writer: Waiter,
+    /// The writer waits for the last byte to be sent, not merely for room.
+    pub(super) awaits_all: Cell<bool>,
+}
+
+#[derive(Default)]
+pub(super) struct Rare {
+    /// This end's address, once the connection is lost.
+    pub(super) host: Option<Address>,
+    pub(super) drained: Vec<Trigger<()>>,
+    pub(super) close_timeout: Option<Duration>,
+    /// Runs while the connection is being lost and the peer does not take what was written.
+    pub(super) close_timer: Option<DelayedCall>,
+    /// The peer took something since the timer was set.
+    pub(super) is_taking: bool,
+    /// Called when the connection is lost, after the face.
+    on_lost: Option<Box<dyn FnOnce(&Failure)>>,
+}
+
+/// So many reads in a row are one connection's share of a turn.
+const READS_PER_TURN: usize = 4;
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Connection {
+    /// A connection over a new stream, not served yet.
+    pub(crate) fn open(
+        inner: &Rc<Loop>,
+        stream: Box<dyn ByteStream>,
+        peer: Address,
+    ) -> Rc<Connection> {
+        let make = |key| Connection::new(inner, key, stream, peer);
+        let connection = inner.sources.insert_with(make);
+        if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
+            connection.broke(error);
+        }
+        connection
+    }
+
+    /// A connection over a stream that is registered under `key` already.
+    pub(super) fn adopt(
+        inner: &Rc<Loop>,
+        key: Key,
+        stream: Box<dyn ByteStream>,
+        peer: Address,
+    ) -> Rc<Connection> {
+        let connection = Connection::new(inner, key, stream, peer);
+        inner.sources.replace(key, connection.clone());
+        connection
+    }
+
+    fn new(
+        inner: &Rc<Loop>,
+        key: Key,
+        stream: Box<dyn ByteStream>,
+        peer: Address,
+    ) -> Rc<Connection> {
+        Rc::new(Connection {
+            inner: inner.clone(),
+            key,
+            stream: RefCell::new(Some(stream)),
+            protocol: Cell::default(),
+            waiters: OnceCell::new(),
+            outgoing: Cell::default(),
+            reason: Cell::default(),
+            peer,
+            rare: RefCell::default(),
+            // Data often comes with the connection: the first read is tried without an event.
+            readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
+            state: Cell::new(State::Open),
+            writing: Cell::new(Writing::Open),
+            read_ended: Cell::new(false),
+            is_paused: Cell::new(false),
+            is_full: Cell::new(false),
+            call: Cell::new(Call::None),
+            resets: Cell::new(false),
+            is_unsettled: Cell::new(false),
+            is_dirty: Cell::new(false),
+            is_lingering: Cell::new(false),
+        })
+    }
+
+    /// Gives the connection its protocol, tells it, and serves what came with the connection.
+    pub(crate) fn begin(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
+        self.protocol.set(Some(protocol));
+        self.call_protocol(|protocol, transport| protocol.connection_made(transport));
+        self.serve();
+    }
+
+    /// Gives the connection to a task that will pull.
+    pub(crate) fn begin_stream(&self) {
+        // It is one already if a stream is made of a stream's own connection.
+        let _ = self.waiters.set(Box::default());
+    }
+
+    /// Reads and sends what can be, as after an event.
+    #[inline]
+    fn serve(self: &Rc<Self>) {
+        self.receive();
+        if self.is_unsettled.get() {
+            self.settle();
+        }
+    }
+
+    pub(crate) fn transport(self: &Rc<Self>) -> Transport {
+        Transport::new(self.clone())
+    }
+
+    pub(crate) fn reactor(&self) -> Reactor {
+        Reactor::from(self.inner.clone())
+    }
+
+    // ---- the way in ----
+
+    #[inline]
+    fn receive(self: &Rc<Self>) {
+        for _ in 0..READS_PER_TURN {
+            if !self.wants_bytes() {
+                return;
+            }
+            if self.waiters.get().is_some() {
+                return self.wake_reader();
+            }
+            self.read_once();
+        }
+        self.linger();
+    }
+
+    pub(super) fn wants_bytes(&self) -> bool {
+        self.readiness.get().has(Readiness::READABLE)
+            && !self.is_paused.get()
+            && !self.read_ended.get()
+            && self.state.get() == State::Open
+    }
+
+    /// The pushing face's read.
+    fn read_once(self: &Rc<Self>) {
+        let mut scratch = self.inner.take_scratch();
+        match self.read_into(&mut scratch) {
+            Ok(0) => self.peer_ended(),
+            Ok(count) => self.deliver(&scratch[..count]),
+            Err(error) => self.read_failed(error),
+        }
+        self.inner.give_scratch_back(scratch);
+    }
+
+    /// One read; learns from it whether more is there.
+    pub(super) fn read_into(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let outcome = self.with_stream(|stream| stream.read(buffer));
+        let is_drained = match &outcome {
+            // A peer's end, once announced, hides behind a short read.
+            Ok(count) => *count < buffer.len() && !self.readiness.get().has(Readiness::READ_CLOSED),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if is_drained {
+            self.forget_readiness(Readiness::READABLE);
+        }
+        outcome
+    }
+
+    fn deliver(self: &Rc<Self>, data: &[u8]) {
+        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
+            protocol.data_received(transport, data)
+        };
+        if let Some(Err(failure)) = self.call_protocol(call) {
+            report_own("unhandled failure in data_received", &failure);
+            // What the protocol had to say before it failed is still said.
+            self.send();
+            self.doom(failure);
+        }
+    }
+
+    pub(super) fn read_failed(&self, error: io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+            _ => self.broke(error),
+        }
+    }
+
+    /// The peer will send nothing more.
+    pub(super) fn peer_ended(self: &Rc<Self>) {
+        if self.read_ended.replace(true) {
+            return;
+        }
+        self.is_unsettled.set(true);
+        if let Some(reason) = self.clone_reason() {
+            // A write failed before: the peer's last bytes were all that was left to hear.
+            return self.doom(reason);
+        }
+        self.call_protocol(|protocol, transport| protocol.read_closed(transport));
+        self.wake_reader();
+    }
+
+    pub(super) fn has_read_ended(&self) -> bool {
+        self.read_ended.get()
+    }
+
+    // ---- ending ----
+
+    /// 1: the connection shall end in order.
+    pub(crate) fn begin_losing(&self) {
+        if self.state.get() == State::Open {
+            self.state.set(State::Losing);
+            self.is_unsettled.set(true);
+            self.mark_dirty();
+        }
+    }
+
+    /// 3: the connection will end for this reason, whatever else was wanted.
+    pub(super) fn doom(&self, reason: Failure) {
+        if matches!(self.state.get(), State::Doomed | State::Lost) {
+            return;
+        }
+        self.state.set(State::Doomed);
+        self.is_unsettled.set(true);
+        self.reason.set(Some(reason));
+        self.discard_outgoing();
+    }
+
+    /// 3: the stream failed for good.
+    pub(super) fn broke(&self, error: io::Error) {
+        self.doom(self.lost_by(error));
+    }
+
+    /// 3: this end cuts the connection off.
+    pub(crate) fn abort(&self, reason: impl Into<Failure>) {
+        self.resets.set(true);
+        self.doom(reason.into());
+        self.mark_dirty();
+    }
+
+    pub(super) fn lost_by(&self, error: io::Error) -> Failure {
+        ConnectionLost::new(self.peer.clone(), error).into()
+    }
+
+    /// Sends what can be sent and does what follows from the state. The loop alone calls this.
+    pub(super) fn settle(self: &Rc<Self>) {
+        self.send();
+        self.fire_drained();
+        match self.state.get() {
+            State::Lost => {}
+            State::Doomed => self.end(),
+            State::Losing if self.is_drained() => self.end(),
+            State::Losing => self.watch_closing(),
+            State::Open => self.settle_open(),
+        }
+    }
+
+    fn settle_open(self: &Rc<Self>) {
+        if self.writing.get() == Writing::Ending && self.is_drained() {
+            self.end_writing();
+        }
+        if self.writing.get() == Writing::Ended && self.read_ended.get() {
+            return self.end();
+        }
+        self.tell_marks();
+    }
+
+    fn end_writing(self: &Rc<Self>) {
+        self.writing.set(Writing::Ended);
+        if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
+            self.broke(error);
+            return self.mark_dirty();
+        }
+        self.call_protocol(|protocol, transport| protocol.write_closed(transport));
+        self.wake_writer();
+    }
+
+    /// 2 and 4: the end, once.
+    fn end(self: &Rc<Self>) {
+        self.state.set(State::Lost);
+        let reason = self.clone_reason().unwrap_or_else(done);
+        self.reason.set(Some(reason.clone()));
+        self.inner.sources.remove(self.key);
+        self.close_stream();
+        self.discard_outgoing();
+        self.tell_face_lost(&reason);
+        self.tell_others_lost(&reason);
+    }
+
+    fn close_stream(self: &Rc<Self>) {
+        let Some(mut stream) = self.stream.take() else { return };
+        // Somebody else still holds a transport, who may ask for the address.
+        if Rc::strong_count(self) > 1 {
+            let host = stream.host().ok();
+            self.with_rare(|rare| rare.host = host);
+        }
+        if self.resets.get() {
+            stream.set_abort();
+        }
+    }
+
+    fn tell_face_lost(&self, reason: &Failure) {
+        if let Some(mut protocol) = self.protocol.take() {
+            attempt("panic in connection_lost", || protocol.connection_lost(reason));
+            attempt("panic in the drop of a protocol", || drop(protocol));
+        }
+        self.wake_reader();
+        self.wake_writer();
+    }
+
+    fn tell_others_lost(&self, reason: &Failure) {
+        if !self.has_rare() {
+            return;
+        }
+        if let Some(timer) = self.with_rare(|rare| rare.close_timer.take()) {
+            // It may be this very timer that ended the connection.
+            let _ = timer.cancel();
+        }
+        for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
+            // A Deferred that was cancelled meanwhile wants nothing any more.
+            let _ = trigger.errback(reason.clone());
+        }
+        if let Some(on_lost) = self.with_rare(|rare| rare.on_lost.take()) {
+            attempt("panic after connection_lost", || on_lost(reason));
+        }
+    }
+
+    // ---- the face ----
+
+    /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
+    pub(super) fn call_protocol<R>(
+        self: &Rc<Self>,
+        call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
+    ) -> Option<R> {
+        let mut protocol = self.protocol.take()?;
+        let transport = self.transport();
+        self.cork();
+        let called = contain(Location::caller(), || call(&mut *protocol, &transport));
+        self.uncork();
+        self.protocol.set(Some(protocol));
+        called.map_err(|failure| self.panicked(failure)).ok()
+    }
+
+    #[cold]
+    fn panicked(&self, failure: Failure) {
+        report("panic in a protocol", &failure);
+        self.doom(failure);
+    }
+
+    /// The pulling face, if that is this connection's.
+    pub(super) fn waiters(&self) -> Option<&Waiters> {
+        self.waiters.get().map(|waiters| &**waiters)
+    }
+
+    fn wake_reader(&self) {
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.wake(&self.inner.tasks);
+        }
+    }
+
+    pub(super) fn wake_writer(&self) {
+        if let Some(waiters) = self.waiters() {
+            waiters.writer.wake(&self.inner.tasks);
+        }
+    }
+
+    // ---- small matters ----
+
+    pub(super) fn with_stream<R>(
+        &self,
+        call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
+    ) -> io::Result<R> {
+        match &mut *self.stream.borrow_mut() {
+            Some(stream) => call(&mut **stream),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    pub(super) fn with_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
+        self.is_unsettled.set(true);
+        change(self.rare.borrow_mut().get_or_insert_default())
+    }
+
+    pub(super) fn has_rare(&self) -> bool {
+        self.rare.borrow().is_some()
+    }
+
+    pub(super) fn set_on_lost(&self, call: impl FnOnce(&Failure) + 'static) {
+        let former = self.with_rare(|rare| rare.on_lost.replace(Box::new(call)));
+        drop(former);
+    }
+
+    pub(super) fn clone_reason(&self) -> Option<Failure> {
+        let reason = self.reason.take();
+        self.reason.set(reason.clone());
+        reason
+    }
+
+    pub(super) fn forget_readiness(&self, gone: Readiness) {
+        self.readiness.set(self.readiness.get().without(gone));
+    }
+
+    /// Has the loop settle this connection at the end of the turn; a callback in progress does so
+    /// itself when it returns.
+    pub(super) fn mark_dirty(&self) {
+        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
+            self.inner.sources.mark_dirty(self.key);
+        }
+    }
+
+    pub(super) fn linger(&self) {
+        if !self.is_lingering.replace(true) {
+            self.inner.sources.linger(self.key);
+        }
+    }
+
+    /// A buffer of the pool, for a stream to read into.
+    pub(crate) fn lend_buffer(&self, large: bool) -> Box<Buffer> {
+        if large { self.inner.pool.large() } else { self.inner.pool.small() }
+    }
+
+    pub(crate) fn take_buffer_back(&self, buffer: Box<Buffer>) {
+        self.inner.pool.give(buffer);
+    }
+
+    pub(super) fn close_timeout(&self) -> Duration {
+        self.with_rare(|rare| rare.close_timeout.unwrap_or(CLOSE_TIMEOUT))
+    }
+
+    fn fire_drained(&self) {
+        if !self.has_rare() || self.state.get() == State::Doomed || !self.is_drained() {
+            return;
+        }
+        for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
+            // A Deferred that was cancelled meanwhile wants nothing any more.
+            let _ = trigger.callback(());
+        }
+    }
+
+    /// While reading is paused, an end is looked for without reading.
+    fn look_for_end(self: &Rc<Self>) {
+        if self.state.get() != State::Open {
+            return;
+        }
+        match self.with_stream(|stream| stream.is_at_end()) {
+            Ok(true) => self.peer_ended(),
+            Ok(false) => {}
+            Err(error) => self.read_failed(error),
+        }
+    }
+}
+
+impl Source for Connection {
+    fn ready(self: Rc<Self>, readiness: Readiness) {
+        self.readiness.set(self.readiness.get().and(readiness));
+        if readiness == Readiness::NONE {
+            self.is_lingering.set(false);
+        }
+        if self.is_paused.get() && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
+            self.look_for_end();
+        }
+        self.serve();
+    }
+
+    fn flush(self: Rc<Self>) {
+        self.is_dirty.set(false);
+        self.send();
+        if self.is_unsettled.get() {
+            self.settle();
+        }
+    }
+
+    fn lose(self: Rc<Self>, reason: &Failure) {
+        self.send();
+        self.broke(io::Error::other(reason.to_string()));
+        self.settle();
+    }
+}
+
+/// The reason of an end in order. Made once a thread: a failure looks at its stack when it is made.
+pub(super) fn done() -> Failure {
+    thread_local! {
+        static DONE: Failure = ConnectionDone.into();
+    }
+    DONE.try_with(Failure::clone).unwrap_or_else(|_| ConnectionDone.into())
+}
+
+/// Reports a failure of the application's own; that the peer went away is none.
+pub(crate) fn report_own(what: &str, failure: &Failure) {
+    if !is_of_connection(failure) {
+        report(what, failure);
+    }
+}
+
+fn is_of_connection(failure: &Failure) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted as Aborted, ConnectionReset, NotConnected};
+    let ended = [BrokenPipe, Aborted, ConnectionReset, NotConnected];
+    failure.is::<ConnectionDone>()
+        || failure.is::<ConnectionLost>()
+        || failure.is::<ConnectionAborted>()
+        || failure.check::<io::Error>().is_some_and(|error| ended.contains(&error.kind()))
+}

@@ -1,0 +1,317 @@
+//! Making a connection: names to addresses, one address after the other, within a time limit.
+//!
+//! It is written as an `async fn` and run as a task; its Deferred gives a connection without a
+//! face. Cancelling drops the task, and with it the socket that is being connected.
+
+use super::connection::Connection;
+use crate::address::Address;
+use crate::deferred::Deferred;
+use crate::driver::{ByteStream, Key, Readiness};
+use crate::failure::{Failure, Result};
+use crate::reactor::{Loop, Source};
+use futures_util::future::{Either, select};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Where to connect to, and how.
+///
+/// ```
+/// use ropewalk::ConnectTo;
+/// use std::time::Duration;
+///
+/// let to = ConnectTo::new("example.org:80").timeout(Duration::from_secs(5));
+/// assert_eq!(to.to_string(), "example.org:80");
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConnectTo {
+    target: String,
+    timeout: Duration,
+    bind: Option<SocketAddr>,
+}
+
+/// Twisted's own limit.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+impl ConnectTo {
+    /// A host and a port, as `host:port`; an IPv6 address stands in brackets.
+    ///
+    /// What is wrong with it is said when it is connected to.
+    pub fn new(target: impl Into<String>) -> ConnectTo {
+        ConnectTo { target: target.into(), timeout: TIMEOUT, bind: None }
+    }
+
+    /// How long finding the address and connecting may take in all; 30 s unless set.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> ConnectTo {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The local address to connect from.
+    #[doc(alias = "bindAddress")]
+    #[must_use]
+    pub fn bind(mut self, address: SocketAddr) -> ConnectTo {
+        self.bind = Some(address);
+        self
+    }
+
+    fn host_and_port(&self) -> io::Result<(&str, u16)> {
+        let invalid = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
+        let (host, port) = self.target.rsplit_once(':').ok_or_else(|| invalid("it has no port"))?;
+        let port = port.parse().map_err(|_| invalid("its port is no number below 65536"))?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if host.is_empty() {
+            return Err(invalid("it has no host"));
+        }
+        Ok((host, port))
+    }
+
+    fn cannot(&self, causes: Vec<(Option<SocketAddr>, io::Error)>) -> ConnectError {
+        ConnectError { target: self.target.clone(), causes }
+    }
+}
+
+impl fmt::Display for ConnectTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.target)
+    }
+}
+
+impl From<&str> for ConnectTo {
+    fn from(target: &str) -> ConnectTo {
+        ConnectTo::new(target)
+    }
+}
+
+impl From<String> for ConnectTo {
+    fn from(target: String) -> ConnectTo {
+        ConnectTo::new(target)
+    }
+}
+
+impl From<SocketAddr> for ConnectTo {
+    fn from(target: SocketAddr) -> ConnectTo {
+        ConnectTo::new(target.to_string())
+    }
+}
+
+impl From<&Address> for ConnectTo {
+    fn from(target: &Address) -> ConnectTo {
+        ConnectTo::new(target.to_string())
+    }
+}
+
+impl From<(&str, u16)> for ConnectTo {
+    fn from((host, port): (&str, u16)) -> ConnectTo {
+        ConnectTo::new(if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        })
+    }
+}
+
+/// No connection could be made.
+#[derive(Debug)]
+pub struct ConnectError {
+    target: String,
+    /// What each address answered; without an address, what stood before any attempt.
+    causes: Vec<(Option<SocketAddr>, io::Error)>,
+}
+
+impl ConnectError {
+    /// What kind of error the last attempt ended with: `ConnectionRefused`, `TimedOut`,
+    /// `NotFound` for a name that has no address, `InvalidInput` for a bad target, and so on.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.causes.last().map_or(io::ErrorKind::NotFound, |(_, cause)| cause.kind())
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}", self.target)?;
+        for (position, (address, cause)) in self.causes.iter().enumerate() {
+            f.write_str(if position == 0 { ": " } else { "; " })?;
+            match address {
+                Some(address) if address.to_string() != self.target => {
+                    write!(f, "{address}: {cause}")?;
+                }
+                _ => write!(f, "{cause}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl Loop {
+    /// A connection without a face, and not served yet. Cancelling gives up.
+    #[track_caller]
+    pub(crate) fn connect(self: &Rc<Self>, to: ConnectTo) -> Deferred<Rc<Connection>> {
+        let inner = self.clone();
+        self.spawn(async move { connect_in_time(&inner, &to).await })
+    }
+}
+
+async fn connect_in_time(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
+    let limit = crate::reactor::Reactor::from(inner.clone()).sleep(to.timeout);
+    match select(pin!(connect(inner, to)), limit).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => {
+            let why = format!("no connection within {:?}", to.timeout);
+            Err(to.cannot(vec![(None, io::Error::new(io::ErrorKind::TimedOut, why))]).into())
+        }
+    }
+}
+
+async fn connect(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
+    let (host, port) = to.host_and_port().map_err(|error| to.cannot(vec![(None, error)]))?;
+    let addresses = match host.parse() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => {
+            resolve(inner, host, port).await.map_err(|cause| to.cannot(vec![(None, cause)]))?
+        }
+    };
+    let mut causes = Vec::new();
+    for address in addresses {
+        match connect_one(inner, address, to.bind).await {
+            Ok(connection) => return Ok(connection),
+            Err(cause) => causes.push((Some(address), cause)),
+        }
+    }
+    Err(to.cannot(causes).into())
+}
+
+async fn resolve(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let answer = Arc::new(Mutex::new(Lookup { answer: None, waker: None }));
+    let desk = answer.clone();
+    inner.driver.resolve(host, port, Box::new(move |answer| Lookup::fill(&desk, answer)));
+    let found = std::future::poll_fn(|context| Lookup::poll(&answer, context)).await;
+    let why = |cause: String| {
+        io::Error::new(io::ErrorKind::NotFound, format!("the name {host} has no address: {cause}"))
+    };
+    match found {
+        Ok(found) if found.is_empty() => Err(why("the answer is empty".into())),
+        found => found.map_err(|error| why(error.to_string())),
+    }
+}
+
+/// Where a resolver, in whatever thread, leaves its answer.
+struct Lookup {
+    answer: Option<io::Result<Vec<SocketAddr>>>,
+    waker: Option<Waker>,
+}
+
+impl Lookup {
+    fn fill(desk: &Mutex<Lookup>, answer: io::Result<Vec<SocketAddr>>) {
+        let mut lookup = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        lookup.answer = Some(answer);
+        let waker = lookup.waker.take();
+        drop(lookup);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll(desk: &Mutex<Lookup>, context: &mut Context<'_>) -> Poll<io::Result<Vec<SocketAddr>>> {
+        let mut lookup = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        match lookup.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                lookup.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+async fn connect_one(
+    inner: &Rc<Loop>,
+    to: SocketAddr,
+    from: Option<SocketAddr>,
+) -> io::Result<Rc<Connection>> {
+    let from = from.map(Address::from);
+    let mut stream = inner.driver.connect(&to.into(), from.as_ref())?;
+    let attempt = inner.sources.insert_with(|key| {
+        Rc::new(Attempt {
+            key,
+            waker: Cell::default(),
+            ready: Cell::default(),
+            lost: Cell::default(),
+        })
+    });
+    let mut attempting = Attempting { inner: inner.clone(), attempt, stream: RefCell::new(None) };
+    stream.register(attempting.attempt.key)?;
+    attempting.stream = RefCell::new(Some(stream));
+    attempting.await
+}
+
+/// The table's side of an attempt: wakes the task that waits for it.
+struct Attempt {
+    key: Key,
+    waker: Cell<Option<Waker>>,
+    ready: Cell<bool>,
+    /// The reactor ended.
+    lost: Cell<bool>,
+}
+
+impl Source for Attempt {
+    fn ready(self: Rc<Self>, _readiness: Readiness) {
+        self.ready.set(true);
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
+
+    fn lose(self: Rc<Self>, _reason: &Failure) {
+        // The task is told when the loop next polls it, or is dropped with the loop.
+        self.lost.set(true);
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The task's side of an attempt; dropping it gives the attempt up.
+struct Attempting {
+    inner: Rc<Loop>,
+    attempt: Rc<Attempt>,
+    /// Absent once it has become a connection's.
+    stream: RefCell<Option<Box<dyn ByteStream>>>,
+}
+
+impl Future for Attempting {
+    type Output = io::Result<Rc<Connection>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.attempt.waker.set(Some(context.waker().clone()));
+        if self.attempt.lost.get() {
+            return Poll::Ready(Err(io::Error::other("the reactor was stopped")));
+        }
+        if !self.attempt.ready.replace(false) {
+            return Poll::Pending;
+        }
+        let Some(mut stream) = self.stream.take() else { return Poll::Pending };
+        match stream.finish_connecting().and_then(|()| stream.peer()) {
+            Ok(peer) => {
+                Poll::Ready(Ok(Connection::adopt(&self.inner, self.attempt.key, stream, peer)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.stream.replace(Some(stream));
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl Drop for Attempting {
+    fn drop(&mut self) {
+        if self.stream.take().is_some() {
+            self.inner.sources.remove(self.attempt.key);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Moving bytes: connections, the ports that accept them, the connectors that make them.
+//!
+//! A connection (`connection.rs`) owns a stream of bytes from the driver, whatever kind it is, and
+//! serves one of two faces: a protocol, which is pushed what arrives, or a stream, which pulls.
+
+mod carrier;
+pub(crate) mod client;
+pub(crate) mod connection;
+pub(crate) mod connector;
+mod outgoing;
+pub(crate) mod port;
+mod pull;
+
+pub use client::{ClientFactory, Connected, Connector, NoProtocol, NotConnecting, NotDisconnected};
+pub use connector::{ConnectError, ConnectTo};
+pub use port::{CannotListen, Port};

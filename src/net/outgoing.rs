@@ -1,0 +1,251 @@
+//! The way out of a connection: collecting, sending, and what it means when the peer does not take.
+//!
+//! What a callback writes collects in the loop's one cork and goes out with one system call when the
+//! callback returns. What the socket does not take then, and what others write, waits in a buffer of
+//! the pool, which `send` empties at the end of the turn or when there is room again. A large write
+//! with nothing before it skips both.
+//!
+//! Above `HIGH` the face is told to pause writing, below `LOW` to resume; between them nothing is
+//! said, so that a peer at the edge does not make it flutter.
+//!
+//! When a write fails, what the peer sent before may still be there to be read: the connection
+//! reads on to the end, and only then is lost, for the reason of the write.
+
+use super::connection::{Call, Connection, State, Writing};
+use crate::buffer::Buffer;
+use crate::driver::Readiness;
+use crate::transport::ConnectionAborted;
+use std::io;
+use std::rc::Rc;
+
+/// More than this waits: the face is told to pause.
+pub(super) const HIGH: usize = 64 * 1024;
+/// No more than this waits: the face is told to resume.
+const LOW: usize = 16 * 1024;
+/// A write of so much is not worth copying if the socket may take it at once.
+const DIRECT: usize = 16 * 1024;
+
+impl Connection {
+    /// A write of either face; dropped unless this end is open.
+    #[inline]
+    pub(super) fn append(&self, data: &[u8]) {
+        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
+            return;
+        }
+        if self.call.get() == Call::Corked {
+            let mut cork = self.inner.cork.borrow_mut();
+            if cork.len() + data.len() < DIRECT {
+                return cork.extend_from_slice(data);
+            }
+        }
+        self.append_more(data);
+    }
+
+    fn append_more(&self, data: &[u8]) {
+        // What the cork holds goes first.
+        if self.call.get() == Call::Corked {
+            self.call.set(Call::Plain);
+            self.send_cork();
+        }
+        let taken = if data.len() >= DIRECT { self.send_direct(data) } else { 0 };
+        if taken < data.len() {
+            self.keep(&data[taken..]);
+        }
+    }
+
+    /// Keeps bytes until the loop sends them.
+    fn keep(&self, data: &[u8]) {
+        let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
+        buffer.append(data);
+        self.outgoing.set(Some(buffer));
+        self.is_unsettled.set(true);
+        self.mark_dirty();
+    }
+
+    /// A callback begins: what it writes collects in the loop's cork, unless something older waits.
+    #[inline]
+    pub(super) fn cork(&self) {
+        self.call.set(if self.is_unsettled.get() { Call::Plain } else { Call::Corked });
+    }
+
+    /// The callback is over: what it wrote goes out.
+    #[inline]
+    pub(super) fn uncork(&self) {
+        if self.call.replace(Call::None) == Call::Corked {
+            self.send_cork();
+        }
+    }
+
+    /// No call is corked any more: an end that is found here leaves the cork alone.
+    #[inline]
+    fn send_cork(&self) {
+        let mut cork = self.inner.cork.borrow_mut();
+        if cork.is_empty() {
+            return;
+        }
+        let may = self.readiness.get().has(Readiness::WRITABLE);
+        let sent = if may { self.send_once(&cork) } else { 0 };
+        if sent < cork.len() && self.writing.get() != Writing::Ended {
+            self.keep(&cork[sent..]);
+        }
+        cork.clear();
+    }
+
+    /// Sends as much of `data` as the socket takes, if nothing waits before it.
+    fn send_direct(&self, data: &[u8]) -> usize {
+        let may = self.is_drained() && self.readiness.get().has(Readiness::WRITABLE);
+        if may { self.send_once(data) } else { 0 }
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    pub(super) fn send(&self) {
+        let Some(mut buffer) = self.outgoing.take() else { return };
+        while self.readiness.get().has(Readiness::WRITABLE) {
+            let count = self.send_once(buffer.as_slice());
+            buffer.consume(count);
+            if buffer.is_empty() {
+                return self.inner.pool.give(buffer);
+            }
+        }
+        self.did_not_send_all(buffer);
+    }
+
+    #[cold]
+    fn did_not_send_all(&self, buffer: Box<Buffer>) {
+        if self.writing.get() == Writing::Ended {
+            return self.inner.pool.give(buffer);
+        }
+        self.outgoing.set(Some(buffer));
+        self.is_unsettled.set(true);
+    }
+
+    /// One write; learns from it whether there is room for more.
+    #[inline]
+    fn send_once(&self, data: &[u8]) -> usize {
+        match self.with_stream(|stream| stream.write(data)) {
+            Ok(count) => {
+                self.note_sent(count, data.len());
+                count
+            }
+            Err(error) => {
+                self.write_failed(error);
+                0
+            }
+        }
+    }
+
+    fn note_sent(&self, count: usize, wanted: usize) {
+        if count < wanted {
+            self.forget_readiness(Readiness::WRITABLE);
+        }
+        if self.state.get() == State::Losing {
+            self.with_rare(|rare| rare.is_taking = true);
+        }
+    }
+
+    #[cold]
+    fn write_failed(&self, error: io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => self.forget_readiness(Readiness::WRITABLE),
+            io::ErrorKind::Interrupted => {}
+            _ => self.write_broke(error),
+        }
+    }
+
+    /// Nothing can be sent any more; what can be read still is.
+    fn write_broke(&self, error: io::Error) {
+        self.writing.set(Writing::Ended);
+        self.forget_readiness(Readiness::WRITABLE);
+        let to_read = Readiness::READABLE.and(Readiness::READ_CLOSED);
+        self.readiness.set(self.readiness.get().and(to_read));
+        if !self.wants_bytes() {
+            return self.broke(error);
+        }
+        self.reason.set(Some(self.lost_by(error)));
+        self.is_unsettled.set(true);
+        self.wake_writer();
+        self.linger();
+    }
+
+    /// Ends this half, after what was written.
+    pub(super) fn begin_losing_write(&self) {
+        if self.state.get() == State::Open && self.writing.get() == Writing::Open {
+            self.writing.set(Writing::Ending);
+            self.is_unsettled.set(true);
+            self.mark_dirty();
+        }
+    }
+
+    pub(super) fn discard_outgoing(&self) {
+        if self.call.get() == Call::Corked {
+            self.inner.cork.borrow_mut().clear();
+        }
+        if let Some(buffer) = self.outgoing.take() {
+            self.inner.pool.give(buffer);
+        }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.waiting() == 0
+    }
+
+    /// How many bytes wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        let buffer = self.outgoing.take();
+        let waiting = buffer.as_ref().map_or(0, |buffer| buffer.len());
+        self.outgoing.set(buffer);
+        match self.call.get() {
+            Call::Corked => waiting + self.inner.cork.borrow().len(),
+            _ => waiting,
+        }
+    }
+
+    /// Tells the face when a mark was crossed.
+    ///
+    /// What the protocol writes in answer goes out with the next flush, not in a loop here.
+    pub(super) fn tell_marks(self: &Rc<Self>) {
+        let waiting = self.waiting();
+        // Until the next mark is passed, this is looked at again.
+        self.is_unsettled.set(waiting > 0 || self.has_rare());
+        if waiting > HIGH && !self.is_full.replace(true) {
+            self.call_protocol(|protocol, transport| protocol.pause_writing(transport));
+            self.mark_dirty();
+        } else if waiting <= LOW && self.is_full.replace(false) {
+            self.call_protocol(|protocol, transport| protocol.resume_writing(transport));
+            self.mark_dirty();
+        }
+        if let Some(waiters) = self.waiters()
+            && (waiting == 0 || (waiting <= LOW && !waiters.awaits_all.get()))
+        {
+            self.wake_writer();
+        }
+    }
+
+    /// While being lost: cuts off a peer that takes nothing for too long.
+    pub(super) fn watch_closing(self: &Rc<Self>) {
+        if self.with_rare(|rare| rare.close_timer.is_some()) {
+            return;
+        }
+        let connection = Rc::downgrade(self);
+        let check = move || {
+            if let Some(connection) = connection.upgrade() {
+                connection.check_closing();
+            }
+        };
+        let timer = self.inner.timers.call_later(self.close_timeout(), Box::new(check));
+        self.with_rare(|rare| (rare.close_timer, rare.is_taking) = (Some(timer), false));
+    }
+
+    fn check_closing(self: &Rc<Self>) {
+        let is_taking = self.with_rare(|rare| {
+            rare.close_timer = None;
+            rare.is_taking
+        });
+        if self.state.get() == State::Losing && !is_taking {
+            let limit = self.close_timeout();
+            let cause = format!("the peer {} took no byte for {limit:?}", self.peer);
+            self.abort(ConnectionAborted::new(cause));
+        }
+        self.settle();
+    }
+}

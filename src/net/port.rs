@@ -1,0 +1,294 @@
+//! Ports: sockets that accept connections and hand each to whoever welcomes it.
+//!
+//! A port accepts a bounded batch a turn. When the process is out of descriptors it sheds: what
+//! waits is accepted with a descriptor kept in reserve and closed, so that peers learn of it and the
+//! loop does not spin; that is said once, until accepting works again.
+
+use super::connection::Connection;
+use crate::address::Address;
+use crate::deferred::{Deferred, Trigger};
+use crate::driver::{ByteStream, Key, Listener, Readiness};
+use crate::failure::{Failure, Result, contain, report};
+use crate::protocol::Factory;
+use crate::reactor::{Loop, Reactor, Source, attempt};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A socket that accepts connections; dropping this handle leaves it listening.
+///
+/// ```
+/// use ropewalk::Reactor;
+///
+/// let reactor = Reactor::new()?;
+/// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+/// assert_ne!(port.host().port(), Some(0)); // the system chose one
+/// reactor.run_until(port.stop_listening())?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[derive(Clone)]
+#[doc(alias = "IListeningPort")]
+pub struct Port {
+    listening: Rc<Listening>,
+}
+
+impl Port {
+    /// The address that is listened at; the real port where 0 was asked for.
+    #[doc(alias = "getHost")]
+    pub fn host(&self) -> Address {
+        self.listening.host.clone()
+    }
+
+    /// Closes the port; connections that it accepted live on.
+    ///
+    /// Fires in a later turn, when the factory was told `stopped`; at once if it is closed already.
+    #[doc(alias = "stopListening")]
+    pub fn stop_listening(&self) -> Deferred<()> {
+        let (trigger, deferred) = Deferred::new();
+        self.listening.close();
+        let listening = self.listening.clone();
+        let finish = Box::new(move || listening.dismiss(&trigger));
+        self.listening.inner.timers.call_later(Duration::ZERO, finish);
+        deferred
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("host", &self.listening.host).finish_non_exhaustive()
+    }
+}
+
+impl Reactor {
+    /// Accepts TCP connections at an address and gives each a protocol of the factory's.
+    ///
+    /// Port 0 lets the system choose; see [`Port::host`]. A host name is looked up while you wait;
+    /// the first of its addresses that can be listened at is taken. Fails with [`CannotListen`].
+    ///
+    /// ```
+    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Discard;
+    /// impl Protocol for Discard {
+    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// reactor.listen_tcp("127.0.0.1:0", |_: &Address| Discard)?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "listenTCP")]
+    pub fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port>
+    where
+        A: ToSocketAddrs + fmt::Debug,
+        F: Factory + 'static,
+    {
+        self.inner().listen_tcp(address, Box::new(Reception(factory)))
+    }
+}
+
+/// What a port does with a connection.
+pub(crate) trait Welcome {
+    fn started(&mut self) {}
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address);
+    fn stopped(&mut self) {}
+}
+
+struct Reception<F>(F);
+
+impl<F: Factory> Welcome for Reception<F> {
+    fn started(&mut self) {
+        self.0.started();
+    }
+
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+        // Without a protocol the stream is dropped, which closes it.
+        if let Some(protocol) = self.0.build_protocol(&peer) {
+            Connection::open(inner, stream, peer).begin(Box::new(protocol));
+        }
+    }
+
+    fn stopped(&mut self) {
+        self.0.stopped();
+    }
+}
+
+struct Listening {
+    inner: Rc<Loop>,
+    key: Key,
+    host: Address,
+    /// Absent once closed. Borrowed for one call to it.
+    listener: RefCell<Option<Box<dyn Listener>>>,
+    /// Absent while it is called, and once dismissed.
+    welcome: Cell<Option<Box<dyn Welcome>>>,
+    /// Out of descriptors, and that was said.
+    is_short: Cell<bool>,
+}
+
+/// So many connections are one port's share of a turn.
+const ACCEPTS_PER_TURN: usize = 64;
+/// So many may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// After an error that is not one connection's, accepting is tried again so much later.
+const RETRY: Duration = Duration::from_millis(100);
+
+impl Loop {
+    pub(crate) fn listen_tcp(
+        self: &Rc<Self>,
+        address: impl ToSocketAddrs + fmt::Debug,
+        welcome: Box<dyn Welcome>,
+    ) -> Result<Port> {
+        let cannot = |cause| CannotListen { address: format!("{address:?}"), cause };
+        let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
+        let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
+        for address in addresses {
+            outcome = self.driver.listen(&address.into(), BACKLOG);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        let listener = outcome.map_err(cannot)?;
+        Ok(self.listen_with(listener, welcome).map_err(cannot)?)
+    }
+
+    fn listen_with(
+        self: &Rc<Self>,
+        listener: Box<dyn Listener>,
+        mut welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
+        let host = listener.host()?;
+        attempt("panic in the start of a factory", || welcome.started());
+        let listening = self.sources.insert_with(|key| {
+            Rc::new(Listening {
+                inner: self.clone(),
+                key,
+                host,
+                listener: RefCell::new(Some(listener)),
+                welcome: Cell::new(Some(welcome)),
+                is_short: Cell::new(false),
+            })
+        });
+        listening.register().inspect_err(|_| listening.close())?;
+        Ok(Port { listening })
+    }
+}
+
+impl Listening {
+    fn register(&self) -> io::Result<()> {
+        match &mut *self.listener.borrow_mut() {
+            Some(listener) => listener.register(self.key),
+            None => Ok(()),
+        }
+    }
+
+    fn accept(&self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+        match &mut *self.listener.borrow_mut() {
+            Some(listener) => listener.accept(),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn welcome(&self, stream: Box<dyn ByteStream>, peer: Address) {
+        self.is_short.set(false);
+        let Some(mut welcome) = self.welcome.take() else { return };
+        attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));
+        self.welcome.set(Some(welcome));
+    }
+
+    fn shed(self: &Rc<Self>, error: &io::Error) {
+        let closed = match &mut *self.listener.borrow_mut() {
+            Some(listener) => listener.shed(),
+            None => return,
+        };
+        if !self.is_short.replace(true) {
+            let host = &self.host;
+            let failure = Failure::msg(format!("{host} closed {closed} connections: {error}"));
+            report("port without descriptors", &failure);
+        }
+        if closed == 0 {
+            self.retry();
+        }
+    }
+
+    /// Edges do not repeat themselves: what waits is asked for again after a while.
+    fn retry(self: &Rc<Self>) {
+        let listening = Rc::downgrade(self);
+        let again = move || {
+            if let Some(listening) = listening.upgrade() {
+                listening.ready(Readiness::NONE);
+            }
+        };
+        self.inner.timers.call_later(RETRY, Box::new(again));
+    }
+
+    fn close(&self) {
+        let listener = self.listener.take();
+        drop(listener);
+        self.inner.sources.remove(self.key);
+    }
+
+    /// Tells the factory that this was all.
+    fn dismiss(&self, done: &Trigger<()>) {
+        let told = match self.welcome.take() {
+            Some(mut welcome) => contain(Location::caller(), || welcome.stopped()),
+            None => Ok(()),
+        };
+        // Cancelled meanwhile: nobody waits.
+        let _ = match told {
+            Ok(()) => done.callback(()),
+            Err(failure) => done.errback(failure),
+        };
+    }
+}
+
+impl Source for Listening {
+    fn ready(self: Rc<Self>, _readiness: Readiness) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.accept() {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::OutOfMemory => return self.shed(&error),
+                    // That connection's own trouble: it was reset, or a filter forbids it.
+                    _ => {}
+                },
+            }
+        }
+        self.inner.sources.linger(self.key);
+    }
+
+    fn lose(self: Rc<Self>, _reason: &Failure) {
+        self.close();
+        if let Some(mut welcome) = self.welcome.take() {
+            attempt("panic in the stop of a factory", || welcome.stopped());
+        }
+    }
+}
+
+/// An address could not be listened at.
+#[derive(Debug)]
+#[doc(alias = "CannotListenError")]
+pub struct CannotListen {
+    address: String,
+    cause: io::Error,
+}
+
+impl CannotListen {
+    /// What kind of error the system named.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.cause.kind()
+    }
+}
+
+impl fmt::Display for CannotListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen at {}: {}", self.address, self.cause)
+    }
+}
+
+impl std::error::Error for CannotListen {}

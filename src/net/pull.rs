@@ -1,0 +1,144 @@
+//! The pulling face of a connection: what `stream.rs` is made of.
+//!
+//! Nothing is read before a task asks, and then straight into the task's own buffer.
+
+use super::connection::{Connection, State, Writing};
+use super::outgoing::HIGH;
+use crate::failure::Failure;
+use crate::transport::{ConnectionDone, ConnectionLost};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+impl Connection {
+    /// Whether `poll_read` would find something, be it the end.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_read_ended() || self.state.get() != State::Open {
+            return Poll::Ready(());
+        }
+        if !self.wants_bytes() {
+            return self.wait_to_read(context);
+        }
+        if !self.inner.tasks.spend() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads into the caller's buffer, which is not empty; 0 is the peer's end.
+    pub(crate) fn poll_read(
+        self: &Rc<Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            std::task::ready!(self.poll_readable(context));
+            if self.has_read_ended() {
+                return Poll::Ready(Ok(0));
+            }
+            if self.state.get() != State::Open {
+                return Poll::Ready(self.end_as_read());
+            }
+            match self.read_into(buffer) {
+                Ok(0) => self.peer_ended(),
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(error) => self.read_failed(error),
+            }
+            self.mark_if_doomed();
+        }
+    }
+
+    /// Takes all of `data`, if not too much waits already.
+    pub(crate) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.waiting() > HIGH {
+            self.send();
+            self.mark_if_doomed();
+        }
+        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
+            return Poll::Ready(Err(self.end_as_write()));
+        }
+        if self.waiting() > HIGH {
+            return self.wait_to_write(context, false);
+        }
+        if !self.inner.tasks.spend() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.append(data);
+        Poll::Ready(Ok(data.len()))
+    }
+
+    /// Ready when all that was written is with the system.
+    pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.send();
+        self.mark_if_doomed();
+        if matches!(self.state.get(), State::Doomed | State::Lost) {
+            return Poll::Ready(Err(self.end_as_write()));
+        }
+        if self.is_drained() {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait_to_write(context, true)
+    }
+
+    /// Ends this half; ready when the system was told.
+    pub(crate) fn poll_close(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.begin_losing_write();
+        if self.state.get() != State::Open || self.writing.get() == Writing::Ended {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait_to_write(context, true)
+    }
+
+    fn wait_to_read<T>(&self, context: &Context<'_>) -> Poll<T> {
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.wait(context, &self.inner.tasks);
+        }
+        Poll::Pending
+    }
+
+    fn wait_to_write<T>(&self, context: &Context<'_>, awaits_all: bool) -> Poll<T> {
+        if let Some(waiters) = self.waiters() {
+            waiters.awaits_all.set(awaits_all);
+            self.is_unsettled.set(true);
+            waiters.writer.wait(context, &self.inner.tasks);
+        }
+        Poll::Pending
+    }
+
+    /// A stream's own read or write found the end: the loop shall make it so.
+    fn mark_if_doomed(&self) {
+        if self.state.get() == State::Doomed {
+            self.mark_dirty();
+        }
+    }
+
+    /// What a reader is told once the connection has ended.
+    fn end_as_read(&self) -> io::Result<usize> {
+        match self.clone_reason() {
+            Some(reason) if !reason.is::<ConnectionDone>() => Err(as_io_error(&reason)),
+            _ => Ok(0),
+        }
+    }
+
+    fn end_as_write(&self) -> io::Error {
+        match self.clone_reason() {
+            Some(reason) => as_io_error(&reason),
+            None => io::ErrorKind::BrokenPipe.into(),
+        }
+    }
+}
+
+fn as_io_error(reason: &Failure) -> io::Error {
+    let kind = match reason.check::<ConnectionLost>() {
+        Some(lost) => lost.kind(),
+        None if reason.is::<ConnectionDone>() => io::ErrorKind::BrokenPipe,
+        None => io::ErrorKind::ConnectionAborted,
+    };
+    io::Error::new(kind, reason.to_string())
+}

@@ -1,0 +1,155 @@
+//! What a connection calls: the meaning of its bytes, written as callbacks.
+//!
+//! # A connection's life
+//! 1. A factory builds the protocol for the peer's address, and `connection_made` is called.
+//! 2. `data_received` is called with whatever bytes arrived, in any cut.
+//! 3. If the peer ends its half, `read_closed` is called; the default ends the other half too.
+//! 4. `connection_lost` is called, exactly once and last, and the protocol is dropped.
+//!
+//! None of these is ever called from inside a method of [`Transport`]: a protocol is not entered
+//! twice. An error or a panic ends the connection with that reason, and no other.
+
+use crate::address::Address;
+use crate::failure::{Failure, Result};
+use crate::transport::Transport;
+
+/// Meaning for the bytes of one connection, as callbacks.
+///
+/// ```
+/// use ropewalk::{Protocol, Result, Transport};
+///
+/// struct Echo;
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+///         transport.write(data);
+///         Ok(())
+///     }
+/// }
+/// ```
+#[doc(alias = "IProtocol")]
+#[doc(alias = "IHalfCloseableProtocol")]
+pub trait Protocol {
+    /// The connection is there.
+    #[doc(alias = "connectionMade")]
+    fn connection_made(&mut self, transport: &Transport) {
+        let _ = transport;
+    }
+
+    /// Bytes arrived; where they are cut means nothing.
+    ///
+    /// An error ends the connection, and is what `connection_lost` is told.
+    #[doc(alias = "dataReceived")]
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
+
+    /// The connection has ended:
+    /// [`ConnectionDone`](crate::ConnectionDone) in order, [`ConnectionLost`](crate::ConnectionLost) by
+    /// the network or the peer, [`ConnectionAborted`](crate::ConnectionAborted) by this end, or the
+    /// protocol's own failure.
+    #[doc(alias = "connectionLost")]
+    fn connection_lost(&mut self, reason: &Failure) {
+        let _ = reason;
+    }
+
+    /// The peer will send nothing more. The default ends the connection, after what was written.
+    #[doc(alias = "readConnectionLost")]
+    fn read_closed(&mut self, transport: &Transport) {
+        transport.lose_connection();
+    }
+
+    /// Nothing more can be written: `lose_write_connection` was called, and its time has come.
+    #[doc(alias = "writeConnectionLost")]
+    fn write_closed(&mut self, transport: &Transport) {
+        let _ = transport;
+    }
+
+    /// More than 64 KiB wait for the peer to take them: better write no more for now.
+    #[doc(alias = "pauseProducing")]
+    fn pause_writing(&mut self, transport: &Transport) {
+        let _ = transport;
+    }
+
+    /// The peer has taken all but 16 KiB: go on.
+    #[doc(alias = "resumeProducing")]
+    fn resume_writing(&mut self, transport: &Transport) {
+        let _ = transport;
+    }
+}
+
+impl<P: Protocol + ?Sized> Protocol for Box<P> {
+    fn connection_made(&mut self, transport: &Transport) {
+        (**self).connection_made(transport);
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        (**self).data_received(transport, data)
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        (**self).connection_lost(reason);
+    }
+
+    fn read_closed(&mut self, transport: &Transport) {
+        (**self).read_closed(transport);
+    }
+
+    fn write_closed(&mut self, transport: &Transport) {
+        (**self).write_closed(transport);
+    }
+
+    fn pause_writing(&mut self, transport: &Transport) {
+        (**self).pause_writing(transport);
+    }
+
+    fn resume_writing(&mut self, transport: &Transport) {
+        (**self).resume_writing(transport);
+    }
+}
+
+/// Builds a protocol for each connection; any `FnMut(&Address) -> P` is one.
+///
+/// ```
+/// use ropewalk::{Address, Factory, Protocol, Result, Transport};
+///
+/// struct Quiet;
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+/// struct OnlyLocal;
+/// impl Factory for OnlyLocal {
+///     type Protocol = Quiet;
+///     fn build_protocol(&mut self, peer: &Address) -> Option<Quiet> {
+///         peer.ip()?.is_loopback().then_some(Quiet)
+///     }
+/// }
+/// ```
+#[doc(alias = "IProtocolFactory")]
+pub trait Factory {
+    /// What it builds.
+    type Protocol: Protocol + 'static;
+
+    /// The protocol for a connection with this peer; `None` closes the connection.
+    #[doc(alias = "buildProtocol")]
+    fn build_protocol(&mut self, peer: &Address) -> Option<Self::Protocol>;
+
+    /// A port or connector begins to use this factory.
+    #[doc(alias = "startFactory")]
+    fn started(&mut self) {}
+
+    /// The port or connector that used this factory is done.
+    #[doc(alias = "stopFactory")]
+    fn stopped(&mut self) {}
+}
+
+impl<F, P> Factory for F
+where
+    F: FnMut(&Address) -> P,
+    P: Protocol + 'static,
+{
+    type Protocol = P;
+
+    fn build_protocol(&mut self, peer: &Address) -> Option<P> {
+        Some(self(peer))
+    }
+}

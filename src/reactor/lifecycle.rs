@@ -1,0 +1,362 @@
+//! Starting and stopping, in order, and whom to tell.
+//!
+//! ```text
+//!             1 run                  2 triggers done         3 stop, or a signal
+//!   idle ───────────────► starting ─────────────► running ──────────────────────► stopping
+//!    ▲                                                                               │ 4 end of turn
+//!    └──────────────────────────────────────────────────────────────────── shutting down
+//!      5 before-triggers waited for; connections lost; during; after
+//! ```
+//! `startup` and `shutdown` each have three phases. What a before-trigger returns is waited for, with
+//! the loop running; failures are reported and delay nothing. A second signal, or stop during the
+//! shutdown, ends the waiting. A trigger is called once; the next `run` needs new ones.
+//!
+//! Order and phases are Twisted's (`addSystemEventTrigger`), but for one: during-shutdown triggers
+//! and the loss of connections come after *all* before-triggers, also those added by one of them.
+
+use super::turn::Entered;
+use super::{Loop, Reactor, attempt};
+use crate::deferred::{Deferred, IntoDeferred};
+use crate::failure::{Failure, Result};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+
+/// What a trigger waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The reactor begins to run.
+    Startup,
+    /// The reactor was stopped.
+    Shutdown,
+}
+
+/// When a trigger is called, relative to its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// First. A Deferred that is returned delays the event until it fires.
+    Before,
+    /// When the event happens; at shutdown, right after all connections were lost.
+    During,
+    /// Last.
+    After,
+}
+
+#[derive(Default)]
+pub(super) struct Lifecycle {
+    /// A turn is under way or the loop runs.
+    is_entered: Cell<bool>,
+    is_running: Cell<bool>,
+    stop: Cell<Stop>,
+    /// In order of addition. Borrowed to add and to take, never while a trigger is called.
+    triggers: RefCell<Vec<Trigger>>,
+    next_id: Cell<u64>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    #[default]
+    No,
+    /// In order.
+    Asked,
+    /// Waiting for nobody.
+    Now,
+}
+
+struct Trigger {
+    id: u64,
+    phase: Phase,
+    event: Event,
+    call: Box<dyn FnOnce() -> Deferred<()>>,
+}
+
+impl Reactor {
+    /// Runs until [`Reactor::stop`] is called or SIGINT or SIGTERM arrives (feature `signals`).
+    ///
+    /// May be called again afterwards. Fails at once if the loop runs already, and whenever the
+    /// driver does.
+    pub fn run(&self) -> Result {
+        let inner = self.inner();
+        let _running = inner.start_running()?;
+        inner.run_while(|| true)?;
+        inner.shut_down()
+    }
+
+    /// Runs until the future completes, and returns its result.
+    ///
+    /// Connections and tasks stay as they are then, and are served when the reactor next runs. If
+    /// the reactor is stopped first, it shuts down and the error is [`ReactorStopped`].
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let answer = reactor.run_until(async { Ok(6 * 7) })?;
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[track_caller]
+    pub fn run_until<F>(&self, future: F) -> Result<<F::Output as IntoDeferred>::Output>
+    where
+        F: Future + 'static,
+        F::Output: IntoDeferred + 'static,
+    {
+        let inner = self.inner();
+        let _running = inner.start_running()?;
+        let outcome = Rc::new(Cell::new(None));
+        let slot = outcome.clone();
+        let is_done = Rc::new(Cell::new(false));
+        let done = is_done.clone();
+        let task = inner.spawn(future).add_both(move |result| {
+            slot.set(Some(result));
+            done.set(true);
+            Ok(())
+        });
+        inner.run_while(|| !is_done.get())?;
+        if let Some(result) = outcome.take() {
+            return result;
+        }
+        task.cancel();
+        inner.shut_down()?;
+        Err(ReactorStopped.into())
+    }
+
+    /// Stops the running loop in order, at the end of this turn.
+    ///
+    /// Fails with [`ReactorNotRunning`] if it does not run or was stopped already.
+    pub fn stop(&self) -> Result {
+        let life = &self.inner().life;
+        if !life.is_running.get() || life.stop.get() != Stop::No {
+            return Err(ReactorNotRunning.into());
+        }
+        life.stop.set(Stop::Asked);
+        Ok(())
+    }
+
+    /// Whether the loop runs: from before the startup triggers until after those of the shutdown.
+    pub fn is_running(&self) -> bool {
+        self.inner().life.is_running.get()
+    }
+
+    /// Calls `call` now if the loop runs, else right after its startup.
+    #[doc(alias = "callWhenRunning")]
+    pub fn call_when_running<F, R>(&self, call: F)
+    where
+        F: FnOnce() -> R + 'static,
+        R: IntoDeferred,
+    {
+        let call = move || drop(call().into_deferred());
+        if self.is_running() {
+            return attempt("call when running", call);
+        }
+        self.add_system_event_trigger(Phase::After, Event::Startup, call);
+    }
+
+    /// Calls `call` at a phase of the reactor's startup or shutdown.
+    ///
+    /// ```
+    /// use ropewalk::{Event, Phase, Reactor};
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let clock = reactor.clone();
+    /// reactor.add_system_event_trigger(Phase::Before, Event::Shutdown, move || {
+    ///     // The shutdown waits for this Deferred.
+    ///     let nap = clock.sleep(Duration::from_millis(1));
+    ///     clock.spawn(async { Ok(nap.await) })
+    /// });
+    /// let stopper = reactor.clone();
+    /// reactor.call_when_running(move || stopper.stop());
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "addSystemEventTrigger")]
+    pub fn add_system_event_trigger<F, R>(
+        &self,
+        phase: Phase,
+        event: Event,
+        call: F,
+    ) -> SystemEventTrigger
+    where
+        F: FnOnce() -> R + 'static,
+        R: IntoDeferred<Output = ()>,
+    {
+        let life = &self.inner().life;
+        let id = life.next_id.replace(life.next_id.get() + 1);
+        let call = Box::new(move || call().into_deferred());
+        life.triggers.borrow_mut().push(Trigger { id, phase, event, call });
+        SystemEventTrigger { inner: self.inner().clone(), id }
+    }
+
+    /// Calls `call` before the shutdown, which waits for the Deferred that it may return.
+    pub fn on_shutdown<F, R>(&self, call: F) -> SystemEventTrigger
+    where
+        F: FnOnce() -> R + 'static,
+        R: IntoDeferred<Output = ()>,
+    {
+        self.add_system_event_trigger(Phase::Before, Event::Shutdown, call)
+    }
+}
+
+/// A trigger that was added; dropping this changes nothing.
+pub struct SystemEventTrigger {
+    inner: Rc<Loop>,
+    id: u64,
+}
+
+impl SystemEventTrigger {
+    /// Takes the trigger back. False: it was called already, or removed.
+    #[doc(alias = "removeSystemEventTrigger")]
+    pub fn remove(&self) -> bool {
+        let mut triggers = self.inner.life.triggers.borrow_mut();
+        let Some(place) = triggers.iter().position(|trigger| trigger.id == self.id) else {
+            return false;
+        };
+        let removed = triggers.remove(place);
+        drop(triggers);
+        attempt("drop of a system event trigger", || drop(removed));
+        true
+    }
+}
+
+impl fmt::Debug for SystemEventTrigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemEventTrigger").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Lifecycle {
+    pub(super) fn forget_triggers(&self) {
+        let triggers = self.triggers.take();
+        attempt("drop of a system event trigger", || drop(triggers));
+    }
+
+    /// Takes the triggers of one phase, in order of addition.
+    fn take(&self, phase: Phase, event: Event) -> Vec<Trigger> {
+        let all = self.triggers.take();
+        let wanted = |trigger: &Trigger| trigger.phase == phase && trigger.event == event;
+        let (taken, left) = all.into_iter().partition(wanted);
+        self.triggers.replace(left);
+        taken
+    }
+}
+
+impl Loop {
+    /// Marks the loop as entered, so that nobody enters it again from inside.
+    pub(super) fn enter(self: &Rc<Self>) -> Result<Entered> {
+        if self.life.is_entered.replace(true) {
+            return Err(ReactorAlreadyRunning.into());
+        }
+        Ok(Entered::new(self))
+    }
+
+    /// Undoes `enter`.
+    pub(super) fn left(&self) {
+        self.life.is_entered.set(false);
+    }
+
+    fn start_running(self: &Rc<Self>) -> Result<Running> {
+        let running = Running { entered: self.enter()?, inner: self.clone() };
+        self.life.stop.set(Stop::No);
+        self.life.is_running.set(true);
+        #[cfg(all(unix, feature = "signals"))]
+        super::signals::watch(self)?;
+        self.fire(Phase::Before, Event::Startup)?;
+        self.fire(Phase::During, Event::Startup)?;
+        self.fire(Phase::After, Event::Startup)?;
+        Ok(running)
+    }
+
+    fn run_while(self: &Rc<Self>, is_wanted: impl Fn() -> bool) -> Result {
+        while is_wanted() && self.life.stop.get() == Stop::No {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    fn shut_down(self: &Rc<Self>) -> Result {
+        self.fire(Phase::Before, Event::Shutdown)?;
+        self.sources.lose_all(&Failure::from(ReactorStopped));
+        self.fire(Phase::During, Event::Shutdown)?;
+        self.fire(Phase::After, Event::Shutdown)
+    }
+
+    /// Calls the triggers of one phase until none is left; those before an event are waited for.
+    fn fire(self: &Rc<Self>, phase: Phase, event: Event) -> Result {
+        loop {
+            let batch = self.life.take(phase, event);
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let waiting = Rc::new(Cell::new(0usize));
+            for trigger in batch {
+                attempt("system event trigger", || call_trigger(trigger, &waiting));
+            }
+            while phase == Phase::Before && waiting.get() > 0 && self.life.stop.get() != Stop::Now {
+                self.turn(None)?;
+            }
+        }
+    }
+
+    /// What a signal asks for: stop, and if that is under way, at once.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(super) fn stop_by_signal(&self) {
+        let next = if self.life.stop.get() == Stop::No { Stop::Asked } else { Stop::Now };
+        self.life.stop.set(next);
+    }
+}
+
+/// Calls one trigger and counts it in `waiting` until what it returned has fired.
+fn call_trigger(trigger: Trigger, waiting: &Rc<Cell<usize>>) {
+    let returned = (trigger.call)();
+    waiting.set(waiting.get() + 1);
+    let left = waiting.clone();
+    // The result is passed on: a failure that nobody handles is reported as of any Deferred.
+    drop(returned.add_both(move |result| {
+        left.set(left.get() - 1);
+        result
+    }));
+}
+
+/// While it lives, the loop runs.
+struct Running {
+    #[expect(dead_code, reason = "held for its Drop")]
+    entered: Entered,
+    inner: Rc<Loop>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        #[cfg(all(unix, feature = "signals"))]
+        super::signals::unwatch(&self.inner);
+        self.inner.life.is_running.set(false);
+    }
+}
+
+macro_rules! lifecycle_error {
+    ($(#[$doc:meta])* $name:ident, $text:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($text)
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+lifecycle_error! {
+    /// The reactor was told to stop, but it does not run or is stopping already.
+    ReactorNotRunning, "the reactor is not running"
+}
+lifecycle_error! {
+    /// The reactor was told to run from inside one of its own turns.
+    ReactorAlreadyRunning, "the reactor is already running"
+}
+lifecycle_error! {
+    /// The reactor stopped before what was waited for had happened.
+    ReactorStopped, "the reactor was stopped"
+}

@@ -1,0 +1,124 @@
+//! Reaching a reactor from other threads.
+//!
+//! A [`Remote`] is the one piece of a reactor that may leave its thread. Calls that it leaves are
+//! made in order, one batch a turn, and never from inside [`Remote::call_from_thread`].
+
+use super::mailbox::{Mailbox, Posted};
+use super::{Loop, Reactor};
+use crate::driver::{Key, Nudge};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Calls functions in a reactor's thread, from any thread.
+///
+/// ```
+/// use ropewalk::Reactor;
+///
+/// let reactor = Reactor::new()?;
+/// let remote = reactor.remote();
+/// let thread = std::thread::spawn(move || {
+///     remote.call_from_thread(|reactor| reactor.stop())
+/// });
+/// reactor.run()?;
+/// thread.join().expect("the thread does not panic")?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[derive(Clone)]
+pub struct Remote {
+    office: Arc<Office>,
+}
+
+/// A loop's mailbox and the bell beside it.
+pub(crate) struct Office {
+    pub(crate) mailbox: Mailbox<Letter>,
+    nudge: Arc<dyn Nudge>,
+}
+
+pub(crate) enum Letter {
+    Call(Box<dyn FnOnce(&Reactor) + Send>),
+    /// The task of this key was woken.
+    Wake(Key),
+}
+
+impl Remote {
+    /// Has the reactor's thread call `call` in one of its next turns; returns at once.
+    ///
+    /// Calls made before the reactor runs wait for it. The error says that the reactor is gone.
+    #[doc(alias = "callFromThread")]
+    pub fn call_from_thread<F, R>(&self, call: F) -> Result<(), ReactorGone>
+    where
+        F: FnOnce(&Reactor) -> R + Send + 'static,
+        R: crate::IntoDeferred,
+    {
+        let letter = Letter::Call(Box::new(move |reactor| drop(call(reactor).into_deferred())));
+        match self.office.mailbox.post(letter) {
+            Posted::Left => Ok(()),
+            Posted::NudgeNeeded => {
+                self.office.nudge.nudge();
+                Ok(())
+            }
+            Posted::Refused(_) => Err(ReactorGone),
+        }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").finish_non_exhaustive()
+    }
+}
+
+/// The reactor that a [`Remote`] speaks to was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReactorGone;
+
+impl fmt::Display for ReactorGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reactor is gone")
+    }
+}
+
+impl std::error::Error for ReactorGone {}
+
+impl Office {
+    pub(super) fn new(nudge: Arc<dyn Nudge>) -> Arc<Office> {
+        Arc::new(Office { mailbox: Mailbox::new(), nudge })
+    }
+
+    /// Queues a wake from another thread, once per batch: `stamp` belongs to the task's waker.
+    pub(crate) fn wake(&self, stamp: &AtomicU64, task: Key) {
+        // A closed office means that the task was dropped: waking it is a no-op then.
+        if self.mailbox.post_once(stamp, Letter::Wake(task)) == Posted::NudgeNeeded {
+            self.nudge.nudge();
+        }
+    }
+}
+
+impl PartialEq for Letter {
+    fn eq(&self, other: &Letter) -> bool {
+        matches!((self, other), (Letter::Wake(a), Letter::Wake(b)) if a == b)
+    }
+}
+
+impl Reactor {
+    /// The piece of this reactor that other threads may hold.
+    pub fn remote(&self) -> Remote {
+        Remote { office: self.inner().office.clone() }
+    }
+}
+
+impl Loop {
+    /// The batch of this turn: wakes go to the tasks, calls are made.
+    pub(super) fn open_mail(&self, reactor: &Reactor) {
+        if !self.office.mailbox.has_mail() {
+            return;
+        }
+        for letter in self.office.mailbox.take() {
+            match letter {
+                Letter::Wake(task) => self.tasks.wake(task),
+                Letter::Call(call) => super::attempt("call from a thread", || call(reactor)),
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The table of what can become ready, and the lists of who has to be served.
+//!
+//! # Theory
+//! A source is entered in the table under the key that its socket is registered with. Events name
+//! keys; a key that went stale finds nothing. A source that stopped before it was drained (its share
+//! of the turn was spent) *lingers*: it is served again next turn without an event, because edges do
+//! not repeat themselves. A source that was written to from elsewhere is *dirty* until the flush.
+//!
+//! # Invariants
+//! * No borrow is alive while a source is called: its `Rc` is cloned out of the table first.
+//! * A source is at most once in each list; it remembers that itself.
+
+use crate::driver::{Key, Readiness, Ready};
+use crate::failure::Failure;
+use crate::slots::Slots;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Something that the driver names when it is ready: a connection, a port, a descriptor.
+pub(crate) trait Source {
+    /// Serves what is ready; with [`Readiness::NONE`] what it left undone.
+    fn ready(self: Rc<Self>, readiness: Readiness);
+
+    /// Sends what was written, at the end of a turn.
+    fn flush(self: Rc<Self>) {}
+
+    /// Ends the source, because its reactor ends.
+    fn lose(self: Rc<Self>, reason: &Failure);
+}
+
+pub(crate) struct Sources {
+    table: RefCell<Slots<Rc<dyn Source>>>,
+    /// The events of this turn; kept for its memory.
+    ready: Cell<Vec<Ready>>,
+    lingering: RefCell<Vec<Key>>,
+    dirty: RefCell<Vec<Key>>,
+}
+
+impl Sources {
+    pub(super) fn new() -> Sources {
+        Sources {
+            table: RefCell::new(Slots::new()),
+            ready: Cell::default(),
+            lingering: RefCell::default(),
+            dirty: RefCell::default(),
+        }
+    }
+
+    /// Enters what `make` returns for the key that it will have.
+    pub(crate) fn insert_with<S: Source + 'static>(
+        &self,
+        make: impl FnOnce(Key) -> Rc<S>,
+    ) -> Rc<S> {
+        let mut made = None;
+        self.table.borrow_mut().insert_with(|key| made.insert(make(key)).clone());
+        made.expect("insert_with calls its closure")
+    }
+
+    /// Puts another source under a key that is taken.
+    pub(crate) fn replace(&self, key: Key, source: Rc<dyn Source>) {
+        let old = self.table.borrow_mut().get_mut(key).map(|slot| std::mem::replace(slot, source));
+        drop(old);
+    }
+
+    pub(crate) fn remove(&self, key: Key) {
+        let removed = self.table.borrow_mut().remove(key);
+        drop(removed);
+    }
+
+    /// Has the source served again next turn.
+    pub(crate) fn linger(&self, key: Key) {
+        self.lingering.borrow_mut().push(key);
+    }
+
+    /// Has the source flushed at the end of the turn.
+    pub(crate) fn mark_dirty(&self, key: Key) {
+        self.dirty.borrow_mut().push(key);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.borrow().len()
+    }
+
+    pub(super) fn are_ready(&self) -> bool {
+        !self.lingering.borrow().is_empty() || !self.dirty.borrow().is_empty()
+    }
+
+    pub(super) fn take_ready(&self) -> Vec<Ready> {
+        self.ready.take()
+    }
+
+    pub(super) fn give_ready(&self, ready: Vec<Ready>) {
+        self.ready.set(ready);
+    }
+
+    pub(super) fn serve(&self) {
+        let lingering = self.lingering.take();
+        let mut ready = self.ready.take();
+        for Ready { key, readiness } in ready.drain(..) {
+            if let Some(source) = self.get(key) {
+                source.ready(readiness);
+            }
+        }
+        self.ready.set(ready);
+        self.each(&lingering, |source| source.ready(Readiness::NONE));
+    }
+
+    pub(super) fn flush(&self) {
+        let mut batch = self.dirty.take();
+        self.each(&batch, |source| source.flush());
+        // Its memory serves the next turn, unless something was written meanwhile.
+        batch.clear();
+        let mut dirty = self.dirty.borrow_mut();
+        if dirty.is_empty() {
+            *dirty = batch;
+        }
+    }
+
+    fn each(&self, keys: &[Key], serve: impl Fn(Rc<dyn Source>)) {
+        keys.iter().filter_map(|&key| self.get(key)).for_each(serve);
+    }
+
+    pub(super) fn lose_all(&self, reason: &Failure) {
+        let keys = self.table.borrow().keys();
+        self.each(&keys, |source| source.lose(reason));
+    }
+
+    #[inline]
+    fn get(&self, key: Key) -> Option<Rc<dyn Source>> {
+        self.table.borrow().get(key).cloned()
+    }
+}

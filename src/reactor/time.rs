@@ -1,0 +1,169 @@
+//! Calls and tasks that wait for a time.
+
+use super::{Loop, Reactor, attempt};
+use crate::IntoDeferred;
+use crate::clock::{Clock, DelayedCall};
+use pin_project_lite::pin_project;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+impl Reactor {
+    /// The current time of the reactor's driver.
+    #[doc(alias = "seconds")]
+    pub fn now(&self) -> Instant {
+        self.inner().timers.now()
+    }
+
+    /// Calls `call` once, `delay` from now; never from inside this method, not even for a delay of 0.
+    ///
+    /// What it returns is taken as a Deferred: a failure in it is reported.
+    #[doc(alias = "callLater")]
+    pub fn call_later<F, R>(&self, delay: Duration, call: F) -> DelayedCall
+    where
+        F: FnOnce() -> R + 'static,
+        R: IntoDeferred,
+    {
+        let call = move || drop(call().into_deferred());
+        self.inner().timers.call_later(delay, Box::new(call))
+    }
+
+    /// The calls that still wait for their time, in no particular order.
+    #[doc(alias = "getDelayedCalls")]
+    pub fn delayed_calls(&self) -> Vec<DelayedCall> {
+        self.inner().timers.pending()
+    }
+
+    /// Completes after `delay`; dropping it before forgets the timer.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let nap = reactor.sleep(Duration::from_millis(1));
+    /// reactor.run_until(async { Ok(nap.await) })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn sleep(&self, delay: Duration) -> Sleep {
+        let alarm = Rc::new(Alarm::default());
+        let bell = alarm.clone();
+        let call = self.inner().timers.call_later(delay, Box::new(move || bell.ring()));
+        Sleep { alarm, call }
+    }
+
+    /// Lets everything else that is ready go first, sockets too; completes in the next turn.
+    pub fn yield_now(&self) -> YieldNow {
+        YieldNow { yielded: false }
+    }
+}
+
+impl Clock for Reactor {
+    fn now(&self) -> Instant {
+        Reactor::now(self)
+    }
+
+    fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        self.inner().timers.call_later(delay, call)
+    }
+}
+
+impl Loop {
+    pub(super) fn make_due_calls(&self) {
+        let mut batch = Vec::new();
+        self.timers.take_due(&mut batch);
+        for call in batch {
+            if let Some(action) = call.take_action() {
+                attempt("delayed call", action);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Alarm {
+    /// Borrowed to look and to exchange the waker; the old one is dropped after.
+    state: RefCell<AlarmState>,
+}
+
+#[derive(Default)]
+struct AlarmState {
+    rang: bool,
+    waker: Option<Waker>,
+}
+
+impl Alarm {
+    fn ring(&self) {
+        let AlarmState { waker, .. } = self.state.replace(AlarmState { rang: true, waker: None });
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Completes when its time has come; see [`Reactor::sleep`].
+#[must_use = "a sleep does nothing unless it is awaited"]
+pub struct Sleep {
+    alarm: Rc<Alarm>,
+    call: DelayedCall,
+}
+
+impl Sleep {
+    /// When it completes.
+    pub fn deadline(&self) -> Instant {
+        self.call.deadline()
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let waker = Some(context.waker().clone());
+        let mut state = self.alarm.state.borrow_mut();
+        if state.rang {
+            return Poll::Ready(());
+        }
+        let former = std::mem::replace(&mut state.waker, waker);
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        // Already over is as good as forgotten.
+        let _ = self.call.cancel();
+    }
+}
+
+impl std::fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sleep").field("deadline", &self.deadline()).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// Completes at its second poll; see [`Reactor::yield_now`].
+    #[derive(Debug)]
+    #[must_use = "yielding does nothing unless it is awaited"]
+    pub struct YieldNow {
+        yielded: bool,
+    }
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(self.project().yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,75 @@
+//! One turn of the loop, in the order that the room's documentation promises.
+
+use super::{CURRENT, Loop, Reactor};
+use crate::failure::Result;
+use std::rc::Rc;
+use std::time::Duration;
+
+impl Reactor {
+    /// Makes one turn, which waits for at most `limit` (without limit if `None`) when nothing is ready.
+    ///
+    /// For programs that have a loop of their own. Fails if the loop is running already.
+    #[doc(alias = "iterate")]
+    pub fn turn(&self, limit: Option<Duration>) -> Result {
+        let _entered = self.inner().enter()?;
+        self.inner().turn(limit)
+    }
+}
+
+impl Loop {
+    pub(super) fn turn(self: &Rc<Self>, limit: Option<Duration>) -> Result {
+        let reactor = Reactor::from(self.clone());
+        self.wait(limit)?;
+        self.sources.serve();
+        self.make_due_calls();
+        self.open_mail(&reactor);
+        self.tasks.poll_batch();
+        self.sources.flush();
+        Ok(())
+    }
+
+    fn wait(&self, limit: Option<Duration>) -> Result {
+        let mut ready = self.sources.take_ready();
+        let mut patience = self.patience(limit);
+        let may_sleep = patience != Some(Duration::ZERO);
+        if may_sleep && !self.office.mailbox.fall_asleep() {
+            patience = Some(Duration::ZERO);
+        }
+        let outcome = self.driver.wait(patience, &mut ready);
+        self.office.mailbox.wake_up();
+        self.sources.give_ready(ready);
+        Ok(outcome?)
+    }
+
+    /// How long the turn may wait: not at all if there is anything to do.
+    fn patience(&self, limit: Option<Duration>) -> Option<Duration> {
+        if self.tasks.are_ready() || self.sources.are_ready() {
+            return Some(Duration::ZERO);
+        }
+        let until_timer = self.timers.until_next();
+        match (limit, until_timer) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+/// While it lives, its loop is this thread's current one; it puts the former one back.
+pub(super) struct Entered {
+    former: Option<Rc<Loop>>,
+}
+
+impl Entered {
+    pub(super) fn new(inner: &Rc<Loop>) -> Entered {
+        Entered { former: CURRENT.replace(Some(inner.clone())) }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let ended = CURRENT.replace(self.former.take());
+        if let Some(ended) = ended {
+            ended.left();
+        }
+    }
+}

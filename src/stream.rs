@@ -1,0 +1,313 @@
+//! The pulling face: a connection as `AsyncRead` and `AsyncWrite`, served by an `async fn`.
+//!
+//! Reading goes straight into the caller's buffer. Reading through `AsyncBufRead` borrows a buffer
+//! of the reactor's pool while it holds bytes: a handler that waits in `fill_buf` owns none.
+//! Writing collects, and goes out at the end of the turn.
+//!
+//! Dropping a stream ends its connection in order. A handler that fails or panics aborts it.
+
+use crate::address::Address;
+use crate::buffer::Buffer;
+use crate::deferred::{Deferred, IntoDeferred};
+use crate::driver::ByteStream;
+use crate::failure::{Failure, Result};
+use crate::net::connection::{Connection, report_own};
+use crate::net::connector::ConnectTo;
+use crate::net::port::{Port, Welcome};
+use crate::reactor::{Caught, Loop, Reactor};
+use crate::transport::Transport;
+use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// One connection, for one task to read and write.
+///
+/// ```
+/// use futures_util::{AsyncReadExt, AsyncWriteExt};
+/// use ropewalk::Reactor;
+///
+/// let reactor = Reactor::new()?;
+/// let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+///     stream.write_all(b"hello").await?;
+///     Ok(())
+/// })?;
+/// let greeting = reactor.open_tcp(&port.host()).add_callback(|mut stream| {
+///     stream.reactor().spawn(async move {
+///         let mut greeting = String::new();
+///         stream.read_to_string(&mut greeting).await?;
+///         Ok(greeting)
+///     })
+/// });
+/// assert_eq!(reactor.run_until(greeting)?, "hello");
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+pub struct Stream {
+    end: End,
+    inbox: Inbox,
+}
+
+/// A stream's share in the connection; without one the connection is lost in order.
+struct End(Rc<Connection>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.begin_losing();
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(connection: Rc<Connection>) -> Stream {
+        connection.begin_stream();
+        Stream { end: End(connection), inbox: Inbox::default() }
+    }
+
+    /// The handle that callbacks have: addresses, options, abort.
+    pub fn transport(&self) -> Transport {
+        self.end.0.transport()
+    }
+
+    /// The reactor that this stream belongs to.
+    pub fn reactor(&self) -> Reactor {
+        self.end.0.reactor()
+    }
+
+    /// The other end's address.
+    #[doc(alias = "getPeer")]
+    pub fn peer(&self) -> Address {
+        self.transport().peer()
+    }
+
+    /// This end's address.
+    #[doc(alias = "getHost")]
+    pub fn host(&self) -> Address {
+        self.transport().host()
+    }
+
+    /// Two halves, for two tasks. The connection is lost when both are dropped; dropping the writing
+    /// half tells the peer that nothing more comes.
+    pub fn split(self) -> (ReadHalf, WriteHalf) {
+        let end = Rc::new(self.end);
+        (ReadHalf { end: end.clone(), inbox: self.inbox }, WriteHalf { end })
+    }
+}
+
+/// The reading half of a [`Stream`].
+pub struct ReadHalf {
+    end: Rc<End>,
+    inbox: Inbox,
+}
+
+/// The writing half of a [`Stream`].
+pub struct WriteHalf {
+    end: Rc<End>,
+}
+
+impl Drop for WriteHalf {
+    fn drop(&mut self) {
+        self.end.0.transport().lose_write_connection();
+    }
+}
+
+/// What was read and not consumed yet.
+#[derive(Default)]
+struct Inbox {
+    /// Absent when that is nothing.
+    buffer: Option<Box<Buffer>>,
+    /// The last read filled a small buffer: the next one takes a large one.
+    is_busy: bool,
+}
+
+impl Inbox {
+    fn poll_read(
+        &mut self,
+        connection: &Rc<Connection>,
+        context: &mut Context<'_>,
+        target: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if target.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let Some(buffer) = &self.buffer else { return connection.poll_read(context, target) };
+        let count = buffer.len().min(target.len());
+        target[..count].copy_from_slice(&buffer.as_slice()[..count]);
+        self.consume(connection, count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_fill(
+        &mut self,
+        connection: &Rc<Connection>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<&[u8]>> {
+        if self.buffer.is_none() {
+            // No buffer is held while there is nothing to put into it.
+            ready!(connection.poll_readable(context));
+            let mut buffer = connection.lend_buffer(self.is_busy);
+            let outcome = connection.poll_read(context, buffer.space());
+            if let Poll::Ready(Ok(count)) = outcome {
+                self.is_busy = count == buffer.space().len();
+                buffer.filled(count);
+            }
+            if buffer.is_empty() {
+                connection.take_buffer_back(buffer);
+                return outcome.map_ok(|_| &[][..]);
+            }
+            self.buffer = Some(buffer);
+        }
+        Poll::Ready(Ok(self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())))
+    }
+
+    fn consume(&mut self, connection: &Connection, count: usize) {
+        let Some(mut buffer) = self.buffer.take() else { return };
+        buffer.consume(count);
+        if buffer.is_empty() {
+            return connection.take_buffer_back(buffer);
+        }
+        self.buffer = Some(buffer);
+    }
+}
+
+macro_rules! reads {
+    ($type:ident, $end:ident => $connection:expr) => {
+        impl AsyncRead for $type {
+            fn poll_read(
+                mut self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                target: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                let Self { end: $end, inbox, .. } = &mut *self;
+                inbox.poll_read($connection, context, target)
+            }
+        }
+
+        impl AsyncBufRead for $type {
+            fn poll_fill_buf(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<&[u8]>> {
+                let Self { end: $end, inbox, .. } = self.get_mut();
+                inbox.poll_fill($connection, context)
+            }
+
+            fn consume(mut self: Pin<&mut Self>, count: usize) {
+                let Self { end: $end, inbox, .. } = &mut *self;
+                inbox.consume($connection, count);
+            }
+        }
+    };
+}
+
+macro_rules! writes {
+    ($type:ident) => {
+        impl AsyncWrite for $type {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                data: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.end.0.poll_write(context, data)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.end.0.poll_flush(context)
+            }
+
+            fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.end.0.poll_close(context)
+            }
+        }
+    };
+}
+
+reads!(Stream, end => &end.0);
+reads!(ReadHalf, end => &end.0);
+writes!(Stream);
+writes!(WriteHalf);
+
+macro_rules! debugs {
+    ($($type:ident),*) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let peer = self.end.0.transport().peer();
+                f.debug_struct(stringify!($type)).field("peer", &peer).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+debugs!(Stream, ReadHalf, WriteHalf);
+
+impl Reactor {
+    /// Accepts TCP connections at an address and runs `handler` for each, in a task of its own.
+    ///
+    /// The address is as in [`Reactor::listen_tcp`]. A handler that fails or panics aborts its
+    /// connection, and the failure is reported unless it is the peer that went away.
+    ///
+    /// ```
+    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+    ///     let mut buf = [0; 4096];
+    ///     loop {
+    ///         let n = stream.read(&mut buf).await?;
+    ///         if n == 0 { return Ok(()) }
+    ///         stream.write_all(&buf[..n]).await?;
+    ///     }
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[track_caller]
+    pub fn serve_tcp<A, H, R>(&self, address: A, handler: H) -> Result<Port>
+    where
+        A: ToSocketAddrs + fmt::Debug,
+        H: AsyncFn(Stream) -> R + 'static,
+        R: IntoDeferred<Output = ()> + 'static,
+    {
+        let service = Service { handler: Rc::new(handler), made: Location::caller() };
+        self.inner().listen_tcp(address, Box::new(service))
+    }
+
+    /// Connects by TCP and gives the stream.
+    ///
+    /// Fails with [`ConnectError`](crate::ConnectError). Cancelling gives up.
+    #[track_caller]
+    pub fn open_tcp(&self, to: impl Into<ConnectTo>) -> Deferred<Stream> {
+        self.inner().connect(to.into()).map(Stream::new)
+    }
+}
+
+/// A handler and where it was given.
+struct Service<H> {
+    handler: Rc<H>,
+    made: &'static Location<'static>,
+}
+
+impl<H, R> Welcome for Service<H>
+where
+    H: AsyncFn(Stream) -> R + 'static,
+    R: IntoDeferred<Output = ()> + 'static,
+{
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+        let connection = Connection::open(inner, stream, peer);
+        let stream = Stream::new(connection.clone());
+        let (handler, made) = (self.handler.clone(), self.made);
+        inner.launch(|_| async move {
+            let handling = async { handler(stream).await.into_deferred().await };
+            if let Err(failure) = Caught::new(made, handling).await.and_then(|result| result) {
+                handler_failed(&connection, failure);
+            }
+        });
+    }
+}
+
+fn handler_failed(connection: &Rc<Connection>, failure: Failure) {
+    report_own("unhandled failure in a handler", &failure);
+    connection.abort(failure);
+}

@@ -1,0 +1,233 @@
+//! What a protocol sees of its connection: the handle to write to it and to end it.
+//!
+//! A transport's methods never call a protocol's: a write is collected, an end is noted, and the
+//! loop does the rest once the callback in progress has returned. After the end they do nothing.
+
+use crate::address::Address;
+use crate::deferred::Deferred;
+use crate::driver::ByteStream;
+use crate::failure::Result;
+use crate::reactor::Reactor;
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A handle on a connection; clones speak to the same one.
+///
+/// ```
+/// use ropewalk::{Protocol, Result, Transport};
+///
+/// struct Shout;
+/// impl Protocol for Shout {
+///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+///         transport.write(&data.to_ascii_uppercase());
+///         Ok(())
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Transport {
+    carrier: Rc<dyn Carrier>,
+}
+
+/// What carries a transport's bytes.
+pub(crate) trait Carrier {
+    fn write(&self, data: &[u8]);
+    fn write_vectored(&self, slices: &[IoSlice<'_>]);
+    fn lose_connection(&self);
+    fn abort_connection(&self);
+    fn lose_write_connection(&self);
+    fn pause_reading(&self);
+    fn resume_reading(&self);
+    fn is_connected(&self) -> bool;
+    fn peer(&self) -> Address;
+    fn host(&self) -> Address;
+    fn drained(&self) -> Deferred<()>;
+    fn set_close_timeout(&self, timeout: Duration);
+    fn set_nodelay(&self, on: bool) -> Result;
+    fn set_keepalive(&self, idle: Option<Duration>) -> Result;
+    fn replace_stream(&self, wrap: Wrap) -> Result;
+    fn reactor(&self) -> Reactor;
+}
+
+/// Makes a layer over a stream; see [`Transport::replace_stream`].
+pub(crate) type Wrap = Box<dyn FnOnce(Box<dyn ByteStream>) -> Box<dyn ByteStream>>;
+
+impl Transport {
+    pub(crate) fn new(carrier: Rc<dyn Carrier>) -> Transport {
+        Transport { carrier }
+    }
+
+    /// Sends `data`, in order with everything written before; dropped if the connection is ending.
+    ///
+    /// The bytes are collected while a callback or a task runs and go out together after it. Above
+    /// 64 KiB that the peer does not take, [`Protocol::pause_writing`](crate::Protocol::pause_writing)
+    /// is called.
+    #[inline]
+    pub fn write(&self, data: &[u8]) {
+        self.carrier.write(data);
+    }
+
+    /// Sends several slices, in order.
+    #[doc(alias = "writeSequence")]
+    pub fn write_vectored(&self, slices: &[IoSlice<'_>]) {
+        self.carrier.write_vectored(slices);
+    }
+
+    /// Ends the connection in order: stops reading now, sends what was written, then closes.
+    ///
+    /// A peer that takes no byte for a minute meanwhile is cut off; see
+    /// [`set_close_timeout`](Transport::set_close_timeout).
+    #[doc(alias = "loseConnection")]
+    pub fn lose_connection(&self) {
+        self.carrier.lose_connection();
+    }
+
+    /// Ends the connection at once: what was written and not sent is discarded, the peer sees a reset.
+    #[doc(alias = "abortConnection")]
+    pub fn abort_connection(&self) {
+        self.carrier.abort_connection();
+    }
+
+    /// Tells the peer that nothing more will be written, after what was; reading goes on.
+    #[doc(alias = "loseWriteConnection")]
+    pub fn lose_write_connection(&self) {
+        self.carrier.lose_write_connection();
+    }
+
+    /// Stops delivery of bytes; what the peer sends waits in the system, and then with the peer.
+    #[doc(alias = "pauseProducing")]
+    pub fn pause_reading(&self) {
+        self.carrier.pause_reading();
+    }
+
+    /// Resumes delivery of bytes, from the next turn on.
+    #[doc(alias = "resumeProducing")]
+    pub fn resume_reading(&self) {
+        self.carrier.resume_reading();
+    }
+
+    /// Whether the connection is neither lost nor being lost.
+    pub fn is_connected(&self) -> bool {
+        self.carrier.is_connected()
+    }
+
+    /// The other end's address; also after the end.
+    #[doc(alias = "getPeer")]
+    pub fn peer(&self) -> Address {
+        self.carrier.peer()
+    }
+
+    /// This end's address; also after the end.
+    #[doc(alias = "getHost")]
+    pub fn host(&self) -> Address {
+        self.carrier.host()
+    }
+
+    /// Fires when everything written so far was handed to the system; fails if the connection ends first.
+    pub fn drained(&self) -> Deferred<()> {
+        self.carrier.drained()
+    }
+
+    /// How long the peer may take no byte while the connection is being lost; 60 s by default.
+    pub fn set_close_timeout(&self, timeout: Duration) {
+        self.carrier.set_close_timeout(timeout);
+    }
+
+    /// Whether small writes leave at once (TCP_NODELAY); on by default, for writes are collected here.
+    #[doc(alias = "setTcpNoDelay")]
+    pub fn set_nodelay(&self, on: bool) -> Result {
+        self.carrier.set_nodelay(on)
+    }
+
+    /// Has the system probe a peer that was idle for so long, or never.
+    #[doc(alias = "setTcpKeepAlive")]
+    pub fn set_keepalive(&self, idle: Option<Duration>) -> Result {
+        self.carrier.set_keepalive(idle)
+    }
+
+    /// Puts a layer between this connection and its stream, as STARTTLS does.
+    ///
+    /// `wrap` gets the stream and returns the layer over it; what was written before goes out
+    /// unwrapped first, if the system takes it at once, else this fails and nothing changes.
+    pub fn replace_stream(
+        &self,
+        wrap: impl FnOnce(Box<dyn ByteStream>) -> Box<dyn ByteStream> + 'static,
+    ) -> Result {
+        self.carrier.replace_stream(Box::new(wrap))
+    }
+
+    /// The reactor that this connection belongs to.
+    pub fn reactor(&self) -> Reactor {
+        self.carrier.reactor()
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("peer", &self.peer())
+            .field("is_connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The connection was closed in order, by either end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionDone;
+
+impl fmt::Display for ConnectionDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection was closed in order")
+    }
+}
+
+impl std::error::Error for ConnectionDone {}
+
+/// The connection broke: the network failed, the peer reset it, or the reactor ended.
+#[derive(Debug)]
+pub struct ConnectionLost {
+    peer: Address,
+    cause: io::Error,
+}
+
+impl ConnectionLost {
+    pub(crate) fn new(peer: Address, cause: io::Error) -> ConnectionLost {
+        ConnectionLost { peer, cause }
+    }
+
+    /// What kind of error the system named.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.cause.kind()
+    }
+}
+
+impl fmt::Display for ConnectionLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the connection with {} was lost: {}", self.peer, self.cause)
+    }
+}
+
+impl std::error::Error for ConnectionLost {}
+
+/// The connection was cut off at this end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionAborted {
+    cause: Cow<'static, str>,
+}
+
+impl ConnectionAborted {
+    pub(crate) fn new(cause: impl Into<Cow<'static, str>>) -> ConnectionAborted {
+        ConnectionAborted { cause: cause.into() }
+    }
+}
+
+impl fmt::Display for ConnectionAborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the connection was aborted here: {}", self.cause)
+    }
+}
+
+impl std::error::Error for ConnectionAborted {}
