@@ -18,7 +18,9 @@ mod transport;
 pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, IntoDeferred, NeverFired, Trigger, fail, succeed,
+    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
+    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
+    succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
