@@ -45,7 +45,7 @@ use std::time::Duration;
 
 pub(crate) struct Connection {
     pub(super) inner: Rc<Loop>,
-    key: Key,
+    pub(super) key: Key,
     pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
     /// The pushing face. Absent while it is called, and once lost.
     protocol: Cell<Option<Box<dyn Protocol>>>,
@@ -102,11 +102,12 @@ pub(super) enum Writing {
     Ended,
 }
 
-/// Whether a callback of the connection's protocol is in progress, and where its writes go.
+/// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
+/// and where the writes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     None,
-    /// To the loop's cork: nothing older waits, and this end is open.
+    /// To the loop's cork, which this connection owns: nothing older waits, and this end is open.
     Corked,
     /// To `outgoing`.
     Plain,
@@ -584,6 +585,9 @@ impl Source for Connection {
 
     fn flush(self: Rc<Self>) {
         self.is_dirty.set(false);
+        if self.call.get() != Call::None {
+            self.uncork();
+        }
         self.send();
         if self.is_unsettled.get() {
             self.settle();
