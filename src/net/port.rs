@@ -143,7 +143,9 @@ impl Loop {
         address: impl ToSocketAddrs + fmt::Debug,
         welcome: Box<dyn Welcome>,
     ) -> Result<Port> {
-        let cannot = |cause| CannotListen { address: format!("{address:?}"), cause };
+        // A string is written with quotes, which an address does not have.
+        let written = format!("{address:?}");
+        let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
@@ -220,7 +222,7 @@ impl Listening {
         let listening = Rc::downgrade(self);
         let again = move || {
             if let Some(listening) = listening.upgrade() {
-                listening.ready(Readiness::NONE);
+                listening.inner.sources.linger(listening.key);
             }
         };
         self.inner.timers.call_later(RETRY, Box::new(again));
@@ -247,7 +249,7 @@ impl Listening {
 }
 
 impl Source for Listening {
-    fn ready(self: Rc<Self>, _readiness: Readiness) {
+    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
         for _ in 0..ACCEPTS_PER_TURN {
             match self.accept() {
                 Ok((stream, peer)) => self.welcome(stream, peer),
