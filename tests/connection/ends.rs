@@ -370,12 +370,14 @@ fn drained_fails_if_the_peer_went_away_before_it_took_all() {
     let peer = Peer::call(&server.port);
     until(&reactor, "accepted", || server.transports.borrow().len() == 1);
     let transport = server.transports.borrow()[0].clone();
-    // The reset is here before the write, and the loop has not been told of it.
-    peer.reset();
-    transport.write(b"into the void");
     let outcome = Notes::default();
     let note = outcome.clone();
-    transport.drained().add_both(move |drained| note.add(format!("{}", drained.is_ok())));
+    reactor.call_later(Duration::ZERO, move || {
+        // The reset is here before the write, and the loop has not been told of it.
+        peer.reset();
+        transport.write(b"into the void");
+        transport.drained().add_both(move |drained| note.add(drained.is_ok()));
+    });
     until(&reactor, "drained is decided", || outcome.len() == 1);
     outcome.expect(&["false"]);
 }

@@ -358,3 +358,43 @@ fn a_stream_reads_by_buffer_and_by_slice_in_turn() {
     let expected = [("a line\n".into(), *b"four"), ("another\n".into(), *b"five")];
     assert_eq!(*lines.borrow(), expected);
 }
+
+#[test]
+fn a_stream_that_is_written_to_and_ended_in_one_poll_is_ended() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum End {
+        Abort,
+        Lose,
+        Half,
+        Fail,
+        Drop,
+    }
+    for end in [End::Abort, End::Lose, End::Half, End::Fail, End::Drop] {
+        let (reactor, _reports) = (Reactor::new().unwrap(), hear_reports());
+        let handler = async move |mut stream: ropewalk::Stream| {
+            stream.read_exact(&mut [0; 2]).await?;
+            stream.write_all(b"words").await?;
+            match end {
+                End::Abort => stream.transport().abort_connection(),
+                End::Lose => stream.transport().lose_connection(),
+                End::Half => stream.transport().lose_write_connection(),
+                End::Fail => return Err(std::fmt::Error.into()),
+                End::Drop => return Ok(()),
+            }
+            stream.write_all(b" too late").await.expect_err("it is ending");
+            std::future::pending().await
+        };
+        let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+        let mut peer = Peer::call(&port);
+        turn(&reactor);
+        peer.send(b"go");
+        let is_reset = matches!(end, End::Abort | End::Fail);
+        let (seen, said) =
+            if is_reset { ("ConnectionReset", "") } else { ("end of stream", "words") };
+        assert_eq!(peer.until_end(&reactor), seen, "{end:?}");
+        assert_eq!(String::from_utf8_lossy(&peer.got), said, "{end:?}");
+        turn(&reactor);
+        let left = if end == End::Half { 2 } else { 1 };
+        assert_eq!(census(&reactor).0, left, "{end:?}");
+    }
+}

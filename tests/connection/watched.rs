@@ -49,7 +49,7 @@ fn pair() -> (UnixStream, UnixStream) {
 fn a_reader_that_leaves_something_is_called_again() {
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let (near, mut far) = pair();
-    let log = notes.clone();
+    let (log, _kept) = (notes.clone(), near.try_clone().unwrap());
     let reader = ear(near, &notes, move |source| {
         let mut byte = [0];
         source.read_exact(&mut byte)?;

@@ -8,6 +8,7 @@ use crate::address::Address;
 use crate::driver::{ByteStream, Key, Listener};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
@@ -44,7 +45,7 @@ pub(super) fn connect(
 
 fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
-        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+        || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
 }
 
 impl ByteStream for TcpByteStream {
@@ -137,6 +138,15 @@ pub(super) fn listen(
     Ok(Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() }))
 }
 
+/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
+fn name_shortage(error: io::Error) -> io::Error {
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    match Errno::from_io_error(&error) {
+        Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
+    }
+}
+
 fn open_reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
@@ -151,7 +161,7 @@ impl Listener for TcpPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
-        let (socket, peer) = self.socket.accept()?;
+        let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
         let stream = TcpByteStream { socket, registry: self.registry.clone() };
         Ok((Box::new(stream), peer.into()))
     }
