@@ -11,6 +11,7 @@ mod failure;
 mod net;
 pub mod protocol;
 pub mod reactor;
+pub mod simulation;
 mod slots;
 mod stream;
 mod transport;

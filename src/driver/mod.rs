@@ -58,6 +58,11 @@ pub trait Driver {
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
 
+    /// Whether the process' signals are this driver's to tell.
+    fn has_signals(&self) -> bool {
+        true
+    }
+
     /// Watches a descriptor that somebody else made and keeps.
     ///
     /// `PermissionDenied` says that it cannot be watched because it is always ready: a file.
