@@ -25,8 +25,8 @@ pub use deferred::{
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
-    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, NoProtocol,
-    NotConnecting, NotDisconnected, Port,
+    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, ListenUnix,
+    NoProtocol, NotConnecting, NotDisconnected, Port,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
