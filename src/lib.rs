@@ -28,7 +28,8 @@ pub use net::{
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sleep, SystemEventTrigger, WriteDescriptor, YieldNow,
+    ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,
+    WriteDescriptor, YieldNow,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

@@ -58,6 +58,11 @@ pub trait Driver {
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
 
+    /// How many threads `offload` may use; a driver without threads does not mind.
+    fn size_pool(&self, size: PoolSize) {
+        let _ = size;
+    }
+
     /// Watches a descriptor that somebody else made and keeps.
     ///
     /// `PermissionDenied` says that it cannot be watched because it is always ready: a file.
@@ -71,6 +76,25 @@ pub trait Driver {
     /// Ends what `watch` began; call it before the descriptor is closed.
     #[cfg(unix)]
     fn unwatch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// The size of the pool of threads that blocking work is given to.
+///
+/// The default is Twisted's: no thread at first, at most 10; an idle one ends after 10 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// So many threads stay though there is nothing to do, once they were needed.
+    pub fewest: usize,
+    /// So many there are at most, and never less than 1.
+    pub most: usize,
+    /// After so long without work a thread ends.
+    pub idle: Duration,
+}
+
+impl Default for PoolSize {
+    fn default() -> PoolSize {
+        PoolSize { fewest: 0, most: 10, idle: Duration::from_secs(10) }
+    }
 }
 
 /// What takes the answer of [`Driver::resolve`].

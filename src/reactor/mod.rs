@@ -35,6 +35,7 @@ mod signals;
 mod sources;
 mod spawn;
 mod tasks;
+mod threads;
 mod time;
 mod turn;
 
@@ -51,6 +52,7 @@ pub use lifecycle::{
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
 pub(crate) use tasks::{Caught, Waiter};
+pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
 
 use crate::buffer::{LARGE, Pool};
@@ -90,6 +92,7 @@ pub(crate) struct Loop {
     scratch: Cell<Option<Box<[u8]>>>,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
+    threads: threads::Threads,
     #[cfg(all(unix, feature = "signals"))]
     signals: RefCell<signals::Watched>,
     /// How many `Reactor` values there are; the loop's own parts hold an `Rc<Loop>` instead.
@@ -120,6 +123,7 @@ impl Reactor {
             scratch: Cell::new(None),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
+            threads: threads::Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: RefCell::default(),
             handles: Cell::new(0),
@@ -200,6 +204,7 @@ impl Loop {
         self.tasks.cancel_all();
         self.timers.clear();
         self.life.forget_triggers();
+        self.abandon_threads();
     }
 }
 

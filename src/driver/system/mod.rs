@@ -8,7 +8,9 @@ mod precise;
 mod tcp;
 mod workers;
 
-use super::{Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready};
+use super::{
+    Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, PoolSize, Readiness, Ready,
+};
 use crate::address::Address;
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -102,6 +104,10 @@ impl Driver for SystemDriver {
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         self.workers.give(work);
+    }
+
+    fn size_pool(&self, size: PoolSize) {
+        self.workers.resize(size);
     }
 
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
