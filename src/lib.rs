@@ -22,8 +22,9 @@ pub use deferred::{
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
-    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, NoProtocol,
-    NotConnecting, NotDisconnected, Port,
+    CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
+    DatagramProtocol, DatagramTransport, NoProtocol, NotConnecting, NotDisconnected, Port,
+    UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{

@@ -6,10 +6,13 @@
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+mod udp;
+mod unix_datagram;
 mod workers;
 
 use super::{
-    Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, PoolSize, Readiness, Ready,
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, PoolSize,
+    Readiness, Ready,
 };
 use crate::address::Address;
 use mio::event::Event;
@@ -92,6 +95,13 @@ impl Driver for SystemDriver {
         match at {
             Address::Ip(at) => tcp::listen(&self.registry, *at, backlog),
             Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        match at {
+            Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
+            Address::Unix(name) => unix_datagram::bind(&self.registry, name),
         }
     }
 
