@@ -1,5 +1,7 @@
 //! Work in threads: its results, its cancellation, and what becomes of it when the reactor ends.
 
+#![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
+
 use ropewalk::{
     Cancelled, Deferred, Failure, NeverFired, Panicked, Phase, Reactor, ReactorGone, Result,
     WouldDeadlock, on_report, succeed,

@@ -1,5 +1,7 @@
 //! Datagrams on the loopback, in both faces: whole, bounded, and unmoved by refusals.
 
+#![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
+
 use ropewalk::driver::Interface;
 use ropewalk::{
     Address, CannotListen, CannotSend, DatagramProtocol, DatagramTransport, Failure, Reactor,

@@ -8,13 +8,11 @@ pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod connector;
 mod datagram;
-mod datagram_socket;
 mod outgoing;
 pub(crate) mod port;
 mod pull;
 
 pub use client::{ClientFactory, Connected, Connector, NoProtocol, NotConnecting, NotDisconnected};
 pub use connector::{ConnectError, ConnectTo};
-pub use datagram::{CannotSend, DatagramProtocol, DatagramTransport};
-pub use datagram_socket::UdpSocket;
+pub use datagram::{CannotSend, DatagramProtocol, DatagramTransport, UdpSocket};
 pub use port::{CannotListen, Port};

@@ -1,344 +1,21 @@
-//! Datagrams: UDP and Unix sockets that send and receive whole messages.
-//!
-//! # Theory
-//! A socket has one of two faces: a [`DatagramProtocol`], which is given each datagram, or a
-//! [`UdpSocket`], which a task asks for the next. Datagrams are read into 64 KiB, more than IP can
-//! carry, so that none is cut short; a Unix socket can send longer ones, which are reported instead of
-//! delivered. What the system does not take at once waits in a bounded queue, or its task waits.
-//!
-//! A socket that is connected hears when its peer refuses what it sent. That is told once and ends
-//! nothing: the next datagram may fare better. On a socket that is not connected nobody could say
-//! which peer it was, so the system keeps it to itself.
-//!
-//! # Invariants
-//! * `socket` is there until the end; no borrow of it outlasts one call to it.
-//! * A protocol is called by the loop alone, never from inside a transport's method, but for
-//!   `started`, which is called when the socket is opened.
-//! * One socket's share of a turn is bounded in datagrams and in bytes.
-//!
-//! # Not here
-//! The async face: `datagram_socket.rs`. Names of hosts: an address is an address here.
+//! One socket for datagrams as the loop serves it: out, in, and what its peer refused.
 
+use super::{CannotSend, DatagramProtocol, DatagramTransport};
 use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
-use crate::driver::{DatagramOption, DatagramSocket, Interface, Key, Readiness};
+use crate::driver::{DatagramSocket, Key, Readiness};
 use crate::failure::{Failure, Result, contain, report};
 use crate::net::port::CannotListen;
-use crate::reactor::{Loop, Reactor, Source, attempt};
+use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
-
-/// Meaning for datagrams, as callbacks.
-///
-/// # Its life
-/// 1. `started` is called once, when the socket is open.
-/// 2. `datagram_received` is called for each datagram, an empty one too.
-/// 3. `stopped` is called once, last, and the protocol is dropped.
-///
-/// An error or a panic in any of them is reported, and the socket serves on: one bad datagram must
-/// not silence the others' senders.
-///
-/// ```
-/// use ropewalk::{Address, DatagramProtocol, DatagramTransport, Result};
-///
-/// struct Echo;
-/// impl DatagramProtocol for Echo {
-///     fn datagram_received(
-///         &mut self,
-///         transport: &DatagramTransport,
-///         data: &[u8],
-///         from: &Address,
-///     ) -> Result {
-///         transport.write_to(data, from)
-///     }
-/// }
-/// ```
-#[doc(alias = "IDatagramProtocol")]
-pub trait DatagramProtocol {
-    /// The socket is open.
-    #[doc(alias = "startProtocol")]
-    fn started(&mut self, transport: &DatagramTransport) {
-        let _ = transport;
-    }
-
-    /// A datagram arrived, whole.
-    #[doc(alias = "datagramReceived")]
-    fn datagram_received(
-        &mut self,
-        transport: &DatagramTransport,
-        data: &[u8],
-        from: &Address,
-    ) -> Result;
-
-    /// The peer that the socket is connected to refused an earlier datagram, or cannot be reached.
-    #[doc(alias = "connectionRefused")]
-    fn connection_refused(&mut self, transport: &DatagramTransport, reason: &Failure) {
-        let _ = (transport, reason);
-    }
-
-    /// The socket is closed.
-    #[doc(alias = "stopProtocol")]
-    fn stopped(&mut self) {}
-}
-
-impl Reactor {
-    /// Receives UDP datagrams at an address, for a protocol.
-    ///
-    /// Port 0 lets the system choose; see [`DatagramTransport::host`]. A host name is looked up while
-    /// you wait. Fails with [`CannotListen`].
-    ///
-    /// ```
-    /// use ropewalk::{Address, DatagramProtocol, DatagramTransport, Reactor, Result};
-    ///
-    /// struct Stopper;
-    /// impl DatagramProtocol for Stopper {
-    ///     fn started(&mut self, transport: &DatagramTransport) {
-    ///         let _ = transport.write_to(b"to myself", &transport.host());
-    ///     }
-    ///     fn datagram_received(
-    ///         &mut self,
-    ///         transport: &DatagramTransport,
-    ///         data: &[u8],
-    ///         from: &Address,
-    ///     ) -> Result {
-    ///         assert_eq!((data, from), (&b"to myself"[..], &transport.host()));
-    ///         transport.reactor().stop()
-    ///     }
-    /// }
-    /// let reactor = Reactor::new()?;
-    /// reactor.listen_udp("127.0.0.1:0", Stopper)?;
-    /// reactor.run()?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[doc(alias = "listenUDP")]
-    pub fn listen_udp<A>(
-        &self,
-        address: A,
-        protocol: impl DatagramProtocol + 'static,
-    ) -> Result<DatagramTransport>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-    {
-        let datagrams = self.inner().bind_udp(address, false)?;
-        Ok(datagrams.begin(Box::new(protocol)))
-    }
-
-    /// As [`listen_udp`](Reactor::listen_udp), at a port that others may listen at as well.
-    ///
-    /// All of them receive what is sent to a group that they joined:
-    /// [`DatagramTransport::join_group`].
-    #[doc(alias = "listenMulticast")]
-    pub fn listen_multicast<A>(
-        &self,
-        address: A,
-        protocol: impl DatagramProtocol + 'static,
-    ) -> Result<DatagramTransport>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-    {
-        let datagrams = self.inner().bind_udp(address, true)?;
-        Ok(datagrams.begin(Box::new(protocol)))
-    }
-
-    /// Receives datagrams at a Unix socket, for a protocol.
-    ///
-    /// A path is removed again at the end. With [`UnixName::Unnamed`](crate::UnixName::Unnamed) nobody
-    /// can answer, which is enough to send.
-    ///
-    /// ```
-    /// use ropewalk::{Address, DatagramProtocol, DatagramTransport, Reactor, Result, UnixName};
-    ///
-    /// struct Log;
-    /// impl DatagramProtocol for Log {
-    ///     fn datagram_received(&mut self, _: &DatagramTransport, _: &[u8], _: &Address) -> Result {
-    ///         Ok(())
-    ///     }
-    /// }
-    /// let reactor = Reactor::new()?;
-    /// let transport = reactor.listen_unix_datagram(Address::Unix(UnixName::Unnamed), Log)?;
-    /// reactor.run_until(transport.stop_listening())?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[cfg(unix)]
-    #[doc(alias = "listenUNIXDatagram")]
-    #[doc(alias = "connectUNIXDatagram")]
-    pub fn listen_unix_datagram(
-        &self,
-        at: impl Into<Address>,
-        protocol: impl DatagramProtocol + 'static,
-    ) -> Result<DatagramTransport> {
-        let at = at.into();
-        let cannot = |cause| CannotListen::new(at.to_string(), cause);
-        let datagrams = self.inner().bind(&at, false).map_err(cannot)?;
-        Ok(datagrams.begin(Box::new(protocol)))
-    }
-}
-
-/// A handle on a socket for datagrams; clones speak to the same one.
-#[derive(Clone)]
-#[doc(alias = "IUDPTransport")]
-#[doc(alias = "IMulticastTransport")]
-pub struct DatagramTransport {
-    datagrams: Rc<Datagrams>,
-}
-
-impl DatagramTransport {
-    pub(super) fn new(datagrams: Rc<Datagrams>) -> DatagramTransport {
-        DatagramTransport { datagrams }
-    }
-
-    /// Sends a datagram to where the socket is connected; otherwise as
-    /// [`write_to`](DatagramTransport::write_to).
-    #[track_caller]
-    pub fn write(&self, data: &[u8]) -> Result {
-        Ok(self.datagrams.write(data, None)?)
-    }
-
-    /// Sends a datagram, whole or not at all.
-    ///
-    /// Up to 256 KiB that the system does not take yet wait here. Fails with [`CannotSend`] if more
-    /// does, if the datagram is too long, or if the address is none that this socket can send to. That
-    /// it was sent does not mean that it arrives.
-    #[track_caller]
-    pub fn write_to(&self, data: &[u8], to: &Address) -> Result {
-        Ok(self.datagrams.write(data, Some(to))?)
-    }
-
-    /// Speaks with one peer only, from now on: the others' datagrams are not received, and refusals
-    /// are told. Once; the second time it fails.
-    pub fn connect(&self, peer: impl Into<Address>) -> Result {
-        self.datagrams.connect(peer.into())
-    }
-
-    /// This end's address; also after the end.
-    #[doc(alias = "getHost")]
-    pub fn host(&self) -> Address {
-        self.datagrams.host.clone()
-    }
-
-    /// The peer that the socket is connected to.
-    pub fn peer(&self) -> Option<Address> {
-        self.datagrams.peer.borrow().clone()
-    }
-
-    /// Closes the socket; what waits to be sent is dropped.
-    ///
-    /// Fires in a later turn, when the protocol was told `stopped`; at once if it is closed already.
-    #[doc(alias = "stopListening")]
-    #[doc(alias = "loseConnection")]
-    pub fn stop_listening(&self) -> Deferred<()> {
-        let (trigger, deferred) = Deferred::new();
-        self.datagrams.close();
-        let datagrams = self.datagrams.clone();
-        let finish = Box::new(move || datagrams.dismiss(&trigger));
-        self.datagrams.inner.timers.call_later(Duration::ZERO, finish);
-        deferred
-    }
-
-    /// Whether datagrams may be sent to all hosts of a network; not so by default.
-    #[doc(alias = "setBroadcastAllowed")]
-    pub fn set_broadcast(&self, allowed: bool) -> Result {
-        self.set_option(DatagramOption::Broadcast(allowed))
-    }
-
-    /// Receives what is sent to a multicast group, through one interface.
-    ///
-    /// ```no_run
-    /// # fn join(transport: &ropewalk::DatagramTransport) -> ropewalk::Result {
-    /// use ropewalk::driver::Interface;
-    /// use std::net::Ipv4Addr;
-    ///
-    /// let group = Ipv4Addr::new(228, 0, 0, 5).into();
-    /// transport.join_group(group, Interface::Any)?;
-    /// transport.join_group(group, Ipv4Addr::LOCALHOST)
-    /// # }
-    /// ```
-    #[doc(alias = "joinGroup")]
-    pub fn join_group(&self, group: IpAddr, on: impl Into<Interface>) -> Result {
-        self.set_option(DatagramOption::Join(group, on.into()))
-    }
-
-    /// Undoes [`join_group`](DatagramTransport::join_group).
-    #[doc(alias = "leaveGroup")]
-    pub fn leave_group(&self, group: IpAddr, on: impl Into<Interface>) -> Result {
-        self.set_option(DatagramOption::Leave(group, on.into()))
-    }
-
-    /// How many routers a datagram to a group may pass; by default it stays in this network.
-    #[doc(alias = "setTTL")]
-    pub fn set_multicast_ttl(&self, routers: u32) -> Result {
-        self.set_option(DatagramOption::MulticastTtl(routers))
-    }
-
-    /// Whether this host hears what it sends to a group; it does by default.
-    #[doc(alias = "setLoopbackMode")]
-    pub fn set_multicast_loopback(&self, on: bool) -> Result {
-        self.set_option(DatagramOption::MulticastLoopback(on))
-    }
-
-    /// Where datagrams to a group leave.
-    #[doc(alias = "setOutgoingInterface")]
-    pub fn set_multicast_interface(&self, interface: impl Into<Interface>) -> Result {
-        self.set_option(DatagramOption::MulticastInterface(interface.into()))
-    }
-
-    /// The reactor that this socket belongs to.
-    pub fn reactor(&self) -> Reactor {
-        Reactor::from(self.datagrams.inner.clone())
-    }
-
-    fn set_option(&self, option: DatagramOption) -> Result {
-        let outcome = self.datagrams.with_socket(|socket| socket.set_option(option));
-        let host = &self.datagrams.host;
-        outcome.map_err(|cause| Failure::msg(format!("cannot set {option:?} of {host}: {cause}")))
-    }
-}
-
-impl fmt::Debug for DatagramTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatagramTransport")
-            .field("host", &self.datagrams.host)
-            .field("peer", &self.peer())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A datagram was not sent.
-#[derive(Debug)]
-#[doc(alias = "MessageLengthError")]
-pub struct CannotSend {
-    length: usize,
-    from: Address,
-    to: Option<Address>,
-    cause: io::Error,
-}
-
-impl CannotSend {
-    /// What kind of error it was: `WouldBlock` when too much waits already.
-    pub fn kind(&self) -> io::ErrorKind {
-        self.cause.kind()
-    }
-}
-
-impl fmt::Display for CannotSend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CannotSend { length, from, to, cause } = self;
-        write!(f, "cannot send a datagram of {length} bytes from {from} to ")?;
-        match to {
-            Some(to) => write!(f, "{to}: {cause}"),
-            None => write!(f, "nobody in particular: {cause}"),
-        }
-    }
-}
-
-impl std::error::Error for CannotSend {}
 
 /// One socket, whatever its face.
 pub(super) struct Datagrams {
@@ -427,7 +104,7 @@ impl Loop {
 }
 
 impl Datagrams {
-    fn begin(self: Rc<Self>, protocol: Box<dyn DatagramProtocol>) -> DatagramTransport {
+    pub(super) fn begin(self: Rc<Self>, protocol: Box<dyn DatagramProtocol>) -> DatagramTransport {
         self.protocol.set(Some(protocol));
         self.call_protocol("panic in started", |protocol, transport| protocol.started(transport));
         DatagramTransport::new(self)
@@ -451,7 +128,7 @@ impl Datagrams {
         self.readiness.set(self.readiness.get().without(gone));
     }
 
-    fn connect(&self, peer: Address) -> Result {
+    pub(super) fn connect(&self, peer: Address) -> Result {
         if let Some(former) = &*self.peer.borrow() {
             let host = &self.host;
             return Err(Failure::msg(format!("{host} is connected to {former} already")));
@@ -466,7 +143,7 @@ impl Datagrams {
 
     // ---- the way out ----
 
-    fn write(&self, data: &[u8], to: Option<&Address>) -> Result<(), CannotSend> {
+    pub(super) fn write(&self, data: &[u8], to: Option<&Address>) -> Result<(), CannotSend> {
         let is_first = self.queue.borrow().is_empty();
         let outcome = match is_first {
             true => self.try_send(data, to),
@@ -655,6 +332,14 @@ impl Datagrams {
 
     // ---- both ----
 
+    pub(super) fn host(&self) -> Address {
+        self.host.clone()
+    }
+
+    pub(super) fn peer(&self) -> Option<Address> {
+        self.peer.borrow().clone()
+    }
+
     fn call_protocol<R>(
         self: &Rc<Self>,
         what: &str,
@@ -698,6 +383,16 @@ impl Datagrams {
         self.inner.sources.remove(self.key);
         self.readiness.set(Readiness::READABLE.and(Readiness::WRITABLE));
         self.wake_tasks();
+    }
+
+    /// Closes, and tells the protocol in a later turn.
+    pub(super) fn stop(self: &Rc<Self>) -> Deferred<()> {
+        let (trigger, deferred) = Deferred::new();
+        self.close();
+        let datagrams = self.clone();
+        let finish = Box::new(move || datagrams.dismiss(&trigger));
+        self.inner.timers.call_later(Duration::ZERO, finish);
+        deferred
     }
 
     /// Tells the protocol that this was all.

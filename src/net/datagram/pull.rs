@@ -1,6 +1,7 @@
 //! The pulling face of datagrams: a task asks for the next one.
 
-use super::datagram::{DatagramTransport, Datagrams};
+use super::DatagramTransport;
+use super::socket::Datagrams;
 use crate::address::Address;
 use crate::driver::Readiness;
 use crate::failure::{Failure, Result};
