@@ -91,8 +91,11 @@ pub(crate) const LARGE: usize = 64 * 1024;
 pub(crate) struct Pool {
     /// The small buffer that was given back last: usually the very next one to be wanted.
     spare: Cell<Option<Box<Buffer>>>,
-    /// Borrowed for one push or pop.
+    /// Boxed, as connections hold them: a buffer moves in and out as one pointer. Borrowed for one push
+    /// or pop.
+    #[expect(clippy::vec_box, reason = "lent and given back as boxes")]
     small: RefCell<Vec<Box<Buffer>>>,
+    #[expect(clippy::vec_box, reason = "lent and given back as boxes")]
     large: RefCell<Vec<Box<Buffer>>>,
 }
 

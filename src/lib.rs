@@ -5,12 +5,12 @@
 mod address;
 mod buffer;
 mod clock;
-mod deferred;
+pub mod deferred;
 pub mod driver;
 mod failure;
 mod net;
-mod protocol;
-mod reactor;
+pub mod protocol;
+pub mod reactor;
 mod slots;
 mod stream;
 mod transport;
@@ -18,7 +18,9 @@ mod transport;
 pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, IntoDeferred, NeverFired, Trigger, fail, succeed,
+    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
+    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
+    succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
@@ -34,3 +36,8 @@ pub use reactor::{
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+
+/// The README's programs compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,7 +9,7 @@
 //! * A slot's generation is raised exactly when its value leaves.
 //! * No key is `usize::MAX` as a token: drivers keep that one for themselves.
 
-/// Names an entry of a [`Slots`] table, also across the operating system as an event's token.
+/// Names one of a reactor's sockets, also across the operating system as an event's token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Key(usize);
 

@@ -35,7 +35,7 @@ use crate::deferred::Trigger;
 use crate::driver::{ByteStream, Key, Readiness};
 use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, Source, Waiter, attempt};
+use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -68,7 +68,8 @@ pub(crate) struct Connection {
     resets: Cell<bool>,
     /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
     pub(super) is_unsettled: Cell<bool>,
-    is_dirty: Cell<bool>,
+    /// In the loop's list of those to flush.
+    pub(super) is_dirty: Cell<bool>,
     is_lingering: Cell<bool>,
 }
 
@@ -131,8 +132,10 @@ pub(super) struct Rare {
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
     /// Called when the connection is lost, after the face.
-    on_lost: Option<Box<dyn FnOnce(&Failure)>>,
+    on_lost: Option<OnLost>,
 }
+
+type OnLost = Box<dyn FnOnce(&Failure)>;
 
 /// So many reads in a row are one connection's share of a turn.
 const READS_PER_TURN: usize = 4;
@@ -589,7 +592,11 @@ impl Source for Connection {
 
     fn lose(self: Rc<Self>, reason: &Failure) {
         self.send();
-        self.broke(io::Error::other(reason.to_string()));
+        // As a source: a protocol can tell the end of its reactor from a network's.
+        self.broke(match reason.check() {
+            Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
+            None => io::Error::other(reason.to_string()),
+        });
         self.settle();
     }
 }

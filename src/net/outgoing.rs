@@ -58,14 +58,14 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
-        self.is_unsettled.set(true);
         self.mark_dirty();
     }
 
     /// A callback begins: what it writes collects in the loop's cork, unless something older waits.
     #[inline(always)]
     pub(super) fn cork(&self) {
-        let is_plain = self.is_unsettled.get() || self.writing.get() != Writing::Open;
+        let older_waits = self.is_unsettled.get() || self.is_dirty.get();
+        let is_plain = older_waits || self.writing.get() != Writing::Open;
         self.call.set(if is_plain { Call::Plain } else { Call::Corked });
     }
 
@@ -88,6 +88,7 @@ impl Connection {
         let sent = if may { self.send_once(&cork) } else { 0 };
         if sent < cork.len() && self.writing.get() != Writing::Ended {
             self.keep(&cork[sent..]);
+            self.is_unsettled.set(true);
         }
         cork.clear();
     }

@@ -143,7 +143,9 @@ impl Loop {
         address: impl ToSocketAddrs + fmt::Debug,
         welcome: Box<dyn Welcome>,
     ) -> Result<Port> {
-        let cannot = |cause| CannotListen { address: format!("{address:?}"), cause };
+        // A string is written with quotes, which an address does not have.
+        let written = format!("{address:?}");
+        let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {

@@ -51,7 +51,9 @@ pub use lifecycle::{
 };
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
-pub(crate) use tasks::{Caught, Waiter};
+pub(crate) use spawn::Spawned;
+use tasks::Caught;
+pub(crate) use tasks::Waiter;
 pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
 
