@@ -382,6 +382,10 @@ pub struct CannotListen {
 }
 
 impl CannotListen {
+    pub(crate) fn new(address: String, cause: io::Error) -> CannotListen {
+        CannotListen { address, cause }
+    }
+
     /// What kind of error the system named.
     pub fn kind(&self) -> io::ErrorKind {
         self.cause.kind()

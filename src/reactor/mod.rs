@@ -35,6 +35,7 @@ mod signals;
 mod sources;
 mod spawn;
 mod tasks;
+mod threads;
 mod time;
 mod turn;
 
@@ -53,6 +54,7 @@ pub(crate) use sources::Source;
 pub(crate) use spawn::Spawned;
 use tasks::Caught;
 pub(crate) use tasks::Waiter;
+pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
 
 use crate::buffer::{Cork, Pool};
@@ -89,6 +91,7 @@ pub(crate) struct Loop {
     pub(crate) cork: Cork,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
+    threads: threads::Threads,
     #[cfg(all(unix, feature = "signals"))]
     signals: RefCell<signals::Watched>,
     /// How many `Reactor` values there are; the loop's own parts hold an `Rc<Loop>` instead.
@@ -118,6 +121,7 @@ impl Reactor {
             cork: Cork::new(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
+            threads: threads::Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: RefCell::default(),
             handles: Cell::new(0),
@@ -189,6 +193,7 @@ impl Loop {
         self.tasks.cancel_all();
         self.timers.clear();
         self.life.forget_triggers();
+        self.abandon_threads();
     }
 }
 

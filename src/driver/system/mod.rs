@@ -6,11 +6,14 @@
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+mod udp;
 mod unix;
+mod unix_datagram;
 mod workers;
 
 use super::{
-    Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready, UnixOptions,
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, PoolSize,
+    Readiness, Ready, UnixOptions,
 };
 use crate::address::{Address, UnixName};
 use mio::event::Event;
@@ -103,6 +106,13 @@ impl Driver for SystemDriver {
         unix::listen(&self.registry, at, options)
     }
 
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        match at {
+            Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
+            Address::Unix(name) => unix_datagram::bind(&self.registry, name),
+        }
+    }
+
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
         let host = host.to_owned();
         self.offload(Box::new(move || {
@@ -112,6 +122,10 @@ impl Driver for SystemDriver {
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         self.workers.give(work);
+    }
+
+    fn size_pool(&self, size: PoolSize) {
+        self.workers.resize(size);
     }
 
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
