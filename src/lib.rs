@@ -7,6 +7,7 @@ mod buffer;
 mod clock;
 mod deferred;
 pub mod driver;
+pub mod endpoint;
 mod failure;
 mod net;
 mod protocol;

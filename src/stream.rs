@@ -270,8 +270,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service { handler: Rc::new(handler), made: Location::caller() };
-        self.inner().listen_tcp(address, Box::new(service))
+        self.inner().listen_tcp(address, service(handler))
     }
 
     /// Connects by TCP and gives the stream.
@@ -281,6 +280,16 @@ impl Reactor {
     pub fn open_tcp(&self, to: impl Into<ConnectTo>) -> Deferred<Stream> {
         self.inner().connect(to.into()).map(Stream::new)
     }
+}
+
+/// Welcomes each connection with a task that runs the handler.
+#[track_caller]
+pub(crate) fn service<H, R>(handler: H) -> Box<dyn Welcome>
+where
+    H: AsyncFn(Stream) -> R + 'static,
+    R: IntoDeferred<Output = ()> + 'static,
+{
+    Box::new(Service { handler: Rc::new(handler), made: Location::caller() })
 }
 
 /// A handler and where it was given.
