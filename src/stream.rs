@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::net::connection::{Connection, report_own};
 use crate::net::connector::ConnectTo;
 use crate::net::port::{Port, Welcome};
-use crate::reactor::{Caught, Loop, Reactor};
+use crate::reactor::{Loop, Reactor, Spawned};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use std::fmt;
@@ -144,20 +144,23 @@ impl Inbox {
         connection: &Rc<Connection>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<&[u8]>> {
-        if self.buffer.is_none() {
+        while self.buffer.is_none() {
             // No buffer is held while there is nothing to put into it.
             ready!(connection.poll_readable(context));
             let mut buffer = connection.lend_buffer(self.is_busy);
-            let outcome = connection.poll_read(context, buffer.space());
-            if let Poll::Ready(Ok(count)) = outcome {
-                self.is_busy = count == buffer.space().len();
-                buffer.filled(count);
+            match connection.try_read(buffer.space()) {
+                Some(Ok(count)) if count > 0 => {
+                    self.is_busy = count == buffer.space().len();
+                    buffer.filled(count);
+                    self.buffer = Some(buffer);
+                }
+                outcome => {
+                    connection.take_buffer_back(buffer);
+                    if let Some(outcome) = outcome {
+                        return Poll::Ready(outcome.map(|_| &[][..]));
+                    }
+                }
             }
-            if buffer.is_empty() {
-                connection.take_buffer_back(buffer);
-                return outcome.map_ok(|_| &[][..]);
-            }
-            self.buffer = Some(buffer);
         }
         Poll::Ready(Ok(self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())))
     }
@@ -306,13 +309,14 @@ where
     fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
         let connection = Connection::open(inner, stream, peer);
         let stream = Stream::new(connection.clone());
-        let (handler, made) = (self.handler.clone(), self.made);
-        inner.launch(|_| async move {
-            let handling = async { handler(stream).await.into_deferred().await };
-            if let Err(failure) = Caught::new(made, handling).await.and_then(|result| result) {
+        let handler = self.handler.clone();
+        let handling = async move { handler(stream).await };
+        let deliver = move |outcome: Result| {
+            if let Err(failure) = outcome {
                 handler_failed(&connection, failure);
             }
-        });
+        };
+        inner.launch(|_| Spawned::new(self.made, handling, deliver));
     }
 }
 

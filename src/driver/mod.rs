@@ -166,10 +166,10 @@ impl Readiness {
     pub const NONE: Readiness = Readiness(0);
     /// There is something to read.
     pub const READABLE: Readiness = Readiness(1);
-    /// There is room to write.
-    pub const WRITABLE: Readiness = Readiness(2);
     /// The peer's end of stream, or worse, is behind what can be read.
-    pub const READ_CLOSED: Readiness = Readiness(4);
+    pub const READ_CLOSED: Readiness = Readiness(2);
+    /// There is room to write.
+    pub const WRITABLE: Readiness = Readiness(4);
     /// The socket failed, or both directions are closed.
     pub const BROKEN: Readiness = Readiness(8);
 

@@ -1,6 +1,6 @@
 //! A connection as its transport sees it: wishes are noted here, and the loop sees to them.
 
-use super::connection::{Connection, State, done};
+use super::connection::{Connection, Reading, State, done};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::failure::{Failure, Result};
@@ -31,11 +31,14 @@ impl Carrier for Connection {
     }
 
     fn pause_reading(&self) {
-        self.is_paused.set(true);
+        if self.reading.get() == Reading::Open {
+            self.reading.set(Reading::Paused);
+        }
     }
 
     fn resume_reading(&self) {
-        if self.is_paused.replace(false) {
+        if self.reading.get() == Reading::Paused {
+            self.reading.set(Reading::Open);
             self.linger();
         }
     }

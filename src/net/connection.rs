@@ -59,10 +59,8 @@ pub(crate) struct Connection {
     rare: RefCell<Option<Box<Rare>>>,
     pub(super) readiness: Cell<Readiness>,
     pub(super) state: Cell<State>,
+    pub(super) reading: Cell<Reading>,
     pub(super) writing: Cell<Writing>,
-    /// The peer's half has ended, and the face was told.
-    read_ended: Cell<bool>,
-    pub(super) is_paused: Cell<bool>,
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
     pub(super) call: Cell<Call>,
@@ -70,7 +68,8 @@ pub(crate) struct Connection {
     resets: Cell<bool>,
     /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
     pub(super) is_unsettled: Cell<bool>,
-    is_dirty: Cell<bool>,
+    /// In the loop's list of those to flush.
+    pub(super) is_dirty: Cell<bool>,
     is_lingering: Cell<bool>,
 }
 
@@ -80,6 +79,18 @@ pub(crate) enum State {
     Losing,
     Doomed,
     Lost,
+}
+
+/// The peer's half of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Open,
+    /// The face wants no bytes for now.
+    Paused,
+    /// The peer ended it, and the face was told.
+    Ended,
+    /// This end wants no more.
+    Closed,
 }
 
 /// This end's half of the connection.
@@ -95,7 +106,7 @@ pub(super) enum Writing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     None,
-    /// To the loop's cork: nothing older waits.
+    /// To the loop's cork: nothing older waits, and this end is open.
     Corked,
     /// To `outgoing`.
     Plain,
@@ -174,9 +185,8 @@ impl Connection {
             // Data often comes with the connection: the first read is tried without an event.
             readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
             state: Cell::new(State::Open),
+            reading: Cell::new(Reading::Open),
             writing: Cell::new(Writing::Open),
-            read_ended: Cell::new(false),
-            is_paused: Cell::new(false),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
             resets: Cell::new(false),
@@ -190,7 +200,9 @@ impl Connection {
     pub(crate) fn begin(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
         self.protocol.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
-        self.serve();
+        // Read from at the end of this very step, or of the next turn's.
+        self.linger();
+        self.mark_dirty();
     }
 
     /// Gives the connection to a task that will pull.
@@ -201,8 +213,8 @@ impl Connection {
 
     /// Reads and sends what can be, as after an event.
     #[inline]
-    fn serve(self: &Rc<Self>) {
-        self.receive();
+    fn serve(self: &Rc<Self>, scratch: &mut [u8]) {
+        self.receive(scratch);
         if self.is_unsettled.get() {
             self.settle();
         }
@@ -218,8 +230,8 @@ impl Connection {
 
     // ---- the way in ----
 
-    #[inline]
-    fn receive(self: &Rc<Self>) {
+    #[inline(always)]
+    fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
         for _ in 0..READS_PER_TURN {
             if !self.wants_bytes() {
                 return;
@@ -227,30 +239,27 @@ impl Connection {
             if self.waiters.get().is_some() {
                 return self.wake_reader();
             }
-            self.read_once();
+            self.read_once(scratch);
         }
         self.linger();
     }
 
     pub(super) fn wants_bytes(&self) -> bool {
-        self.readiness.get().has(Readiness::READABLE)
-            && !self.is_paused.get()
-            && !self.read_ended.get()
-            && self.state.get() == State::Open
+        self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
     }
 
     /// The pushing face's read.
-    fn read_once(self: &Rc<Self>) {
-        let mut scratch = self.inner.take_scratch();
-        match self.read_into(&mut scratch) {
+    #[inline(always)]
+    fn read_once(self: &Rc<Self>, scratch: &mut [u8]) {
+        match self.read_into(scratch) {
             Ok(0) => self.peer_ended(),
             Ok(count) => self.deliver(&scratch[..count]),
             Err(error) => self.read_failed(error),
         }
-        self.inner.give_scratch_back(scratch);
     }
 
     /// One read; learns from it whether more is there.
+    #[inline(always)]
     pub(super) fn read_into(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let outcome = self.with_stream(|stream| stream.read(buffer));
         let is_drained = match &outcome {
@@ -264,6 +273,7 @@ impl Connection {
         outcome
     }
 
+    #[inline(always)]
     fn deliver(self: &Rc<Self>, data: &[u8]) {
         let call = |protocol: &mut dyn Protocol, transport: &Transport| {
             protocol.data_received(transport, data)
@@ -285,7 +295,7 @@ impl Connection {
 
     /// The peer will send nothing more.
     pub(super) fn peer_ended(self: &Rc<Self>) {
-        if self.read_ended.replace(true) {
+        if matches!(self.reading.replace(Reading::Ended), Reading::Ended | Reading::Closed) {
             return;
         }
         self.is_unsettled.set(true);
@@ -298,7 +308,7 @@ impl Connection {
     }
 
     pub(super) fn has_read_ended(&self) -> bool {
-        self.read_ended.get()
+        self.reading.get() == Reading::Ended
     }
 
     // ---- ending ----
@@ -306,8 +316,7 @@ impl Connection {
     /// 1: the connection shall end in order.
     pub(crate) fn begin_losing(&self) {
         if self.state.get() == State::Open {
-            self.state.set(State::Losing);
-            self.is_unsettled.set(true);
+            self.leave_open(State::Losing);
             self.mark_dirty();
         }
     }
@@ -317,10 +326,19 @@ impl Connection {
         if matches!(self.state.get(), State::Doomed | State::Lost) {
             return;
         }
-        self.state.set(State::Doomed);
-        self.is_unsettled.set(true);
+        self.leave_open(State::Doomed);
         self.reason.set(Some(reason));
         self.discard_outgoing();
+    }
+
+    fn leave_open(&self, next: State) {
+        self.state.set(next);
+        self.reading.set(Reading::Closed);
+        self.is_unsettled.set(true);
+        // What a callback in progress still writes is dropped; a cork takes writes unasked.
+        if self.call.get() == Call::Corked {
+            self.call.set(Call::Plain);
+        }
     }
 
     /// 3: the stream failed for good.
@@ -356,7 +374,7 @@ impl Connection {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
         }
-        if self.writing.get() == Writing::Ended && self.read_ended.get() {
+        if self.writing.get() == Writing::Ended && self.has_read_ended() {
             return self.end();
         }
         self.tell_marks();
@@ -425,6 +443,7 @@ impl Connection {
     // ---- the face ----
 
     /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
+    #[inline(always)]
     pub(super) fn call_protocol<R>(
         self: &Rc<Self>,
         call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
@@ -548,15 +567,17 @@ impl Connection {
 }
 
 impl Source for Connection {
-    fn ready(self: Rc<Self>, readiness: Readiness) {
+    fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
         if readiness == Readiness::NONE {
             self.is_lingering.set(false);
         }
-        if self.is_paused.get() && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
+        if self.reading.get() == Reading::Paused
+            && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
+        {
             self.look_for_end();
         }
-        self.serve();
+        self.serve(scratch);
     }
 
     fn flush(self: Rc<Self>) {

@@ -263,7 +263,7 @@ struct Attempt {
 }
 
 impl Source for Attempt {
-    fn ready(self: Rc<Self>, _readiness: Readiness) {
+    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
         self.ready.set(true);
         self.waker.take().into_iter().for_each(Waker::wake);
     }

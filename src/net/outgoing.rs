@@ -27,11 +27,8 @@ const DIRECT: usize = 16 * 1024;
 
 impl Connection {
     /// A write of either face; dropped unless this end is open.
-    #[inline]
+    #[inline(always)]
     pub(super) fn append(&self, data: &[u8]) {
-        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
-            return;
-        }
         if self.call.get() == Call::Corked {
             let mut cork = self.inner.cork.borrow_mut();
             if cork.len() + data.len() < DIRECT {
@@ -42,6 +39,9 @@ impl Connection {
     }
 
     fn append_more(&self, data: &[u8]) {
+        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
+            return;
+        }
         // What the cork holds goes first.
         if self.call.get() == Call::Corked {
             self.call.set(Call::Plain);
@@ -58,26 +58,27 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
-        self.is_unsettled.set(true);
         self.mark_dirty();
     }
 
     /// A callback begins: what it writes collects in the loop's cork, unless something older waits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn cork(&self) {
-        self.call.set(if self.is_unsettled.get() { Call::Plain } else { Call::Corked });
+        let older_waits = self.is_unsettled.get() || self.is_dirty.get();
+        let is_plain = older_waits || self.writing.get() != Writing::Open;
+        self.call.set(if is_plain { Call::Plain } else { Call::Corked });
     }
 
     /// The callback is over: what it wrote goes out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn uncork(&self) {
-        if self.call.replace(Call::None) == Call::Corked {
-            self.send_cork();
-        }
+        self.call.set(Call::None);
+        self.send_cork();
     }
 
-    /// No call is corked any more: an end that is found here leaves the cork alone.
-    #[inline]
+    /// No call is in progress any more, or none that is corked: an end that is found here leaves the
+    /// cork alone.
+    #[inline(always)]
     fn send_cork(&self) {
         let mut cork = self.inner.cork.borrow_mut();
         if cork.is_empty() {
@@ -87,6 +88,7 @@ impl Connection {
         let sent = if may { self.send_once(&cork) } else { 0 };
         if sent < cork.len() && self.writing.get() != Writing::Ended {
             self.keep(&cork[sent..]);
+            self.is_unsettled.set(true);
         }
         cork.clear();
     }
@@ -120,7 +122,7 @@ impl Connection {
     }
 
     /// One write; learns from it whether there is room for more.
-    #[inline]
+    #[inline(always)]
     fn send_once(&self, data: &[u8]) -> usize {
         match self.with_stream(|stream| stream.write(data)) {
             Ok(count) => {
@@ -172,12 +174,15 @@ impl Connection {
         if self.state.get() == State::Open && self.writing.get() == Writing::Open {
             self.writing.set(Writing::Ending);
             self.is_unsettled.set(true);
+            if self.call.get() == Call::Corked {
+                self.call.set(Call::Plain);
+            }
             self.mark_dirty();
         }
     }
 
     pub(super) fn discard_outgoing(&self) {
-        if self.call.get() == Call::Corked {
+        if self.call.get() != Call::None {
             self.inner.cork.borrow_mut().clear();
         }
         if let Some(buffer) = self.outgoing.take() {
@@ -195,8 +200,8 @@ impl Connection {
         let waiting = buffer.as_ref().map_or(0, |buffer| buffer.len());
         self.outgoing.set(buffer);
         match self.call.get() {
-            Call::Corked => waiting + self.inner.cork.borrow().len(),
-            _ => waiting,
+            Call::None => waiting,
+            _ => waiting + self.inner.cork.borrow().len(),
         }
     }
 

@@ -234,7 +234,7 @@ impl Listening {
         let listening = Rc::downgrade(self);
         let again = move || {
             if let Some(listening) = listening.upgrade() {
-                listening.ready(Readiness::NONE);
+                listening.inner.sources.linger(listening.key);
             }
         };
         self.inner.timers.call_later(RETRY, Box::new(again));
@@ -261,7 +261,7 @@ impl Listening {
 }
 
 impl Source for Listening {
-    fn ready(self: Rc<Self>, _readiness: Readiness) {
+    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
         for _ in 0..ACCEPTS_PER_TURN {
             match self.accept() {
                 Ok((stream, peer)) => self.welcome(stream, peer),

@@ -50,10 +50,12 @@ pub use lifecycle::{
 };
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
-pub(crate) use tasks::{Caught, Waiter};
+pub(crate) use spawn::Spawned;
+use tasks::Caught;
+pub(crate) use tasks::Waiter;
 pub use time::{Sleep, YieldNow};
 
-use crate::buffer::{LARGE, Pool};
+use crate::buffer::Pool;
 use crate::clock::Timers;
 use crate::driver::{Driver, SystemDriver};
 use crate::failure::{Failure, Result, contain, report};
@@ -86,8 +88,6 @@ pub(crate) struct Loop {
     pub(crate) pool: Pool,
     /// What the callback in progress has written to its own connection. Borrowed to append or send.
     pub(crate) cork: RefCell<Vec<u8>>,
-    /// What sockets are read into before a protocol sees it; absent while it is in use.
-    scratch: Cell<Option<Box<[u8]>>>,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     #[cfg(all(unix, feature = "signals"))]
@@ -117,7 +117,6 @@ impl Reactor {
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
             cork: RefCell::default(),
-            scratch: Cell::new(None),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             #[cfg(all(unix, feature = "signals"))]
@@ -182,15 +181,6 @@ impl fmt::Debug for Reactor {
 }
 
 impl Loop {
-    /// Lends the buffer that sockets are read into.
-    pub(crate) fn take_scratch(&self) -> Box<[u8]> {
-        self.scratch.take().unwrap_or_else(|| vec![0; LARGE].into())
-    }
-
-    pub(crate) fn give_scratch_back(&self, scratch: Box<[u8]>) {
-        self.scratch.set(Some(scratch));
-    }
-
     /// Ends everything, because nobody is left who could run the loop.
     fn tear_down(self: &Rc<Self>) {
         // User code that is called here may make handles and drop them: that must not start over.
