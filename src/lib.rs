@@ -11,6 +11,7 @@ pub mod endpoint;
 mod failure;
 mod net;
 mod protocol;
+pub mod protocols;
 mod reactor;
 mod slots;
 mod stream;

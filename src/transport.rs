@@ -41,6 +41,7 @@ pub(crate) trait Carrier {
     fn lose_write_connection(&self);
     fn pause_reading(&self);
     fn resume_reading(&self);
+    fn is_reading(&self) -> bool;
     fn is_connected(&self) -> bool;
     fn peer(&self) -> Address;
     fn host(&self) -> Address;
@@ -107,6 +108,11 @@ impl Transport {
     #[doc(alias = "resumeProducing")]
     pub fn resume_reading(&self) {
         self.carrier.resume_reading();
+    }
+
+    /// Whether bytes are wanted: reading is not paused, and the connection is not ending.
+    pub fn is_reading(&self) -> bool {
+        self.carrier.is_reading()
     }
 
     /// Whether the connection is neither lost nor being lost.

@@ -31,6 +31,7 @@ impl Carrier for Connection {
     }
 
     fn pause_reading(&self) {
+        self.is_held.set(true);
         if self.reading.get() == Reading::Open {
             self.reading.set(Reading::Paused);
         }
@@ -39,8 +40,15 @@ impl Carrier for Connection {
     fn resume_reading(&self) {
         if self.reading.get() == Reading::Paused {
             self.reading.set(Reading::Open);
+        }
+        if self.is_held.replace(false) {
+            self.is_resumed.set(true);
             self.linger();
         }
+    }
+
+    fn is_reading(&self) -> bool {
+        !self.is_held.get() && self.state.get() == State::Open
     }
 
     fn is_connected(&self) -> bool {

@@ -447,6 +447,10 @@ impl<P: Protocol> Protocol for Host<P> {
         self.call(|protocol, transport| protocol.data_received(transport, data)).unwrap_or(Ok(()))
     }
 
+    fn reading_resumed(&mut self, _: &Transport) -> Result {
+        self.call(|protocol, transport| protocol.reading_resumed(transport)).unwrap_or(Ok(()))
+    }
+
     fn connection_lost(&mut self, reason: &Failure) {
         self.call(|protocol, _| protocol.connection_lost(reason));
         drop(self.0.protocol.take());
