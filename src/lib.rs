@@ -10,6 +10,7 @@ pub mod driver;
 pub mod endpoint;
 mod failure;
 mod net;
+pub mod policies;
 mod protocol;
 pub mod protocols;
 mod reactor;

@@ -5,7 +5,7 @@
 
 use crate::address::Address;
 use crate::deferred::Deferred;
-use crate::driver::ByteStream;
+use crate::driver::{ByteStream, Readiness};
 use crate::failure::Result;
 use crate::reactor::Reactor;
 use std::borrow::Cow;
@@ -50,6 +50,7 @@ pub(crate) trait Carrier {
     fn set_nodelay(&self, on: bool) -> Result;
     fn set_keepalive(&self, idle: Option<Duration>) -> Result;
     fn replace_stream(&self, wrap: Wrap) -> Result;
+    fn stir(&self, readiness: Readiness);
     fn reactor(&self) -> Reactor;
 }
 
@@ -163,6 +164,11 @@ impl Transport {
         wrap: impl FnOnce(Box<dyn ByteStream>) -> Box<dyn ByteStream> + 'static,
     ) -> Result {
         self.carrier.replace_stream(Box::new(wrap))
+    }
+
+    /// Has the connection try again in the next turn what a layer under it held back.
+    pub(crate) fn stir(&self, readiness: Readiness) {
+        self.carrier.stir(readiness);
     }
 
     /// The reactor that this connection belongs to.

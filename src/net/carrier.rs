@@ -3,6 +3,7 @@
 use super::connection::{Connection, Reading, State, done};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
+use crate::driver::Readiness;
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
 use crate::transport::{Carrier, ConnectionAborted, Wrap};
@@ -99,6 +100,11 @@ impl Carrier for Connection {
         self.stream.replace(Some(layer));
         self.linger();
         Ok(())
+    }
+
+    fn stir(&self, readiness: Readiness) {
+        self.readiness.set(self.readiness.get().and(readiness));
+        self.linger();
     }
 
     fn reactor(&self) -> Reactor {

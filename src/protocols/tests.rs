@@ -64,6 +64,7 @@ impl Carrier for Note {
     fn replace_stream(&self, _: Wrap) -> Result {
         Ok(())
     }
+    fn stir(&self, _: crate::driver::Readiness) {}
     fn reactor(&self) -> Reactor {
         Reactor::new().unwrap()
     }
