@@ -5,15 +5,15 @@
 mod address;
 mod buffer;
 mod clock;
-mod deferred;
+pub mod deferred;
 pub mod driver;
 pub mod endpoint;
 mod failure;
 mod net;
 pub mod policies;
-mod protocol;
+pub mod protocol;
 pub mod protocols;
-mod reactor;
+pub mod reactor;
 mod slots;
 mod stream;
 mod transport;
@@ -21,7 +21,9 @@ mod transport;
 pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, IntoDeferred, NeverFired, Trigger, fail, succeed,
+    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
+    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
+    succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
@@ -35,3 +37,8 @@ pub use reactor::{
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+
+/// The README's programs compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -139,6 +139,7 @@ impl Inbox {
         Poll::Ready(Ok(count))
     }
 
+    #[inline(always)]
     fn poll_fill(
         &mut self,
         connection: &Rc<Connection>,

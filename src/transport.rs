@@ -206,7 +206,8 @@ pub struct ConnectionLost {
 }
 
 impl ConnectionLost {
-    pub(crate) fn new(peer: Address, cause: io::Error) -> ConnectionLost {
+    /// The connection with `peer` was lost, by this error.
+    pub fn new(peer: Address, cause: io::Error) -> ConnectionLost {
         ConnectionLost { peer, cause }
     }
 
@@ -218,11 +219,19 @@ impl ConnectionLost {
 
 impl fmt::Display for ConnectionLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection with {} was lost: {}", self.peer, self.cause)
+        write!(f, "the connection with {} was lost", self.peer)?;
+        // A source says for itself what it is.
+        if self.cause.get_ref().is_some() { Ok(()) } else { write!(f, ": {}", self.cause) }
     }
 }
 
-impl std::error::Error for ConnectionLost {}
+/// The source is what stands behind the system's error, if anything does: the end of the reactor.
+impl std::error::Error for ConnectionLost {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let inner: &(dyn std::error::Error + 'static) = self.cause.get_ref()?;
+        Some(inner)
+    }
+}
 
 /// The connection was cut off at this end.
 #[derive(Clone, Debug, PartialEq, Eq)]

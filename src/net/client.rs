@@ -12,7 +12,7 @@
 use super::connection::Connection;
 use super::connector::ConnectTo;
 use crate::address::Address;
-use crate::deferred::Deferred;
+use crate::deferred::{Deferred, IntoDeferred};
 use crate::failure::{Failure, Result, contain};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::{Loop, Reactor, attempt};
@@ -343,6 +343,19 @@ impl<P> Guest<P> {
     fn next_call(&self) -> Option<Call<P>> {
         self.calls.borrow_mut().pop_front()
     }
+
+    fn call_or_queue(&self, call: Call<P>) {
+        let Some(protocol) = self.protocol.take() else {
+            if self.transport.is_connected() {
+                self.calls.borrow_mut().push_back(call);
+            }
+            return;
+        };
+        let mut out = Out { guest: self, protocol: Some(protocol) };
+        attempt("panic in a call of a protocol", || {
+            out.call(call);
+        });
+    }
 }
 
 impl<P: Protocol + 'static> Connected<P> {
@@ -372,19 +385,22 @@ impl<P: Protocol + 'static> Connected<P> {
         Ok(Connected { guest })
     }
 
-    /// Calls `call` with the protocol: now, or right after its callback in progress. Once the
-    /// connection is lost, never.
-    pub fn call(&self, call: impl FnOnce(&mut P, &Transport) + 'static) {
-        let Some(protocol) = self.guest.protocol.take() else {
-            if self.guest.transport.is_connected() {
-                self.guest.calls.borrow_mut().push_back(Box::new(call));
-            }
-            return;
-        };
-        let mut out = Out { guest: &self.guest, protocol: Some(protocol) };
-        attempt("panic in a call of a protocol", || {
-            out.call(call);
+    /// Calls `call` with the protocol: now, or right after its callback in progress.
+    ///
+    /// What it returns comes by the Deferred, which fails with [`NeverFired`](crate::NeverFired) if the
+    /// connection is lost first.
+    pub fn call<F, R>(&self, call: F) -> Deferred<R::Output>
+    where
+        F: FnOnce(&mut P, &Transport) -> R + 'static,
+        R: IntoDeferred + 'static,
+    {
+        let (trigger, deferred) = Deferred::new();
+        let call: Call<P> = Box::new(move |protocol, transport| {
+            // Cancelled meanwhile: nobody waits for what it returned.
+            let _ = trigger.callback(call(protocol, transport));
         });
+        self.guest.call_or_queue(call);
+        deferred.add_callback(|returned: R| returned.into_deferred())
     }
 
     /// The protocol's transport.

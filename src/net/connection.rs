@@ -35,7 +35,7 @@ use crate::deferred::Trigger;
 use crate::driver::{ByteStream, Key, Readiness};
 use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, Source, Waiter, attempt};
+use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -45,7 +45,7 @@ use std::time::Duration;
 
 pub(crate) struct Connection {
     pub(super) inner: Rc<Loop>,
-    key: Key,
+    pub(super) key: Key,
     pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
     /// The pushing face. Absent while it is called, and once lost.
     protocol: Cell<Option<Box<dyn Protocol>>>,
@@ -106,11 +106,12 @@ pub(super) enum Writing {
     Ended,
 }
 
-/// Whether a callback of the connection's protocol is in progress, and where its writes go.
+/// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
+/// and where the writes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     None,
-    /// To the loop's cork: nothing older waits, and this end is open.
+    /// To the loop's cork, which this connection owns: nothing older waits, and this end is open.
     Corked,
     /// To `outgoing`.
     Plain,
@@ -136,8 +137,10 @@ pub(super) struct Rare {
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
     /// Called when the connection is lost, after the face.
-    on_lost: Option<Box<dyn FnOnce(&Failure)>>,
+    on_lost: Option<OnLost>,
 }
+
+type OnLost = Box<dyn FnOnce(&Failure)>;
 
 /// So many reads in a row are one connection's share of a turn.
 const READS_PER_TURN: usize = 4;
@@ -606,6 +609,9 @@ impl Source for Connection {
 
     fn flush(self: Rc<Self>) {
         self.is_dirty.set(false);
+        if self.call.get() != Call::None {
+            self.uncork();
+        }
         self.send();
         if self.is_unsettled.get() {
             self.settle();
@@ -614,7 +620,11 @@ impl Source for Connection {
 
     fn lose(self: Rc<Self>, reason: &Failure) {
         self.send();
-        self.broke(io::Error::other(reason.to_string()));
+        // As a source: a protocol can tell the end of its reactor from a network's.
+        self.broke(match reason.check() {
+            Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
+            None => io::Error::other(reason.to_string()),
+        });
         self.settle();
     }
 }

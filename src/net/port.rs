@@ -148,7 +148,9 @@ impl Loop {
         address: impl ToSocketAddrs + fmt::Debug,
         welcome: Box<dyn Welcome>,
     ) -> Result<Port> {
-        let cannot = |cause| CannotListen { address: format!("{address:?}"), cause };
+        // A string is written with quotes, which an address does not have.
+        let written = format!("{address:?}");
+        let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
         Ok(self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)?)
     }

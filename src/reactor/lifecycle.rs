@@ -122,13 +122,14 @@ impl Reactor {
 
     /// Stops the running loop in order, at the end of this turn.
     ///
-    /// Fails with [`ReactorNotRunning`] if it does not run or was stopped already.
+    /// Fails with [`ReactorNotRunning`] if it does not run. Unlike Twisted's, a second stop is no
+    /// error: the last of several callbacks that end the program need not know of the others.
     pub fn stop(&self) -> Result {
         let life = &self.inner().life;
-        if !life.is_running.get() || life.stop.get() != Stop::No {
+        if !life.is_running.get() {
             return Err(ReactorNotRunning.into());
         }
-        life.stop.set(Stop::Asked);
+        life.stop.set(life.stop.get().max(Stop::Asked));
         Ok(())
     }
 
@@ -349,7 +350,7 @@ macro_rules! lifecycle_error {
 }
 
 lifecycle_error! {
-    /// The reactor was told to stop, but it does not run or is stopping already.
+    /// The reactor was told to stop, but it does not run.
     ReactorNotRunning, "the reactor is not running"
 }
 lifecycle_error! {

@@ -55,7 +55,7 @@ use tasks::Caught;
 pub(crate) use tasks::Waiter;
 pub use time::{Sleep, YieldNow};
 
-use crate::buffer::Pool;
+use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
 use crate::driver::{Driver, SystemDriver};
 use crate::failure::{Failure, Result, contain, report};
@@ -86,8 +86,7 @@ pub(crate) struct Loop {
     pub(crate) sources: sources::Sources,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
-    /// What the callback in progress has written to its own connection. Borrowed to append or send.
-    pub(crate) cork: RefCell<Vec<u8>>,
+    pub(crate) cork: Cork,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     #[cfg(all(unix, feature = "signals"))]
@@ -116,7 +115,7 @@ impl Reactor {
             sources: sources::Sources::new(),
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
-            cork: RefCell::default(),
+            cork: Cork::new(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             #[cfg(all(unix, feature = "signals"))]
