@@ -5,7 +5,7 @@
 
 use crate::address::Address;
 use crate::deferred::Deferred;
-use crate::driver::ByteStream;
+use crate::driver::{ByteStream, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
 use std::borrow::Cow;
@@ -43,6 +43,7 @@ pub(crate) trait Carrier {
     fn lose_write_connection(&self);
     fn pause_reading(&self);
     fn resume_reading(&self);
+    fn is_reading(&self) -> bool;
     fn is_connected(&self) -> bool;
     fn peer(&self) -> Address;
     fn host(&self) -> Address;
@@ -67,6 +68,7 @@ pub(crate) trait Carrier {
         let _ = descriptor;
         Err(Failure::msg("descriptors travel through Unix sockets only"))
     }
+    fn stir(&self, readiness: Readiness);
     fn reactor(&self) -> Reactor;
 }
 
@@ -125,6 +127,11 @@ impl Transport {
     #[doc(alias = "resumeProducing")]
     pub fn resume_reading(&self) {
         self.carrier.resume_reading();
+    }
+
+    /// Whether bytes are wanted: reading is not paused, and the connection is not ending.
+    pub fn is_reading(&self) -> bool {
+        self.carrier.is_reading()
     }
 
     /// Whether the connection is neither lost nor being lost.
@@ -221,6 +228,11 @@ impl Transport {
     #[doc(alias = "sendFileDescriptor")]
     pub fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         self.carrier.send_file_descriptor(descriptor)
+    }
+
+    /// Has the connection try again in the next turn what a layer under it held back.
+    pub(crate) fn stir(&self, readiness: Readiness) {
+        self.carrier.stir(readiness);
     }
 
     /// The reactor that this connection belongs to.
