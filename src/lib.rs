@@ -7,10 +7,14 @@ mod buffer;
 mod clock;
 pub mod deferred;
 pub mod driver;
+pub mod endpoint;
 mod failure;
 mod net;
+pub mod policies;
 pub mod protocol;
+pub mod protocols;
 pub mod reactor;
+pub mod simulation;
 mod slots;
 mod stream;
 mod transport;
@@ -24,13 +28,15 @@ pub use deferred::{
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
-    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, NoProtocol,
-    NotConnecting, NotDisconnected, Port,
+    CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
+    DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
+    Port, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sleep, SystemEventTrigger, WriteDescriptor, YieldNow,
+    ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,
+    WriteDescriptor, YieldNow,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

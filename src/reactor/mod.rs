@@ -35,6 +35,7 @@ mod signals;
 mod sources;
 mod spawn;
 mod tasks;
+mod threads;
 mod time;
 mod turn;
 
@@ -53,6 +54,7 @@ pub(crate) use sources::Source;
 pub(crate) use spawn::Spawned;
 use tasks::Caught;
 pub(crate) use tasks::Waiter;
+pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
 
 use crate::buffer::{Cork, Pool};
@@ -89,6 +91,7 @@ pub(crate) struct Loop {
     pub(crate) cork: Cork,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
+    threads: threads::Threads,
     #[cfg(all(unix, feature = "signals"))]
     signals: RefCell<signals::Watched>,
     /// How many `Reactor` values there are; the loop's own parts hold an `Rc<Loop>` instead.
@@ -118,6 +121,7 @@ impl Reactor {
             cork: Cork::new(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
+            threads: threads::Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: RefCell::default(),
             handles: Cell::new(0),
@@ -180,8 +184,8 @@ impl fmt::Debug for Reactor {
 }
 
 impl Loop {
-    /// Ends everything, because nobody is left who could run the loop.
-    fn tear_down(self: &Rc<Self>) {
+    /// Ends everything, because nobody is left who could run the loop, or its host crashed.
+    pub(crate) fn tear_down(self: &Rc<Self>) {
         // User code that is called here may make handles and drop them: that must not start over.
         self.handles.set(self.handles.get() + 1);
         self.office.mailbox.close();
@@ -189,6 +193,7 @@ impl Loop {
         self.tasks.cancel_all();
         self.timers.clear();
         self.life.forget_triggers();
+        self.abandon_threads();
     }
 }
 

@@ -6,14 +6,21 @@
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+mod udp;
+mod unix;
+mod unix_datagram;
 mod workers;
 
-use super::{Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready};
-use crate::address::Address;
+use super::{
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, PoolSize,
+    Readiness, Ready, UnixOptions,
+};
+use crate::address::{Address, UnixName};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -82,14 +89,27 @@ impl Driver for SystemDriver {
     fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>> {
         match to {
             Address::Ip(to) => tcp::connect(&self.registry, *to, from),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(to) => unix::connect(&self.registry, to),
         }
     }
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
         match at {
             Address::Ip(at) => tcp::listen(&self.registry, *at, backlog),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(at) => {
+                self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
+            }
+        }
+    }
+
+    fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
+        unix::listen(&self.registry, at, options)
+    }
+
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        match at {
+            Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
+            Address::Unix(name) => unix_datagram::bind(&self.registry, name),
         }
     }
 
@@ -102,6 +122,10 @@ impl Driver for SystemDriver {
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         self.workers.give(work);
+    }
+
+    fn size_pool(&self, size: PoolSize) {
+        self.workers.resize(size);
     }
 
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
@@ -151,6 +175,21 @@ fn one_way(interest: Interest) -> mio::Interest {
         Interest::Reading => mio::Interest::READABLE,
         Interest::Writing => mio::Interest::WRITABLE,
     }
+}
+
+/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
+fn name_shortage(error: io::Error) -> io::Error {
+    use rustix::io::Errno;
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    match Errno::from_io_error(&error) {
+        Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
+    }
+}
+
+/// A descriptor to give up when there are no others; see `Listener::shed`.
+fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 fn register<S: mio::event::Source>(

@@ -3,7 +3,7 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
-use super::register;
+use super::{name_shortage, open_reserve, register};
 use crate::address::Address;
 use crate::driver::{ByteStream, Key, Listener};
 use mio::Registry;
@@ -136,19 +136,6 @@ pub(super) fn listen(
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     let socket = TcpListener::from_std(socket.into());
     Ok(Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() }))
-}
-
-/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
-fn name_shortage(error: io::Error) -> io::Error {
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    match Errno::from_io_error(&error) {
-        Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
-        _ => error,
-    }
-}
-
-fn open_reserve() -> Option<File> {
-    File::open("/dev/null").ok()
 }
 
 impl Listener for TcpPort {
