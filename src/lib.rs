@@ -14,6 +14,7 @@ pub mod policies;
 pub mod protocol;
 pub mod protocols;
 pub mod reactor;
+pub mod simulation;
 mod slots;
 mod stream;
 mod transport;
@@ -27,8 +28,8 @@ pub use deferred::{
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
-    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, NoProtocol,
-    NotConnecting, NotDisconnected, Port,
+    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, ListenUnix,
+    NoProtocol, NotConnecting, NotDisconnected, Port,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{

@@ -22,7 +22,8 @@ mod system;
 pub use crate::slots::Key;
 pub use system::SystemDriver;
 
-use crate::address::Address;
+use crate::address::{Address, UnixName};
+use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(unix)]
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The outside world as one reactor sees it.
 pub trait Driver {
@@ -52,11 +53,21 @@ pub trait Driver {
     /// Listens at an address; `backlog` connections may wait to be accepted.
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>>;
 
+    /// Listens at a Unix socket's name; what a driver does not know of the options it ignores.
+    fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
+        self.listen(&Address::Unix(at.clone()), options.backlog)
+    }
+
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// Whether the process' signals are this driver's to tell.
+    fn has_signals(&self) -> bool {
+        true
+    }
 
     /// Watches a descriptor that somebody else made and keeps.
     ///
@@ -71,6 +82,23 @@ pub trait Driver {
     /// Ends what `watch` began; call it before the descriptor is closed.
     #[cfg(unix)]
     fn unwatch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// How to listen at a Unix socket's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixOptions {
+    /// So many connections may wait to be accepted.
+    pub backlog: u32,
+    /// Who may connect, as the bits of a file's mode; `None` leaves that to the process' umask.
+    pub mode: Option<u32>,
+    /// Whether a locked file beside the socket keeps others away, and shows a stale socket to be one.
+    pub lock: bool,
+}
+
+impl Default for UnixOptions {
+    fn default() -> UnixOptions {
+        UnixOptions { backlog: 1024, mode: None, lock: true }
+    }
 }
 
 /// What takes the answer of [`Driver::resolve`].
@@ -121,6 +149,46 @@ pub trait ByteStream {
 
     /// Probes an idle peer after this long, or never.
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
+
+    /// Whether the methods below have nothing to say: bytes in, bytes out, and no more.
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    /// After a read that came short: whether there is more, be it the end.
+    fn holds_more(&mut self) -> bool {
+        false
+    }
+
+    /// Passes on what a layer has to say for itself; `WouldBlock` if some of that is left.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Says goodbye before the stream is dropped, as a layer may have to; `WouldBlock` if some of
+    /// that is left to be flushed.
+    fn take_leave(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Has a descriptor leave with the next byte that is written.
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        let _ = descriptor;
+        let why = "descriptors travel through Unix sockets only";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    /// The next descriptor that came with the bytes read so far.
+    #[cfg(unix)]
+    fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        None
+    }
+
+    /// The stream itself, for those who know its type.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 }
 
 /// A socket that accepts connections.
@@ -172,6 +240,8 @@ impl Readiness {
     pub const WRITABLE: Readiness = Readiness(4);
     /// The socket failed, or both directions are closed.
     pub const BROKEN: Readiness = Readiness(8);
+    /// No event: marks a stream that is not plain, where its readiness is kept.
+    pub(crate) const LAYERED: Readiness = Readiness(16);
 
     /// Whether this set has anything in common with `other`.
     pub fn has(self, other: Readiness) -> bool {
@@ -180,7 +250,7 @@ impl Readiness {
 
     /// Both sets together.
     #[must_use]
-    pub fn and(self, other: Readiness) -> Readiness {
+    pub const fn and(self, other: Readiness) -> Readiness {
         Readiness(self.0 | other.0)
     }
 

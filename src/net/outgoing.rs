@@ -53,6 +53,15 @@ impl Connection {
         }
     }
 
+    /// Sends all that was written so far, as far as the socket takes it: also from inside a callback.
+    pub(super) fn send_all(&self) {
+        if self.call.get() == Call::Corked {
+            self.call.set(Call::Plain);
+        }
+        self.send();
+        self.send_cork();
+    }
+
     /// Keeps bytes until the loop sends them.
     fn keep(&self, data: &[u8]) {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());

@@ -180,8 +180,8 @@ impl fmt::Debug for Reactor {
 }
 
 impl Loop {
-    /// Ends everything, because nobody is left who could run the loop.
-    fn tear_down(self: &Rc<Self>) {
+    /// Ends everything, because nobody is left who could run the loop, or its host crashed.
+    pub(crate) fn tear_down(self: &Rc<Self>) {
         // User code that is called here may make handles and drop them: that must not start over.
         self.handles.set(self.handles.get() + 1);
         self.office.mailbox.close();

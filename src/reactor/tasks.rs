@@ -75,7 +75,7 @@ impl Tasks {
     }
 
     /// How many tasks there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.table.borrow().len()
     }
 

@@ -51,6 +51,14 @@ impl Loop {
         Ok(outcome?)
     }
 
+    /// How long nothing but an event would give it anything to do; `None`: for good.
+    pub(crate) fn idle_time(&self) -> Option<Duration> {
+        if self.office.mailbox.has_mail() {
+            return Some(Duration::ZERO);
+        }
+        self.patience(None)
+    }
+
     /// How long the turn may wait: not at all if there is anything to do.
     fn patience(&self, limit: Option<Duration>) -> Option<Duration> {
         if self.tasks.are_ready() || self.sources.are_ready() {

@@ -6,14 +6,18 @@
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+mod unix;
 mod workers;
 
-use super::{Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready};
-use crate::address::Address;
+use super::{
+    Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready, UnixOptions,
+};
+use crate::address::{Address, UnixName};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -82,15 +86,21 @@ impl Driver for SystemDriver {
     fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>> {
         match to {
             Address::Ip(to) => tcp::connect(&self.registry, *to, from),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(to) => unix::connect(&self.registry, to),
         }
     }
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
         match at {
             Address::Ip(at) => tcp::listen(&self.registry, *at, backlog),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(at) => {
+                self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
+            }
         }
+    }
+
+    fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
+        unix::listen(&self.registry, at, options)
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
@@ -151,6 +161,11 @@ fn one_way(interest: Interest) -> mio::Interest {
         Interest::Reading => mio::Interest::READABLE,
         Interest::Writing => mio::Interest::WRITABLE,
     }
+}
+
+/// A descriptor to give up when there are no others; see `Listener::shed`.
+fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 fn register<S: mio::event::Source>(
