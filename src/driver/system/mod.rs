@@ -19,7 +19,6 @@ use crate::address::{Address, UnixName};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
-use rustix::io::Errno;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
@@ -178,8 +177,9 @@ fn one_way(interest: Interest) -> mio::Interest {
     }
 }
 
-/// That descriptors or memory ran out is no connection's own trouble, and has a kind of its own.
+/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
 fn name_shortage(error: io::Error) -> io::Error {
+    use rustix::io::Errno;
     let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     match Errno::from_io_error(&error) {
         Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
