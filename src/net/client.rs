@@ -246,7 +246,9 @@ impl Connector {
         let connector = self.clone();
         let attempt = self.shared.inner.connect(self.shared.to.clone()).add_both(move |outcome| {
             let (stage, happening) = match outcome {
-                Ok(connection) => (Stage::Connected(connection.clone()), Happening::Made(connection)),
+                Ok(connection) => {
+                    (Stage::Connected(connection.clone()), Happening::Made(connection))
+                }
                 Err(failure) => (Stage::Disconnected, Happening::Failed(failure)),
             };
             connector.set_stage(stage);

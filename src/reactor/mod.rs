@@ -188,14 +188,31 @@ impl Loop {
     pub(crate) fn tear_down(self: &Rc<Self>) {
         // User code that is called here may make handles and drop them: that must not start over.
         self.handles.set(self.handles.get() + 1);
-        self.office.mailbox.close();
-        self.sources.lose_all(&Failure::from(ReactorGone));
-        self.tasks.cancel_all();
-        self.timers.clear();
-        self.life.forget_triggers();
+        for letter in self.office.mailbox.close() {
+            attempt("drop of a call from a thread", || drop(letter));
+        }
+        // What user code begins while it is ended is ended in the next round. Whoever begins anew
+        // each time, as a client that connects again at once, is left to itself in the end.
+        for _ in 0..ROUNDS {
+            self.end_all();
+            if self.sources.len() + self.tasks.len() == 0 && self.timers.until_next().is_none() {
+                break;
+            }
+        }
         self.abandon_threads();
     }
+
+    fn end_all(&self) {
+        self.sources.lose_all(&Failure::from(ReactorGone));
+        self.tasks.cancel_all();
+        for action in self.timers.clear() {
+            attempt("drop of a delayed call", || drop(action));
+        }
+        self.life.forget_triggers();
+    }
 }
+
+const ROUNDS: usize = 8;
 
 /// Calls user code that nobody waits for; a panic in it is reported as `what`.
 pub(crate) fn attempt(what: &str, call: impl FnOnce()) {
