@@ -5,6 +5,7 @@ use super::driver::SimulatedDriver;
 use super::fault::Faults;
 use super::random::nanos;
 use super::run::World;
+use super::socket::Stage;
 use super::trace::What;
 use super::world::State;
 use crate::driver::Key;
@@ -190,6 +191,12 @@ impl State {
         self.note(host, 0, 15, || What::Noted("crashes".into()));
         for key in self.sockets_where(|at, _| at == host) {
             self.sockets.remove(key);
+        }
+        // What the others had not told their programs yet, their systems forget.
+        for key in self.sockets_where(|_, peer| peer == host) {
+            if self.sockets.get(key).is_some_and(|socket| socket.stage == Stage::HalfOpen) {
+                self.sockets.remove(key);
+            }
         }
         for key in self.listeners.keys() {
             if self.listeners.get(key).is_some_and(|listener| listener.host == host) {
