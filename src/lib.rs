@@ -5,12 +5,15 @@
 mod address;
 mod buffer;
 mod clock;
-mod deferred;
+pub mod deferred;
 pub mod driver;
+pub mod endpoint;
 mod failure;
 mod net;
-mod protocol;
-mod reactor;
+pub mod policies;
+pub mod protocol;
+pub mod protocols;
+pub mod reactor;
 pub mod simulation;
 mod slots;
 mod stream;
@@ -19,17 +22,26 @@ mod transport;
 pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, IntoDeferred, NeverFired, Trigger, fail, succeed,
+    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
+    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
+    succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
-    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, NoProtocol,
-    NotConnecting, NotDisconnected, Port,
+    CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
+    DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
+    Port, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sleep, SystemEventTrigger, WriteDescriptor, YieldNow,
+    ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,
+    WriteDescriptor, YieldNow,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+
+/// The README's programs compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

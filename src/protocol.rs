@@ -12,6 +12,8 @@
 use crate::address::Address;
 use crate::failure::{Failure, Result};
 use crate::transport::Transport;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
 /// Meaning for the bytes of one connection, as callbacks.
 ///
@@ -40,6 +42,14 @@ pub trait Protocol {
     /// An error ends the connection, and is what `connection_lost` is told.
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
+
+    /// Reading goes on after it was paused: what a framing kept back meanwhile can be delivered.
+    ///
+    /// Bytes that arrived since come after it. An error ends the connection.
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
 
     /// The connection has ended:
     /// [`ConnectionDone`](crate::ConnectionDone) in order, [`ConnectionLost`](crate::ConnectionLost) by
@@ -73,6 +83,14 @@ pub trait Protocol {
     fn resume_writing(&mut self, transport: &Transport) {
         let _ = transport;
     }
+
+    /// A descriptor came through a Unix socket, with the bytes that are received next. The default
+    /// closes it.
+    #[cfg(unix)]
+    #[doc(alias = "fileDescriptorReceived")]
+    fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
+        let _ = (transport, descriptor);
+    }
 }
 
 impl<P: Protocol + ?Sized> Protocol for Box<P> {
@@ -82,6 +100,10 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         (**self).data_received(transport, data)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        (**self).reading_resumed(transport)
     }
 
     fn connection_lost(&mut self, reason: &Failure) {
@@ -102,6 +124,11 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
 
     fn resume_writing(&mut self, transport: &Transport) {
         (**self).resume_writing(transport);
+    }
+
+    #[cfg(unix)]
+    fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
+        (**self).file_descriptor_received(transport, descriptor);
     }
 }
 

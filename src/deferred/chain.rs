@@ -1,19 +1,13 @@
 //! The waiting end: a value that will come, and the steps that are added to it.
 
 use crate::deferred::IntoDeferred;
-use crate::deferred::later::after_drop;
+use crate::deferred::canceller::{Canceller, OnCancel, Uncaring};
 use crate::deferred::link::attach;
-use crate::deferred::tail::{Cancel, End, Source, cancel, unobserved};
-use crate::deferred::trigger::{Canceller, Trigger, Uncaring, root};
+use crate::deferred::tail::{Cancel, End, Source, cancel};
+use crate::deferred::trigger::{Trigger, root};
 use crate::failure::{Failure, Place, Result, contain};
-use futures_core::FusedFuture;
-use std::cell::Cell;
-use std::fmt;
-use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 /// A value of type `T`, or a failure, that is here already or will come.
 ///
@@ -35,9 +29,9 @@ use std::task::{Context, Poll};
 /// trigger.callback(" 42 ".into()).unwrap();
 /// ```
 pub struct Deferred<T> {
-    state: State<T>,
+    pub(super) state: State<T>,
     /// Where the chain began, for the report of a failure that nobody handled.
-    made: Place,
+    pub(super) made: Place,
 }
 
 /// ```text
@@ -66,9 +60,7 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     #[allow(clippy::new_ret_no_self)] // A Deferred without its Trigger would be of no use.
     pub fn new() -> (Trigger<T>, Deferred<T>) {
-        let made = Location::caller();
-        let (trigger, source) = root(Uncaring, made);
-        (trigger, Deferred { state: State::Pending(source), made })
+        Deferred::rooted(Uncaring, Location::caller())
     }
 
     /// As [`new`](Deferred::new), with code that stops the work when somebody cancels.
@@ -90,8 +82,15 @@ impl<T: 'static> Deferred<T> {
     pub fn with_canceller(
         canceller: impl FnOnce(&Trigger<T>) + 'static,
     ) -> (Trigger<T>, Deferred<T>) {
-        let made = Location::caller();
-        let (trigger, source) = root(Canceller(Cell::new(Some(canceller))), made);
+        Deferred::rooted(Canceller::new(canceller), Location::caller())
+    }
+
+    /// Makes the two ends, with whatever hears of a cancellation.
+    pub(super) fn rooted(
+        canceller: impl OnCancel<T> + 'static,
+        made: Place,
+    ) -> (Trigger<T>, Deferred<T>) {
+        let (trigger, source) = root(canceller, made);
         (trigger, Deferred { state: State::Pending(source), made })
     }
 
@@ -115,8 +114,8 @@ impl<T: 'static> Deferred<T> {
         R::Output: 'static,
     {
         self.step(Location::caller(), |result| match result {
-            Ok(value) => callback(value).into_deferred(),
-            Err(failure) => fail(failure),
+            Ok(value) => callback(value).into_deferred().into_state(),
+            Err(failure) => State::Fired(Err(failure)),
         })
     }
 
@@ -136,8 +135,8 @@ impl<T: 'static> Deferred<T> {
         errback: impl FnOnce(Failure) -> R + 'static,
     ) -> Deferred<T> {
         self.step(Location::caller(), |result| match result {
-            Ok(value) => succeed(value),
-            Err(failure) => errback(failure).into_deferred(),
+            Ok(value) => State::Fired(Ok(value)),
+            Err(failure) => errback(failure).into_deferred().into_state(),
         })
     }
 
@@ -166,8 +165,8 @@ impl<T: 'static> Deferred<T> {
         R::Output: 'static,
     {
         self.step(Location::caller(), |result| match result {
-            Ok(value) => callback(value).into_deferred(),
-            Err(failure) => errback(failure).into_deferred(),
+            Ok(value) => callback(value).into_deferred().into_state(),
+            Err(failure) => errback(failure).into_deferred().into_state(),
         })
     }
 
@@ -188,7 +187,7 @@ impl<T: 'static> Deferred<T> {
     where
         R::Output: 'static,
     {
-        self.step(Location::caller(), |result| both(result).into_deferred())
+        self.step(Location::caller(), |result| both(result).into_deferred().into_state())
     }
 
     /// Adds a step that turns a value into another and cannot fail.
@@ -198,7 +197,7 @@ impl<T: 'static> Deferred<T> {
     /// ```
     #[track_caller]
     pub fn map<U: 'static>(self, convert: impl FnOnce(T) -> U + 'static) -> Deferred<U> {
-        self.step(Location::caller(), |result| result.map(convert).into_deferred())
+        self.step(Location::caller(), |result| State::Fired(result.map(convert)))
     }
 
     /// Asks that the value should come no more.
@@ -222,19 +221,35 @@ impl<T: 'static> Deferred<T> {
         }
     }
 
+    /// What a cancellation of this Deferred walks up from, also when steps were added since.
+    ///
+    /// None if it has fired.
+    pub(super) fn node(&self) -> Option<Rc<dyn Cancel>> {
+        match &self.state {
+            State::Pending(source) | State::Awaited(source) if !source.tail().is_settled() => {
+                Some(source.clone())
+            }
+            _fired => None,
+        }
+    }
+
     /// Adds a step: runs it now if the result is here.
     #[inline]
     pub(super) fn step<U: 'static>(
-        mut self,
+        self,
         place: Place,
-        step: impl FnOnce(Result<T>) -> Deferred<U> + 'static,
+        step: impl FnOnce(Result<T>) -> State<U> + 'static,
     ) -> Deferred<U> {
         let made = self.made;
-        let state = match self.take_state() {
+        let state = match self.into_state() {
             State::Fired(input) => run(input, step, place),
             State::Pending(source) | State::Awaited(source) => match source.tail().take() {
-                Some(input) => run(input, step, place), // 2
-                None => State::Pending(attach(source, step, place)),
+                End::Outcome(input) => run(input, step, place), // 2
+                open => {
+                    let link = attach(source, step, place);
+                    drop(open); // A waker's Drop is not our code: not before the link is whole.
+                    State::Pending(link)
+                }
             },
             State::Taken => State::Fired(Err(taken(place))),
         };
@@ -243,15 +258,8 @@ impl<T: 'static> Deferred<T> {
 }
 
 #[inline]
-fn run<T, U>(
-    input: Result<T>,
-    step: impl FnOnce(Result<T>) -> Deferred<U>,
-    place: Place,
-) -> State<U> {
-    match contain(place, || step(input)) {
-        Ok(mut deferred) => deferred.take_state(),
-        Err(panic) => State::Fired(Err(panic)),
-    }
+fn run<T, U>(input: Result<T>, step: impl FnOnce(Result<T>) -> State<U>, place: Place) -> State<U> {
+    contain(place, || step(input)).unwrap_or_else(|panic| State::Fired(Err(panic)))
 }
 
 /// What a Deferred says that gave its result to a poll before.
@@ -263,6 +271,14 @@ pub(super) fn taken(place: Place) -> Failure {
 impl<T> Deferred<T> {
     /// 3. Moves the state out, for what comes after this Deferred.
     #[inline]
+    pub(super) fn into_state(mut self) -> State<T> {
+        let state = self.take_state();
+        // Nothing is in it any more: the code that would drop it costs a tenth of adding a step.
+        std::mem::forget(self);
+        state
+    }
+
+    #[inline]
     pub(super) fn take_state(&mut self) -> State<T> {
         std::mem::replace(&mut self.state, State::Taken)
     }
@@ -270,102 +286,5 @@ impl<T> Deferred<T> {
     #[inline]
     pub(super) fn fired(result: Result<T>, made: Place) -> Deferred<T> {
         Deferred { state: State::Fired(result), made }
-    }
-}
-
-/// A Deferred that has its value already.
-///
-/// ```
-/// ropewalk::succeed(7).map(|n| assert_eq!(n, 7));
-/// ```
-#[inline]
-#[track_caller]
-pub fn succeed<T>(value: T) -> Deferred<T> {
-    Deferred::fired(Ok(value), Location::caller())
-}
-
-/// A Deferred that has failed already.
-///
-/// ```
-/// let d = ropewalk::fail::<u32>(std::fmt::Error);
-/// d.add_errback(|failure| Ok(failure.to_string().len() as u32));
-/// ```
-#[inline]
-#[track_caller]
-pub fn fail<T>(failure: impl Into<Failure>) -> Deferred<T> {
-    Deferred::fired(Err(failure.into()), Location::caller())
-}
-
-/// The result of the chain, once. Polled again after that, it fails.
-impl<T> Future for Deferred<T> {
-    type Output = Result<T>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        match self.take_state() {
-            State::Fired(result) => Poll::Ready(result),
-            State::Taken => Poll::Ready(Err(taken(self.made))),
-            State::Pending(source) | State::Awaited(source) => {
-                if let Some(result) = source.tail().take() {
-                    return Poll::Ready(result); // 2
-                }
-                source.tail().wake_by(cx.waker());
-                self.state = State::Awaited(source); // 1
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<T> FusedFuture for Deferred<T> {
-    fn is_terminated(&self) -> bool {
-        matches!(self.state, State::Taken)
-    }
-}
-
-// Nothing in it is pinned: what is awaited lives elsewhere.
-impl<T> Unpin for Deferred<T> {}
-
-/// Not awaited: the chain runs on. Awaited before: cancelled. A failure in it is reported.
-impl<T> Drop for Deferred<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if !matches!(self.state, State::Taken | State::Fired(Ok(_))) {
-            self.let_go();
-        }
-    }
-}
-
-impl<T> Deferred<T> {
-    fn let_go(&mut self) {
-        let made = self.made;
-        match self.take_state() {
-            State::Fired(result) => unobserved(result, made, false),
-            State::Pending(source) => match source.tail().take() {
-                Some(outcome) => unobserved(outcome, made, false),
-                None => source.tail().set(End::Detached(made)),
-            },
-            State::Awaited(source) => match source.tail().take() {
-                Some(outcome) => unobserved(outcome, made, true),
-                None => {
-                    source.tail().set(End::Abandoned(made));
-                    let node: Rc<dyn Cancel> = source;
-                    after_drop(move || cancel(node, made));
-                }
-            },
-            State::Taken => {}
-        }
-    }
-}
-
-impl<T> fmt::Debug for Deferred<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Fired(Ok(_)) => "has a value",
-            State::Fired(Err(_)) => "has a failure",
-            State::Pending(_) => "pending",
-            State::Awaited(_) => "awaited",
-            State::Taken => "taken",
-        };
-        write!(f, "Deferred({state}, made at {}:{})", self.made.file(), self.made.line())
     }
 }

@@ -1,7 +1,6 @@
 //! One step of a chain that waits for the step before it.
 
-use crate::deferred::Deferred;
-use crate::deferred::chain::State;
+use crate::deferred::chain::{State, taken};
 use crate::deferred::tail::{Cancel, End, Follower, Sink, Source, Step, Tail};
 use crate::failure::{Place, Result, contain};
 use std::cell::Cell;
@@ -21,115 +20,114 @@ pub(super) struct Link<T, U, F> {
 }
 
 /// ```text
-///          1 accept          2 run                    5 settle
-///  Waiting ────────▶ Ready ────────▶ Running ─────────────────────────▶ Done
-///                                      │ 3 returned a Deferred            ▲
-///                                      ▼                 4 land           │ 5 run
-///                                   Following ─────────────────────────▶ Landed
+///          1 accept, too deep           2 run
+///  Waiting ─────────────────▶ Ready ───────────▶ Running
+///     └───────────────────────────────────────────▲ │ │ 3 returned a Deferred
+///                    1, 2 accept                  │ │ └─────────────────────▶ Following
+///  Landed ────────────────────────────────────────┘ ▼ 5 settle                 │ 4 land
+///     ▲      5 run                             tail has it                     │
+///     └────────────────────────────────────────────────────────────────────────┘
 /// ```
 enum Stage<T, U> {
     Waiting(Rc<dyn Source<T>>),
     Ready(Result<T>),
+    /// The step runs, or has run. A step runs once, so that nobody needs to know which.
     Running,
     Following(Rc<dyn Source<U>>),
     Landed(Result<U>),
-    Done,
 }
 
-/// Adds `step` below `source`, which has no outcome yet.
+/// Adds `step` below `source`, whose tail is empty.
 pub(super) fn attach<T: 'static, U: 'static, F>(
     source: Rc<dyn Source<T>>,
     step: F,
     place: Place,
 ) -> Rc<dyn Source<U>>
 where
-    F: FnOnce(Result<T>) -> Deferred<U> + 'static,
+    F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     let link = Rc::new(Link {
-        stage: Cell::new(Stage::Done),
+        stage: Cell::new(Stage::Running),
         step: Cell::new(Some(step)),
         tail: Tail::new(),
         place,
     });
-    source.tail().set(End::Sink(link.clone()));
-    link.stage.set(Stage::Waiting(source));
+    source.tail().put(End::Sink(link.clone()));
+    std::mem::forget(link.stage.replace(Stage::Waiting(source)));
     link
 }
 
 impl<T: 'static, U: 'static, F> Link<T, U, F>
 where
-    F: FnOnce(Result<T>) -> Deferred<U> + 'static,
+    F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     /// 2. Runs the step.
-    fn call(self: Rc<Self>, input: Result<T>) -> Option<Rc<dyn Step>> {
+    #[inline]
+    fn call(self: Rc<Self>, input: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         let step = self.step.take()?;
         match contain(self.place, || step(input)) {
-            Err(panic) => self.settle(Err(panic)),
-            Ok(mut deferred) => match deferred.take_state() {
-                State::Fired(outcome) => self.settle(outcome),
-                State::Pending(source) | State::Awaited(source) => self.wait_for(source),
-                State::Taken => self.settle(Err(super::chain::taken(self.place))),
-            },
+            Err(panic) => self.tail.settle(Err(panic), direct),
+            Ok(State::Fired(outcome)) => self.tail.settle(outcome, direct),
+            Ok(State::Pending(source) | State::Awaited(source)) => self.wait_for(source, direct),
+            Ok(State::Taken) => self.tail.settle(Err(taken(self.place)), direct),
         }
     }
 
     /// 3. The step returned a Deferred: its outcome will be this link's.
-    fn wait_for(self: Rc<Self>, source: Rc<dyn Source<U>>) -> Option<Rc<dyn Step>> {
-        if let Some(outcome) = source.tail().take() {
-            return self.settle(outcome);
-        }
-        match self.tail.release() {
+    fn wait_for(self: Rc<Self>, source: Rc<dyn Source<U>>, direct: u32) -> Option<Rc<dyn Step>> {
+        let _open = match source.tail().take() {
+            End::Outcome(outcome) => return self.tail.settle(outcome, direct),
+            open => open, // Perhaps a waker, whose Drop is not our code: not before the link is whole.
+        };
+        match self.tail.take() {
             // This link itself was returned from a step. Its follower follows the newcomer directly:
             // a step that returns a chain that returns a chain, without end, needs constant memory.
             End::Follower(follower) => {
-                self.stage.set(Stage::Done);
                 follower.follow(source.clone());
-                source.tail().set(End::Follower(follower));
+                source.tail().put(End::Follower(follower));
             }
             end => {
-                self.tail.set(end);
+                self.tail.put(end);
                 self.stage.set(Stage::Following(source.clone()));
-                source.tail().set(End::Follower(self));
+                source.tail().put(End::Follower(self));
             }
         }
         None
-    }
-
-    /// 5. Hands the outcome on.
-    fn settle(&self, outcome: Result<U>) -> Option<Rc<dyn Step>> {
-        self.stage.set(Stage::Done);
-        self.tail.settle(outcome)
     }
 }
 
 impl<T: 'static, U: 'static, F> Step for Link<T, U, F>
 where
-    F: FnOnce(Result<T>) -> Deferred<U> + 'static,
+    F: FnOnce(Result<T>) -> State<U> + 'static,
 {
-    fn run(self: Rc<Self>) -> Option<Rc<dyn Step>> {
+    fn run(self: Rc<Self>, direct: u32) -> Option<Rc<dyn Step>> {
         match self.stage.replace(Stage::Running) {
-            Stage::Ready(input) => self.call(input),
-            Stage::Landed(outcome) => self.settle(outcome),
+            Stage::Ready(input) => self.call(input, direct),
+            Stage::Landed(outcome) => self.tail.settle(outcome, direct), // 5
             // Only accept and land give out steps, and each does so once.
-            Stage::Waiting(_) | Stage::Running | Stage::Following(_) | Stage::Done => None,
+            Stage::Waiting(_) | Stage::Running | Stage::Following(_) => None,
         }
     }
 }
 
 impl<T: 'static, U: 'static, F> Sink<T> for Link<T, U, F>
 where
-    F: FnOnce(Result<T>) -> Deferred<U> + 'static,
+    F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     /// 1. Upstream has an outcome; upstream is let go.
-    fn accept(self: Rc<Self>, input: Result<T>) -> Rc<dyn Step> {
-        self.stage.set(Stage::Ready(input));
-        self
+    fn accept(self: Rc<Self>, input: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
+        if direct == 0 {
+            self.stage.set(Stage::Ready(input));
+            return Some(self);
+        }
+        self.stage.set(Stage::Running);
+        self.call(input, direct - 1)
     }
 }
 
 impl<T: 'static, U: 'static, F> Follower<U> for Link<T, U, F>
 where
-    F: FnOnce(Result<T>) -> Deferred<U> + 'static,
+    F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     /// 4. The Deferred that the step returned has an outcome.
     fn land(self: Rc<Self>, outcome: Result<U>) -> Rc<dyn Step> {
@@ -144,7 +142,7 @@ where
 
 impl<T: 'static, U: 'static, F> Source<U> for Link<T, U, F>
 where
-    F: FnOnce(Result<T>) -> Deferred<U> + 'static,
+    F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     fn tail(&self) -> &Tail<U> {
         &self.tail
@@ -153,15 +151,15 @@ where
 
 impl<T: 'static, U: 'static, F> Cancel for Link<T, U, F>
 where
-    F: FnOnce(Result<T>) -> Deferred<U> + 'static,
+    F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     /// Whatever the link waits for is cancelled; a step that is running is not.
     fn cancel(self: Rc<Self>, _place: Place) -> Option<Rc<dyn Cancel>> {
-        let stage = self.stage.replace(Stage::Done);
+        let stage = self.stage.replace(Stage::Running);
         let next: Option<Rc<dyn Cancel>> = match &stage {
             Stage::Waiting(source) => Some(source.clone()),
             Stage::Following(source) => Some(source.clone()),
-            Stage::Ready(_) | Stage::Running | Stage::Landed(_) | Stage::Done => None,
+            Stage::Ready(_) | Stage::Running | Stage::Landed(_) => None,
         };
         self.stage.set(stage);
         next

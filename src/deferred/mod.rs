@@ -1,16 +1,27 @@
 //! Values that will come, and what is to be done with them: Deferreds.
 
+mod canceller;
 mod chain;
 mod error;
+mod fired;
+mod future;
 mod later;
 mod link;
+mod list;
+mod many;
+mod race;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod timeout;
 mod trigger;
 
-pub use chain::{Deferred, fail, succeed};
+pub use chain::Deferred;
 pub use error::{AlreadyCalled, Cancelled, NeverFired};
+pub use fired::{execute, fail, maybe_deferred, succeed};
+pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
+pub use race::{FailureGroup, race};
+pub use timeout::TimedOut;
 pub use trigger::Trigger;
 
 use crate::failure::{Failure, Result};

@@ -1,7 +1,8 @@
 //! The firing end of a Deferred.
 
+use crate::deferred::canceller::{Asked, OnCancel};
 use crate::deferred::later::after_drop;
-use crate::deferred::tail::{Cancel, Source, Tail, drive};
+use crate::deferred::tail::{Cancel, Source, Tail};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, contain, report};
 use std::cell::Cell;
@@ -111,7 +112,7 @@ impl<T> Drop for Trigger<T> {
     fn drop(&mut self) {
         let left = self.root.triggers.get() - 1;
         self.root.triggers.set(left);
-        if left == 0 && matches!(self.root.stage.get(), Stage::Open) {
+        if left == 0 && self.root.stage.get() == Stage::Open {
             self.root.canceller.orphan(self.root.clone());
         }
     }
@@ -134,10 +135,12 @@ pub(super) struct Root<T, C: ?Sized = dyn OnCancel<T>> {
 ///  Open ───────────────────────────────────────────────────▶ Called ◀─┐
 ///   │ 2 cancel, with a canceller                               ▲      │ 5 one late call, ignored
 ///   ├────────────────────▶ Cancelling ─────────────────────────┘      │
-///   │ 3 cancel, without               4 it fired, or Cancelled        │
+///   ◀────────────────────────┘        4 it fired, or Cancelled        │
+///   │ 6 it will fire when those fire to which it forwarded            │
+///   │ 3 cancel, without                                               │
 ///   └───────────────────────────────────────────────────────▶ Late ───┘
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     Open,
     Cancelling,
@@ -158,19 +161,16 @@ impl<T> Root<T> {
     /// 1, 4. The stage has changed already.
     fn settle(&self, outcome: Result<T>) {
         self.canceller.forget();
-        drive(self.tail.settle(outcome));
+        self.tail.fire(outcome);
     }
 
-    /// 2, 4. Asks the canceller; true if there is one.
-    fn ask_canceller(self: &Rc<Self>, trigger: &Trigger<T>) -> bool {
+    /// 2. Asks the canceller.
+    fn ask_canceller(&self, trigger: &Trigger<T>) -> Asked {
         self.stage.set(Stage::Cancelling);
-        match contain(self.made, || self.canceller.call(trigger)) {
-            Ok(asked) => asked,
-            Err(panic) => {
-                report("panic in canceller", &panic);
-                true
-            }
-        }
+        contain(self.made, || self.canceller.call(trigger)).unwrap_or_else(|panic| {
+            report("panic in canceller", &panic);
+            Asked::Told
+        })
     }
 }
 
@@ -182,72 +182,42 @@ impl<T: 'static, C: OnCancel<T> + 'static> Source<T> for Root<T, C> {
 
 impl<T: 'static, C: OnCancel<T> + 'static> Cancel for Root<T, C> {
     fn cancel(self: Rc<Self>, place: Place) -> Option<Rc<dyn Cancel>> {
-        if !matches!(self.stage.get(), Stage::Open) {
+        if self.stage.get() != Stage::Open {
             return None;
         }
         let root: Rc<Root<T>> = self;
         // Alive until the end: a canceller that drops the last other trigger means Cancelled, not
         // NeverFired.
         let trigger = Trigger::new(root.clone());
-        let asked = root.ask_canceller(&trigger);
-        if matches!(root.stage.get(), Stage::Cancelling) {
-            root.stage.set(if asked { Stage::Called } else { Stage::Late }); // 4, 3
-            root.settle(Err(Failure::at(place, Cancelled)));
+        let next = match root.ask_canceller(&trigger) {
+            Asked::Nobody => Stage::Late,    // 3
+            Asked::Told => Stage::Called,    // 4
+            Asked::Forwarded => Stage::Open, // 6
+        };
+        if root.stage.get() == Stage::Cancelling {
+            root.stage.set(next);
+            if next != Stage::Open {
+                root.settle(Err(Failure::at(place, Cancelled)));
+            }
         }
         None
     }
 }
 
-/// What stands at the end of a [`Root`]: a canceller, or none.
-pub(super) trait OnCancel<T> {
-    /// Calls the canceller; false if there is none.
-    fn call(&self, trigger: &Trigger<T>) -> bool;
-    /// Drops it: the Deferred has fired.
-    fn forget(&self);
-    /// 1. The last trigger is gone. Here because only here is it known that `T` is `'static`.
+/// What to do (1) when the last trigger is gone.
+///
+/// A trait, because a Drop does not know that `T` is `'static`; whoever made the root did.
+pub(super) trait Orphan<T> {
     fn orphan(&self, root: Rc<Root<T>>);
 }
 
-/// Without a canceller.
-pub(super) struct Uncaring;
-
-impl<T: 'static> OnCancel<T> for Uncaring {
-    fn call(&self, _trigger: &Trigger<T>) -> bool {
-        false
-    }
-
-    fn forget(&self) {}
-
+impl<T: 'static, C> Orphan<T> for C {
     fn orphan(&self, root: Rc<Root<T>>) {
-        orphan(root);
+        after_drop(move || {
+            if root.stage.get() == Stage::Open {
+                root.stage.set(Stage::Called);
+                root.settle(Err(Failure::at(root.made, NeverFired)));
+            }
+        });
     }
-}
-
-/// A canceller that has not been called yet.
-pub(super) struct Canceller<F>(pub(super) Cell<Option<F>>);
-
-impl<T: 'static, F: FnOnce(&Trigger<T>)> OnCancel<T> for Canceller<F> {
-    fn call(&self, trigger: &Trigger<T>) -> bool {
-        if let Some(canceller) = self.0.take() {
-            canceller(trigger);
-        }
-        true
-    }
-
-    fn forget(&self) {
-        drop(self.0.take());
-    }
-
-    fn orphan(&self, root: Rc<Root<T>>) {
-        orphan(root);
-    }
-}
-
-fn orphan<T: 'static>(root: Rc<Root<T>>) {
-    after_drop(move || {
-        if matches!(root.stage.get(), Stage::Open) {
-            root.stage.set(Stage::Called); // 1
-            root.settle(Err(Failure::at(root.made, NeverFired)));
-        }
-    });
 }

@@ -1,0 +1,94 @@
+//! The Deferred as a future, and what dropping it means.
+//!
+//! Both worlds meet here. To Twisted a Deferred that nobody holds goes on: whoever added callbacks
+//! wants them to run. To Rust a future that nobody holds is over: `select`, timeouts and dropped tasks
+//! count on it. The first poll tells which world a Deferred is in.
+
+use crate::deferred::Deferred;
+use crate::deferred::chain::{State, taken};
+use crate::deferred::later::after_drop;
+use crate::deferred::tail::{Cancel, End, cancel, unobserved};
+use crate::failure::Result;
+use futures_core::FusedFuture;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// The result of the chain, once. Polled again after that, it fails.
+impl<T> Future for Deferred<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        match self.take_state() {
+            State::Fired(result) => Poll::Ready(result),
+            State::Taken => Poll::Ready(Err(taken(self.made))),
+            State::Pending(source) | State::Awaited(source) => {
+                if let Some(result) = source.tail().poll(cx.waker()) {
+                    return Poll::Ready(result); // 2
+                }
+                self.state = State::Awaited(source); // 1
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> FusedFuture for Deferred<T> {
+    fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Taken)
+    }
+}
+
+// Nothing in it is pinned: what is awaited lives elsewhere.
+impl<T> Unpin for Deferred<T> {}
+
+/// Not awaited: the chain runs on. Awaited before: cancelled. A failure in it is reported.
+impl<T> Drop for Deferred<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Taken | State::Fired(Ok(_))) {
+            self.let_go();
+        }
+    }
+}
+
+impl<T> Deferred<T> {
+    fn let_go(&mut self) {
+        let made = self.made;
+        match self.take_state() {
+            State::Fired(result) => unobserved(result, made, false),
+            State::Pending(source) => match source.tail().take() {
+                End::Outcome(outcome) => unobserved(outcome, made, false),
+                open => {
+                    source.tail().put(End::Detached(made));
+                    drop(open);
+                }
+            },
+            State::Awaited(source) => match source.tail().take() {
+                End::Outcome(outcome) => unobserved(outcome, made, true),
+                open => {
+                    source.tail().put(End::Abandoned(made));
+                    drop(open);
+                    let node: Rc<dyn Cancel> = source;
+                    after_drop(move || cancel(node, made));
+                }
+            },
+            State::Taken => {}
+        }
+    }
+}
+
+impl<T> fmt::Debug for Deferred<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Fired(Ok(_)) => "has a value",
+            State::Fired(Err(_)) => "has a failure",
+            State::Pending(_) => "pending",
+            State::Awaited(_) => "awaited",
+            State::Taken => "taken",
+        };
+        write!(f, "Deferred({state}, made at {}:{})", self.made.file(), self.made.line())
+    }
+}

@@ -1,0 +1,306 @@
+//! Waiting for all Deferreds of a list.
+
+use crate::deferred::Deferred;
+use crate::deferred::canceller::Forward;
+use crate::deferred::many::{Manners, Many, Nodes, Verdict};
+use crate::failure::{Failure, Place, Result};
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+
+/// Several Deferreds that are waited for together, and when the waiting ends.
+///
+/// Cancelling what it gives cancels each of them; their outcomes decide what becomes of it.
+///
+/// ```
+/// use futures_util::FutureExt;
+/// use ropewalk::{DeferredList, Failure, fail, succeed};
+///
+/// let results = DeferredList::new([succeed(1), fail(Failure::msg("no two"))]).results();
+/// let results = results.now_or_never().unwrap().unwrap();
+/// assert_eq!(*results[0].as_ref().unwrap(), 1);
+/// assert_eq!(results[1].as_ref().unwrap_err().to_string(), "no two");
+/// ```
+#[derive(Debug)]
+#[must_use = "say what to wait for: results(), gather(), fire_on_one_callback()"]
+pub struct DeferredList<T> {
+    deferreds: Vec<Deferred<T>>,
+    fire_on_one_errback: bool,
+    manners: Manners,
+    made: Place,
+}
+
+impl<T: 'static> DeferredList<T> {
+    /// Takes the Deferreds.
+    ///
+    /// ```
+    /// use ropewalk::{DeferredList, succeed};
+    ///
+    /// DeferredList::new([succeed(1), succeed(2)]).results().map(|r| assert_eq!(r.len(), 2));
+    /// ```
+    #[track_caller]
+    pub fn new(deferreds: impl IntoIterator<Item = Deferred<T>>) -> DeferredList<T> {
+        let deferreds = deferreds.into_iter().collect();
+        let made = Location::caller();
+        DeferredList { deferreds, fire_on_one_errback: false, manners: Manners::default(), made }
+    }
+
+    /// Ends the waiting at the first failure, with [`FirstError`].
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, DeferredList, Failure, FirstError};
+    ///
+    /// let (trigger, one) = Deferred::<()>::new();
+    /// let (_pending, two) = Deferred::<()>::new();
+    /// let all = DeferredList::new([one, two]).fire_on_one_errback().results();
+    /// trigger.errback(Failure::msg("no")).unwrap();
+    /// all.add_errback(|failure| {
+    ///     assert_eq!(failure.trap::<FirstError>()?.index(), 0);
+    ///     Ok(vec![])
+    /// });
+    /// ```
+    #[doc(alias = "fireOnOneErrback")]
+    pub fn fire_on_one_errback(mut self) -> DeferredList<T> {
+        self.fire_on_one_errback = true;
+        self
+    }
+
+    /// Drops failures that come after the waiting has ended, instead of reporting them.
+    ///
+    /// ```
+    /// use ropewalk::{DeferredList, Failure, fail, succeed};
+    ///
+    /// let list = [succeed(1), fail(Failure::msg("nobody will miss it"))];
+    /// DeferredList::new(list).consume_errors().fire_on_one_callback().add_callback(|_| ());
+    /// ```
+    #[doc(alias = "consumeErrors")]
+    pub fn consume_errors(mut self) -> DeferredList<T> {
+        self.manners.consume_errors = true;
+        self
+    }
+
+    /// Cancels those that have not come when the waiting ends early. Twisted leaves them running.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, DeferredList, Failure, fail};
+    ///
+    /// let (_trigger, work) = Deferred::<()>::with_canceller(|_| println!("no longer wanted"));
+    /// let all = [work, fail(Failure::msg("no"))];
+    /// DeferredList::new(all).cancel_others().consume_errors().gather().add_errback(|_| Ok(vec![]));
+    /// ```
+    pub fn cancel_others(mut self) -> DeferredList<T> {
+        self.manners.cancel_others = true;
+        self
+    }
+
+    /// Waits for all and gives their results in order.
+    ///
+    /// ```
+    /// use ropewalk::{DeferredList, succeed};
+    ///
+    /// let list = DeferredList::new([succeed(1), succeed(2)]).results();
+    /// list.map(|results| assert!(results.iter().all(|result| result.is_ok())));
+    /// ```
+    pub fn results(self) -> Deferred<Vec<Result<T>>> {
+        let results = Results::new(&self);
+        self.wait(results)
+    }
+
+    /// Waits for all and gives their values in order; the first failure ends it with [`FirstError`].
+    ///
+    /// ```
+    /// use ropewalk::{DeferredList, succeed};
+    ///
+    /// DeferredList::new([succeed(1), succeed(2)]).gather().map(|n| assert_eq!(n, [1, 2]));
+    /// ```
+    pub fn gather(self) -> Deferred<Vec<T>> {
+        let results = self.fire_on_one_errback().results();
+        results.add_callback(|results| results.into_iter().collect::<Result<Vec<T>>>())
+    }
+
+    /// Ends the waiting at the first value; if there is none, gives all the failures.
+    ///
+    /// Of no Deferreds at all, it gives no failures at once (Twisted's never fires).
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, DeferredList, OneOrAll, succeed};
+    ///
+    /// let (_trigger, pending) = Deferred::new();
+    /// let one = DeferredList::new([pending, succeed("two")]).fire_on_one_callback();
+    /// one.map(|one| assert!(matches!(one, OneOrAll::One(1, "two"))));
+    /// ```
+    #[doc(alias = "fireOnOneCallback")]
+    pub fn fire_on_one_callback(self) -> Deferred<OneOrAll<T>> {
+        let results = Results::new(&self);
+        self.wait(First(results))
+    }
+
+    fn wait<V: Verdict<T> + 'static>(self, verdict: V) -> Deferred<V::Output> {
+        let (made, nodes) = (self.made, Nodes::of(&self.deferreds));
+        let inputs = nodes.clone();
+        let (trigger, all) = Deferred::rooted(Forward(move || inputs.cancel(None, made)), made);
+        Many::new(verdict, trigger, nodes, self.manners, made).wait_for(self.deferreds);
+        all
+    }
+}
+
+/// Waits for all values, in order; the first failure ends it with [`FirstError`].
+///
+/// The others run on, and their failures are reported; [`DeferredList::gather`] can be told to cancel
+/// them, or to drop their failures.
+///
+/// ```
+/// use ropewalk::{gather_results, succeed};
+///
+/// gather_results((1..4).map(succeed)).map(|values| assert_eq!(values, [1, 2, 3]));
+/// ```
+#[doc(alias = "gatherResults")]
+#[track_caller]
+pub fn gather_results<T: 'static>(
+    deferreds: impl IntoIterator<Item = Deferred<T>>,
+) -> Deferred<Vec<T>> {
+    DeferredList::new(deferreds).gather()
+}
+
+/// What [`DeferredList::fire_on_one_callback`] gives.
+///
+/// ```
+/// use ropewalk::{DeferredList, Failure, OneOrAll, fail};
+///
+/// let one = DeferredList::new([fail::<u32>(Failure::msg("no"))]).fire_on_one_callback();
+/// one.map(|one| assert!(matches!(one, OneOrAll::AllFailed(failures) if failures.len() == 1)));
+/// ```
+#[derive(Debug)]
+pub enum OneOrAll<T> {
+    /// The first value, and the place in the list of the Deferred that gave it.
+    One(usize, T),
+    /// There was none; these are the failures in order.
+    AllFailed(Vec<Failure>),
+}
+
+/// Keeps the results until all are there.
+struct Results<T> {
+    came: Vec<Option<Result<T>>>,
+    /// How many of `came` are None.
+    missing: usize,
+    fire_on_one_errback: bool,
+}
+
+impl<T> Results<T> {
+    fn new(list: &DeferredList<T>) -> Results<T> {
+        let missing = list.deferreds.len();
+        let came = (0..missing).map(|_| None).collect();
+        Results { came, missing, fire_on_one_errback: list.fire_on_one_errback }
+    }
+}
+
+impl<T: 'static> Verdict<T> for Results<T> {
+    type Output = Vec<Result<T>>;
+
+    fn hear(&mut self, index: usize, outcome: Result<T>) -> Option<Result<Self::Output>> {
+        match outcome {
+            Err(failure) if self.fire_on_one_errback => Some(Err(first_error(index, failure))),
+            outcome => {
+                self.came[index] = Some(outcome);
+                self.missing -= 1;
+                (self.missing == 0).then(|| self.of_nobody())
+            }
+        }
+    }
+
+    fn of_nobody(&mut self) -> Result<Self::Output> {
+        Ok(self.came.drain(..).flatten().collect())
+    }
+}
+
+/// Waits for one value only.
+struct First<T>(Results<T>);
+
+impl<T: 'static> Verdict<T> for First<T> {
+    type Output = OneOrAll<T>;
+
+    fn hear(&mut self, index: usize, outcome: Result<T>) -> Option<Result<Self::Output>> {
+        match outcome {
+            Ok(value) => Some(Ok(OneOrAll::One(index, value))),
+            failed => self.0.hear(index, failed).map(|results| results.map(all_failed)),
+        }
+    }
+
+    fn of_nobody(&mut self) -> Result<Self::Output> {
+        Ok(OneOrAll::AllFailed(Vec::new()))
+    }
+}
+
+fn all_failed<T>(results: Vec<Result<T>>) -> OneOrAll<T> {
+    OneOrAll::AllFailed(results.into_iter().filter_map(Result::err).collect())
+}
+
+/// One Deferred of a list failed, and that ended the waiting for all.
+///
+/// Its source is the error of that one.
+///
+/// ```
+/// use futures_util::FutureExt;
+/// use ropewalk::{FirstError, fail, gather_results, succeed};
+///
+/// let all = gather_results([succeed(1), fail(std::fmt::Error)]);
+/// let failure = all.now_or_never().unwrap().unwrap_err();
+/// let first = failure.check::<FirstError>().unwrap();
+/// assert_eq!(first.index(), 1);
+/// assert!(first.failure().is::<std::fmt::Error>());
+/// ```
+#[derive(Debug)]
+pub struct FirstError {
+    index: usize,
+    failure: Failure,
+}
+
+impl FirstError {
+    /// Which of the list it was.
+    ///
+    /// ```
+    /// use ropewalk::{FirstError, fail, gather_results};
+    ///
+    /// let all = gather_results([fail::<()>(std::fmt::Error)]);
+    /// all.add_errback(|failure| {
+    ///     assert_eq!(failure.trap::<FirstError>()?.index(), 0);
+    ///     Ok(vec![])
+    /// });
+    /// ```
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its failure.
+    ///
+    /// ```
+    /// use ropewalk::{Failure, FirstError, fail, gather_results};
+    ///
+    /// let all = gather_results([fail::<()>(Failure::msg("no"))]);
+    /// all.add_errback(|failure| {
+    ///     assert_eq!(failure.trap::<FirstError>()?.failure().to_string(), "no");
+    ///     Ok(vec![])
+    /// });
+    /// ```
+    #[doc(alias = "subFailure")]
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+}
+
+impl fmt::Display for FirstError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deferred {} of the list failed", self.index)
+    }
+}
+
+impl Error for FirstError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.failure.error())
+    }
+}
+
+/// It arose where the one failure arose.
+fn first_error(index: usize, failure: Failure) -> Failure {
+    Failure::at(failure.location(), FirstError { index, failure })
+}

@@ -1,0 +1,108 @@
+//! Waiting for the first value of several Deferreds.
+
+use crate::deferred::Deferred;
+use crate::deferred::canceller::Canceller;
+use crate::deferred::many::{Manners, Many, Nodes, Verdict};
+use crate::failure::{Failure, Place, Result};
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+
+/// The first value and its index; the other Deferreds are cancelled.
+///
+/// If all fail, so does the race, with a [`FailureGroup`]. Cancelling the race cancels all of them,
+/// which then usually fail all: the group again. Of no Deferreds at all, nobody can win, and the race
+/// fails at once (Twisted's never fires).
+///
+/// ```
+/// use ropewalk::{Deferred, race};
+///
+/// let (_slow, one) = Deferred::with_canceller(|_| println!("too late"));
+/// let (fast, two) = Deferred::new();
+/// race([one, two]).map(|winner| assert_eq!(winner, (1, "value")));
+/// fast.callback("value").unwrap();
+/// ```
+#[track_caller]
+pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<(usize, T)> {
+    let made = Location::caller();
+    let deferreds: Vec<_> = deferreds.into_iter().collect();
+    let nodes = Nodes::of(&deferreds);
+    let inputs = nodes.clone();
+    let canceller = Canceller::new(move |_: &_| inputs.cancel(None, made));
+    let (trigger, winner) = Deferred::rooted(canceller, made);
+    let failures = deferreds.iter().map(|_| None).collect();
+    let manners = Manners { cancel_others: true, consume_errors: true };
+    Many::new(Winner { failures, made }, trigger, nodes, manners, made).wait_for(deferreds);
+    winner
+}
+
+/// Keeps the failures until there is a winner, or nobody left.
+struct Winner {
+    failures: Vec<Option<Failure>>,
+    made: Place,
+}
+
+impl<T: 'static> Verdict<T> for Winner {
+    type Output = (usize, T);
+
+    fn hear(&mut self, index: usize, outcome: Result<T>) -> Option<Result<(usize, T)>> {
+        match outcome {
+            Ok(value) => Some(Ok((index, value))),
+            Err(failure) => {
+                self.failures[index] = Some(failure);
+                let all = self.failures.iter().all(Option::is_some);
+                all.then(|| Verdict::<T>::of_nobody(self))
+            }
+        }
+    }
+
+    fn of_nobody(&mut self) -> Result<(usize, T)> {
+        let failures = self.failures.drain(..).flatten().collect();
+        Err(Failure::at(self.made, FailureGroup { failures }))
+    }
+}
+
+/// Everybody in a [`race`] failed.
+///
+/// ```
+/// use futures_util::FutureExt;
+/// use ropewalk::{Failure, FailureGroup, fail, race};
+///
+/// let lost = race([fail::<()>(Failure::msg("one")), fail(Failure::msg("two"))]);
+/// let failure = lost.now_or_never().unwrap().unwrap_err();
+/// let group = failure.check::<FailureGroup>().unwrap();
+/// assert_eq!(group.failures()[1].to_string(), "two");
+/// assert_eq!(failure.to_string(), "all failed: one; two");
+/// ```
+#[derive(Debug)]
+pub struct FailureGroup {
+    failures: Vec<Failure>,
+}
+
+impl FailureGroup {
+    /// The failures, in the order in which the Deferreds were given.
+    ///
+    /// ```
+    /// let lost = ropewalk::race([ropewalk::fail::<()>(std::fmt::Error)]);
+    /// lost.add_both(|result| {
+    ///     let failure = result.unwrap_err();
+    ///     let group = failure.check::<ropewalk::FailureGroup>().unwrap();
+    ///     assert_eq!(group.failures().len(), 1);
+    /// });
+    /// ```
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+}
+
+impl fmt::Display for FailureGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.failures.is_empty() { "nobody raced" } else { "all failed" })?;
+        for (index, failure) in self.failures.iter().enumerate() {
+            write!(f, "{} {failure}", if index == 0 { ":" } else { ";" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for FailureGroup {}
