@@ -342,8 +342,18 @@ impl Connection {
 
     pub(super) fn read_failed(&self, error: io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.heard_all(),
+            io::ErrorKind::Interrupted => {}
             _ => self.broke(error),
+        }
+    }
+
+    /// Nothing is left to read for now: if a write has failed, that was what was waited for.
+    fn heard_all(&self) {
+        if self.writing.get() == Writing::Ended
+            && let Some(reason) = self.clone_reason()
+        {
+            self.doom(reason);
         }
     }
 
@@ -430,6 +440,10 @@ impl Connection {
     fn settle_open(self: &Rc<Self>) {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
+            // The shutdown failed, or the face asked for the end in `write_closed`.
+            if self.state.get() != State::Open {
+                return self.settle();
+            }
         }
         if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
             return self.end();
@@ -440,8 +454,7 @@ impl Connection {
     fn end_writing(self: &Rc<Self>) {
         self.writing.set(Writing::Ended);
         if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
-            self.broke(error);
-            return self.mark_dirty();
+            return self.broke(error);
         }
         self.call_protocol(|protocol, transport| protocol.write_closed(transport));
         self.wake_writer();
