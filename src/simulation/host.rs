@@ -2,7 +2,7 @@
 
 use super::agenda::Event;
 use super::driver::SimulatedDriver;
-use super::fault::Faults;
+use super::fault::{Call, Fault, Faults};
 use super::random::nanos;
 use super::run::World;
 use super::socket::Stage;
@@ -157,6 +157,11 @@ impl Host {
     /// Sets what its system does wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.world.state.borrow_mut().machines[self.index].set_faults(faults);
+    }
+
+    /// Lets the next call of this kind fail, once; said twice, the next two.
+    pub fn fail_next(&self, call: Call, fault: Fault) {
+        self.world.state.borrow_mut().machines[self.index].plan_fault(call, fault);
     }
 
     /// Sets how many sockets it may have; more fail as they do when a process is out of descriptors.
