@@ -288,19 +288,11 @@ impl ConnectionLost {
 
 impl fmt::Display for ConnectionLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection with {} was lost", self.peer)?;
-        // A source says for itself what it is.
-        if self.cause.get_ref().is_some() { Ok(()) } else { write!(f, ": {}", self.cause) }
+        write!(f, "the connection with {} was lost: {}", self.peer, self.cause)
     }
 }
 
-/// The source is what stands behind the system's error, if anything does: the end of the reactor.
-impl std::error::Error for ConnectionLost {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let inner: &(dyn std::error::Error + 'static) = self.cause.get_ref()?;
-        Some(inner)
-    }
-}
+impl std::error::Error for ConnectionLost {}
 
 /// The connection was cut off at this end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,10 @@ use crate::address::Address;
 use crate::driver::{ByteStream, Key};
 use crate::failure::Result;
 use crate::transport::Transport;
+use std::any::Any;
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,5 +120,35 @@ impl<W: Watch> ByteStream for Layer<W> {
 
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
         self.stream.set_keepalive(idle)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.stream.is_plain()
+    }
+
+    fn holds_more(&mut self) -> bool {
+        self.stream.holds_more()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+
+    fn take_leave(&mut self) -> io::Result<()> {
+        self.stream.take_leave()
+    }
+
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        self.stream.send_descriptor(descriptor)
+    }
+
+    #[cfg(unix)]
+    fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.stream.take_descriptor()
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        self.stream.as_any()
     }
 }

@@ -43,6 +43,8 @@ use crate::failure::{Failure, Result};
 use crate::protocol::{Factory, Protocol};
 use crate::stream::Stream;
 use crate::transport::Transport;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
 /// What is demanded of a connection.
 ///
@@ -195,6 +197,11 @@ impl<P: Policy, Q: Protocol> Protocol for PolicedProtocol<P, Q> {
 
     fn write_closed(&mut self, transport: &Transport) {
         self.protocol.write_closed(transport);
+    }
+
+    #[cfg(unix)]
+    fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
+        self.protocol.file_descriptor_received(transport, descriptor);
     }
 
     fn pause_writing(&mut self, transport: &Transport) {

@@ -43,6 +43,16 @@ macro_rules! other_events {
             let _ = transport;
         }
 
+        /// A descriptor came through a Unix socket; see [`Protocol::file_descriptor_received`].
+        #[cfg(unix)]
+        fn file_descriptor_received(
+            &mut self,
+            transport: &Transport,
+            descriptor: std::os::fd::OwnedFd,
+        ) {
+            let _ = (transport, descriptor);
+        }
+
         /// Better write no more for now; see [`Protocol::pause_writing`].
         fn pause_writing(&mut self, transport: &Transport) {
             let _ = transport;
@@ -87,6 +97,15 @@ macro_rules! passes_on {
 
         fn write_closed(&mut self, transport: &Transport) {
             self.protocol.write_closed(transport);
+        }
+
+        #[cfg(unix)]
+        fn file_descriptor_received(
+            &mut self,
+            transport: &Transport,
+            descriptor: std::os::fd::OwnedFd,
+        ) {
+            self.protocol.file_descriptor_received(transport, descriptor);
         }
 
         fn pause_writing(&mut self, transport: &Transport) {
