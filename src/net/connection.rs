@@ -346,8 +346,18 @@ impl Connection {
 
     pub(super) fn read_failed(&self, error: io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.heard_all(),
+            io::ErrorKind::Interrupted => {}
             _ => self.broke(error),
+        }
+    }
+
+    /// Nothing is left to read for now: if a write has failed, that was what was waited for.
+    fn heard_all(&self) {
+        if self.writing.get() == Writing::Ended
+            && let Some(reason) = self.clone_reason()
+        {
+            self.doom(reason);
         }
     }
 

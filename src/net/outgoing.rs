@@ -67,6 +67,10 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
+        // A callback in progress marks nothing dirty: the loop must settle when it returns.
+        if self.call.get() != Call::None {
+            self.is_unsettled.set(true);
+        }
         self.mark_dirty();
     }
 
