@@ -1,6 +1,6 @@
 //! Tasks with a result: a spawned future is a Deferred.
 
-use super::{Caught, Loop, Reactor};
+use super::{Caught, Loop, Reactor, attempt};
 use crate::deferred::{Deferred, IntoDeferred, Trigger};
 use crate::driver::Key;
 use crate::failure::Result;
@@ -109,13 +109,16 @@ where
                 StageProjection::Running { future } => match ready!(future.poll(context)) {
                     Err(failure) => Err(failure),
                     Ok(output) => {
-                        this.stage.set(Stage::Waiting { deferred: output.into_deferred() });
+                        let waiting = Stage::Waiting { deferred: output.into_deferred() };
+                        // This drops the user's future.
+                        attempt("drop of a task", || this.stage.set(waiting));
                         continue;
                     }
                 },
             };
             if let Some(deliver) = this.deliver.take() {
-                deliver(outcome);
+                // This may drop a result that nobody waits for.
+                attempt("drop of a task's result", || deliver(outcome));
             }
             return Poll::Ready(());
         }
