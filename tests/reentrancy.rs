@@ -5,6 +5,7 @@
 //! and the reactor runs until the site was reached. Then nobody may have panicked, nothing may be
 //! reported, bystanders must still be served in both faces, every protocol must have been told of its
 //! end exactly once and last, and nothing may be left of anything once the reactor is dropped.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 mod kit;
 
@@ -564,7 +565,34 @@ type Props = Box<dyn std::any::Any>;
 
 /// Sets the scene in which the site will be reached.
 fn set(site: Site, world: &World) -> Props {
-    let reactor = &world.reactor;
+    match site {
+        Site::ClientStarted
+        | Site::ClientConnecting
+        | Site::ClientBuild
+        | Site::ClientFailed
+        | Site::ClientLost
+        | Site::ClientStopped
+        | Site::ClientDrop => set_client(site, world),
+        Site::ConnectedCall => set_connected(world),
+        Site::Handler | Site::HandlerDrop => set_handler(site, world),
+        Site::Callback | Site::Errback | Site::ValueDrop => set_deferred(site, world),
+        Site::Canceller => set_canceller(world),
+        Site::Poll | Site::FutureDropAtEnd | Site::FutureDropByCancel => set_task(site, world),
+        Site::WakerOfRead | Site::WakerOfDeferred | Site::WakerOfSleep | Site::WakerDrop => {
+            set_waker(site, world)
+        }
+        Site::DoRead | Site::DescriptorLost | Site::DescriptorDrop => watch(site, &world.reactor),
+        Site::Timer
+        | Site::TimerDrop
+        | Site::ThreadCall
+        | Site::Trigger(..)
+        | Site::TriggerDrop
+        | Site::Report => set_loop(site, &world.reactor),
+        _ => set_server(site, world),
+    }
+}
+
+fn set_server(site: Site, world: &World) -> Props {
     match site {
         Site::ConnectionMade | Site::FactoryBuild => {
             let peer = world.call(&world.listen(site));
@@ -579,21 +607,7 @@ fn set(site: Site, world: &World) -> Props {
             let mut peer = world.call(&world.listen(site));
             peer.send(b"go");
             if site == Site::PauseWriting {
-                // It does not read before the mark was told.
-                let peers = world.peers.clone();
-                let late = RefCell::new(Some(peer));
-                fn look(
-                    reactor: Reactor,
-                    late: RefCell<Option<Peer>>,
-                    peers: Rc<RefCell<Vec<Peer>>>,
-                ) {
-                    if was_reached() {
-                        return peers.borrow_mut().extend(late.take());
-                    }
-                    let again = reactor.clone();
-                    reactor.call_later(Duration::ZERO, move || look(again, late, peers));
-                }
-                look(reactor.clone(), late, peers);
+                read_late(world, peer);
                 return Box::new(());
             }
             world.peers.borrow_mut().push(peer);
@@ -605,50 +619,70 @@ fn set(site: Site, world: &World) -> Props {
         }
         Site::FactoryStarted => drop(world.listen(site)),
         Site::FactoryStopped | Site::FactoryDrop => drop(world.listen(site).stop_listening()),
-        Site::ClientStarted
-        | Site::ClientConnecting
-        | Site::ClientBuild
-        | Site::ClientFailed
-        | Site::ClientLost
-        | Site::ClientStopped
-        | Site::ClientDrop => {
-            let is_refused =
-                matches!(site, Site::ClientFailed | Site::ClientStopped | Site::ClientDrop);
-            let to = if is_refused {
-                ConnectTo::from(nowhere())
-            } else if site == Site::ClientLost {
-                ConnectTo::from(&serve(Face::Protocol, reactor, Role::Flood(10)).port.host())
-            } else {
-                ConnectTo::from(&world.bystanders[0].host())
-            };
-            let maker = Maker { site, ledger: world.ledger.clone() };
-            reactor.connect_tcp(to, Client(maker));
+        _ => unreachable!("the sites of a server"),
+    }
+    Box::new(())
+}
+
+/// The peer does not read before the site was reached.
+fn read_late(world: &World, peer: Peer) {
+    fn look(reactor: Reactor, late: Peer, peers: Rc<RefCell<Vec<Peer>>>) {
+        if was_reached() {
+            return peers.borrow_mut().push(late);
         }
-        Site::ConnectedCall => {
-            let all = world.belongings.borrow();
-            let connected = all.as_ref().expect("nothing was done yet").connected.clone();
-            let own = connected.clone();
-            reactor.call_later(Duration::ZERO, move || {
-                OWN.set(Some(own.transport().clone()));
-                drop(own.call(|_, _| here()));
-            });
-            return Box::new(connected);
+        let again = reactor.clone();
+        reactor.call_later(Duration::ZERO, move || look(again, late, peers));
+    }
+    look(world.reactor.clone(), peer, world.peers.clone());
+}
+
+fn set_client(site: Site, world: &World) -> Props {
+    let reactor = &world.reactor;
+    let is_refused = matches!(site, Site::ClientFailed | Site::ClientStopped | Site::ClientDrop);
+    let to = if is_refused {
+        ConnectTo::from(nowhere())
+    } else if site == Site::ClientLost {
+        ConnectTo::from(&serve(Face::Protocol, reactor, Role::Flood(10)).port.host())
+    } else {
+        ConnectTo::from(&world.bystanders[0].host())
+    };
+    let maker = Maker { site, ledger: world.ledger.clone() };
+    reactor.connect_tcp(to, Client(maker));
+    Box::new(())
+}
+
+fn set_connected(world: &World) -> Props {
+    let reactor = &world.reactor;
+    let all = world.belongings.borrow();
+    let connected = all.as_ref().expect("nothing was done yet").connected.clone();
+    let own = connected.clone();
+    reactor.call_later(Duration::ZERO, move || {
+        OWN.set(Some(own.transport().clone()));
+        drop(own.call(|_, _| here()));
+    });
+    Box::new(connected)
+}
+
+fn set_handler(site: Site, world: &World) -> Props {
+    let reactor = &world.reactor;
+    let handler = async move |mut stream: Stream| {
+        OWN.set(Some(stream.transport()));
+        let _guest = (site == Site::HandlerDrop).then(|| Guest);
+        stream.read_exact(&mut [0; 2]).await?;
+        if site == Site::Handler {
+            here();
+            futures_util::AsyncWriteExt::write_all(&mut stream, b"after").await?;
         }
-        Site::Handler | Site::HandlerDrop => {
-            let handler = async move |mut stream: Stream| {
-                OWN.set(Some(stream.transport()));
-                let _guest = (site == Site::HandlerDrop).then(|| Guest);
-                stream.read_exact(&mut [0; 2]).await?;
-                if site == Site::Handler {
-                    here();
-                    futures_util::AsyncWriteExt::write_all(&mut stream, b"after").await?;
-                }
-                Ok(())
-            };
-            let mut peer = world.call(&reactor.serve_tcp("127.0.0.1:0", handler).unwrap());
-            peer.send(b"go");
-            world.peers.borrow_mut().push(peer);
-        }
+        Ok(())
+    };
+    let mut peer = world.call(&reactor.serve_tcp("127.0.0.1:0", handler).unwrap());
+    peer.send(b"go");
+    world.peers.borrow_mut().push(peer);
+    Box::new(())
+}
+
+fn set_loop(site: Site, reactor: &Reactor) -> Props {
+    match site {
         Site::Timer => drop(reactor.call_later(Duration::ZERO, here)),
         Site::TimerDrop => {
             let guest = Guest;
@@ -671,30 +705,47 @@ fn set(site: Site, world: &World) -> Props {
             let trigger = reactor.on_shutdown(move || drop(guest));
             reactor.call_later(Duration::ZERO, move || assert!(trigger.remove()));
         }
-        Site::Callback | Site::Errback | Site::ValueDrop => {
-            let (trigger, deferred) = Deferred::<Option<Guest>>::new();
-            let later = reactor.sleep(Duration::ZERO);
-            drop(match site {
-                Site::Callback => deferred.map(|_| here()),
-                Site::Errback => deferred.map(drop).add_errback(|_| here()),
-                _ => deferred.add_callback(|guest| drop(guest)),
-            });
-            drop(reactor.spawn(async move {
-                later.await;
-                match site {
-                    Site::Errback => trigger.errback(std::fmt::Error)?,
-                    Site::ValueDrop => trigger.callback(Some(Guest))?,
-                    _ => trigger.callback(None)?,
-                }
-                Ok(())
-            }));
+        Site::Report => {
+            ropewalk::on_report(|_| here());
+            reactor.call_later(Duration::ZERO, || Err::<(), _>(std::fmt::Error.into()));
         }
-        Site::Canceller => {
-            let (trigger, deferred) = Deferred::<()>::with_canceller(|_| here());
-            let deferred = deferred.add_errback(|_| ());
-            reactor.call_later(Duration::ZERO, move || deferred.cancel());
-            return Box::new(trigger);
+        _ => unreachable!("the sites of the loop itself"),
+    }
+    Box::new(())
+}
+
+fn set_deferred(site: Site, world: &World) -> Props {
+    let reactor = &world.reactor;
+    let (trigger, deferred) = Deferred::<Option<Guest>>::new();
+    let later = reactor.sleep(Duration::ZERO);
+    drop(match site {
+        Site::Callback => deferred.map(|_| here()),
+        Site::Errback => deferred.map(drop).add_errback(|_| here()),
+        _ => deferred.add_callback(drop),
+    });
+    drop(reactor.spawn(async move {
+        later.await;
+        match site {
+            Site::Errback => trigger.errback(std::fmt::Error)?,
+            Site::ValueDrop => trigger.callback(Some(Guest))?,
+            _ => trigger.callback(None)?,
         }
+        Ok(())
+    }));
+    Box::new(())
+}
+
+fn set_canceller(world: &World) -> Props {
+    let reactor = &world.reactor;
+    let (trigger, deferred) = Deferred::<()>::with_canceller(|_| here());
+    let deferred = deferred.add_errback(|_| ());
+    reactor.call_later(Duration::ZERO, move || deferred.cancel());
+    Box::new(trigger)
+}
+
+fn set_task(site: Site, world: &World) -> Props {
+    let reactor = &world.reactor;
+    match site {
         Site::Poll => drop(reactor.spawn(async {
             here();
             Ok(())
@@ -719,14 +770,7 @@ fn set(site: Site, world: &World) -> Props {
             let task = task.add_errback(|_| ());
             reactor.call_later(Duration::ZERO, move || task.cancel());
         }
-        Site::WakerOfRead | Site::WakerOfDeferred | Site::WakerOfSleep | Site::WakerDrop => {
-            return set_waker(site, world);
-        }
-        Site::DoRead | Site::DescriptorLost | Site::DescriptorDrop => return watch(site, reactor),
-        Site::Report => {
-            ropewalk::on_report(|_| here());
-            reactor.call_later(Duration::ZERO, || Err::<(), _>(std::fmt::Error.into()));
-        }
+        _ => unreachable!("the sites of a task"),
     }
     Box::new(())
 }
