@@ -48,8 +48,8 @@ impl Loop {
         F::Output: IntoDeferred + 'static,
     {
         let made = Location::caller();
-        let result = Awaited { tail: Tail::new(), inner: Rc::downgrade(self) };
-        let task = self.launch(Work::new(made, future, result));
+        let result = || Awaited { tail: Tail::new(), inner: Rc::downgrade(self) };
+        let task = self.launch(|| Work::new(made, future, result()));
         Deferred::of(task, made)
     }
 
@@ -65,7 +65,7 @@ impl Loop {
         F: Future + 'static,
         F::Output: IntoDeferred<Output = T> + 'static,
     {
-        self.launch(Work::new(made, future, Told(Cell::new(Some(deliver)))));
+        self.launch(|| Work::new(made, future, Told(Cell::new(Some(deliver)))));
     }
 }
 
@@ -86,6 +86,7 @@ pin_project! {
 }
 
 impl<F, T, R> Work<F, T, R> {
+    #[inline]
     fn new(made: Place, future: F, result: R) -> Work<F, T, R> {
         let stage = Box::pin(Stage::Running { future });
         Work { stage: Cell::new(Some(stage)), made, result }

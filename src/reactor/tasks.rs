@@ -222,21 +222,19 @@ impl Waiter {
 
 impl Loop {
     /// Starts a task, which is not polled yet.
-    pub(super) fn launch<B: Body + 'static>(&self, body: B) -> Rc<Task<B>> {
-        let mut launched = None;
-        self.tasks.table.borrow_mut().insert_with(|key| {
-            let waker = waker(self.office.clone(), key);
-            let task = in_place(|| Task {
-                key,
-                waker,
-                is_queued: Cell::new(true),
-                is_polled: Cell::new(false),
-                is_over: Cell::new(false),
-                body,
-            });
-            launched.insert(task).clone()
+    #[inline]
+    pub(super) fn launch<B: Body + 'static>(&self, make: impl FnOnce() -> B) -> Rc<Task<B>> {
+        let key = self.tasks.table.borrow_mut().next_key();
+        let waker = waker(self.office.clone(), key);
+        let task = in_place(move || Task {
+            key,
+            waker,
+            is_queued: Cell::new(true),
+            is_polled: Cell::new(false),
+            is_over: Cell::new(false),
+            body: make(),
         });
-        let task = launched.expect("insert_with calls its closure");
+        self.tasks.table.borrow_mut().insert_with(|_key| task.clone());
         self.tasks.queue.borrow_mut().push_back(task.clone());
         task
     }
