@@ -7,7 +7,7 @@
 //!   3  ready sources            connections read and call their protocols
 //!   4  due timers               one batch, in order of deadline, then of call_later
 //!   5  calls from threads       one batch, in order
-//!   6  ready tasks              one batch of futures, each polled once
+//!   6  ready tasks              one batch of futures; if they are few, those too that they wake
 //!   7  flush                    what was written meanwhile goes out, one send per connection
 //! ```
 //! Every step takes its batch first: what a step causes for itself waits for the next turn, so that
@@ -51,8 +51,6 @@ pub use lifecycle::{
 };
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
-pub(crate) use spawn::Spawned;
-use tasks::Caught;
 pub(crate) use tasks::Waiter;
 pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
