@@ -18,9 +18,12 @@ mod transport;
 pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
-    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
-    succeed,
+    AlreadyCalled, AlreadyLooping, Cancelled, CooperativeTask, Cooperator, Deferred,
+    DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
+    FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired, NoTokens,
+    NotLooping, NotPaused, OneOrAll, Permit, QueueOverflow, QueueUnderflow, SendableDeferred,
+    SendableTrigger, TaskFinished, TimedOut, Trigger, defer_later, execute, fail, gather_results,
+    maybe_deferred, race, sendable, succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{

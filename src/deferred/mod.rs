@@ -7,10 +7,11 @@ mod fired;
 mod future;
 mod later;
 mod link;
-mod list;
+mod locks;
 mod many;
-mod race;
+mod sendable;
 mod tail;
+mod task;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -19,8 +20,16 @@ mod trigger;
 pub use chain::Deferred;
 pub use error::{AlreadyCalled, Cancelled, NeverFired};
 pub use fired::{execute, fail, maybe_deferred, succeed};
-pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
-pub use race::{FailureGroup, race};
+pub use locks::{
+    DeferredFilesystemLock, DeferredLock, DeferredQueue, DeferredSemaphore, FilesystemPermit,
+    NoTokens, Permit, QueueOverflow, QueueUnderflow,
+};
+pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
+pub use sendable::{SendableDeferred, SendableTrigger, sendable};
+pub use task::{
+    AlreadyLooping, CooperativeTask, Cooperator, LoopingCall, NotLooping, NotPaused, TaskFinished,
+    defer_later,
+};
 pub use timeout::TimedOut;
 pub use trigger::Trigger;
 
