@@ -5,12 +5,13 @@
 mod address;
 mod buffer;
 mod clock;
-mod deferred;
+pub mod deferred;
 pub mod driver;
 mod failure;
 mod net;
-mod protocol;
-mod reactor;
+pub mod protocol;
+pub mod reactor;
+pub mod simulation;
 mod slots;
 mod stream;
 mod transport;
@@ -27,13 +28,20 @@ pub use deferred::{
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
-    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, NoProtocol,
-    NotConnecting, NotDisconnected, Port,
+    CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
+    DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
+    Port, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sleep, SystemEventTrigger, WriteDescriptor, YieldNow,
+    ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,
+    WriteDescriptor, YieldNow,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+
+/// The README's programs compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,15 +7,18 @@
 //!
 //! # Invariants
 //! * A slot's generation is raised exactly when its value leaves.
-//! * No key is `usize::MAX` as a token: drivers keep that one for themselves.
+//! * No entry's key is [`Key::NONE`], whose token drivers keep for themselves.
 
-/// Names an entry of a [`Slots`] table, also across the operating system as an event's token.
+/// Names one of a reactor's sockets, also across the operating system as an event's token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Key(usize);
 
 const HALF: u32 = usize::BITS / 2;
 
 impl Key {
+    /// Names no entry, ever.
+    pub(crate) const NONE: Key = Key(usize::MAX);
+
     fn new(index: usize, generation: usize) -> Key {
         Key(generation << HALF | index)
     }
@@ -44,6 +47,12 @@ pub(crate) struct Slots<T> {
     /// Head of the list of free slots, or `END`.
     free: u32,
     len: usize,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Slots<T> {
+        Slots::new()
+    }
 }
 
 struct Slot<T> {

@@ -22,15 +22,16 @@ mod system;
 pub use crate::slots::Key;
 pub use system::SystemDriver;
 
-use crate::address::Address;
+use crate::address::{Address, UnixName};
+use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(unix)]
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The outside world as one reactor sees it.
 pub trait Driver {
@@ -52,11 +53,34 @@ pub trait Driver {
     /// Listens at an address; `backlog` connections may wait to be accepted.
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>>;
 
+    /// Listens at a Unix socket's name; what a driver does not know of the options it ignores.
+    fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
+        self.listen(&Address::Unix(at.clone()), options.backlog)
+    }
+
+    /// Opens a socket for datagrams at an address; port 0, or no name, lets the system choose.
+    ///
+    /// `is_shared` lets several sockets have the same port, as listeners to one multicast group do.
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        let _ = (at, is_shared);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// Whether the process' signals are this driver's to tell.
+    fn has_signals(&self) -> bool {
+        true
+    }
+
+    /// How many threads `offload` may use; a driver without threads does not mind.
+    fn size_pool(&self, size: PoolSize) {
+        let _ = size;
+    }
 
     /// Watches a descriptor that somebody else made and keeps.
     ///
@@ -71,6 +95,42 @@ pub trait Driver {
     /// Ends what `watch` began; call it before the descriptor is closed.
     #[cfg(unix)]
     fn unwatch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// How to listen at a Unix socket's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixOptions {
+    /// So many connections may wait to be accepted.
+    pub backlog: u32,
+    /// Who may connect, as the bits of a file's mode; `None` leaves that to the process' umask.
+    pub mode: Option<u32>,
+    /// Whether a locked file beside the socket keeps others away, and shows a stale socket to be one.
+    pub lock: bool,
+}
+
+impl Default for UnixOptions {
+    fn default() -> UnixOptions {
+        UnixOptions { backlog: 1024, mode: None, lock: true }
+    }
+}
+
+/// The size of the pool of threads that blocking work is given to.
+///
+/// The default is Twisted's: no thread at first, at most 10; an idle one ends after 10 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// So many threads stay though there is nothing to do, once they were needed.
+    pub fewest: usize,
+    /// So many there are at most, and never less than 1.
+    pub most: usize,
+    /// After so long without work a thread ends.
+    pub idle: Duration,
+}
+
+impl Default for PoolSize {
+    fn default() -> PoolSize {
+        PoolSize { fewest: 0, most: 10, idle: Duration::from_secs(10) }
+    }
 }
 
 /// What takes the answer of [`Driver::resolve`].
@@ -121,6 +181,46 @@ pub trait ByteStream {
 
     /// Probes an idle peer after this long, or never.
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
+
+    /// Whether the methods below have nothing to say: bytes in, bytes out, and no more.
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    /// After a read that came short: whether there is more, be it the end.
+    fn holds_more(&mut self) -> bool {
+        false
+    }
+
+    /// Passes on what a layer has to say for itself; `WouldBlock` if some of that is left.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Says goodbye before the stream is dropped, as a layer may have to; `WouldBlock` if some of
+    /// that is left to be flushed.
+    fn take_leave(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Has a descriptor leave with the next byte that is written.
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        let _ = descriptor;
+        let why = "descriptors travel through Unix sockets only";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    /// The next descriptor that came with the bytes read so far.
+    #[cfg(unix)]
+    fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        None
+    }
+
+    /// The stream itself, for those who know its type.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 }
 
 /// A socket that accepts connections.
@@ -137,6 +237,77 @@ pub trait Listener {
 
     /// The address that is listened at, with the real port where 0 was asked for.
     fn host(&self) -> io::Result<Address>;
+}
+
+/// A socket for datagrams.
+///
+/// A report that came back for an earlier datagram (a refusal, an unreachable host) is the error of
+/// the next call, once; the socket lives on.
+pub trait DatagramSocket {
+    /// Asks the driver to name `key` when this socket's readiness rises, from now on.
+    fn register(&mut self, key: Key) -> io::Result<()>;
+
+    /// Receives one datagram; gives its length and its sender.
+    ///
+    /// A length above that of the buffer means that the datagram was longer, and its rest is lost.
+    fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)>;
+
+    /// Sends one datagram, whole or not at all; without an address to where it is connected.
+    fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()>;
+
+    /// Receives from one peer only, from now on, and sends to it by default.
+    fn connect(&mut self, to: &Address) -> io::Result<()>;
+
+    /// The report that waits to be told, if there is one.
+    fn take_error(&mut self) -> io::Result<Option<io::Error>>;
+
+    /// This end's address.
+    fn host(&self) -> io::Result<Address>;
+
+    /// Changes an option.
+    fn set_option(&mut self, option: DatagramOption) -> io::Result<()>;
+}
+
+/// What can be changed about a [`DatagramSocket`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DatagramOption {
+    /// Whether datagrams may be sent to a whole network.
+    Broadcast(bool),
+    /// Receive what is sent to a group, through an interface.
+    Join(IpAddr, Interface),
+    /// Receive it no more.
+    Leave(IpAddr, Interface),
+    /// How many routers a datagram to a group may pass.
+    MulticastTtl(u32),
+    /// Whether this host hears what it sends to a group.
+    MulticastLoopback(bool),
+    /// Where datagrams to a group leave.
+    MulticastInterface(Interface),
+}
+
+/// A network interface, as multicast names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Interface {
+    /// Whichever the system thinks fit.
+    #[default]
+    Any,
+    /// The one with this address; IPv4 only.
+    Address(Ipv4Addr),
+    /// By its index, as `ip link` shows it; IPv6 only.
+    Index(u32),
+}
+
+impl From<Ipv4Addr> for Interface {
+    fn from(address: Ipv4Addr) -> Interface {
+        Interface::Address(address)
+    }
+}
+
+impl From<u32> for Interface {
+    fn from(index: u32) -> Interface {
+        Interface::Index(index)
+    }
 }
 
 /// One event of [`Driver::wait`].
@@ -166,12 +337,14 @@ impl Readiness {
     pub const NONE: Readiness = Readiness(0);
     /// There is something to read.
     pub const READABLE: Readiness = Readiness(1);
-    /// There is room to write.
-    pub const WRITABLE: Readiness = Readiness(2);
     /// The peer's end of stream, or worse, is behind what can be read.
-    pub const READ_CLOSED: Readiness = Readiness(4);
+    pub const READ_CLOSED: Readiness = Readiness(2);
+    /// There is room to write.
+    pub const WRITABLE: Readiness = Readiness(4);
     /// The socket failed, or both directions are closed.
     pub const BROKEN: Readiness = Readiness(8);
+    /// No event: marks a stream that is not plain, where its readiness is kept.
+    pub(crate) const LAYERED: Readiness = Readiness(16);
 
     /// Whether this set has anything in common with `other`.
     pub fn has(self, other: Readiness) -> bool {
@@ -180,7 +353,7 @@ impl Readiness {
 
     /// Both sets together.
     #[must_use]
-    pub fn and(self, other: Readiness) -> Readiness {
+    pub const fn and(self, other: Readiness) -> Readiness {
         Readiness(self.0 | other.0)
     }
 

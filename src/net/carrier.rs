@@ -1,12 +1,14 @@
 //! A connection as its transport sees it: wishes are noted here, and the loop sees to them.
 
-use super::connection::{Connection, State, done};
+use super::connection::{Connection, Reading, State, done};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::reactor::Reactor;
 use crate::transport::{Carrier, ConnectionAborted, Wrap};
 use std::io::IoSlice;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 impl Carrier for Connection {
@@ -31,11 +33,14 @@ impl Carrier for Connection {
     }
 
     fn pause_reading(&self) {
-        self.is_paused.set(true);
+        if self.reading.get() == Reading::Open {
+            self.reading.set(Reading::Paused);
+        }
     }
 
     fn resume_reading(&self) {
-        if self.is_paused.replace(false) {
+        if self.reading.get() == Reading::Paused {
+            self.reading.set(Reading::Open);
             self.linger();
         }
     }
@@ -79,15 +84,24 @@ impl Carrier for Connection {
     }
 
     fn replace_stream(&self, wrap: Wrap) -> Result {
-        self.send();
-        if !self.is_drained() {
-            return Err(Failure::msg("what was written before the layer is not sent yet"));
-        }
-        let Some(stream) = self.stream.take() else { return Err(done()) };
-        let layer = wrap(stream);
-        self.stream.replace(Some(layer));
-        self.linger();
-        Ok(())
+        self.put_layer_on(wrap)
+    }
+
+    #[cfg(feature = "tls")]
+    fn shake_hands(self: std::rc::Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
+        self.dress(wrap, limit)
+    }
+
+    #[cfg(feature = "tls")]
+    fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
+        // Nothing to be seen once the connection is lost.
+        let _ = self.with_stream(|stream| Ok(stream.as_any().map(look)));
+    }
+
+    #[cfg(unix)]
+    fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
+        self.send_all();
+        Ok(self.with_stream(|stream| stream.send_descriptor(descriptor))?)
     }
 
     fn reactor(&self) -> Reactor {

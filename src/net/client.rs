@@ -11,8 +11,8 @@
 
 use super::connection::Connection;
 use super::connector::ConnectTo;
-use crate::address::Address;
-use crate::deferred::Deferred;
+use crate::address::{Address, UnixName};
+use crate::deferred::{Deferred, IntoDeferred};
 use crate::failure::{Failure, Result, contain};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::{Loop, Reactor, attempt};
@@ -20,6 +20,8 @@ use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -94,10 +96,26 @@ impl Reactor {
     where
         F: ClientFactory + 'static,
     {
+        self.connect_for(to.into(), factory)
+    }
+
+    /// Connects to a Unix socket for a factory, as [`Reactor::connect_tcp`] does.
+    #[doc(alias = "connectUNIX")]
+    pub fn connect_unix<F>(&self, to: impl Into<UnixName>, factory: F) -> Connector
+    where
+        F: ClientFactory + 'static,
+    {
+        self.connect_for(ConnectTo::unix(to), factory)
+    }
+
+    pub(crate) fn connect_for<F>(&self, to: ConnectTo, factory: F) -> Connector
+    where
+        F: ClientFactory + 'static,
+    {
         let connector = Connector {
             shared: Rc::new(Shared {
                 inner: self.inner().clone(),
-                to: to.into(),
+                to,
                 stage: RefCell::new(Stage::Disconnected),
                 factory: Cell::new(Some(Box::new(Client { factory, is_started: false }))),
                 happenings: RefCell::default(),
@@ -107,7 +125,7 @@ impl Reactor {
         connector
     }
 
-    /// Connects by TCP and gives a way to reach the protocol from outside.
+    /// Connects, by TCP unless told otherwise, and gives a way to reach the protocol from outside.
     ///
     /// Fires right after `connection_made`; fails with [`ConnectError`](crate::ConnectError).
     /// Cancelling gives up.
@@ -354,22 +372,38 @@ impl<P> Guest<P> {
     fn next_call(&self) -> Option<Call<P>> {
         self.calls.borrow_mut().pop_front()
     }
-}
 
-impl<P: Protocol + 'static> Connected<P> {
-    /// Calls `call` with the protocol: now, or right after its callback in progress. Once the
-    /// connection is lost, never.
-    pub fn call(&self, call: impl FnOnce(&mut P, &Transport) + 'static) {
-        let Some(protocol) = self.guest.protocol.take() else {
-            if self.guest.transport.is_connected() {
-                self.guest.calls.borrow_mut().push_back(Box::new(call));
+    fn call_or_queue(&self, call: Call<P>) {
+        let Some(protocol) = self.protocol.take() else {
+            if self.transport.is_connected() {
+                self.calls.borrow_mut().push_back(call);
             }
             return;
         };
-        let mut out = Out { guest: &self.guest, protocol: Some(protocol) };
+        let mut out = Out { guest: self, protocol: Some(protocol) };
         attempt("panic in a call of a protocol", || {
             out.call(call);
         });
+    }
+}
+
+impl<P: Protocol + 'static> Connected<P> {
+    /// Calls `call` with the protocol: now, or right after its callback in progress.
+    ///
+    /// What it returns comes by the Deferred, which fails with [`NeverFired`](crate::NeverFired) if the
+    /// connection is lost first.
+    pub fn call<F, R>(&self, call: F) -> Deferred<R::Output>
+    where
+        F: FnOnce(&mut P, &Transport) -> R + 'static,
+        R: IntoDeferred + 'static,
+    {
+        let (trigger, deferred) = Deferred::new();
+        let call: Call<P> = Box::new(move |protocol, transport| {
+            // Cancelled meanwhile: nobody waits for what it returned.
+            let _ = trigger.callback(call(protocol, transport));
+        });
+        self.guest.call_or_queue(call);
+        deferred.add_callback(|returned: R| returned.into_deferred())
     }
 
     /// The protocol's transport.
@@ -451,6 +485,11 @@ impl<P: Protocol> Protocol for Host<P> {
 
     fn resume_writing(&mut self, _: &Transport) {
         self.call(|protocol, transport| protocol.resume_writing(transport));
+    }
+
+    #[cfg(unix)]
+    fn file_descriptor_received(&mut self, _: &Transport, descriptor: OwnedFd) {
+        self.call(|protocol, transport| protocol.file_descriptor_received(transport, descriptor));
     }
 }
 

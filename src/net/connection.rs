@@ -26,8 +26,10 @@
 //! * No borrow of `stream` outlasts one call to it.
 //!
 //! # Not here
-//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), TLS (a stream like any other).
+//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), streams that are more than a socket
+//! (`layer.rs`).
 
+use super::layer::Handshake;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
@@ -35,17 +37,20 @@ use crate::deferred::Trigger;
 use crate::driver::{ByteStream, Key, Readiness};
 use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, Source, Waiter, attempt};
+use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) struct Connection {
-    pub(super) inner: Rc<Loop>,
-    key: Key,
+    pub(crate) inner: Rc<Loop>,
+    pub(super) key: Key,
     pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
     /// The pushing face. Absent while it is called, and once lost.
     protocol: Cell<Option<Box<dyn Protocol>>>,
@@ -59,10 +64,8 @@ pub(crate) struct Connection {
     rare: RefCell<Option<Box<Rare>>>,
     pub(super) readiness: Cell<Readiness>,
     pub(super) state: Cell<State>,
+    pub(super) reading: Cell<Reading>,
     pub(super) writing: Cell<Writing>,
-    /// The peer's half has ended, and the face was told.
-    read_ended: Cell<bool>,
-    pub(super) is_paused: Cell<bool>,
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
     pub(super) call: Cell<Call>,
@@ -70,7 +73,8 @@ pub(crate) struct Connection {
     resets: Cell<bool>,
     /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
     pub(super) is_unsettled: Cell<bool>,
-    is_dirty: Cell<bool>,
+    /// In the loop's list of those to flush.
+    pub(super) is_dirty: Cell<bool>,
     is_lingering: Cell<bool>,
 }
 
@@ -82,6 +86,18 @@ pub(crate) enum State {
     Lost,
 }
 
+/// The peer's half of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Open,
+    /// The face wants no bytes for now.
+    Paused,
+    /// The peer ended it, and the face was told.
+    Ended,
+    /// This end wants no more.
+    Closed,
+}
+
 /// This end's half of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writing {
@@ -91,11 +107,12 @@ pub(super) enum Writing {
     Ended,
 }
 
-/// Whether a callback of the connection's protocol is in progress, and where its writes go.
+/// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
+/// and where the writes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     None,
-    /// To the loop's cork: nothing older waits.
+    /// To the loop's cork, which this connection owns: nothing older waits, and this end is open.
     Corked,
     /// To `outgoing`.
     Plain,
@@ -120,13 +137,35 @@ pub(super) struct Rare {
     pub(super) close_timer: Option<DelayedCall>,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
+    /// The layer's, while it is under way.
+    pub(super) handshake: Option<Box<Handshake>>,
+    /// What came for a stream, and was not taken yet.
+    #[cfg(unix)]
+    pub(super) descriptors: VecDeque<OwnedFd>,
     /// Called when the connection is lost, after the face.
-    on_lost: Option<Box<dyn FnOnce(&Failure)>>,
+    on_lost: Option<OnLost>,
 }
+
+type OnLost = Box<dyn FnOnce(&Failure)>;
 
 /// So many reads in a row are one connection's share of a turn.
 const READS_PER_TURN: usize = 4;
+/// With any of these a short read does not mean that nothing is left.
+const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::LAYERED);
+/// So many descriptors wait for a stream to take them.
+#[cfg(unix)]
+const DESCRIPTORS_KEPT: usize = 256;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Rare {
+    #[cfg(unix)]
+    pub(super) fn keep_descriptor(&mut self, descriptor: OwnedFd) {
+        // Beyond that the peer is not meant well: what comes is closed.
+        if self.descriptors.len() < DESCRIPTORS_KEPT {
+            self.descriptors.push_back(descriptor);
+        }
+    }
+}
 
 impl Connection {
     /// A connection over a new stream, not served yet.
@@ -161,9 +200,12 @@ impl Connection {
         stream: Box<dyn ByteStream>,
         peer: Address,
     ) -> Rc<Connection> {
+        let both = Readiness::READABLE.and(Readiness::WRITABLE);
         Rc::new(Connection {
             inner: inner.clone(),
             key,
+            // Data often comes with the connection: the first read is tried without an event.
+            readiness: Cell::new(both.and(Connection::mark_of(&*stream))),
             stream: RefCell::new(Some(stream)),
             protocol: Cell::default(),
             waiters: OnceCell::new(),
@@ -171,12 +213,9 @@ impl Connection {
             reason: Cell::default(),
             peer,
             rare: RefCell::default(),
-            // Data often comes with the connection: the first read is tried without an event.
-            readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
             state: Cell::new(State::Open),
+            reading: Cell::new(Reading::Open),
             writing: Cell::new(Writing::Open),
-            read_ended: Cell::new(false),
-            is_paused: Cell::new(false),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
             resets: Cell::new(false),
@@ -190,7 +229,9 @@ impl Connection {
     pub(crate) fn begin(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
         self.protocol.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
-        self.serve();
+        // Read from at the end of this very step, or of the next turn's.
+        self.linger();
+        self.mark_dirty();
     }
 
     /// Gives the connection to a task that will pull.
@@ -201,8 +242,8 @@ impl Connection {
 
     /// Reads and sends what can be, as after an event.
     #[inline]
-    fn serve(self: &Rc<Self>) {
-        self.receive();
+    fn serve(self: &Rc<Self>, scratch: &mut [u8]) {
+        self.receive(scratch);
         if self.is_unsettled.get() {
             self.settle();
         }
@@ -218,8 +259,8 @@ impl Connection {
 
     // ---- the way in ----
 
-    #[inline]
-    fn receive(self: &Rc<Self>) {
+    #[inline(always)]
+    fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
         for _ in 0..READS_PER_TURN {
             if !self.wants_bytes() {
                 return;
@@ -227,43 +268,43 @@ impl Connection {
             if self.waiters.get().is_some() {
                 return self.wake_reader();
             }
-            self.read_once();
+            self.read_once(scratch);
         }
         self.linger();
     }
 
     pub(super) fn wants_bytes(&self) -> bool {
-        self.readiness.get().has(Readiness::READABLE)
-            && !self.is_paused.get()
-            && !self.read_ended.get()
-            && self.state.get() == State::Open
+        self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
     }
 
     /// The pushing face's read.
-    fn read_once(self: &Rc<Self>) {
-        let mut scratch = self.inner.take_scratch();
-        match self.read_into(&mut scratch) {
+    #[inline(always)]
+    fn read_once(self: &Rc<Self>, scratch: &mut [u8]) {
+        match self.read_into(scratch) {
             Ok(0) => self.peer_ended(),
             Ok(count) => self.deliver(&scratch[..count]),
             Err(error) => self.read_failed(error),
         }
-        self.inner.give_scratch_back(scratch);
     }
 
     /// One read; learns from it whether more is there.
-    pub(super) fn read_into(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    #[inline(always)]
+    pub(super) fn read_into(self: &Rc<Self>, buffer: &mut [u8]) -> io::Result<usize> {
         let outcome = self.with_stream(|stream| stream.read(buffer));
         let is_drained = match &outcome {
-            // A peer's end, once announced, hides behind a short read.
-            Ok(count) => *count < buffer.len() && !self.readiness.get().has(Readiness::READ_CLOSED),
+            // A peer's end, once announced, hides behind a short read, and a layer hides more.
+            Ok(count) => *count < buffer.len() && !self.readiness.get().has(HIDING),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         if is_drained {
             self.forget_readiness(Readiness::READABLE);
+        } else if self.has_layer() {
+            self.after_layered_read(matches!(outcome, Ok(count) if count < buffer.len()));
         }
         outcome
     }
 
+    #[inline(always)]
     fn deliver(self: &Rc<Self>, data: &[u8]) {
         let call = |protocol: &mut dyn Protocol, transport: &Transport| {
             protocol.data_received(transport, data)
@@ -285,7 +326,7 @@ impl Connection {
 
     /// The peer will send nothing more.
     pub(super) fn peer_ended(self: &Rc<Self>) {
-        if self.read_ended.replace(true) {
+        if matches!(self.reading.replace(Reading::Ended), Reading::Ended | Reading::Closed) {
             return;
         }
         self.is_unsettled.set(true);
@@ -298,7 +339,7 @@ impl Connection {
     }
 
     pub(super) fn has_read_ended(&self) -> bool {
-        self.read_ended.get()
+        self.reading.get() == Reading::Ended
     }
 
     // ---- ending ----
@@ -306,8 +347,7 @@ impl Connection {
     /// 1: the connection shall end in order.
     pub(crate) fn begin_losing(&self) {
         if self.state.get() == State::Open {
-            self.state.set(State::Losing);
-            self.is_unsettled.set(true);
+            self.leave_open(State::Losing);
             self.mark_dirty();
         }
     }
@@ -317,10 +357,19 @@ impl Connection {
         if matches!(self.state.get(), State::Doomed | State::Lost) {
             return;
         }
-        self.state.set(State::Doomed);
-        self.is_unsettled.set(true);
+        self.leave_open(State::Doomed);
         self.reason.set(Some(reason));
         self.discard_outgoing();
+    }
+
+    fn leave_open(&self, next: State) {
+        self.state.set(next);
+        self.reading.set(Reading::Closed);
+        self.is_unsettled.set(true);
+        // What a callback in progress still writes is dropped; a cork takes writes unasked.
+        if self.call.get() == Call::Corked {
+            self.call.set(Call::Plain);
+        }
     }
 
     /// 3: the stream failed for good.
@@ -341,12 +390,15 @@ impl Connection {
 
     /// Sends what can be sent and does what follows from the state. The loop alone calls this.
     pub(super) fn settle(self: &Rc<Self>) {
+        if self.has_layer() {
+            self.tend_layer();
+        }
         self.send();
         self.fire_drained();
         match self.state.get() {
             State::Lost => {}
             State::Doomed => self.end(),
-            State::Losing if self.is_drained() => self.end(),
+            State::Losing if self.is_drained() && self.has_taken_leave() => self.end(),
             State::Losing => self.watch_closing(),
             State::Open => self.settle_open(),
         }
@@ -356,7 +408,7 @@ impl Connection {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
         }
-        if self.writing.get() == Writing::Ended && self.read_ended.get() {
+        if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
             return self.end();
         }
         self.tell_marks();
@@ -405,10 +457,11 @@ impl Connection {
         self.wake_writer();
     }
 
-    fn tell_others_lost(&self, reason: &Failure) {
+    fn tell_others_lost(self: &Rc<Self>, reason: &Failure) {
         if !self.has_rare() {
             return;
         }
+        self.tell_handshake_lost(reason);
         if let Some(timer) = self.with_rare(|rare| rare.close_timer.take()) {
             // It may be this very timer that ended the connection.
             let _ = timer.cancel();
@@ -425,6 +478,7 @@ impl Connection {
     // ---- the face ----
 
     /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
+    #[inline(always)]
     pub(super) fn call_protocol<R>(
         self: &Rc<Self>,
         call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
@@ -548,19 +602,24 @@ impl Connection {
 }
 
 impl Source for Connection {
-    fn ready(self: Rc<Self>, readiness: Readiness) {
+    fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
         if readiness == Readiness::NONE {
             self.is_lingering.set(false);
         }
-        if self.is_paused.get() && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
+        if self.reading.get() == Reading::Paused
+            && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
+        {
             self.look_for_end();
         }
-        self.serve();
+        self.serve(scratch);
     }
 
     fn flush(self: Rc<Self>) {
         self.is_dirty.set(false);
+        if self.call.get() != Call::None {
+            self.uncork();
+        }
         self.send();
         if self.is_unsettled.get() {
             self.settle();
@@ -569,7 +628,11 @@ impl Source for Connection {
 
     fn lose(self: Rc<Self>, reason: &Failure) {
         self.send();
-        self.broke(io::Error::other(reason.to_string()));
+        // As a source: a protocol can tell the end of its reactor from a network's.
+        self.broke(match reason.check() {
+            Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
+            None => io::Error::other(reason.to_string()),
+        });
         self.settle();
     }
 }

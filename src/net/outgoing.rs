@@ -1,7 +1,7 @@
 //! The way out of a connection: collecting, sending, and what it means when the peer does not take.
 //!
-//! What a callback writes collects in the loop's one cork and goes out with one system call when the
-//! callback returns. What the socket does not take then, and what others write, waits in a buffer of
+//! What a callback writes, or a task's poll to its first stream, collects in the loop's one cork and
+//! goes out with one system call when the callback or the poll returns. What the socket does not take then, and what others write, waits in a buffer of
 //! the pool, which `send` empties at the end of the turn or when there is room again. A large write
 //! with nothing before it skips both.
 //!
@@ -13,7 +13,7 @@
 
 use super::connection::{Call, Connection, State, Writing};
 use crate::buffer::Buffer;
-use crate::driver::Readiness;
+use crate::driver::{Key, Readiness};
 use crate::transport::ConnectionAborted;
 use std::io;
 use std::rc::Rc;
@@ -27,13 +27,10 @@ const DIRECT: usize = 16 * 1024;
 
 impl Connection {
     /// A write of either face; dropped unless this end is open.
-    #[inline]
+    #[inline(always)]
     pub(super) fn append(&self, data: &[u8]) {
-        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
-            return;
-        }
         if self.call.get() == Call::Corked {
-            let mut cork = self.inner.cork.borrow_mut();
+            let mut cork = self.inner.cork.bytes.borrow_mut();
             if cork.len() + data.len() < DIRECT {
                 return cork.extend_from_slice(data);
             }
@@ -42,8 +39,11 @@ impl Connection {
     }
 
     fn append_more(&self, data: &[u8]) {
-        // What the cork holds goes first.
+        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
+            return;
+        }
         if self.call.get() == Call::Corked {
+            // What the cork holds goes first.
             self.call.set(Call::Plain);
             self.send_cork();
         }
@@ -53,42 +53,72 @@ impl Connection {
         }
     }
 
+    /// Sends all that was written so far, as far as the socket takes it: also from inside a callback.
+    pub(super) fn send_all(&self) {
+        if self.call.get() == Call::Corked {
+            self.call.set(Call::Plain);
+        }
+        self.send();
+        self.send_cork();
+    }
+
     /// Keeps bytes until the loop sends them.
     fn keep(&self, data: &[u8]) {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
-        self.is_unsettled.set(true);
         self.mark_dirty();
     }
 
-    /// A callback begins: what it writes collects in the loop's cork, unless something older waits.
-    #[inline]
+    /// A callback begins: what it writes collects in the cork, if that is free and nothing older waits.
+    #[inline(always)]
     pub(super) fn cork(&self) {
-        self.call.set(if self.is_unsettled.get() { Call::Plain } else { Call::Corked });
+        let is_plain = self.is_unsettled.get()
+            || self.is_dirty.get()
+            || self.writing.get() != Writing::Open
+            || self.inner.cork.owner() != Key::NONE;
+        if is_plain {
+            return self.call.set(Call::Plain);
+        }
+        self.inner.cork.set_owner(self.key);
+        self.call.set(Call::Corked);
     }
 
-    /// The callback is over: what it wrote goes out.
+    /// A stream is written to: until the poll in progress returns, its bytes collect in the cork.
     #[inline]
-    pub(super) fn uncork(&self) {
-        if self.call.replace(Call::None) == Call::Corked {
-            self.send_cork();
+    pub(super) fn cork_for_poll(&self) {
+        if self.call.get() == Call::None && self.inner.tasks.is_polling() {
+            self.cork();
+            if self.call.get() == Call::Plain {
+                self.call.set(Call::None);
+            }
         }
     }
 
-    /// No call is corked any more: an end that is found here leaves the cork alone.
-    #[inline]
+    /// The callback or the poll is over: what it wrote goes out.
+    #[inline(always)]
+    pub(super) fn uncork(&self) {
+        self.call.set(Call::None);
+        if self.inner.cork.owner() == self.key {
+            self.send_cork();
+            self.inner.cork.set_owner(Key::NONE);
+        }
+    }
+
+    /// Sends what the cork holds for this connection, which owns it.
+    #[inline(always)]
     fn send_cork(&self) {
-        let mut cork = self.inner.cork.borrow_mut();
-        if cork.is_empty() {
+        let mut bytes = self.inner.cork.bytes.borrow_mut();
+        if bytes.is_empty() {
             return;
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        let sent = if may { self.send_once(&cork) } else { 0 };
-        if sent < cork.len() && self.writing.get() != Writing::Ended {
-            self.keep(&cork[sent..]);
+        let sent = if may { self.send_once(&bytes) } else { 0 };
+        if sent < bytes.len() && self.writing.get() != Writing::Ended {
+            self.keep(&bytes[sent..]);
+            self.is_unsettled.set(true);
         }
-        cork.clear();
+        bytes.clear();
     }
 
     /// Sends as much of `data` as the socket takes, if nothing waits before it.
@@ -120,7 +150,7 @@ impl Connection {
     }
 
     /// One write; learns from it whether there is room for more.
-    #[inline]
+    #[inline(always)]
     fn send_once(&self, data: &[u8]) -> usize {
         match self.with_stream(|stream| stream.write(data)) {
             Ok(count) => {
@@ -172,13 +202,16 @@ impl Connection {
         if self.state.get() == State::Open && self.writing.get() == Writing::Open {
             self.writing.set(Writing::Ending);
             self.is_unsettled.set(true);
+            if self.call.get() == Call::Corked {
+                self.call.set(Call::Plain);
+            }
             self.mark_dirty();
         }
     }
 
     pub(super) fn discard_outgoing(&self) {
-        if self.call.get() == Call::Corked {
-            self.inner.cork.borrow_mut().clear();
+        if self.inner.cork.owner() == self.key {
+            self.inner.cork.release();
         }
         if let Some(buffer) = self.outgoing.take() {
             self.inner.pool.give(buffer);
@@ -194,10 +227,10 @@ impl Connection {
         let buffer = self.outgoing.take();
         let waiting = buffer.as_ref().map_or(0, |buffer| buffer.len());
         self.outgoing.set(buffer);
-        match self.call.get() {
-            Call::Corked => waiting + self.inner.cork.borrow().len(),
-            _ => waiting,
+        if self.inner.cork.owner() == self.key {
+            return waiting + self.inner.cork.bytes.borrow().len();
         }
+        waiting
     }
 
     /// Tells the face when a mark was crossed.

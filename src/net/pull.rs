@@ -2,28 +2,46 @@
 //!
 //! Nothing is read before a task asks, and then straight into the task's own buffer.
 
-use super::connection::{Connection, State, Writing};
+use super::connection::{Call, Connection, Reading, State, Writing};
 use super::outgoing::HIGH;
 use crate::failure::Failure;
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 impl Connection {
-    /// Whether `poll_read` would find something, be it the end.
+    /// Ready when a read is worth trying, be it to find the end.
+    #[inline]
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.has_read_ended() || self.state.get() != State::Open {
-            return Poll::Ready(());
-        }
-        if !self.wants_bytes() {
-            return self.wait_to_read(context);
-        }
-        if !self.inner.tasks.spend() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        if self.reading.get() == Reading::Open {
+            if !self.wants_bytes() {
+                return self.wait_to_read(context);
+            }
+            if !self.inner.tasks.spend() {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         Poll::Ready(())
+    }
+
+    /// One read into the caller's buffer, which is not empty; 0 is the peer's end. `None`: there was
+    /// nothing after all.
+    #[inline]
+    pub(crate) fn try_read(self: &Rc<Self>, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        match self.reading.get() {
+            Reading::Open => {}
+            Reading::Ended => return Some(Ok(0)),
+            Reading::Paused | Reading::Closed => return Some(self.end_as_read()),
+        }
+        match self.read_into(buffer) {
+            Ok(0) => self.peer_ended(),
+            Ok(count) => return Some(Ok(count)),
+            Err(error) => self.read_failed(error),
+        }
+        self.mark_if_doomed();
+        None
     }
 
     /// Reads into the caller's buffer, which is not empty; 0 is the peer's end.
@@ -33,24 +51,29 @@ impl Connection {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            std::task::ready!(self.poll_readable(context));
-            if self.has_read_ended() {
-                return Poll::Ready(Ok(0));
+            ready!(self.poll_readable(context));
+            if let Some(outcome) = self.try_read(buffer) {
+                return Poll::Ready(outcome);
             }
-            if self.state.get() != State::Open {
-                return Poll::Ready(self.end_as_read());
-            }
-            match self.read_into(buffer) {
-                Ok(0) => self.peer_ended(),
-                Ok(count) => return Poll::Ready(Ok(count)),
-                Err(error) => self.read_failed(error),
-            }
-            self.mark_if_doomed();
         }
     }
 
     /// Takes all of `data`, if not too much waits already.
+    #[inline(always)]
     pub(crate) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.cork_for_poll();
+        if self.call.get() == Call::Corked && self.inner.tasks.spend() {
+            self.append(data);
+            return Poll::Ready(Ok(data.len()));
+        }
+        self.poll_write_uncorked(context, data)
+    }
+
+    fn poll_write_uncorked(
         &self,
         context: &mut Context<'_>,
         data: &[u8],

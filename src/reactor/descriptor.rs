@@ -231,7 +231,7 @@ impl Watch {
 }
 
 impl Source for Watch {
-    fn ready(self: Rc<Self>, _readiness: Readiness) {
+    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
         let Some(mut watched) = self.watched.take() else { return };
         let outcome = contain(Location::caller(), || watched.serve()).and_then(|result| result);
         if self.has_ended() {

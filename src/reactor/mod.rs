@@ -35,6 +35,7 @@ mod signals;
 mod sources;
 mod spawn;
 mod tasks;
+mod threads;
 mod time;
 mod turn;
 
@@ -50,10 +51,13 @@ pub use lifecycle::{
 };
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
-pub(crate) use tasks::{Caught, Waiter};
+pub(crate) use spawn::Spawned;
+use tasks::Caught;
+pub(crate) use tasks::Waiter;
+pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
 
-use crate::buffer::{LARGE, Pool};
+use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
 use crate::driver::{Driver, SystemDriver};
 use crate::failure::{Failure, Result, contain, report};
@@ -84,12 +88,10 @@ pub(crate) struct Loop {
     pub(crate) sources: sources::Sources,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
-    /// What the callback in progress has written to its own connection. Borrowed to append or send.
-    pub(crate) cork: RefCell<Vec<u8>>,
-    /// What sockets are read into before a protocol sees it; absent while it is in use.
-    scratch: Cell<Option<Box<[u8]>>>,
+    pub(crate) cork: Cork,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
+    threads: threads::Threads,
     #[cfg(all(unix, feature = "signals"))]
     signals: RefCell<signals::Watched>,
     /// How many `Reactor` values there are; the loop's own parts hold an `Rc<Loop>` instead.
@@ -116,10 +118,10 @@ impl Reactor {
             sources: sources::Sources::new(),
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
-            cork: RefCell::default(),
-            scratch: Cell::new(None),
+            cork: Cork::new(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
+            threads: threads::Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: RefCell::default(),
             handles: Cell::new(0),
@@ -182,17 +184,8 @@ impl fmt::Debug for Reactor {
 }
 
 impl Loop {
-    /// Lends the buffer that sockets are read into.
-    pub(crate) fn take_scratch(&self) -> Box<[u8]> {
-        self.scratch.take().unwrap_or_else(|| vec![0; LARGE].into())
-    }
-
-    pub(crate) fn give_scratch_back(&self, scratch: Box<[u8]>) {
-        self.scratch.set(Some(scratch));
-    }
-
-    /// Ends everything, because nobody is left who could run the loop.
-    fn tear_down(self: &Rc<Self>) {
+    /// Ends everything, because nobody is left who could run the loop, or its host crashed.
+    pub(crate) fn tear_down(self: &Rc<Self>) {
         // User code that is called here may make handles and drop them: that must not start over.
         self.handles.set(self.handles.get() + 1);
         self.office.mailbox.close();
@@ -200,6 +193,7 @@ impl Loop {
         self.tasks.cancel_all();
         self.timers.clear();
         self.life.forget_triggers();
+        self.abandon_threads();
     }
 }
 

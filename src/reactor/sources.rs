@@ -10,6 +10,7 @@
 //! * No borrow is alive while a source is called: its `Rc` is cloned out of the table first.
 //! * A source is at most once in each list; it remembers that itself.
 
+use crate::buffer::LARGE;
 use crate::driver::{Key, Readiness, Ready};
 use crate::failure::Failure;
 use crate::slots::Slots;
@@ -18,8 +19,9 @@ use std::rc::Rc;
 
 /// Something that the driver names when it is ready: a connection, a port, a descriptor.
 pub(crate) trait Source {
-    /// Serves what is ready; with [`Readiness::NONE`] what it left undone.
-    fn ready(self: Rc<Self>, readiness: Readiness);
+    /// Serves what is ready; with [`Readiness::NONE`] what it left undone. `scratch` is for reading
+    /// into, the same for all.
+    fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]);
 
     /// Sends what was written, at the end of a turn.
     fn flush(self: Rc<Self>) {}
@@ -33,6 +35,8 @@ pub(crate) struct Sources {
     /// The events of this turn; kept for its memory.
     ready: Cell<Vec<Ready>>,
     lingering: RefCell<Vec<Key>>,
+    /// What sockets are read into before a protocol sees it; absent while it is in use.
+    scratch: Cell<Option<Box<[u8]>>>,
     dirty: RefCell<Vec<Key>>,
 }
 
@@ -42,6 +46,7 @@ impl Sources {
             table: RefCell::new(Slots::new()),
             ready: Cell::default(),
             lingering: RefCell::default(),
+            scratch: Cell::default(),
             dirty: RefCell::default(),
         }
     }
@@ -94,15 +99,21 @@ impl Sources {
     }
 
     pub(super) fn serve(&self) {
-        let lingering = self.lingering.take();
+        let mut scratch = self.scratch.take().unwrap_or_else(|| vec![0; LARGE].into());
         let mut ready = self.ready.take();
         for Ready { key, readiness } in ready.drain(..) {
             if let Some(source) = self.get(key) {
-                source.ready(readiness);
+                source.ready(readiness, &mut scratch);
             }
         }
         self.ready.set(ready);
-        self.each(&lingering, |source| source.ready(Readiness::NONE));
+        // After the events, so that what was accepted just now is read from in this same turn.
+        for key in self.lingering.take() {
+            if let Some(source) = self.get(key) {
+                source.ready(Readiness::NONE, &mut scratch);
+            }
+        }
+        self.scratch.set(Some(scratch));
     }
 
     pub(super) fn flush(&self) {
@@ -114,6 +125,13 @@ impl Sources {
         if dirty.is_empty() {
             *dirty = batch;
         }
+    }
+
+    /// Flushes a single source now. False: there is none of this key.
+    #[inline]
+    pub(super) fn flush_one(&self, key: Key) -> bool {
+        let source = self.get(key);
+        source.map(|source| source.flush()).is_some()
     }
 
     fn each(&self, keys: &[Key], serve: impl Fn(Rc<dyn Source>)) {

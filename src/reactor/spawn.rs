@@ -51,7 +51,7 @@ impl Loop {
         self.launch(|key| {
             let (trigger, deferred) = self.deferred_of_task(key);
             spawned = Some(deferred);
-            Spawned { trigger, stage: Stage::Running { future: Caught::new(made, future) } }
+            Spawned::new(made, future, move |outcome| fire(&trigger, outcome))
         });
         spawned.expect("launch calls its closure")
     }
@@ -64,9 +64,9 @@ impl Loop {
 }
 
 pin_project! {
-    /// The task's whole life: the user's future, what it may leave to wait for, the result's delivery.
-    struct Spawned<F, T> {
-        trigger: Trigger<T>,
+    /// A task's whole life: the user's future, what it may leave to wait for, the result's delivery.
+    pub(crate) struct Spawned<F, T, D> {
+        deliver: Option<D>,
         #[pin]
         stage: Stage<F, T>,
     }
@@ -80,10 +80,23 @@ pin_project! {
     }
 }
 
-impl<F, T> Future for Spawned<F, T>
+impl<F, T, D> Spawned<F, T, D>
+where
+    F: Future,
+    D: FnOnce(Result<T>),
+{
+    /// `made` is where the user gave the future; `deliver` gets its result.
+    pub(crate) fn new(made: &'static Location<'static>, future: F, deliver: D) -> Spawned<F, T, D> {
+        let stage = Stage::Running { future: Caught::new(made, future) };
+        Spawned { deliver: Some(deliver), stage }
+    }
+}
+
+impl<F, T, D> Future for Spawned<F, T, D>
 where
     F: Future,
     F::Output: IntoDeferred<Output = T>,
+    D: FnOnce(Result<T>),
     T: 'static,
 {
     type Output = ();
@@ -101,13 +114,15 @@ where
                     }
                 },
             };
-            deliver(this.trigger, outcome);
+            if let Some(deliver) = this.deliver.take() {
+                deliver(outcome);
+            }
             return Poll::Ready(());
         }
     }
 }
 
-fn deliver<T: 'static>(trigger: &Trigger<T>, outcome: Result<T>) {
+fn fire<T: 'static>(trigger: &Trigger<T>, outcome: Result<T>) {
     // Cancelled during its last poll: the Deferred failed then, and nobody waits any more.
     let _ = match outcome {
         Ok(value) => trigger.callback(value).is_ok(),

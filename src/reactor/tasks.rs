@@ -1,16 +1,18 @@
 //! The executor: futures that run between the events of a loop.
 //!
 //! # Theory
-//! A task is a boxed future and the waker that names it. Waking puts its key into the queue, once;
+//! A task is a boxed future and the waker that names it. Waking puts the task into the queue, once;
 //! a turn polls what the queue held when the batch began, so a task that wakes itself waits for the
-//! next turn and cannot starve the sockets. While a task is polled it is *out of the table*: it may
-//! spawn, wake and cancel whatever it likes, itself too.
+//! next turn and cannot starve the sockets. While a task is polled its future is *out of the task*:
+//! it may spawn, wake and cancel whatever it likes, itself too.
 //!
-//! The waker is made once per task. Woken in the loop's own thread it pushes a key; woken elsewhere
-//! it leaves a letter (`mailbox.rs`).
+//! The waker is made once per task. Woken in the loop's own thread it finds the task by its key;
+//! woken elsewhere it leaves a letter (`mailbox.rs`). What belongs to this loop remembers the task
+//! itself instead ([`Waiter`]).
 //!
 //! # Invariants
-//! * `is_queued` is true exactly while the key is in the queue.
+//! * `is_queued` is true exactly while the task is in the queue.
+//! * A task that is not in the table was cancelled or is done: its future is dropped, not put back.
 //! * The futures here do not panic: [`Loop::launch`]'s callers wrap the user's in [`Caught`].
 //! * Futures are dropped with no borrow alive.
 //!
@@ -35,24 +37,22 @@ use std::task::{Context, Poll, Waker};
 
 pub(crate) struct Tasks {
     /// Borrowed to look one entry up, never while a future runs or is dropped.
-    slots: RefCell<Slots<Task>>,
+    table: RefCell<Slots<Rc<Task>>>,
     /// Borrowed for one push or pop.
-    queue: RefCell<VecDeque<Key>>,
+    queue: RefCell<VecDeque<Rc<Task>>>,
     /// How many more reads and writes the task being polled may make at once.
     budget: Cell<u32>,
-    /// The task being polled, and what its waker points to.
-    current: Cell<(Option<Key>, *const ())>,
+    /// The task being polled. Borrowed to look or to exchange.
+    current: RefCell<Option<Rc<Task>>>,
 }
 
 struct Task {
-    /// Absent while the task is polled.
-    body: Option<Body>,
-    is_queued: bool,
-}
-
-struct Body {
-    future: Pin<Box<dyn Future<Output = ()>>>,
+    key: Key,
+    /// Absent while it is polled, and for good once it is done or cancelled.
+    future: Cell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
     waker: Waker,
+    is_queued: Cell<bool>,
+    is_over: Cell<bool>,
 }
 
 /// So many tasks are polled before the sockets are looked at again.
@@ -63,10 +63,10 @@ const BUDGET: u32 = 64;
 impl Tasks {
     pub(super) fn new() -> Tasks {
         Tasks {
-            slots: RefCell::new(Slots::new()),
+            table: RefCell::new(Slots::new()),
             queue: RefCell::default(),
             budget: Cell::new(BUDGET),
-            current: Cell::new((None, std::ptr::null())),
+            current: RefCell::default(),
         }
     }
 
@@ -75,82 +75,94 @@ impl Tasks {
     }
 
     /// How many tasks there are.
-    pub(super) fn len(&self) -> usize {
-        self.slots.borrow().len()
+    pub(crate) fn len(&self) -> usize {
+        self.table.borrow().len()
     }
 
     pub(super) fn wake(&self, key: Key) {
-        if let Some(task) = self.slots.borrow_mut().get_mut(key)
-            && !std::mem::replace(&mut task.is_queued, true)
-        {
-            self.queue.borrow_mut().push_back(key);
+        let task = self.table.borrow().get(key).cloned();
+        if let Some(task) = task {
+            self.queue(task);
+        }
+    }
+
+    fn queue(&self, task: Rc<Task>) {
+        if !task.is_queued.replace(true) {
+            self.queue.borrow_mut().push_back(task);
         }
     }
 
     /// Drops a task's future: at once, or when its poll in progress returns.
     pub(super) fn cancel(&self, key: Key) {
-        let task = self.slots.borrow_mut().remove(key);
-        super::attempt("drop of a task", || drop(task));
+        let task = self.table.borrow_mut().remove(key);
+        if let Some(task) = task {
+            task.end();
+        }
     }
 
     pub(super) fn cancel_all(&self) {
-        let keys = self.slots.borrow().keys();
+        let keys = self.table.borrow().keys();
         keys.into_iter().for_each(|key| self.cancel(key));
+        self.queue.take();
+    }
+
+    /// Whether a task is being polled right now.
+    #[inline]
+    pub(crate) fn is_polling(&self) -> bool {
+        self.current.borrow().is_some()
     }
 
     /// Takes one read or write off the budget of the task being polled.
+    #[inline]
     pub(crate) fn spend(&self) -> bool {
         let left = self.budget.get();
         self.budget.set(left.saturating_sub(1));
         left > 0
     }
 
-    pub(super) fn poll_batch(&self) {
+    /// Polls the tasks of this batch; calls `after_each` after each.
+    pub(super) fn poll_batch(&self, after_each: impl Fn()) {
         let count = self.queue.borrow().len().min(BATCH);
         for _ in 0..count {
-            let Some(key) = self.queue.borrow_mut().pop_front() else { return };
-            self.poll(key);
+            let Some(task) = self.queue.borrow_mut().pop_front() else { return };
+            self.poll(&task);
+            after_each();
         }
     }
 
-    fn poll(&self, key: Key) {
-        let Some(mut body) = self.take_body(key) else { return };
+    #[inline]
+    fn poll(&self, task: &Rc<Task>) {
+        task.is_queued.set(false);
+        let Some(mut future) = task.future.take() else { return };
         self.budget.set(BUDGET);
-        self.current.set((Some(key), body.waker.data()));
-        let outcome = body.future.as_mut().poll(&mut Context::from_waker(&body.waker));
-        self.current.set((None, std::ptr::null()));
-        match outcome {
-            Poll::Pending => self.put_body_back(key, body),
-            Poll::Ready(()) => {
-                let task = self.slots.borrow_mut().remove(key);
-                super::attempt("drop of a task", || drop((task, body)));
-            }
+        let former = self.current.replace(Some(task.clone()));
+        let outcome = future.as_mut().poll(&mut Context::from_waker(&task.waker));
+        self.current.replace(former);
+        if outcome.is_pending() && !task.is_over.get() {
+            return task.future.set(Some(future));
         }
+        self.bury(task, future);
     }
 
-    fn take_body(&self, key: Key) -> Option<Body> {
-        let mut slots = self.slots.borrow_mut();
-        let task = slots.get_mut(key)?;
-        task.is_queued = false;
-        task.body.take()
-    }
-
-    fn put_body_back(&self, key: Key, body: Body) {
-        let mut slots = self.slots.borrow_mut();
-        match slots.get_mut(key) {
-            Some(task) => task.body = Some(body),
-            // Cancelled during its own poll.
-            None => {
-                drop(slots);
-                super::attempt("drop of a task", || drop(body));
-            }
-        }
+    #[cold]
+    fn bury(&self, task: &Task, future: Pin<Box<dyn Future<Output = ()>>>) {
+        task.is_over.set(true);
+        let removed = self.table.borrow_mut().remove(task.key);
+        super::attempt("drop of a task", || drop((removed, future)));
     }
 }
 
-/// Who waits for something: a task of this loop by its key, anybody else by a waker.
+impl Task {
+    fn end(&self) {
+        self.is_over.set(true);
+        let future = self.future.take();
+        super::attempt("drop of a task", || drop(future));
+    }
+}
+
+/// Who waits for something: a task of this loop, or anybody else by a waker.
 ///
-/// A key spares what a waker costs: two counts, an indirect call and a look at which thread it is.
+/// Knowing the task spares what a waker costs: two counts, an indirect call, a look at the thread.
 #[derive(Default)]
 pub(crate) struct Waiter {
     /// Exchanged whole; a waker is called and dropped outside.
@@ -161,26 +173,28 @@ pub(crate) struct Waiter {
 enum Who {
     #[default]
     Nobody,
-    Task(Key),
+    Task(Rc<Task>),
     Other(Waker),
 }
 
 impl Waiter {
     /// Remembers the task that is polled with `context`.
+    #[inline]
     pub(crate) fn wait(&self, context: &Context<'_>, tasks: &Tasks) {
-        let waker = context.waker();
-        let former = self.who.replace(match tasks.current.get() {
-            // A combinator that wakes by itself has a waker of its own, which points elsewhere.
-            (Some(key), data) if data == waker.data() => Who::Task(key),
-            _ => Who::Other(waker.clone()),
-        });
+        let who = match &*tasks.current.borrow() {
+            // A combinator that wakes by itself has a waker of its own.
+            Some(task) if task.waker.will_wake(context.waker()) => Who::Task(task.clone()),
+            _ => Who::Other(context.waker().clone()),
+        };
+        let former = self.who.replace(who);
         drop(former);
     }
 
+    #[inline]
     pub(crate) fn wake(&self, tasks: &Tasks) {
         match self.who.take() {
             Who::Nobody => {}
-            Who::Task(key) => tasks.wake(key),
+            Who::Task(task) => tasks.queue(task),
             Who::Other(waker) => waker.wake(),
         }
     }
@@ -194,11 +208,18 @@ impl Loop {
     where
         F: Future<Output = ()> + 'static,
     {
-        let key = self.tasks.slots.borrow_mut().insert_with(|key| {
-            let body = Body { future: Box::pin(make(key)), waker: waker(self.office.clone(), key) };
-            Task { body: Some(body), is_queued: true }
+        let mut launched = None;
+        self.tasks.table.borrow_mut().insert_with(|key| {
+            let task = Task {
+                key,
+                future: Cell::new(Some(Box::pin(make(key)))),
+                waker: waker(self.office.clone(), key),
+                is_queued: Cell::new(true),
+                is_over: Cell::new(false),
+            };
+            launched.insert(Rc::new(task)).clone()
         });
-        self.tasks.queue.borrow_mut().push_back(key);
+        self.tasks.queue.borrow_mut().extend(launched);
     }
 }
 

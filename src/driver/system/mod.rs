@@ -6,14 +6,21 @@
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+mod udp;
+mod unix;
+mod unix_datagram;
 mod workers;
 
-use super::{Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready};
-use crate::address::Address;
+use super::{
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, PoolSize,
+    Readiness, Ready, UnixOptions,
+};
+use crate::address::{Address, UnixName};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -59,6 +66,8 @@ impl Driver for SystemDriver {
     }
 
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        // Room for all at once: growing by one is measurably slower.
+        ready.reserve(EVENTS_PER_WAIT);
         #[cfg(target_os = "linux")]
         if let Some(timeout) = timeout.filter(|&timeout| self.precise.serves(timeout)) {
             return self.precise.wait(&self.registry, timeout, ready);
@@ -68,8 +77,6 @@ impl Driver for SystemDriver {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             outcome => outcome?,
         }
-        // Room for all at once: growing by one is measurably slower.
-        ready.reserve(EVENTS_PER_WAIT);
         let named = events.iter().filter(|event| event.token() != NUDGED);
         named.for_each(|event| ready.push(translate(event)));
         Ok(())
@@ -82,14 +89,27 @@ impl Driver for SystemDriver {
     fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>> {
         match to {
             Address::Ip(to) => tcp::connect(&self.registry, *to, from),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(to) => unix::connect(&self.registry, to),
         }
     }
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
         match at {
             Address::Ip(at) => tcp::listen(&self.registry, *at, backlog),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(at) => {
+                self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
+            }
+        }
+    }
+
+    fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
+        unix::listen(&self.registry, at, options)
+    }
+
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        match at {
+            Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
+            Address::Unix(name) => unix_datagram::bind(&self.registry, name),
         }
     }
 
@@ -102,6 +122,10 @@ impl Driver for SystemDriver {
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         self.workers.give(work);
+    }
+
+    fn size_pool(&self, size: PoolSize) {
+        self.workers.resize(size);
     }
 
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
@@ -133,12 +157,16 @@ impl std::fmt::Debug for SystemDriver {
 }
 
 fn translate(event: &Event) -> Ready {
-    let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
-    let readiness = Readiness::READABLE
+    let mut readiness = Readiness::READABLE
         .when(event.is_readable())
-        .and(Readiness::WRITABLE.when(event.is_writable()))
-        .and(Readiness::READ_CLOSED.when(event.is_read_closed()))
-        .and(Readiness::BROKEN.when(broken));
+        .and(Readiness::WRITABLE.when(event.is_writable()));
+    // An end is rare: one question for all kinds of it.
+    if event.is_read_closed() || event.is_error() {
+        let broken = event.is_error() || event.is_write_closed();
+        readiness = readiness
+            .and(Readiness::READ_CLOSED.when(event.is_read_closed()))
+            .and(Readiness::BROKEN.when(broken));
+    }
     Ready { key: Key::from_token(event.token().0), readiness }
 }
 
@@ -147,6 +175,11 @@ fn one_way(interest: Interest) -> mio::Interest {
         Interest::Reading => mio::Interest::READABLE,
         Interest::Writing => mio::Interest::WRITABLE,
     }
+}
+
+/// A descriptor to give up when there are no others; see `Listener::shed`.
+fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 fn register<S: mio::event::Source>(

@@ -1,4 +1,6 @@
 //! Waiting in nanoseconds on Linux, on the epoll descriptor that mio made.
+//!
+//! mio waits in milliseconds, rounded up. Kernels before 5.11 lack the call, and mio waits there.
 
 use super::NUDGED;
 use crate::driver::{Key, Readiness, Ready};
@@ -11,8 +13,8 @@ use std::io;
 use std::time::Duration;
 
 pub(super) struct Precise {
+    /// Borrowed for one wait.
     events: RefCell<Vec<Event>>,
-    /// Set for good once the kernel says that it lacks the call (before Linux 5.11).
     is_missing: Cell<bool>,
 }
 
@@ -21,10 +23,8 @@ const COARSE: Duration = Duration::from_millis(100);
 
 impl Precise {
     pub(super) fn new(events_per_wait: usize) -> Precise {
-        Precise {
-            events: RefCell::new(Vec::with_capacity(events_per_wait)),
-            is_missing: Cell::new(false),
-        }
+        let events = RefCell::new(Vec::with_capacity(events_per_wait));
+        Precise { events, is_missing: Cell::new(false) }
     }
 
     /// Whether rounding `timeout` up to a millisecond would be felt.
@@ -50,19 +50,20 @@ impl Precise {
             Err(Errno::NOSYS) => self.is_missing.set(true),
             Err(error) => return Err(error.into()),
         }
-        let named = events.iter().filter(|event| event.data.u64() != NUDGED.0 as u64);
-        ready.extend(named.map(translate));
+        let named = events.iter().map(translate).filter(|ready| ready.key.to_token() != NUDGED.0);
+        named.for_each(|event| ready.push(event));
         Ok(())
     }
 }
 
 fn translate(event: &Event) -> Ready {
-    let flags = event.flags;
+    // By copy: the fields of the kernel's own struct are not aligned.
+    let Event { flags, data } = *event;
     let has = |wanted: EventFlags| flags.intersects(wanted);
     let readiness = Readiness::READABLE
         .when(has(EventFlags::IN | EventFlags::PRI))
         .and(Readiness::WRITABLE.when(has(EventFlags::OUT)))
         .and(Readiness::READ_CLOSED.when(has(EventFlags::RDHUP | EventFlags::HUP)))
         .and(Readiness::BROKEN.when(has(EventFlags::ERR | EventFlags::HUP)));
-    Ready { key: Key::from_token(event.data.u64() as usize), readiness }
+    Ready { key: Key::from_token(data.u64() as usize), readiness }
 }

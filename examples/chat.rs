@@ -1,0 +1,70 @@
+//! A chat: each line goes to everyone else.
+//!
+//!     cargo run --release --example chat [127.0.0.1:8000]
+//!
+//! Then `nc 127.0.0.1 8000` in two more terminals, and type into both.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
+
+/// May stay borrowed while lines are written: a transport never calls a protocol.
+type Room = Rc<RefCell<BTreeMap<u64, Transport>>>;
+
+struct Member {
+    number: u64,
+    room: Room,
+    /// The start of a line whose end has not come yet.
+    line: Vec<u8>,
+}
+
+impl Protocol for Member {
+    fn connection_made(&mut self, transport: &Transport) {
+        self.room.borrow_mut().insert(self.number, transport.clone());
+    }
+
+    fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
+        for piece in data.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if self.line.len() > 16384 {
+                return Err(Failure::msg("peer sent a line over 16384 bytes"));
+            }
+            if self.line.ends_with(b"\n") {
+                for (_, other) in self.room.borrow().iter().filter(|it| *it.0 != self.number) {
+                    other.write(&self.line);
+                }
+                self.line.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Who does not read would have the room keep all that is said: 64 KiB are enough.
+    fn pause_writing(&mut self, transport: &Transport) {
+        transport.abort_connection();
+    }
+
+    fn connection_lost(&mut self, _reason: &Failure) {
+        self.room.borrow_mut().remove(&self.number);
+    }
+}
+
+fn main() -> ExitCode {
+    let Err(failure) = run() else { return ExitCode::SUCCESS };
+    eprintln!("chat: {failure}");
+    ExitCode::FAILURE
+}
+
+fn run() -> Result {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let (reactor, room, mut number) = (Reactor::new()?, Room::default(), 0);
+    let port = reactor.listen_tcp(address, move |_: &Address| {
+        number += 1;
+        Member { number, room: room.clone(), line: Vec::new() }
+    })?;
+    println!("Listening on {}", port.host());
+    reactor.run()
+}

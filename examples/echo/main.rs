@@ -1,0 +1,58 @@
+//! An echo server: what comes in goes back. The same server in both faces, and line by line.
+//!
+//!     cargo run --release --example echo
+//!     cargo run --release --example echo -- --face stream --lines --listen 127.0.0.1:8007
+//!
+//! Then type something into `nc 127.0.0.1 8000`. With `--lines` each line is a write of its own;
+//! lines that came together still go back in one system call, because writes are corked.
+
+mod protocol;
+mod stream;
+
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+use ropewalk::{Address, Failure, Reactor, Result};
+
+struct Options {
+    listen: String,
+    face: String,
+    lines: bool,
+}
+
+fn main() -> ExitCode {
+    let Err(failure) = run() else { return ExitCode::SUCCESS };
+    eprintln!("echo: {failure}");
+    ExitCode::FAILURE
+}
+
+fn run() -> Result {
+    let Options { listen, face, lines } = options()?;
+    let reactor = Reactor::new()?;
+    let port = match (face.as_str(), lines) {
+        ("protocol", false) => reactor.listen_tcp(listen, |_: &Address| protocol::Echo)?,
+        ("protocol", true) => {
+            reactor.listen_tcp(listen, |_: &Address| protocol::EchoLines::default())?
+        }
+        ("stream", false) => reactor.serve_tcp(listen, stream::echo)?,
+        ("stream", true) => reactor.serve_tcp(listen, stream::echo_lines)?,
+        _ => return Err(Failure::msg(format!("a face is protocol or stream, not '{face}'"))),
+    };
+    println!("Listening on {}", port.host());
+    reactor.run()
+}
+
+fn options() -> Result<Options> {
+    let mut parser = lexopt::Parser::from_env();
+    let (listen, face) = ("127.0.0.1:8000".into(), "protocol".into());
+    let mut options = Options { listen, face, lines: false };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("listen") => options.listen = parser.value()?.string()?,
+            Long("face") => options.face = parser.value()?.string()?,
+            Long("lines") => options.lines = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}

@@ -1,0 +1,363 @@
+//! The examples, run as their users run them: exact lines, exit statuses, and what a signal does.
+//!
+//! Nothing here sleeps: a server is ready when it has printed its address.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than anything here takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const CLIENTS: [&str; 5] =
+    ["get-blocking", "get-bare", "get-protocol", "get-deferred", "get-async"];
+
+#[test]
+fn event_drive_executes_its_handlers_in_order_of_registration() {
+    let output = run("event_drive", &[]);
+
+    assert_eq!(text(&output.stdout), "Hello, ropemaker!\n3 strands make a rope.\nHello, sailor!\n");
+    assert!(output.status.success());
+}
+
+#[test]
+fn echo_sends_back_what_it_gets_in_both_faces_whole_and_by_lines() {
+    for face in ["protocol", "stream"] {
+        for lines in [&[][..], &["--lines"]] {
+            let arguments = [&["--listen", "127.0.0.1:0", "--face", face], lines].concat();
+            let echo = Program::start("echo", &arguments);
+            let mut socket = connect(&echo.address("Listening on "));
+
+            for piece in ["one\ntwo\nth", "ree\n", "unfinished"] {
+                socket.write_all(piece.as_bytes()).unwrap();
+            }
+            socket.shutdown(Shutdown::Write).unwrap();
+
+            assert_eq!(read_to_end(&mut socket), "one\ntwo\nthree\nunfinished", "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn echo_says_which_address_it_cannot_listen_on() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+
+    for face in ["protocol", "stream"] {
+        for address in [taken.as_str(), "nonsense", "127.0.0.1:99999"] {
+            fails(&run("echo", &["--listen", address, "--face", face]), 1, address);
+        }
+    }
+}
+
+#[test]
+fn echo_refuses_a_face_that_it_does_not_have() {
+    fails(&run("echo", &["--face", "third"]), 1, "third");
+}
+
+#[test]
+fn chat_gives_a_line_to_everyone_else() {
+    let chat = Program::start("chat", &["127.0.0.1:0"]);
+    let address = chat.address("Listening on ");
+    // Connections are accepted in order: who hears a newcomer was there before.
+    let mut a = Guest::enter(&address);
+    let mut b = Guest::enter(&address);
+    b.say("b is here");
+    assert_eq!(a.hears(), "b is here");
+    let mut c = Guest::enter(&address);
+    c.say("c is here");
+    assert_eq!([a.hears(), b.hears()], ["c is here"; 2]);
+
+    a.say("hello");
+    assert_eq!([b.hears(), c.hears()], ["hello"; 2]);
+    b.say("and you");
+
+    assert_eq!([a.hears(), c.hears()], ["and you"; 2], "nobody hears their own line");
+}
+
+#[test]
+fn bare_descriptor_reads_until_the_connection_is_done() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.write_all(b"hemp\n").unwrap();
+    });
+
+    let output = run("bare_descriptor", &[&address]);
+
+    server.join().unwrap();
+    let lines: Vec<_> = text(&output.stdout).lines().collect();
+    assert_eq!(lines[0], "hemp");
+    assert_eq!(lines[1], "the connection was closed in order");
+    assert!(output.status.success());
+}
+
+#[test]
+fn blocking_poetry_comes_one_poem_after_the_other() {
+    for server in ["serve", "serve-blocking"] {
+        let (_server, address) = poem_server(server);
+        let output = run("poetry", &["get-blocking", &address, port(&address)]);
+
+        let lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
+        let [ask1, got1, ask2, got2, all] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(*ask1, format!("Task 1: get poetry from: {address}"));
+        assert_time(got1, &format!("Task 1: got {BYTES} bytes of poetry from {address} in "));
+        assert_eq!(*ask2, format!("Task 2: get poetry from: {address}"));
+        assert_time(got2, &format!("Task 2: got {BYTES} bytes of poetry from {address} in "));
+        assert_time(all, "Got 2 poems in ");
+        assert!(output.status.success());
+    }
+}
+
+#[test]
+fn asynchronous_poetry_comes_in_pieces_and_ends_with_its_length() {
+    let (_server, address) = poem_server("serve");
+    for client in &CLIENTS[1..] {
+        let output = run("poetry", &[client, &address, port(&address)]);
+
+        let lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
+        let [pieces @ .., first, second, all] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(*first, format!("Task 1: {BYTES} bytes of poetry"), "{client}");
+        assert_eq!(*second, format!("Task 2: {BYTES} bytes of poetry"), "{client}");
+        assert_time(all, "Got 2 poems in ");
+        let total: usize = pieces.iter().map(|line| piece(line, &address)).sum();
+        assert_eq!(total, 2 * BYTES, "{client}");
+        assert!(output.status.success());
+    }
+}
+
+#[test]
+fn a_poem_that_cannot_be_had_is_one_error_with_its_address() {
+    let (_server, there) = poem_server("serve");
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for client in CLIENTS {
+        let output = run("poetry", &[client, &gone, &there]);
+
+        fails(&output, 1, &gone);
+        assert!(
+            text(&output.stdout).contains("\nGot 1 poems in "),
+            "{client}: the other poem came"
+        );
+    }
+}
+
+#[test]
+fn wrong_arguments_are_told_apart_from_failures_by_status_2() {
+    for (arguments, named) in [
+        (&["sing"][..], "sing"),
+        (&["--loudly"], "loudly"),
+        (&["serve", "--num-bytes", "0"], "num-bytes"),
+        (&["serve", "--delay", "-1"], "delay"),
+        (&["serve", "--port", "70000"], "port"),
+        (&["get-async"], "[HOST:]PORT"),
+        (&["get-bare", "127.0.0.1:0"], "127.0.0.1:0"),
+        (&["get-blocking", "nowhere"], "nowhere"),
+    ] {
+        let output = run("poetry", arguments);
+        let (error, usage) = text(&output.stderr).split_once("\n\n").expect("an error, then usage");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(error.contains(named), "{arguments:?}: {error}");
+        assert!(usage.starts_with("usage: poetry"), "{arguments:?}: {usage}");
+    }
+}
+
+#[test]
+fn a_poem_file_is_served_and_a_missing_one_is_named() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/poetry/sea.txt");
+    let server = Program::start("poetry", &["serve", "--delay", "0", file]);
+    let mut socket = connect(&server.address(&format!("Serving {file} on ")));
+
+    assert_eq!(read_to_end(&mut socket), include_str!("../examples/poetry/sea.txt"));
+    fails(&run("poetry", &["serve", "no/such/poem"]), 1, "no/such/poem");
+}
+
+#[cfg(all(target_os = "linux", feature = "signals"))]
+mod signals {
+    use super::*;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    #[test]
+    fn ctrl_c_ends_a_server_in_order() {
+        let programs = [
+            ("echo", &["--listen", "127.0.0.1:0"][..], "Listening on "),
+            ("echo", &["--listen", "127.0.0.1:0", "--face", "stream"], "Listening on "),
+            ("chat", &["127.0.0.1:0"], "Listening on "),
+            ("poetry", &["serve", "--delay", "60"], "Serving a poem of our own on "),
+        ];
+        for (name, arguments, prefix) in programs {
+            let mut server = Program::start(name, arguments);
+            let address = server.address(prefix);
+            let (mut one, mut two) = (Guest::enter(&address), Guest::enter(&address));
+            // An answer says that the reactor runs: before that, the signal just kills.
+            two.say("hello");
+            let answering = if name == "echo" { &mut two } else { &mut one };
+            assert_ne!(answering.hears_a_byte(), None);
+
+            interrupt(&server);
+
+            assert_eq!(server.process.wait().unwrap().code(), Some(0), "{name}");
+            assert_eq!(server.errors(), "", "{name}");
+        }
+    }
+
+    #[test]
+    fn ctrl_c_ends_a_client_in_the_middle_of_its_poem() {
+        let server = Program::start("poetry", &["serve", "--delay", "60"]);
+        let address = server.address("Serving a poem of our own on ");
+        for name in CLIENTS {
+            let mut client = Program::start("poetry", &[name, &address]);
+            client.line();
+
+            interrupt(&client);
+
+            assert!(!client.process.wait().unwrap().success(), "{name}");
+            assert_eq!(client.errors(), "", "{name}");
+        }
+    }
+
+    fn interrupt(program: &Program) {
+        let pid = Pid::from_raw(program.process.id().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+    }
+}
+
+/// A program that runs until its value is dropped, and the lines it prints meanwhile.
+struct Program {
+    process: Child,
+    lines: Receiver<String>,
+}
+
+impl Program {
+    fn start(name: &str, arguments: &[&str]) -> Program {
+        let mut command = example(name, arguments);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (tell, lines) = channel();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        // A thread, because a pipe cannot be read with a time limit.
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|it| tell.send(it))
+        });
+        Program { process, lines }
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("the program prints a line")
+    }
+
+    fn address(&self, prefix: &str) -> String {
+        let line = self.line();
+        line.strip_prefix(prefix).unwrap_or_else(|| panic!("no '{prefix}': {line}")).to_owned()
+    }
+
+    /// What it wrote to stderr; waits for its end.
+    #[cfg_attr(not(feature = "signals"), expect(dead_code, reason = "asked after a signal"))]
+    fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        errors
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Guest(BufReader<TcpStream>);
+
+impl Guest {
+    fn enter(address: &str) -> Guest {
+        Guest(BufReader::new(connect(address)))
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.0.get_mut(), "{line}").unwrap();
+    }
+
+    #[cfg_attr(not(feature = "signals"), expect(dead_code, reason = "asked before a signal"))]
+    fn hears_a_byte(&mut self) -> Option<u8> {
+        self.0.fill_buf().unwrap().first().copied()
+    }
+
+    fn hears(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
+/// The poem that servers have at hand, its length, and a server that sends it in no time.
+const BYTES: usize = include_bytes!("../examples/poetry/ropewalk.txt").len();
+
+fn poem_server(kind: &str) -> (Program, String) {
+    let server = Program::start("poetry", &[kind, "--num-bytes", "30", "--delay", "0.001"]);
+    let address = server.address("Serving a poem of our own on ");
+    (server, address)
+}
+
+fn port(address: &str) -> &str {
+    address.strip_prefix("127.0.0.1:").expect("IPv4 comes first")
+}
+
+/// The bytes of a line such as `Task 1: got 30 bytes of poetry from 127.0.0.1:10000`.
+fn piece(line: &str, address: &str) -> usize {
+    let after_task = line.strip_prefix("Task 1: got ").or(line.strip_prefix("Task 2: got "));
+    let rest = after_task.unwrap_or_else(|| panic!("{line}"));
+    let bytes = rest.strip_suffix(&format!(" bytes of poetry from {address}"));
+    bytes.unwrap_or_else(|| panic!("{line}")).parse().unwrap()
+}
+
+/// `prefix` and then a time such as `0:00:10.126361`.
+fn assert_time(line: &str, prefix: &str) {
+    let time = line.strip_prefix(prefix).unwrap_or_else(|| panic!("no '{prefix}': {line}"));
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0:00:00.000000", "{line}");
+}
+
+/// One error on stderr, which names the address or whatever it is about.
+fn fails(output: &Output, status: i32, named: &str) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{error}");
+    assert!(error.contains(named), "'{named}' is not named: {error}");
+    assert_eq!(error.lines().count(), 1, "more than one line: {error}");
+}
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    example(name, arguments).output().unwrap()
+}
+
+/// `cargo test` builds the examples into a folder beside that of the tests.
+fn example(name: &str, arguments: &[&str]) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let folder: PathBuf = test.parent().unwrap().with_file_name("examples");
+    let program = folder.join(name);
+    assert!(program.exists(), "run `cargo build --examples` first: no {}", program.display());
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn connect(address: &str) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn read_to_end(socket: &mut TcpStream) -> String {
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("programs print text")
+}
