@@ -22,9 +22,8 @@ pub use deferred::{
     AlreadyCalled, AlreadyLooping, Cancelled, CooperativeTask, Cooperator, Deferred,
     DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
     FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired, NoTokens,
-    NotLooping, NotPaused, OneOrAll, Permit, QueueOverflow, QueueUnderflow, SendableDeferred,
-    SendableTrigger, TaskFinished, TimedOut, Trigger, defer_later, execute, fail, gather_results,
-    maybe_deferred, race, sendable, succeed,
+    NotLooping, NotPaused, OneOrAll, Permit, QueueOverflow, QueueUnderflow, TaskFinished, TimedOut,
+    Trigger, defer_later, execute, fail, gather_results, maybe_deferred, race, succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
@@ -34,9 +33,9 @@ pub use net::{
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
-    Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,
-    WriteDescriptor, YieldNow,
+    Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
+    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger,
+    WouldDeadlock, WriteDescriptor, YieldNow, react,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

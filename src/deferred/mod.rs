@@ -9,7 +9,6 @@ mod later;
 mod link;
 mod locks;
 mod many;
-mod sendable;
 mod tail;
 mod task;
 #[cfg(test)]
@@ -25,7 +24,6 @@ pub use locks::{
     NoTokens, Permit, QueueOverflow, QueueUnderflow,
 };
 pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
-pub use sendable::{SendableDeferred, SendableTrigger, sendable};
 pub use task::{
     AlreadyLooping, CooperativeTask, Cooperator, LoopingCall, NotLooping, NotPaused, TaskFinished,
     defer_later,
