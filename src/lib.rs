@@ -8,6 +8,7 @@ mod clock;
 pub mod deferred;
 pub mod driver;
 mod failure;
+pub mod guide;
 mod net;
 pub mod protocol;
 pub mod reactor;

@@ -88,7 +88,7 @@ impl DeferredFilesystemLock {
     }
 
     /// Fires with a permit as soon as the lock is free; after `limit`, fails with
-    /// [`TimedOut`](crate::TimedOut).
+    /// [`TimedOut`].
     ///
     /// At the end of the limit, and when it is cancelled, it tries once more, and may succeed.
     ///
