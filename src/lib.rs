@@ -9,6 +9,7 @@ pub mod deferred;
 pub mod driver;
 pub mod endpoint;
 mod failure;
+pub mod guide;
 mod net;
 pub mod policies;
 pub mod protocol;
@@ -22,9 +23,11 @@ mod transport;
 pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
-    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
-    succeed,
+    AlreadyCalled, AlreadyLooping, Cancelled, CooperativeTask, Cooperator, Deferred,
+    DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
+    FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired, NoTokens,
+    NotLooping, NotPaused, OneOrAll, Permit, QueueOverflow, QueueUnderflow, TaskFinished, TimedOut,
+    Trigger, defer_later, execute, fail, gather_results, maybe_deferred, race, succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
@@ -34,9 +37,9 @@ pub use net::{
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
-    Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,
-    WriteDescriptor, YieldNow,
+    Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
+    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger,
+    WouldDeadlock, WriteDescriptor, YieldNow, react,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

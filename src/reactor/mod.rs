@@ -29,6 +29,7 @@
 mod descriptor;
 mod lifecycle;
 mod mailbox;
+mod react;
 mod remote;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
@@ -49,6 +50,7 @@ pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
 pub use lifecycle::{
     Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
 };
+pub use react::{ExitStatus, react};
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
 pub(crate) use tasks::Waiter;
