@@ -12,6 +12,8 @@ mod net;
 pub mod protocol;
 pub mod reactor;
 mod slots;
+#[cfg(unix)]
+mod stdio;
 mod stream;
 mod transport;
 

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(unix)]
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The outside world as one reactor sees it.
 pub trait Driver {
@@ -56,6 +56,13 @@ pub trait Driver {
     ///
     /// `is_shared` lets several sockets have the same port, as listeners to one multicast group do.
     fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>>;
+
+    /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
+    #[cfg(unix)]
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        let why = format!("this driver has no use for {}", pipes.name);
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
 
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
@@ -150,6 +157,18 @@ pub trait ByteStream {
 
     /// Probes an idle peer after this long, or never.
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
+}
+
+/// What [`Driver::adopt`] makes a stream of.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Pipes {
+    /// Where bytes come from; without it none do.
+    pub input: Option<OwnedFd>,
+    /// Where bytes go; without it none do.
+    pub output: Option<OwnedFd>,
+    /// What the stream is called when it is spoken of.
+    pub name: Address,
 }
 
 /// A socket that accepts connections.

@@ -3,6 +3,7 @@
 //! Linux' epoll takes timeouts in nanoseconds, mio in milliseconds, rounded up. Where a timeout has
 //! a fraction of a millisecond that matters, `precise.rs` waits on mio's own epoll instead.
 
+mod pipe;
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
@@ -11,7 +12,7 @@ mod unix_datagram;
 mod workers;
 
 use super::{
-    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, PoolSize,
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, Pipes, PoolSize,
     Readiness, Ready,
 };
 use crate::address::Address;
@@ -87,14 +88,14 @@ impl Driver for SystemDriver {
     fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>> {
         match to {
             Address::Ip(to) => tcp::connect(&self.registry, *to, from),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
         match at {
             Address::Ip(at) => tcp::listen(&self.registry, *at, backlog),
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -102,7 +103,12 @@ impl Driver for SystemDriver {
         match at {
             Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
             Address::Unix(name) => unix_datagram::bind(&self.registry, name),
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        pipe::adopt(&self.registry, pipes)
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
@@ -155,7 +161,9 @@ fn translate(event: &Event) -> Ready {
     // An end is rare: one question for all kinds of it.
     if event.is_read_closed() || event.is_error() {
         let broken = event.is_error() || event.is_write_closed();
+        // A pipe's end comes alone; a read finds it.
         readiness = readiness
+            .and(Readiness::READABLE)
             .and(Readiness::READ_CLOSED.when(event.is_read_closed()))
             .and(Readiness::BROKEN.when(broken));
     }
