@@ -71,6 +71,60 @@ impl From<SocketAddr> for Address {
     }
 }
 
+impl UnixName {
+    /// A name as people write it: a path, or `@` (or a zero byte) and a name in Linux' abstract
+    /// namespace.
+    ///
+    /// ```
+    /// use ropewalk::UnixName;
+    ///
+    /// assert_eq!(UnixName::new("@bus"), UnixName::Abstract(Box::from(*b"bus")));
+    /// assert_eq!(UnixName::new("/run/bus").to_string(), "unix:/run/bus");
+    /// ```
+    pub fn new(name: &str) -> UnixName {
+        match name.strip_prefix(['@', '\0']) {
+            Some(name) => UnixName::Abstract(name.as_bytes().into()),
+            None => UnixName::Path(Path::new(name).into()),
+        }
+    }
+}
+
+impl From<&str> for UnixName {
+    fn from(name: &str) -> UnixName {
+        UnixName::new(name)
+    }
+}
+
+impl From<String> for UnixName {
+    fn from(name: String) -> UnixName {
+        UnixName::new(&name)
+    }
+}
+
+impl From<&Path> for UnixName {
+    fn from(path: &Path) -> UnixName {
+        UnixName::Path(path.into())
+    }
+}
+
+impl From<PathBuf> for UnixName {
+    fn from(path: PathBuf) -> UnixName {
+        UnixName::Path(path.into())
+    }
+}
+
+impl From<&PathBuf> for UnixName {
+    fn from(path: &PathBuf) -> UnixName {
+        UnixName::Path(path.as_path().into())
+    }
+}
+
+impl From<UnixName> for Address {
+    fn from(name: UnixName) -> Address {
+        Address::Unix(name)
+    }
+}
+
 impl From<PathBuf> for Address {
     fn from(path: PathBuf) -> Address {
         Address::Unix(UnixName::Path(path.into()))

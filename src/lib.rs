@@ -11,6 +11,7 @@ mod failure;
 mod net;
 pub mod protocol;
 pub mod reactor;
+pub mod simulation;
 mod slots;
 #[cfg(unix)]
 mod stdio;
@@ -27,8 +28,8 @@ pub use deferred::{
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
     CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
-    DatagramProtocol, DatagramTransport, NoProtocol, NotConnecting, NotDisconnected, Port,
-    UdpSocket,
+    DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
+    Port, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{

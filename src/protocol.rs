@@ -12,6 +12,8 @@
 use crate::address::Address;
 use crate::failure::{Failure, Result};
 use crate::transport::Transport;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
 /// Meaning for the bytes of one connection, as callbacks.
 ///
@@ -73,6 +75,14 @@ pub trait Protocol {
     fn resume_writing(&mut self, transport: &Transport) {
         let _ = transport;
     }
+
+    /// A descriptor came through a Unix socket, with the bytes that are received next. The default
+    /// closes it.
+    #[cfg(unix)]
+    #[doc(alias = "fileDescriptorReceived")]
+    fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
+        let _ = (transport, descriptor);
+    }
 }
 
 impl<P: Protocol + ?Sized> Protocol for Box<P> {
@@ -102,6 +112,11 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
 
     fn resume_writing(&mut self, transport: &Transport) {
         (**self).resume_writing(transport);
+    }
+
+    #[cfg(unix)]
+    fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
+        (**self).file_descriptor_received(transport, descriptor);
     }
 }
 

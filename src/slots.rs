@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! * A slot's generation is raised exactly when its value leaves.
-//! * No key is `usize::MAX` as a token: drivers keep that one for themselves.
+//! * No entry's key is [`Key::NONE`], whose token drivers keep for themselves.
 
 /// Names one of a reactor's sockets, also across the operating system as an event's token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,6 +16,9 @@ pub struct Key(usize);
 const HALF: u32 = usize::BITS / 2;
 
 impl Key {
+    /// Names no entry, ever.
+    pub(crate) const NONE: Key = Key(usize::MAX);
+
     fn new(index: usize, generation: usize) -> Key {
         Key(generation << HALF | index)
     }

@@ -6,14 +6,14 @@
 //!
 //! Dropping a stream ends its connection in order. A handler that fails or panics aborts it.
 
-use crate::address::Address;
+use crate::address::{Address, UnixName};
 use crate::buffer::Buffer;
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::driver::ByteStream;
 use crate::failure::{Failure, Result};
 use crate::net::connection::{Connection, report_own};
 use crate::net::connector::ConnectTo;
-use crate::net::port::{Port, Welcome};
+use crate::net::port::{ListenUnix, Port, Welcome};
 use crate::reactor::{Loop, Reactor, Spawned};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
@@ -88,6 +88,12 @@ impl Stream {
         self.transport().host()
     }
 
+    /// The next descriptor that came with the bytes read so far, through a Unix socket.
+    #[cfg(unix)]
+    pub fn take_file_descriptor(&self) -> Option<std::os::fd::OwnedFd> {
+        self.end.0.take_descriptor()
+    }
+
     /// Two halves, for two tasks. The connection is lost when both are dropped; dropping the writing
     /// half tells the peer that nothing more comes.
     pub fn split(self) -> (ReadHalf, WriteHalf) {
@@ -139,6 +145,7 @@ impl Inbox {
         Poll::Ready(Ok(count))
     }
 
+    #[inline(always)]
     fn poll_fill(
         &mut self,
         connection: &Rc<Connection>,
@@ -277,6 +284,40 @@ impl Reactor {
         self.inner().listen_tcp(address, Box::new(service))
     }
 
+    /// Accepts connections at a Unix socket and runs `handler` for each, as [`Reactor::serve_tcp`] does.
+    #[track_caller]
+    pub fn serve_unix<H, R>(&self, at: impl Into<ListenUnix>, handler: H) -> Result<Port>
+    where
+        H: AsyncFn(Stream) -> R + 'static,
+        R: IntoDeferred<Output = ()> + 'static,
+    {
+        let service = Service { handler: Rc::new(handler), made: Location::caller() };
+        self.inner().listen_unix(&at.into(), Box::new(service))
+    }
+
+    /// Connects to a Unix socket and gives the stream.
+    ///
+    /// ```
+    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let path = std::env::temp_dir().join(format!("greeter-{}", std::process::id()));
+    /// reactor.serve_unix(&path, async |mut stream| Ok(stream.write_all(b"hello").await?))?;
+    /// let opening = reactor.open_unix(&path);
+    /// let greeting = reactor.run_until(async move {
+    ///     let mut greeting = String::new();
+    ///     opening.await?.read_to_string(&mut greeting).await?;
+    ///     Ok(greeting)
+    /// })?;
+    /// assert_eq!(greeting, "hello");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[track_caller]
+    pub fn open_unix(&self, to: impl Into<UnixName>) -> Deferred<Stream> {
+        self.inner().connect(ConnectTo::unix(to)).map(Stream::new)
+    }
+
     /// Connects by TCP and gives the stream.
     ///
     /// Fails with [`ConnectError`](crate::ConnectError). Cancelling gives up.
@@ -298,7 +339,11 @@ where
     R: IntoDeferred<Output = ()> + 'static,
 {
     fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
-        let connection = Connection::open(inner, stream, peer);
+        self.serve(Connection::open(inner, stream, peer));
+    }
+
+    fn serve(&mut self, connection: Rc<Connection>) {
+        let inner = connection.inner.clone();
         let stream = Stream::new(connection.clone());
         let handler = self.handler.clone();
         let handling = async move { handler(stream).await };

@@ -6,11 +6,13 @@
 use crate::address::Address;
 use crate::deferred::Deferred;
 use crate::driver::ByteStream;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -49,6 +51,22 @@ pub(crate) trait Carrier {
     fn set_nodelay(&self, on: bool) -> Result;
     fn set_keepalive(&self, idle: Option<Duration>) -> Result;
     fn replace_stream(&self, wrap: Wrap) -> Result;
+    /// Puts a layer on and has it shake hands within `limit`.
+    #[cfg(feature = "tls")]
+    fn shake_hands(self: Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
+        let _ = (wrap, limit);
+        crate::deferred::fail(Failure::msg("this transport takes no layer"))
+    }
+    /// Shows the stream, if it is one that wants to be seen.
+    #[cfg(feature = "tls")]
+    fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
+        let _ = look;
+    }
+    #[cfg(unix)]
+    fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
+        let _ = descriptor;
+        Err(Failure::msg("descriptors travel through Unix sockets only"))
+    }
     fn reactor(&self) -> Reactor;
 }
 
@@ -159,6 +177,52 @@ impl Transport {
         self.carrier.replace_stream(Box::new(wrap))
     }
 
+    /// Puts a layer on, as [`replace_stream`](Transport::replace_stream), and waits for its handshake.
+    #[cfg(feature = "tls")]
+    pub(crate) fn shake_hands(&self, wrap: Wrap, limit: Duration) -> Deferred<()> {
+        self.carrier.clone().shake_hands(wrap, limit)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
+        self.carrier.look_at_stream(look);
+    }
+
+    /// Has a descriptor leave with the next byte that is written, through a Unix socket.
+    ///
+    /// It is closed here once it was sent, or when the connection ends without another byte. Fails
+    /// where descriptors cannot travel.
+    ///
+    /// ```
+    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
+    /// use ropewalk::Reactor;
+    /// use std::io::Write;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let path = std::env::temp_dir().join(format!("pass-{}", std::process::id()));
+    /// reactor.serve_unix(&path, async |mut stream| {
+    ///     let (reader, mut writer) = std::io::pipe()?;
+    ///     writer.write_all(b"through the pipe")?;
+    ///     stream.transport().send_file_descriptor(reader.into())?;
+    ///     stream.write_all(b"!").await?;
+    ///     Ok(())
+    /// })?;
+    /// let opening = reactor.open_unix(&path);
+    /// let said = reactor.run_until(async move {
+    ///     let mut stream = opening.await?;
+    ///     stream.read_to_end(&mut Vec::new()).await?;
+    ///     let pipe = stream.take_file_descriptor().map(std::io::PipeReader::from);
+    ///     Ok(std::io::read_to_string(pipe.expect("it came with the byte"))?)
+    /// })?;
+    /// assert_eq!(said, "through the pipe");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[cfg(unix)]
+    #[doc(alias = "sendFileDescriptor")]
+    pub fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
+        self.carrier.send_file_descriptor(descriptor)
+    }
+
     /// The reactor that this connection belongs to.
     pub fn reactor(&self) -> Reactor {
         self.carrier.reactor()
@@ -199,9 +263,14 @@ impl ConnectionLost {
         ConnectionLost { peer, cause }
     }
 
-    /// What kind of error the system named.
+    /// What kind of error the system named; `InvalidData` for a peer that broke a layer's rules.
     pub fn kind(&self) -> io::ErrorKind {
         self.cause.kind()
+    }
+
+    /// What happened.
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
     }
 }
 

@@ -210,7 +210,10 @@ fn a_program_on_its_standard_input_and_output_serves_pipes_and_files() {
 #[test]
 fn a_terminal_gives_its_lines_one_by_one_and_none_is_left() {
     let socat = Command::new("socat")
-        .args(["-", &format!("EXEC:{} --async,pty,setsid,ctty,echo=0,opost=0", program().display())])
+        .args([
+            "-",
+            &format!("EXEC:{} --async,pty,setsid,ctty,echo=0,opost=0", program().display()),
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();

@@ -22,7 +22,8 @@ mod system;
 pub use crate::slots::Key;
 pub use system::SystemDriver;
 
-use crate::address::Address;
+use crate::address::{Address, UnixName};
+use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -52,10 +53,18 @@ pub trait Driver {
     /// Listens at an address; `backlog` connections may wait to be accepted.
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>>;
 
+    /// Listens at a Unix socket's name; what a driver does not know of the options it ignores.
+    fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
+        self.listen(&Address::Unix(at.clone()), options.backlog)
+    }
+
     /// Opens a socket for datagrams at an address; port 0, or no name, lets the system choose.
     ///
     /// `is_shared` lets several sockets have the same port, as listeners to one multicast group do.
-    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>>;
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        let _ = (at, is_shared);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
     #[cfg(unix)]
@@ -69,6 +78,11 @@ pub trait Driver {
 
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// Whether the process' signals are this driver's to tell.
+    fn has_signals(&self) -> bool {
+        true
+    }
 
     /// How many threads `offload` may use; a driver without threads does not mind.
     fn size_pool(&self, size: PoolSize) {
@@ -88,6 +102,23 @@ pub trait Driver {
     /// Ends what `watch` began; call it before the descriptor is closed.
     #[cfg(unix)]
     fn unwatch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// How to listen at a Unix socket's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixOptions {
+    /// So many connections may wait to be accepted.
+    pub backlog: u32,
+    /// Who may connect, as the bits of a file's mode; `None` leaves that to the process' umask.
+    pub mode: Option<u32>,
+    /// Whether a locked file beside the socket keeps others away, and shows a stale socket to be one.
+    pub lock: bool,
+}
+
+impl Default for UnixOptions {
+    fn default() -> UnixOptions {
+        UnixOptions { backlog: 1024, mode: None, lock: true }
+    }
 }
 
 /// The size of the pool of threads that blocking work is given to.
@@ -157,6 +188,46 @@ pub trait ByteStream {
 
     /// Probes an idle peer after this long, or never.
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
+
+    /// Whether the methods below have nothing to say: bytes in, bytes out, and no more.
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    /// After a read that came short: whether there is more, be it the end.
+    fn holds_more(&mut self) -> bool {
+        false
+    }
+
+    /// Passes on what a layer has to say for itself; `WouldBlock` if some of that is left.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Says goodbye before the stream is dropped, as a layer may have to; `WouldBlock` if some of
+    /// that is left to be flushed.
+    fn take_leave(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Has a descriptor leave with the next byte that is written.
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        let _ = descriptor;
+        let why = "descriptors travel through Unix sockets only";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    /// The next descriptor that came with the bytes read so far.
+    #[cfg(unix)]
+    fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        None
+    }
+
+    /// The stream itself, for those who know its type.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 }
 
 /// What [`Driver::adopt`] makes a stream of.
@@ -291,6 +362,8 @@ impl Readiness {
     pub const WRITABLE: Readiness = Readiness(4);
     /// The socket failed, or both directions are closed.
     pub const BROKEN: Readiness = Readiness(8);
+    /// No event: marks a stream that is not plain, where its readiness is kept.
+    pub(crate) const LAYERED: Readiness = Readiness(16);
 
     /// Whether this set has anything in common with `other`.
     pub fn has(self, other: Readiness) -> bool {
@@ -299,7 +372,7 @@ impl Readiness {
 
     /// Both sets together.
     #[must_use]
-    pub fn and(self, other: Readiness) -> Readiness {
+    pub const fn and(self, other: Readiness) -> Readiness {
         Readiness(self.0 | other.0)
     }
 

@@ -3,10 +3,12 @@
 use super::connection::{Connection, Reading, State, done};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::reactor::Reactor;
 use crate::transport::{Carrier, ConnectionAborted, Wrap};
 use std::io::IoSlice;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 impl Carrier for Connection {
@@ -82,15 +84,24 @@ impl Carrier for Connection {
     }
 
     fn replace_stream(&self, wrap: Wrap) -> Result {
-        self.send();
-        if !self.is_drained() {
-            return Err(Failure::msg("what was written before the layer is not sent yet"));
-        }
-        let Some(stream) = self.stream.take() else { return Err(done()) };
-        let layer = wrap(stream);
-        self.stream.replace(Some(layer));
-        self.linger();
-        Ok(())
+        self.put_layer_on(wrap)
+    }
+
+    #[cfg(feature = "tls")]
+    fn shake_hands(self: std::rc::Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
+        self.dress(wrap, limit)
+    }
+
+    #[cfg(feature = "tls")]
+    fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
+        // Nothing to be seen once the connection is lost.
+        let _ = self.with_stream(|stream| Ok(stream.as_any().map(look)));
+    }
+
+    #[cfg(unix)]
+    fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
+        self.send_all();
+        Ok(self.with_stream(|stream| stream.send_descriptor(descriptor))?)
     }
 
     fn reactor(&self) -> Reactor {

@@ -11,7 +11,7 @@
 
 use super::connection::Connection;
 use super::connector::ConnectTo;
-use crate::address::Address;
+use crate::address::{Address, UnixName};
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::failure::{Failure, Result, contain};
 use crate::protocol::{Factory, Protocol};
@@ -20,6 +20,8 @@ use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -94,10 +96,26 @@ impl Reactor {
     where
         F: ClientFactory + 'static,
     {
+        self.connect_for(to.into(), factory)
+    }
+
+    /// Connects to a Unix socket for a factory, as [`Reactor::connect_tcp`] does.
+    #[doc(alias = "connectUNIX")]
+    pub fn connect_unix<F>(&self, to: impl Into<UnixName>, factory: F) -> Connector
+    where
+        F: ClientFactory + 'static,
+    {
+        self.connect_for(ConnectTo::unix(to), factory)
+    }
+
+    pub(crate) fn connect_for<F>(&self, to: ConnectTo, factory: F) -> Connector
+    where
+        F: ClientFactory + 'static,
+    {
         let connector = Connector {
             shared: Rc::new(Shared {
                 inner: self.inner().clone(),
-                to: to.into(),
+                to,
                 stage: RefCell::new(Stage::Disconnected),
                 factory: Cell::new(Some(Box::new(Client { factory, is_started: false }))),
                 happenings: RefCell::default(),
@@ -107,7 +125,7 @@ impl Reactor {
         connector
     }
 
-    /// Connects by TCP and gives a way to reach the protocol from outside.
+    /// Connects, by TCP unless told otherwise, and gives a way to reach the protocol from outside.
     ///
     /// Fires right after `connection_made`; fails with [`ConnectError`](crate::ConnectError).
     /// Cancelling gives up.
@@ -467,6 +485,11 @@ impl<P: Protocol> Protocol for Host<P> {
 
     fn resume_writing(&mut self, _: &Transport) {
         self.call(|protocol, transport| protocol.resume_writing(transport));
+    }
+
+    #[cfg(unix)]
+    fn file_descriptor_received(&mut self, _: &Transport, descriptor: OwnedFd) {
+        self.call(|protocol, transport| protocol.file_descriptor_received(transport, descriptor));
     }
 }
 

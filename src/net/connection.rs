@@ -26,8 +26,10 @@
 //! * No borrow of `stream` outlasts one call to it.
 //!
 //! # Not here
-//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), TLS (a stream like any other).
+//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), streams that are more than a socket
+//! (`layer.rs`).
 
+use super::layer::Handshake;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
@@ -38,14 +40,17 @@ use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) struct Connection {
-    pub(super) inner: Rc<Loop>,
-    key: Key,
+    pub(crate) inner: Rc<Loop>,
+    pub(super) key: Key,
     pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
     /// The pushing face. Absent while it is called, and once lost.
     protocol: Cell<Option<Box<dyn Protocol>>>,
@@ -102,11 +107,12 @@ pub(super) enum Writing {
     Ended,
 }
 
-/// Whether a callback of the connection's protocol is in progress, and where its writes go.
+/// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
+/// and where the writes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     None,
-    /// To the loop's cork: nothing older waits, and this end is open.
+    /// To the loop's cork, which this connection owns: nothing older waits, and this end is open.
     Corked,
     /// To `outgoing`.
     Plain,
@@ -131,6 +137,11 @@ pub(super) struct Rare {
     pub(super) close_timer: Option<DelayedCall>,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
+    /// The layer's, while it is under way.
+    pub(super) handshake: Option<Box<Handshake>>,
+    /// What came for a stream, and was not taken yet.
+    #[cfg(unix)]
+    pub(super) descriptors: VecDeque<OwnedFd>,
     /// Called when the connection is lost, after the face.
     on_lost: Option<OnLost>,
 }
@@ -139,7 +150,22 @@ type OnLost = Box<dyn FnOnce(&Failure)>;
 
 /// So many reads in a row are one connection's share of a turn.
 const READS_PER_TURN: usize = 4;
+/// With any of these a short read does not mean that nothing is left.
+const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::LAYERED);
+/// So many descriptors wait for a stream to take them.
+#[cfg(unix)]
+const DESCRIPTORS_KEPT: usize = 256;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Rare {
+    #[cfg(unix)]
+    pub(super) fn keep_descriptor(&mut self, descriptor: OwnedFd) {
+        // Beyond that the peer is not meant well: what comes is closed.
+        if self.descriptors.len() < DESCRIPTORS_KEPT {
+            self.descriptors.push_back(descriptor);
+        }
+    }
+}
 
 impl Connection {
     /// A connection over a new stream, not served yet.
@@ -174,9 +200,12 @@ impl Connection {
         stream: Box<dyn ByteStream>,
         peer: Address,
     ) -> Rc<Connection> {
+        let both = Readiness::READABLE.and(Readiness::WRITABLE);
         Rc::new(Connection {
             inner: inner.clone(),
             key,
+            // Data often comes with the connection: the first read is tried without an event.
+            readiness: Cell::new(both.and(Connection::mark_of(&*stream))),
             stream: RefCell::new(Some(stream)),
             protocol: Cell::default(),
             waiters: OnceCell::new(),
@@ -184,8 +213,6 @@ impl Connection {
             reason: Cell::default(),
             peer,
             rare: RefCell::default(),
-            // Data often comes with the connection: the first read is tried without an event.
-            readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
             state: Cell::new(State::Open),
             reading: Cell::new(Reading::Open),
             writing: Cell::new(Writing::Open),
@@ -262,15 +289,17 @@ impl Connection {
 
     /// One read; learns from it whether more is there.
     #[inline(always)]
-    pub(super) fn read_into(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read_into(self: &Rc<Self>, buffer: &mut [u8]) -> io::Result<usize> {
         let outcome = self.with_stream(|stream| stream.read(buffer));
         let is_drained = match &outcome {
-            // A peer's end, once announced, hides behind a short read.
-            Ok(count) => *count < buffer.len() && !self.readiness.get().has(Readiness::READ_CLOSED),
+            // A peer's end, once announced, hides behind a short read, and a layer hides more.
+            Ok(count) => *count < buffer.len() && !self.readiness.get().has(HIDING),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         if is_drained {
             self.forget_readiness(Readiness::READABLE);
+        } else if self.has_layer() {
+            self.after_layered_read(matches!(outcome, Ok(count) if count < buffer.len()));
         }
         outcome
     }
@@ -361,12 +390,15 @@ impl Connection {
 
     /// Sends what can be sent and does what follows from the state. The loop alone calls this.
     pub(super) fn settle(self: &Rc<Self>) {
+        if self.has_layer() {
+            self.tend_layer();
+        }
         self.send();
         self.fire_drained();
         match self.state.get() {
             State::Lost => {}
             State::Doomed => self.end(),
-            State::Losing if self.is_drained() => self.end(),
+            State::Losing if self.is_drained() && self.has_taken_leave() => self.end(),
             State::Losing => self.watch_closing(),
             State::Open => self.settle_open(),
         }
@@ -376,7 +408,7 @@ impl Connection {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
         }
-        if self.writing.get() == Writing::Ended && self.has_read_ended() {
+        if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
             return self.end();
         }
         self.tell_marks();
@@ -425,10 +457,11 @@ impl Connection {
         self.wake_writer();
     }
 
-    fn tell_others_lost(&self, reason: &Failure) {
+    fn tell_others_lost(self: &Rc<Self>, reason: &Failure) {
         if !self.has_rare() {
             return;
         }
+        self.tell_handshake_lost(reason);
         if let Some(timer) = self.with_rare(|rare| rare.close_timer.take()) {
             // It may be this very timer that ended the connection.
             let _ = timer.cancel();
@@ -584,6 +617,9 @@ impl Source for Connection {
 
     fn flush(self: Rc<Self>) {
         self.is_dirty.set(false);
+        if self.call.get() != Call::None {
+            self.uncork();
+        }
         self.send();
         if self.is_unsettled.get() {
             self.settle();

@@ -4,11 +4,13 @@
 //! face. Cancelling drops the task, and with it the socket that is being connected.
 
 use super::connection::Connection;
-use crate::address::Address;
+use super::layer::Layer;
+use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Key, Readiness};
 use crate::failure::{Failure, Result};
-use crate::reactor::{Loop, Source};
+use crate::reactor::{Loop, Reactor, Source};
+use crate::transport::{ConnectionAborted, ConnectionLost};
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -32,20 +34,56 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConnectTo {
-    target: String,
+    target: Target,
     timeout: Duration,
     bind: Option<SocketAddr>,
+    layer: Option<Put>,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    /// A host and a port, as it was given.
+    Name(String),
+    Unix(UnixName),
+}
+
+/// A layer to put on.
+#[derive(Clone)]
+struct Put(Rc<dyn Layer>);
+
+impl fmt::Debug for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a layer")
+    }
 }
 
 /// Twisted's own limit.
 const TIMEOUT: Duration = Duration::from_secs(30);
+const BACKLOG_PATIENCE: Duration = Duration::from_millis(5);
 
 impl ConnectTo {
     /// A host and a port, as `host:port`; an IPv6 address stands in brackets.
     ///
     /// What is wrong with it is said when it is connected to.
     pub fn new(target: impl Into<String>) -> ConnectTo {
-        ConnectTo { target: target.into(), timeout: TIMEOUT, bind: None }
+        ConnectTo::from(Target::Name(target.into()))
+    }
+
+    /// A Unix socket.
+    ///
+    /// ```
+    /// assert_eq!(ropewalk::ConnectTo::unix("/run/bus").to_string(), "unix:/run/bus");
+    /// ```
+    pub fn unix(name: impl Into<UnixName>) -> ConnectTo {
+        ConnectTo::from(Target::Unix(name.into()))
+    }
+
+    /// Puts a layer on the connection once it is there.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ConnectTo {
+        self.layer = Some(Put(layer));
+        self
     }
 
     /// How long finding the address and connecting may take in all; 30 s unless set.
@@ -65,7 +103,8 @@ impl ConnectTo {
 
     fn host_and_port(&self) -> io::Result<(&str, u16)> {
         let invalid = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
-        let (host, port) = self.target.rsplit_once(':').ok_or_else(|| invalid("it has no port"))?;
+        let Target::Name(target) = &self.target else { return Err(invalid("it has no host")) };
+        let (host, port) = target.rsplit_once(':').ok_or_else(|| invalid("it has no port"))?;
         let port = port.parse().map_err(|_| invalid("its port is no number below 65536"))?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() {
@@ -74,14 +113,29 @@ impl ConnectTo {
         Ok((host, port))
     }
 
-    fn cannot(&self, causes: Vec<(Option<SocketAddr>, io::Error)>) -> ConnectError {
-        ConnectError { target: self.target.clone(), causes }
+    fn cannot(&self, causes: Vec<(Option<Address>, io::Error)>) -> ConnectError {
+        ConnectError { target: self.to_string(), causes }
     }
 }
 
 impl fmt::Display for ConnectTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.target)
+        match &self.target {
+            Target::Name(name) => f.write_str(name),
+            Target::Unix(name) => name.fmt(f),
+        }
+    }
+}
+
+impl From<Target> for ConnectTo {
+    fn from(target: Target) -> ConnectTo {
+        ConnectTo { target, timeout: TIMEOUT, bind: None, layer: None }
+    }
+}
+
+impl From<UnixName> for ConnectTo {
+    fn from(name: UnixName) -> ConnectTo {
+        ConnectTo::unix(name)
     }
 }
 
@@ -105,7 +159,12 @@ impl From<SocketAddr> for ConnectTo {
 
 impl From<&Address> for ConnectTo {
     fn from(target: &Address) -> ConnectTo {
-        ConnectTo::new(target.to_string())
+        match target {
+            Address::Ip(address) => ConnectTo::from(*address),
+            Address::Unix(name) => ConnectTo::unix(name.clone()),
+            // It will say so: nothing has such an address.
+            Address::Pipe(name) => ConnectTo::new(name.to_string()),
+        }
     }
 }
 
@@ -124,7 +183,7 @@ impl From<(&str, u16)> for ConnectTo {
 pub struct ConnectError {
     target: String,
     /// What each address answered; without an address, what stood before any attempt.
-    causes: Vec<(Option<SocketAddr>, io::Error)>,
+    causes: Vec<(Option<Address>, io::Error)>,
 }
 
 impl ConnectError {
@@ -163,7 +222,7 @@ impl Loop {
 }
 
 async fn connect_in_time(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
-    let limit = crate::reactor::Reactor::from(inner.clone()).sleep(to.timeout);
+    let limit = Reactor::from(inner.clone()).sleep(to.timeout);
     match select(pin!(connect(inner, to)), limit).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
@@ -174,21 +233,55 @@ async fn connect_in_time(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connecti
 }
 
 async fn connect(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
-    let (host, port) = to.host_and_port().map_err(|error| to.cannot(vec![(None, error)]))?;
-    let addresses = match host.parse() {
-        Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => {
-            resolve(inner, host, port).await.map_err(|cause| to.cannot(vec![(None, cause)]))?
-        }
-    };
+    let addresses = addresses(inner, to).await.map_err(|cause| to.cannot(vec![(None, cause)]))?;
     let mut causes = Vec::new();
     for address in addresses {
-        match connect_one(inner, address, to.bind).await {
-            Ok(connection) => return Ok(connection),
+        match connect_one(inner, &address, to.bind).await {
+            Ok(connection) => return put_on(connection, to).await,
             Err(cause) => causes.push((Some(address), cause)),
         }
     }
     Err(to.cannot(causes).into())
+}
+
+async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>> {
+    if let Target::Unix(name) = &to.target {
+        return Ok(vec![name.clone().into()]);
+    }
+    let (host, port) = to.host_and_port()?;
+    let found = match host.parse() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => resolve(inner, host, port).await?,
+    };
+    Ok(found.into_iter().map(Address::from).collect())
+}
+
+/// Puts the layer on, if there is to be one, and waits for its handshake.
+async fn put_on(connection: Rc<Connection>, to: &ConnectTo) -> Result<Rc<Connection>> {
+    let Some(Put(layer)) = &to.layer else { return Ok(connection) };
+    let mut shaking = Shaking(Some(connection.clone()));
+    let host = to.host_and_port().ok().map(|(host, _)| host);
+    let cannot = |cause| to.cannot(vec![(Some(connection.peer.clone()), cause)]);
+    let wrap = layer.prepare(host).map_err(cannot)?;
+    if let Err(failure) = connection.dress(wrap, layer.limit()).await {
+        return Err(match failure.check::<ConnectionLost>() {
+            Some(lost) => cannot(io::Error::new(lost.kind(), lost.cause().to_string())).into(),
+            None => failure,
+        });
+    }
+    shaking.0 = None;
+    Ok(connection)
+}
+
+/// A connection that is given up with its handshake.
+struct Shaking(Option<Rc<Connection>>);
+
+impl Drop for Shaking {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.abort(ConnectionAborted::new("the handshake was given up"));
+        }
+    }
 }
 
 async fn resolve(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -234,11 +327,19 @@ impl Lookup {
 
 async fn connect_one(
     inner: &Rc<Loop>,
-    to: SocketAddr,
+    to: &Address,
     from: Option<SocketAddr>,
 ) -> io::Result<Rc<Connection>> {
     let from = from.map(Address::from);
-    let mut stream = inner.driver.connect(&to.into(), from.as_ref())?;
+    let mut stream = loop {
+        match inner.driver.connect(to, from.as_ref()) {
+            // A Unix socket with a full backlog: no event tells when there is room.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Reactor::from(inner.clone()).sleep(BACKLOG_PATIENCE).await;
+            }
+            outcome => break outcome?,
+        }
+    };
     let attempt = inner.sources.insert_with(|key| {
         Rc::new(Attempt {
             key,

@@ -1,7 +1,7 @@
 //! The way out of a connection: collecting, sending, and what it means when the peer does not take.
 //!
-//! What a callback writes collects in the loop's one cork and goes out with one system call when the
-//! callback returns. What the socket does not take then, and what others write, waits in a buffer of
+//! What a callback writes, or a task's poll to its first stream, collects in the loop's one cork and
+//! goes out with one system call when the callback or the poll returns. What the socket does not take then, and what others write, waits in a buffer of
 //! the pool, which `send` empties at the end of the turn or when there is room again. A large write
 //! with nothing before it skips both.
 //!
@@ -13,7 +13,7 @@
 
 use super::connection::{Call, Connection, State, Writing};
 use crate::buffer::Buffer;
-use crate::driver::Readiness;
+use crate::driver::{Key, Readiness};
 use crate::transport::ConnectionAborted;
 use std::io;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ impl Connection {
     #[inline(always)]
     pub(super) fn append(&self, data: &[u8]) {
         if self.call.get() == Call::Corked {
-            let mut cork = self.inner.cork.borrow_mut();
+            let mut cork = self.inner.cork.bytes.borrow_mut();
             if cork.len() + data.len() < DIRECT {
                 return cork.extend_from_slice(data);
             }
@@ -42,8 +42,8 @@ impl Connection {
         if self.state.get() != State::Open || self.writing.get() != Writing::Open {
             return;
         }
-        // What the cork holds goes first.
         if self.call.get() == Call::Corked {
+            // What the cork holds goes first.
             self.call.set(Call::Plain);
             self.send_cork();
         }
@@ -51,6 +51,15 @@ impl Connection {
         if taken < data.len() {
             self.keep(&data[taken..]);
         }
+    }
+
+    /// Sends all that was written so far, as far as the socket takes it: also from inside a callback.
+    pub(super) fn send_all(&self) {
+        if self.call.get() == Call::Corked {
+            self.call.set(Call::Plain);
+        }
+        self.send();
+        self.send_cork();
     }
 
     /// Keeps bytes until the loop sends them.
@@ -61,36 +70,55 @@ impl Connection {
         self.mark_dirty();
     }
 
-    /// A callback begins: what it writes collects in the loop's cork, unless something older waits.
+    /// A callback begins: what it writes collects in the cork, if that is free and nothing older waits.
     #[inline(always)]
     pub(super) fn cork(&self) {
-        let older_waits = self.is_unsettled.get() || self.is_dirty.get();
-        let is_plain = older_waits || self.writing.get() != Writing::Open;
-        self.call.set(if is_plain { Call::Plain } else { Call::Corked });
+        let is_plain = self.is_unsettled.get()
+            || self.is_dirty.get()
+            || self.writing.get() != Writing::Open
+            || self.inner.cork.owner() != Key::NONE;
+        if is_plain {
+            return self.call.set(Call::Plain);
+        }
+        self.inner.cork.set_owner(self.key);
+        self.call.set(Call::Corked);
     }
 
-    /// The callback is over: what it wrote goes out.
+    /// A stream is written to: until the poll in progress returns, its bytes collect in the cork.
+    #[inline]
+    pub(super) fn cork_for_poll(&self) {
+        if self.call.get() == Call::None && self.inner.tasks.is_polling() {
+            self.cork();
+            if self.call.get() == Call::Plain {
+                self.call.set(Call::None);
+            }
+        }
+    }
+
+    /// The callback or the poll is over: what it wrote goes out.
     #[inline(always)]
     pub(super) fn uncork(&self) {
         self.call.set(Call::None);
-        self.send_cork();
+        if self.inner.cork.owner() == self.key {
+            self.send_cork();
+            self.inner.cork.set_owner(Key::NONE);
+        }
     }
 
-    /// No call is in progress any more, or none that is corked: an end that is found here leaves the
-    /// cork alone.
+    /// Sends what the cork holds for this connection, which owns it.
     #[inline(always)]
     fn send_cork(&self) {
-        let mut cork = self.inner.cork.borrow_mut();
-        if cork.is_empty() {
+        let mut bytes = self.inner.cork.bytes.borrow_mut();
+        if bytes.is_empty() {
             return;
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        let sent = if may { self.send_once(&cork) } else { 0 };
-        if sent < cork.len() && self.writing.get() != Writing::Ended {
-            self.keep(&cork[sent..]);
+        let sent = if may { self.send_once(&bytes) } else { 0 };
+        if sent < bytes.len() && self.writing.get() != Writing::Ended {
+            self.keep(&bytes[sent..]);
             self.is_unsettled.set(true);
         }
-        cork.clear();
+        bytes.clear();
     }
 
     /// Sends as much of `data` as the socket takes, if nothing waits before it.
@@ -182,8 +210,8 @@ impl Connection {
     }
 
     pub(super) fn discard_outgoing(&self) {
-        if self.call.get() != Call::None {
-            self.inner.cork.borrow_mut().clear();
+        if self.inner.cork.owner() == self.key {
+            self.inner.cork.release();
         }
         if let Some(buffer) = self.outgoing.take() {
             self.inner.pool.give(buffer);
@@ -199,10 +227,10 @@ impl Connection {
         let buffer = self.outgoing.take();
         let waiting = buffer.as_ref().map_or(0, |buffer| buffer.len());
         self.outgoing.set(buffer);
-        match self.call.get() {
-            Call::None => waiting,
-            _ => waiting + self.inner.cork.borrow().len(),
+        if self.inner.cork.owner() == self.key {
+            return waiting + self.inner.cork.bytes.borrow().len();
         }
+        waiting
     }
 
     /// Tells the face when a mark was crossed.

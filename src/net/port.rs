@@ -5,9 +5,9 @@
 //! loop does not spin; that is said once, until accepting works again.
 
 use super::connection::Connection;
-use crate::address::Address;
+use crate::address::{Address, UnixName};
 use crate::deferred::{Deferred, Trigger};
-use crate::driver::{ByteStream, Key, Listener, Readiness};
+use crate::driver::{ByteStream, Key, Listener, Readiness, UnixOptions};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor, Source, attempt};
@@ -92,10 +92,92 @@ impl Reactor {
     }
 }
 
+impl Reactor {
+    /// Accepts connections at a Unix socket and gives each a protocol of the factory's.
+    ///
+    /// Fails with [`CannotListen`].
+    ///
+    /// ```
+    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Echo;
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         transport.write(data);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// let path = std::env::temp_dir().join(format!("echo-{}", std::process::id()));
+    /// let port = reactor.listen_unix(&path, |_: &Address| Echo)?;
+    /// assert!(path.exists());
+    /// reactor.run_until(port.stop_listening())?;
+    /// assert!(!path.exists());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "listenUNIX")]
+    pub fn listen_unix<F>(&self, at: impl Into<ListenUnix>, factory: F) -> Result<Port>
+    where
+        F: Factory + 'static,
+    {
+        self.inner().listen_unix(&at.into(), Box::new(Reception(factory)))
+    }
+}
+
+/// A Unix socket's name to listen at, and how.
+///
+/// ```
+/// use ropewalk::ListenUnix;
+///
+/// let at = ListenUnix::new("/run/bus").mode(0o660);
+/// # let _ = at;
+/// ```
+#[derive(Clone, Debug)]
+pub struct ListenUnix {
+    name: UnixName,
+    mode: Option<u32>,
+    lock: bool,
+}
+
+impl ListenUnix {
+    /// A path, or a name in Linux' abstract namespace.
+    ///
+    /// At a path, a file `PATH.lock` is locked for as long as the port is open, so that no two
+    /// processes listen there; a socket that a process left behind is removed.
+    pub fn new(name: impl Into<UnixName>) -> ListenUnix {
+        let UnixOptions { mode, lock, .. } = UnixOptions::default();
+        ListenUnix { name: name.into(), mode, lock }
+    }
+
+    /// Who may connect, as the bits of a file's mode; the process' umask decides unless set.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> ListenUnix {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Does without the lock, for directories where no file may be made beside the socket.
+    #[doc(alias = "wantPID")]
+    #[must_use]
+    pub fn without_lock(mut self) -> ListenUnix {
+        self.lock = false;
+        self
+    }
+}
+
+impl<N: Into<UnixName>> From<N> for ListenUnix {
+    fn from(name: N) -> ListenUnix {
+        ListenUnix::new(name)
+    }
+}
+
 /// What a port does with a connection.
 pub(crate) trait Welcome {
     fn started(&mut self) {}
+    /// A connection was accepted.
     fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address);
+    /// An accepted connection has got its layer, and has no face yet.
+    fn serve(&mut self, connection: Rc<Connection>);
     fn stopped(&mut self) {}
 }
 
@@ -110,6 +192,13 @@ impl<F: Factory> Welcome for Reception<F> {
         // Without a protocol the stream is dropped, which closes it.
         if let Some(protocol) = self.0.build_protocol(&peer) {
             Connection::open(inner, stream, peer).begin(Box::new(protocol));
+        }
+    }
+
+    fn serve(&mut self, connection: Rc<Connection>) {
+        match self.0.build_protocol(&connection.peer) {
+            Some(protocol) => connection.begin(Box::new(protocol)),
+            None => connection.begin_losing(),
         }
     }
 
@@ -155,6 +244,18 @@ impl Loop {
             }
         }
         let listener = outcome.map_err(cannot)?;
+        Ok(self.listen_with(listener, welcome).map_err(cannot)?)
+    }
+
+    pub(crate) fn listen_unix(
+        self: &Rc<Self>,
+        at: &ListenUnix,
+        welcome: Box<dyn Welcome>,
+    ) -> Result<Port> {
+        let cannot =
+            |cause| CannotListen { address: Address::Unix(at.name.clone()).to_string(), cause };
+        let options = UnixOptions { backlog: BACKLOG, mode: at.mode, lock: at.lock };
+        let listener = self.driver.listen_unix(&at.name, &options).map_err(cannot)?;
         Ok(self.listen_with(listener, welcome).map_err(cannot)?)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing is read before a task asks, and then straight into the task's own buffer.
 
-use super::connection::{Connection, Reading, State, Writing};
+use super::connection::{Call, Connection, Reading, State, Writing};
 use super::outgoing::HIGH;
 use crate::failure::Failure;
 use crate::transport::{ConnectionDone, ConnectionLost};
@@ -59,7 +59,21 @@ impl Connection {
     }
 
     /// Takes all of `data`, if not too much waits already.
+    #[inline(always)]
     pub(crate) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.cork_for_poll();
+        if self.call.get() == Call::Corked && self.inner.tasks.spend() {
+            self.append(data);
+            return Poll::Ready(Ok(data.len()));
+        }
+        self.poll_write_uncorked(context, data)
+    }
+
+    fn poll_write_uncorked(
         &self,
         context: &mut Context<'_>,
         data: &[u8],

@@ -259,16 +259,42 @@ impl Loop {
         self.life.is_entered.set(false);
     }
 
+    /// One turn of a loop that somebody else runs among others: it starts with the first, and shuts
+    /// down after the one in which it was stopped. Returns whether it still runs.
+    pub(crate) fn turn_hosted(self: &Rc<Self>) -> Result<bool> {
+        let _entered = self.enter()?;
+        if !self.life.is_running.replace(true) {
+            self.life.stop.set(Stop::No);
+            self.fire_all(Event::Startup)?;
+        }
+        self.turn(Some(Duration::ZERO))?;
+        if self.life.stop.get() == Stop::No {
+            return Ok(true);
+        }
+        let outcome = self.shut_down();
+        self.life.is_running.set(false);
+        outcome.map(|()| false)
+    }
+
+    /// Whether a turn of it is under way.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.life.is_entered.get()
+    }
+
     fn start_running(self: &Rc<Self>) -> Result<Running> {
         let running = Running { entered: self.enter()?, inner: self.clone() };
         self.life.stop.set(Stop::No);
         self.life.is_running.set(true);
         #[cfg(all(unix, feature = "signals"))]
         super::signals::watch(self)?;
-        self.fire(Phase::Before, Event::Startup)?;
-        self.fire(Phase::During, Event::Startup)?;
-        self.fire(Phase::After, Event::Startup)?;
+        self.fire_all(Event::Startup)?;
         Ok(running)
+    }
+
+    fn fire_all(self: &Rc<Self>, event: Event) -> Result {
+        self.fire(Phase::Before, event)?;
+        self.fire(Phase::During, event)?;
+        self.fire(Phase::After, event)
     }
 
     fn run_while(self: &Rc<Self>, is_wanted: impl Fn() -> bool) -> Result {

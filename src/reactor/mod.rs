@@ -57,7 +57,7 @@ pub(crate) use tasks::Waiter;
 pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
 
-use crate::buffer::Pool;
+use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
 use crate::driver::{Driver, SystemDriver};
 use crate::failure::{Failure, Result, contain, report};
@@ -88,8 +88,7 @@ pub(crate) struct Loop {
     pub(crate) sources: sources::Sources,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
-    /// What the callback in progress has written to its own connection. Borrowed to append or send.
-    pub(crate) cork: RefCell<Vec<u8>>,
+    pub(crate) cork: Cork,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     threads: threads::Threads,
@@ -119,7 +118,7 @@ impl Reactor {
             sources: sources::Sources::new(),
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
-            cork: RefCell::default(),
+            cork: Cork::new(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),
@@ -185,8 +184,8 @@ impl fmt::Debug for Reactor {
 }
 
 impl Loop {
-    /// Ends everything, because nobody is left who could run the loop.
-    fn tear_down(self: &Rc<Self>) {
+    /// Ends everything, because nobody is left who could run the loop, or its host crashed.
+    pub(crate) fn tear_down(self: &Rc<Self>) {
         // User code that is called here may make handles and drop them: that must not start over.
         self.handles.set(self.handles.get() + 1);
         self.office.mailbox.close();

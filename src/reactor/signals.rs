@@ -27,6 +27,9 @@ pub(super) struct Watched {
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) fn watch(inner: &Rc<Loop>) -> Result {
+    if !inner.driver.has_signals() {
+        return Ok(());
+    }
     if RUNNING.fetch_add(1, Ordering::SeqCst) == 0 {
         nobody_runs().store(false, Ordering::SeqCst);
     }
@@ -43,6 +46,9 @@ pub(super) fn watch(inner: &Rc<Loop>) -> Result {
 }
 
 pub(super) fn unwatch(inner: &Loop) {
+    if !inner.driver.has_signals() {
+        return;
+    }
     let watched = inner.signals.take();
     for registration in watched.registrations {
         unregister(registration);

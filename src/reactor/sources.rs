@@ -127,6 +127,13 @@ impl Sources {
         }
     }
 
+    /// Flushes a single source now. False: there is none of this key.
+    #[inline]
+    pub(super) fn flush_one(&self, key: Key) -> bool {
+        let source = self.get(key);
+        source.map(|source| source.flush()).is_some()
+    }
+
     fn each(&self, keys: &[Key], serve: impl Fn(Rc<dyn Source>)) {
         keys.iter().filter_map(|&key| self.get(key)).for_each(serve);
     }

@@ -75,7 +75,7 @@ impl Tasks {
     }
 
     /// How many tasks there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.table.borrow().len()
     }
 
@@ -106,6 +106,12 @@ impl Tasks {
         self.queue.take();
     }
 
+    /// Whether a task is being polled right now.
+    #[inline]
+    pub(crate) fn is_polling(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
     /// Takes one read or write off the budget of the task being polled.
     #[inline]
     pub(crate) fn spend(&self) -> bool {
@@ -114,11 +120,13 @@ impl Tasks {
         left > 0
     }
 
-    pub(super) fn poll_batch(&self) {
+    /// Polls the tasks of this batch; calls `after_each` after each.
+    pub(super) fn poll_batch(&self, after_each: impl Fn()) {
         let count = self.queue.borrow().len().min(BATCH);
         for _ in 0..count {
             let Some(task) = self.queue.borrow_mut().pop_front() else { return };
             self.poll(&task);
+            after_each();
         }
     }
 

@@ -8,18 +8,20 @@ mod pipe;
 mod precise;
 mod tcp;
 mod udp;
+mod unix;
 mod unix_datagram;
 mod workers;
 
 use super::{
     Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, Pipes, PoolSize,
-    Readiness, Ready,
+    Readiness, Ready, UnixOptions,
 };
-use crate::address::Address;
+use crate::address::{Address, UnixName};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -88,15 +90,23 @@ impl Driver for SystemDriver {
     fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>> {
         match to {
             Address::Ip(to) => tcp::connect(&self.registry, *to, from),
-            _ => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(to) => unix::connect(&self.registry, to),
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
         match at {
             Address::Ip(at) => tcp::listen(&self.registry, *at, backlog),
-            _ => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(at) => {
+                self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
+            }
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+
+    fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
+        unix::listen(&self.registry, at, options)
     }
 
     fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
@@ -175,6 +185,11 @@ fn one_way(interest: Interest) -> mio::Interest {
         Interest::Reading => mio::Interest::READABLE,
         Interest::Writing => mio::Interest::WRITABLE,
     }
+}
+
+/// A descriptor to give up when there are no others; see `Listener::shed`.
+fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 fn register<S: mio::event::Source>(

@@ -3,8 +3,7 @@
 //! # Theory
 //! Both are registered under one key. What epoll refuses to watch is an ordinary file, which is always
 //! ready. A terminal and a file may give less than is there, so that a short read does not mean what
-//! it means elsewhere; such a stream says from the start that its end is near, which keeps whoever
-//! reads it reading until nothing comes. It says so through a socket whose other end is shut.
+//! it means elsewhere; such a stream says that it holds more, until a read brings nothing.
 //!
 //! Not blocking is a property of what a descriptor refers to, and that is shared with whoever else
 //! has it open, the shell for one: it is put back in the end.
@@ -21,31 +20,26 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
 struct PipeStream {
     input: Option<Watched>,
     output: Option<Watched>,
-    /// Says that the end is near, where a short read says nothing.
-    hint: Option<Hint>,
+    /// A read may give less than is there.
+    reads_short: bool,
     name: Address,
     registry: Rc<Registry>,
 }
 
 pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
-    let hint = match &pipes.input {
-        Some(input) if may_read_short(input)? => Some(Hint::new()?),
-        _ => None,
-    };
+    let reads_short = pipes.input.as_ref().map_or(Ok(false), may_read_short)?;
     let watch = |descriptor| Watched::new(registry, descriptor);
     Ok(Box::new(PipeStream {
         input: pipes.input.map(watch).transpose()?,
         output: pipes.output.map(watch).transpose()?,
-        hint,
+        reads_short,
         name: pipes.name,
         registry: registry.clone(),
     }))
@@ -60,13 +54,6 @@ fn may_read_short(input: &OwnedFd) -> io::Result<bool> {
 impl ByteStream for PipeStream {
     fn register(&mut self, key: Key) -> io::Result<()> {
         let token = Token(key.to_token());
-        if let Some(hint) = &self.hint {
-            self.registry.register(
-                &mut SourceFd(&hint.near.as_raw_fd()),
-                token,
-                Interest::READABLE,
-            )?;
-        }
         if let Some(input) = &mut self.input {
             input.register(token, Interest::READABLE)?;
         }
@@ -128,6 +115,14 @@ impl ByteStream for PipeStream {
     fn set_keepalive(&mut self, _idle: Option<Duration>) -> io::Result<()> {
         let why = format!("{} cannot be probed", self.name);
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    fn is_plain(&self) -> bool {
+        !self.reads_short
+    }
+
+    fn holds_more(&mut self) -> bool {
+        self.reads_short
     }
 }
 
@@ -194,20 +189,5 @@ impl Drop for Watched {
             // If that fails nobody can do better.
             let _ = fcntl_setfl(&self.descriptor, self.flags);
         }
-    }
-}
-
-/// Two ends of a socket, one of which has nothing more to say.
-struct Hint {
-    near: UnixStream,
-    #[expect(dead_code, reason = "closed, it would say that writing is over too")]
-    far: UnixStream,
-}
-
-impl Hint {
-    fn new() -> io::Result<Hint> {
-        let (near, far) = UnixStream::pair()?;
-        far.shutdown(Shutdown::Write)?;
-        Ok(Hint { near, far })
     }
 }

@@ -3,7 +3,7 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
-use super::register;
+use super::{open_reserve, register};
 use crate::address::Address;
 use crate::driver::{ByteStream, Key, Listener};
 use mio::Registry;
@@ -135,10 +135,6 @@ pub(super) fn listen(
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     let socket = TcpListener::from_std(socket.into());
     Ok(Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() }))
-}
-
-fn open_reserve() -> Option<File> {
-    File::open("/dev/null").ok()
 }
 
 impl Listener for TcpPort {

@@ -1,0 +1,266 @@
+//! What a connection does for a stream that is more than a socket: layers, descriptors.
+//!
+//! # Theory
+//! Most streams are plain: bytes in, bytes out. One that is not says so, and is marked by a bit in
+//! the connection's readiness that no event sets; whoever finds that bit where a plain stream would
+//! be done asks the stream what else there is. Plain connections pay nothing for it.
+//!
+//! A layer that begins shakes hands with its peer first. Until that is over the stream takes and
+//! gives no bytes: what is written waits in the connection as it does for a slow peer. `settle`
+//! drives the handshake, once for each event, until it succeeds, fails or takes too long.
+//!
+//! # Invariants
+//! * The end of a handshake is told exactly once: its success from `settle`, its failure after
+//!   `connection_lost`.
+//! * A connection with a layer has its rare part, so that each event ends in `settle`.
+//!
+//! # Not here
+//! What layers there are: `tls/`.
+
+use super::connection::{Connection, State, done, report_own};
+use super::port::Welcome;
+use crate::address::Address;
+use crate::clock::DelayedCall;
+use crate::deferred::Deferred;
+use crate::driver::{ByteStream, Readiness};
+use crate::failure::{Failure, Result};
+use crate::reactor::{Loop, attempt};
+use crate::transport::{ConnectionLost, Wrap};
+use std::cell::Cell;
+use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A kind of layer that new connections get, as TLS is.
+pub(crate) trait Layer {
+    /// What wraps one connection's stream; `host` is the name that was connected to.
+    fn prepare(&self, host: Option<&str>) -> io::Result<Wrap>;
+
+    /// How long its handshake may take.
+    fn limit(&self) -> Duration;
+}
+
+/// A handshake under way.
+pub(super) struct Handshake {
+    done: Done,
+    timer: DelayedCall,
+}
+
+type Done = Box<dyn FnOnce(&Rc<Connection>, Result)>;
+
+impl Connection {
+    /// The bit of a stream that has more to say than bytes.
+    pub(super) fn mark_of(stream: &dyn ByteStream) -> Readiness {
+        Readiness::LAYERED.when(!stream.is_plain())
+    }
+
+    pub(super) fn has_layer(&self) -> bool {
+        self.readiness.get().has(Readiness::LAYERED)
+    }
+
+    /// After a read that may have come short, or brought more than bytes.
+    #[cold]
+    pub(super) fn after_layered_read(self: &Rc<Self>, was_short: bool) {
+        let is_drained = was_short
+            && !self.readiness.get().has(Readiness::READ_CLOSED)
+            && !self.with_stream(|stream| Ok(stream.holds_more())).unwrap_or(false);
+        if is_drained {
+            self.forget_readiness(Readiness::READABLE);
+        }
+        #[cfg(unix)]
+        self.deliver_descriptors();
+    }
+
+    #[cfg(unix)]
+    fn deliver_descriptors(self: &Rc<Self>) {
+        while let Ok(Some(descriptor)) = self.with_stream(|stream| Ok(stream.take_descriptor())) {
+            if self.waiters().is_some() {
+                self.with_rare(|rare| rare.keep_descriptor(descriptor));
+                continue;
+            }
+            self.call_protocol(|protocol, transport| {
+                protocol.file_descriptor_received(transport, descriptor);
+            });
+        }
+    }
+
+    /// The next descriptor that came for a stream.
+    #[cfg(unix)]
+    pub(crate) fn take_descriptor(&self) -> Option<OwnedFd> {
+        if self.has_rare() { self.with_rare(|rare| rare.descriptors.pop_front()) } else { None }
+    }
+
+    /// Has the new stream shake hands; `done` is told how that ended.
+    pub(crate) fn shake_hands(
+        self: &Rc<Self>,
+        limit: Duration,
+        done: impl FnOnce(&Rc<Connection>, Result) + 'static,
+    ) {
+        let connection = Rc::downgrade(self);
+        let expire = move || {
+            if let Some(connection) = connection.upgrade() {
+                connection.handshake_expired(limit);
+            }
+        };
+        let timer = self.inner.timers.call_later(limit, Box::new(expire));
+        let handshake = Handshake { done: Box::new(done), timer };
+        self.with_rare(|rare| rare.handshake = Some(Box::new(handshake)));
+        self.mark_dirty();
+    }
+
+    fn handshake_expired(&self, limit: Duration) {
+        if self.with_rare(|rare| rare.handshake.is_some()) {
+            let why = format!("the handshake was not over within {limit:?}");
+            let reason = self.lost_by(io::Error::new(io::ErrorKind::TimedOut, why));
+            self.abort(reason);
+        }
+    }
+
+    /// Does what the layer has to do by itself: its handshake, or what it could not send before.
+    #[cold]
+    pub(super) fn tend_layer(self: &Rc<Self>) {
+        if matches!(self.state.get(), State::Doomed | State::Lost) {
+            return;
+        }
+        let is_shaking = self.has_rare() && self.with_rare(|rare| rare.handshake.is_some());
+        let outcome = self.with_stream(|stream| match is_shaking {
+            true => stream.finish_connecting(),
+            false => stream.flush(),
+        });
+        match outcome {
+            Ok(()) if is_shaking => self.handshake_succeeded(),
+            Err(error) => self.read_failed(error),
+            Ok(()) => {}
+        }
+    }
+
+    fn handshake_succeeded(self: &Rc<Self>) {
+        let Some(handshake) = self.with_rare(|rare| rare.handshake.take()) else { return };
+        // It is not due yet, or it would have ended the handshake.
+        let _ = handshake.timer.cancel();
+        let both = Readiness::READABLE.and(Readiness::WRITABLE);
+        self.readiness.set(self.readiness.get().and(both));
+        self.linger();
+        self.mark_dirty();
+        attempt("panic after a handshake", || (handshake.done)(self, Ok(())));
+    }
+
+    /// The connection was lost before its handshake was over.
+    pub(super) fn tell_handshake_lost(self: &Rc<Self>, reason: &Failure) {
+        if let Some(handshake) = self.with_rare(|rare| rare.handshake.take()) {
+            // It may be this very timer that ended the connection.
+            let _ = handshake.timer.cancel();
+            attempt("panic after a handshake", || (handshake.done)(self, Err(reason.clone())));
+        }
+    }
+
+    /// Whether the layer has said what it has to say before an end in order.
+    pub(super) fn has_taken_leave(&self) -> bool {
+        !self.has_layer() || self.take_leave()
+    }
+
+    #[cold]
+    fn take_leave(&self) -> bool {
+        match self.with_stream(|stream| stream.take_leave()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.forget_readiness(Readiness::WRITABLE);
+                false
+            }
+            // A peer that is gone needs no goodbye.
+            _ => true,
+        }
+    }
+
+    /// Puts a layer on a connection; fails if the system does not take at once what waits to go first.
+    pub(super) fn put_layer_on(&self, wrap: Wrap) -> Result {
+        self.send_all();
+        if !self.is_drained() {
+            return Err(Failure::msg("what was written before the layer is not sent yet"));
+        }
+        let Some(stream) = self.stream.take() else { return Err(done()) };
+        let layer = wrap(stream);
+        let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
+        self.stream.replace(Some(layer));
+        self.readiness.set(self.readiness.get().and(marks));
+        self.linger();
+        Ok(())
+    }
+
+    /// Puts a layer on a connection and has it shake hands.
+    pub(crate) fn dress(self: &Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
+        let (trigger, deferred) = Deferred::new();
+        if let Err(failure) = self.put_layer_on(wrap) {
+            return crate::deferred::fail(failure);
+        }
+        self.shake_hands(limit, move |_, outcome| {
+            // Whoever cancelled wants to know no more.
+            let _ = match outcome {
+                Ok(()) => trigger.callback(()),
+                Err(failure) => trigger.errback(failure),
+            };
+        });
+        deferred
+    }
+}
+
+/// What a port with a layer does: handshakes first, and then what the welcome below does.
+pub(crate) struct Dressed {
+    layer: Rc<dyn Layer>,
+    /// Absent while it is called, and once the port is done with it.
+    below: Rc<Cell<Option<Box<dyn Welcome>>>>,
+}
+
+impl Dressed {
+    pub(crate) fn new(layer: Rc<dyn Layer>, below: Box<dyn Welcome>) -> Dressed {
+        Dressed { layer, below: Rc::new(Cell::new(Some(below))) }
+    }
+}
+
+impl Welcome for Dressed {
+    fn started(&mut self) {
+        with(&self.below, |below| below.started());
+    }
+
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+        let wrap = match self.layer.prepare(None) {
+            Ok(wrap) => wrap,
+            Err(error) => return crate::failure::report("handshake", &error.into()),
+        };
+        let connection = Connection::open(inner, wrap(stream), peer);
+        let below = self.below.clone();
+        connection.shake_hands(self.layer.limit(), move |connection, outcome| match outcome {
+            Ok(()) if with(&below, |below| below.serve(connection.clone())) => {}
+            Ok(()) => connection.begin_losing(),
+            Err(failure) => handshake_failed(&failure),
+        });
+    }
+
+    fn serve(&mut self, connection: Rc<Connection>) {
+        with(&self.below, |below| below.serve(connection));
+    }
+
+    fn stopped(&mut self) {
+        with(&self.below, |below| below.stopped());
+        drop(self.below.take());
+    }
+}
+
+/// Calls the welcome, and returns whether the port still has it.
+fn with(below: &Cell<Option<Box<dyn Welcome>>>, call: impl FnOnce(&mut dyn Welcome)) -> bool {
+    let Some(mut welcome) = below.take() else { return false };
+    attempt("panic in a factory", || call(&mut *welcome));
+    below.set(Some(welcome));
+    true
+}
+
+/// A peer that went away is nobody's business; one that spoke something else is.
+fn handshake_failed(failure: &Failure) {
+    match failure.check::<ConnectionLost>() {
+        Some(lost) if lost.kind() == io::ErrorKind::InvalidData => {
+            crate::failure::report("handshake", failure);
+        }
+        _ => report_own("handshake", failure),
+    }
+}

@@ -1,0 +1,318 @@
+//! Connections over real Unix sockets, and producers, against this crate and against `socat`.
+#![cfg(unix)]
+
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::{
+    Address, CannotListen, ClientFactory, ConnectError, ConnectTo, Connector, Failure, ListenUnix,
+    Protocol, Reactor, Result, Transport, UnixName,
+};
+use std::cell::RefCell;
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A path of this test's own, gone when it is dropped.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Place {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("rw-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Place(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+/// Sends, ends its half, and gives what came back.
+fn exchange(reactor: &Reactor, to: impl Into<UnixName>, sent: &'static [u8]) -> Result<Vec<u8>> {
+    let opening = reactor.open_unix(to);
+    reactor.run_until(async move {
+        let mut stream = opening.await?;
+        stream.write_all(sent).await?;
+        stream.close().await?;
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).await?;
+        Ok(got)
+    })
+}
+
+#[test]
+fn both_faces_echo_over_a_path_which_is_gone_when_the_port_is() {
+    let (reactor, callbacks, tasks) = (Reactor::new().unwrap(), Place::new(), Place::new());
+    let one = reactor.listen_unix(&callbacks.0, |_: &Address| Echo).unwrap();
+    let other = reactor
+        .serve_unix(&tasks.0, async |stream| {
+            let (mut reader, mut writer) = stream.split();
+            futures_util::io::copy(&mut reader, &mut writer).await?;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(one.host(), Address::from(callbacks.0.clone()));
+    assert_eq!(exchange(&reactor, &callbacks.0, b"to callbacks").unwrap(), b"to callbacks");
+    assert_eq!(exchange(&reactor, &tasks.0, b"to a task").unwrap(), b"to a task");
+    reactor.run_until(one.stop_listening()).unwrap();
+    reactor.run_until(other.stop_listening()).unwrap();
+    assert!(!callbacks.0.exists() && !tasks.0.exists());
+    assert!(!callbacks.0.with_extension("lock").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_abstract_name_needs_no_file() {
+    let reactor = Reactor::new().unwrap();
+    let name = format!("@ropewalk-{}", std::process::id());
+    let port = reactor.listen_unix(name.as_str(), |_: &Address| Echo).unwrap();
+    assert_eq!(port.host().to_string(), format!("unix:{name}"));
+    assert_eq!(exchange(&reactor, name.as_str(), b"x").unwrap(), b"x");
+    let again = reactor.listen_unix(name.as_str(), |_: &Address| Echo).unwrap_err();
+    let taken = again.check::<CannotListen>().unwrap();
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_mode_is_the_sockets_whatever_the_umask_says() {
+    let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+    for mode in [0o600, 0o666] {
+        let at = ListenUnix::new(&place.0).mode(mode);
+        let port = reactor.listen_unix(at, |_: &Address| Echo).unwrap();
+        let found = std::fs::symlink_metadata(&place.0).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode);
+        reactor.run_until(port.stop_listening()).unwrap();
+    }
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
+    for lock in [true, false] {
+        let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+        let at = || {
+            let at = ListenUnix::new(&place.0);
+            if lock { at } else { at.without_lock() }
+        };
+        drop(std::os::unix::net::UnixListener::bind(&place.0).unwrap());
+        assert!(place.0.exists(), "the standard library leaves it behind");
+        let port = reactor.listen_unix(at(), |_: &Address| Echo).unwrap();
+        let second = reactor.listen_unix(at(), |_: &Address| Echo).unwrap_err();
+        let taken = second.check::<CannotListen>().unwrap();
+        assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(second.to_string().contains(place.0.to_str().unwrap()), "{second}");
+        assert_eq!(second.to_string().contains(".lock"), lock, "{second}");
+        assert_eq!(exchange(&reactor, &place.0, b"still there").unwrap(), b"still there");
+        reactor.run_until(port.stop_listening()).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+    std::fs::write(&place.0, "precious").unwrap();
+    let failure = reactor.listen_unix(&place.0, |_: &Address| Echo).unwrap_err();
+    assert!(failure.is::<CannotListen>());
+    assert_eq!(std::fs::read(&place.0).unwrap(), b"precious");
+}
+
+#[test]
+fn a_name_that_nobody_listens_at_is_named_in_the_error() {
+    let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+    let failure = exchange(&reactor, &place.0, b"").unwrap_err();
+    let error = failure.check::<ConnectError>().unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(failure.to_string().contains(place.0.to_str().unwrap()), "{failure}");
+    let too_long = reactor.open_unix("/x".repeat(100));
+    assert!(reactor.run_until(too_long).unwrap_err().is::<ConnectError>());
+}
+
+/// Sends a pipe's reading end with each of its first bytes, and then more bytes.
+struct Giver;
+
+impl Protocol for Giver {
+    fn connection_made(&mut self, transport: &Transport) {
+        for text in ["one", "two"] {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+            transport.send_file_descriptor(reader.into()).unwrap();
+            transport.write(text.as_bytes());
+        }
+        transport.write(b", and no more");
+        transport.lose_connection();
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Taker {
+    pipes: Rc<RefCell<Vec<String>>>,
+    bytes: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Protocol for Taker {
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        assert!(!self.pipes.borrow().is_empty(), "descriptors come before their bytes");
+        self.bytes.borrow_mut().extend_from_slice(data);
+        Ok(())
+    }
+
+    fn file_descriptor_received(&mut self, _: &Transport, descriptor: OwnedFd) {
+        let mut text = String::new();
+        PipeReader::from(descriptor).read_to_string(&mut text).unwrap();
+        self.pipes.borrow_mut().push(text);
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        assert!(reason.is::<ropewalk::ConnectionDone>(), "{reason}");
+        let _ = Reactor::current().unwrap().stop();
+    }
+}
+
+#[test]
+fn descriptors_arrive_in_order_and_before_their_bytes() {
+    let (reactor, place, taker) = (Reactor::new().unwrap(), Place::new(), Taker::default());
+    reactor.listen_unix(&place.0, |_: &Address| Giver).unwrap();
+    let protocol = taker.clone();
+    let connecting =
+        reactor.connect(ConnectTo::unix(&place.0), move |_: &Address| protocol.clone());
+    reactor.run().unwrap();
+    drop(connecting);
+    assert_eq!(*taker.pipes.borrow(), ["one", "two"]);
+    assert_eq!(*taker.bytes.borrow(), b"onetwo, and no more");
+}
+
+#[test]
+fn many_descriptors_wait_for_the_bytes_that_carry_them() {
+    let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+    reactor
+        .serve_unix(&place.0, async |mut stream| {
+            for _ in 0..150 {
+                let (reader, _) = std::io::pipe()?;
+                stream.transport().send_file_descriptor(reader.into())?;
+            }
+            stream.write_all(b"abc").await?;
+            Ok(())
+        })
+        .unwrap();
+    let opening = reactor.open_unix(&place.0);
+    let (count, bytes) = reactor
+        .run_until(async move {
+            let mut stream = opening.await?;
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await?;
+            Ok((std::iter::from_fn(|| stream.take_file_descriptor()).count(), bytes))
+        })
+        .unwrap();
+    assert_eq!((count, bytes.as_slice()), (150, &b"abc"[..]));
+}
+
+#[test]
+fn tcp_says_that_it_carries_no_descriptors() {
+    let reactor = Reactor::new().unwrap();
+    let port = reactor.listen_tcp("127.0.0.1:0", |_: &Address| Echo).unwrap();
+    let stream = reactor.run_until(reactor.open_tcp(&port.host())).unwrap();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let refused = stream.transport().send_file_descriptor(reader.into()).unwrap_err();
+    assert!(refused.to_string().contains("Unix sockets only"), "{refused}");
+}
+
+/// Connects, is hung up on, and connects once more.
+struct Caller {
+    connections: u32,
+    heard: Rc<RefCell<Vec<&'static str>>>,
+}
+
+impl ClientFactory for Caller {
+    type Protocol = Echo;
+
+    fn started_connecting(&mut self, connector: &Connector) {
+        assert!(connector.destination().to_string().starts_with("unix:"));
+        self.heard.borrow_mut().push("started");
+    }
+
+    fn build_protocol(&mut self, peer: &Address) -> Option<Echo> {
+        assert!(matches!(peer, Address::Unix(UnixName::Path(_))));
+        self.heard.borrow_mut().push("made");
+        Some(Echo)
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, _: &Failure) {
+        self.heard.borrow_mut().push("lost");
+        self.connections += 1;
+        match self.connections {
+            1 => connector.connect().unwrap(),
+            _ => Reactor::current().unwrap().stop().unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_client_factory_connects_again_over_a_unix_socket() {
+    let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+    reactor.serve_unix(&place.0, async |_| Ok(())).unwrap();
+    let heard = Rc::default();
+    let factory = Caller { connections: 0, heard: Rc::clone(&heard) };
+    reactor.connect_unix(&place.0, factory);
+    reactor.run().unwrap();
+    assert_eq!(*heard.borrow(), ["started", "made", "lost", "started", "made", "lost"]);
+}
+
+/// Runs `socat` with `input`; `None`, said aloud, where it is not installed.
+fn socat(reactor: &Reactor, address: String, input: &'static str) -> Option<String> {
+    let started = Command::new("socat")
+        .args(["-t5", "-", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut socat) = started else {
+        eprintln!("socat is not installed: nothing was tried with it");
+        return None;
+    };
+    let remote = reactor.remote();
+    let talk = std::thread::spawn(move || {
+        socat.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = socat.wait_with_output().unwrap();
+        let _ = remote.call_from_thread(|reactor| reactor.stop());
+        String::from_utf8(output.stdout).unwrap()
+    });
+    reactor.run().unwrap();
+    Some(talk.join().unwrap())
+}
+
+#[test]
+fn socat_ends_its_half_and_still_gets_its_echo() {
+    let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+    reactor.listen_unix(&place.0, |_: &Address| Echo).unwrap();
+    let address = format!("UNIX-CONNECT:{}", place.0.display());
+    if let Some(echo) = socat(&reactor, address, "from socat\n") {
+        assert_eq!(echo, "from socat\n");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn socat_finds_an_abstract_name() {
+    let reactor = Reactor::new().unwrap();
+    let name = format!("socat-{}", std::process::id());
+    reactor.listen_unix(format!("@{name}"), |_: &Address| Echo).unwrap();
+    if let Some(echo) = socat(&reactor, format!("ABSTRACT-CONNECT:{name}"), "hello\n") {
+        assert_eq!(echo, "hello\n");
+    }
+}
