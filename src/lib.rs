@@ -9,6 +9,8 @@ pub mod deferred;
 pub mod driver;
 mod failure;
 mod net;
+#[cfg(all(unix, feature = "process"))]
+pub mod process;
 pub mod protocol;
 pub mod reactor;
 pub mod simulation;
@@ -32,6 +34,8 @@ pub use net::{
     Port, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use reactor::Signal;
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
     ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,

@@ -30,6 +30,8 @@ mod descriptor;
 mod lifecycle;
 mod mailbox;
 mod remote;
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+mod signal;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sources;
@@ -50,6 +52,8 @@ pub use lifecycle::{
     Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
 };
 pub use remote::{ReactorGone, Remote};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use signal::Signal;
 pub(crate) use sources::Source;
 pub(crate) use spawn::Spawned;
 use tasks::Caught;

@@ -30,7 +30,6 @@ struct PipeStream {
     /// A read may give less than is there.
     reads_short: bool,
     name: Address,
-    registry: Rc<Registry>,
 }
 
 pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
@@ -41,7 +40,6 @@ pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn
         output: pipes.output.map(watch).transpose()?,
         reads_short,
         name: pipes.name,
-        registry: registry.clone(),
     }))
 }
 
