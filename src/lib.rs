@@ -7,11 +7,14 @@ mod buffer;
 mod clock;
 pub mod deferred;
 pub mod driver;
+pub mod endpoint;
 mod failure;
 mod net;
+pub mod policies;
 #[cfg(all(unix, feature = "process"))]
 pub mod process;
 pub mod protocol;
+pub mod protocols;
 pub mod reactor;
 pub mod simulation;
 mod slots;

@@ -65,6 +65,10 @@ pub(crate) struct Connection {
     pub(super) readiness: Cell<Readiness>,
     pub(super) state: Cell<State>,
     pub(super) reading: Cell<Reading>,
+    /// The application wants no bytes for now; kept beside `reading`, which forgets it at the end.
+    pub(super) is_held: Cell<bool>,
+    /// It wants them again, and the protocol is to be told.
+    pub(super) is_resumed: Cell<bool>,
     pub(super) writing: Cell<Writing>,
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
@@ -215,6 +219,8 @@ impl Connection {
             rare: RefCell::default(),
             state: Cell::new(State::Open),
             reading: Cell::new(Reading::Open),
+            is_held: Cell::new(false),
+            is_resumed: Cell::new(false),
             writing: Cell::new(Writing::Open),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
@@ -310,11 +316,28 @@ impl Connection {
             protocol.data_received(transport, data)
         };
         if let Some(Err(failure)) = self.call_protocol(call) {
-            report_own("unhandled failure in data_received", &failure);
-            // What the protocol had to say before it failed is still said.
-            self.send();
-            self.doom(failure);
+            self.data_refused("unhandled failure in data_received", failure);
         }
+    }
+
+    fn tell_resumed(self: &Rc<Self>) {
+        if !self.is_resumed.replace(false) || self.is_held.get() {
+            return;
+        }
+        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
+            protocol.reading_resumed(transport)
+        };
+        if let Some(Err(failure)) = self.call_protocol(call) {
+            self.data_refused("unhandled failure in reading_resumed", failure);
+        }
+    }
+
+    #[cold]
+    fn data_refused(&self, what: &str, failure: Failure) {
+        report_own(what, &failure);
+        // What the protocol had to say before it failed is still said.
+        self.send();
+        self.doom(failure);
     }
 
     pub(super) fn read_failed(&self, error: io::Error) {
@@ -606,6 +629,7 @@ impl Source for Connection {
         self.readiness.set(self.readiness.get().and(readiness));
         if readiness == Readiness::NONE {
             self.is_lingering.set(false);
+            self.tell_resumed();
         }
         if self.reading.get() == Reading::Paused
             && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
@@ -628,7 +652,7 @@ impl Source for Connection {
 
     fn lose(self: Rc<Self>, reason: &Failure) {
         self.send();
-        // As a source: a protocol can tell the end of its reactor from a network's.
+        // In the error: a protocol can tell the end of its reactor from a network's.
         self.broke(match reason.check() {
             Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
             None => io::Error::other(reason.to_string()),
