@@ -39,6 +39,8 @@ pub use net::{
 pub use protocol::{Factory, Protocol};
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
 pub use reactor::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use reactor::SignalWatch;
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
     ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,

@@ -54,6 +54,8 @@ pub use lifecycle::{
 pub use remote::{ReactorGone, Remote};
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
 pub use signal::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use signals::SignalWatch;
 pub(crate) use sources::Source;
 pub(crate) use spawn::Spawned;
 use tasks::Caught;
