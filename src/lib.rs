@@ -12,11 +12,15 @@ mod failure;
 pub mod guide;
 mod net;
 pub mod policies;
+#[cfg(all(unix, feature = "process"))]
+pub mod process;
 pub mod protocol;
 pub mod protocols;
 pub mod reactor;
 pub mod simulation;
 mod slots;
+#[cfg(unix)]
+mod stdio;
 mod stream;
 mod transport;
 
@@ -36,6 +40,10 @@ pub use net::{
     Port, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use reactor::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use reactor::SignalWatch;
 pub use reactor::{
     Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
     ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger,

@@ -66,6 +66,13 @@ pub trait Driver {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
+    #[cfg(unix)]
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        let why = format!("this driver has no use for {}", pipes.name);
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
@@ -221,6 +228,18 @@ pub trait ByteStream {
     fn as_any(&self) -> Option<&dyn Any> {
         None
     }
+}
+
+/// What [`Driver::adopt`] makes a stream of.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Pipes {
+    /// Where bytes come from; without it none do.
+    pub input: Option<OwnedFd>,
+    /// Where bytes go; without it none do.
+    pub output: Option<OwnedFd>,
+    /// What the stream is called when it is spoken of.
+    pub name: Address,
 }
 
 /// A socket that accepts connections.

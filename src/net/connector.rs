@@ -162,6 +162,8 @@ impl From<&Address> for ConnectTo {
         match target {
             Address::Ip(address) => ConnectTo::from(*address),
             Address::Unix(name) => ConnectTo::unix(name.clone()),
+            // It will say so: nothing has such an address.
+            Address::Pipe(name) => ConnectTo::new(name.to_string()),
         }
     }
 }

@@ -31,6 +31,8 @@ mod lifecycle;
 mod mailbox;
 mod react;
 mod remote;
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+mod signal;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sources;
@@ -52,6 +54,10 @@ pub use lifecycle::{
 };
 pub use react::{ExitStatus, react};
 pub use remote::{ReactorGone, Remote};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use signal::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use signals::SignalWatch;
 pub(crate) use sources::Source;
 pub(crate) use tasks::Waiter;
 pub use threads::{Sendable, WouldDeadlock};
