@@ -34,7 +34,8 @@ pub use net::{
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sleep, SystemEventTrigger, WriteDescriptor, YieldNow,
+    ReactorStopped, ReadDescriptor, Remote, Resolver, Sleep, SystemEventTrigger, WriteDescriptor,
+    YieldNow,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

@@ -12,6 +12,7 @@ pub(crate) mod layer;
 mod outgoing;
 pub(crate) mod port;
 mod pull;
+mod racing;
 
 pub use client::{ClientFactory, Connected, Connector, NoProtocol, NotConnecting, NotDisconnected};
 pub use connector::{ConnectError, ConnectTo};

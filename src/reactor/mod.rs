@@ -29,6 +29,7 @@
 mod descriptor;
 mod lifecycle;
 mod mailbox;
+mod names;
 mod remote;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
@@ -48,6 +49,7 @@ pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
 pub use lifecycle::{
     Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
 };
+pub use names::Resolver;
 pub use remote::{ReactorGone, Remote};
 pub(crate) use sources::Source;
 pub(crate) use spawn::Spawned;
@@ -87,6 +89,7 @@ pub(crate) struct Loop {
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
+    names: names::Names,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     #[cfg(all(unix, feature = "signals"))]
@@ -116,6 +119,7 @@ impl Reactor {
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
             cork: Cork::new(),
+            names: names::Names::default(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             #[cfg(all(unix, feature = "signals"))]
@@ -189,6 +193,7 @@ impl Loop {
         self.tasks.cancel_all();
         self.timers.clear();
         self.life.forget_triggers();
+        self.names.forget();
     }
 }
 
