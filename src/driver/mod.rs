@@ -58,6 +58,12 @@ pub trait Driver {
         self.listen(&Address::Unix(at.clone()), options.backlog)
     }
 
+    /// Listens at a socket that the process was started with, by its descriptor's number.
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        let why = format!("this driver has no descriptor {number} to take over");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 

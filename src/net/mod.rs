@@ -7,7 +7,6 @@ mod carrier;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod connector;
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS is the only layer"))]
 pub(crate) mod layer;
 mod outgoing;
 pub(crate) mod port;

@@ -3,6 +3,7 @@
 //! Linux' epoll takes timeouts in nanoseconds, mio in milliseconds, rounded up. Where a timeout has
 //! a fraction of a millisecond that matters, `precise.rs` waits on mio's own epoll instead.
 
+mod inherited;
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
@@ -101,6 +102,10 @@ impl Driver for SystemDriver {
 
     fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
         unix::listen(&self.registry, at, options)
+    }
+
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        inherited::listen(&self.registry, number)
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
