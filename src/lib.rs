@@ -28,14 +28,15 @@ pub use deferred::{
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
-    CannotListen, ClientFactory, ConnectError, ConnectTo, Connected, Connector, ListenUnix,
-    NoProtocol, NotConnecting, NotDisconnected, Port,
+    CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
+    DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
+    Port, ReconnectingClientFactory, Retrying, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
 pub use reactor::{
     Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Resolver, Sleep, SystemEventTrigger, WriteDescriptor,
-    YieldNow,
+    ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep, SystemEventTrigger,
+    WouldDeadlock, WriteDescriptor, YieldNow,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

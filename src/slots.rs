@@ -49,6 +49,12 @@ pub(crate) struct Slots<T> {
     len: usize,
 }
 
+impl<T> Default for Slots<T> {
+    fn default() -> Slots<T> {
+        Slots::new()
+    }
+}
+
 struct Slot<T> {
     value: Option<T>,
     generation: u32,

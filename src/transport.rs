@@ -52,7 +52,6 @@ pub(crate) trait Carrier {
     fn set_nodelay(&self, on: bool) -> Result;
     fn set_keepalive(&self, idle: Option<Duration>) -> Result;
     fn replace_stream(&self, wrap: Wrap) -> Result;
-    fn stir(&self, readiness: Readiness);
     /// Puts a layer on and has it shake hands within `limit`.
     #[cfg(feature = "tls")]
     fn shake_hands(self: Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
@@ -69,6 +68,7 @@ pub(crate) trait Carrier {
         let _ = descriptor;
         Err(Failure::msg("descriptors travel through Unix sockets only"))
     }
+    fn stir(&self, readiness: Readiness);
     fn reactor(&self) -> Reactor;
 }
 
@@ -184,11 +184,6 @@ impl Transport {
         self.carrier.replace_stream(Box::new(wrap))
     }
 
-    /// Has the connection try again in the next turn what a layer under it held back.
-    pub(crate) fn stir(&self, readiness: Readiness) {
-        self.carrier.stir(readiness);
-    }
-
     /// Puts a layer on, as [`replace_stream`](Transport::replace_stream), and waits for its handshake.
     #[cfg(feature = "tls")]
     pub(crate) fn shake_hands(&self, wrap: Wrap, limit: Duration) -> Deferred<()> {
@@ -233,6 +228,11 @@ impl Transport {
     #[doc(alias = "sendFileDescriptor")]
     pub fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         self.carrier.send_file_descriptor(descriptor)
+    }
+
+    /// Has the connection try again in the next turn what a layer under it held back.
+    pub(crate) fn stir(&self, readiness: Readiness) {
+        self.carrier.stir(readiness);
     }
 
     /// The reactor that this connection belongs to.
@@ -288,19 +288,11 @@ impl ConnectionLost {
 
 impl fmt::Display for ConnectionLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection with {} was lost", self.peer)?;
-        // A source says for itself what it is.
-        if self.cause.get_ref().is_some() { Ok(()) } else { write!(f, ": {}", self.cause) }
+        write!(f, "the connection with {} was lost: {}", self.peer, self.cause)
     }
 }
 
-/// The source is what stands behind the system's error, if anything does: the end of the reactor.
-impl std::error::Error for ConnectionLost {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let inner: &(dyn std::error::Error + 'static) = self.cause.get_ref()?;
-        Some(inner)
-    }
-}
+impl std::error::Error for ConnectionLost {}
 
 /// The connection was cut off at this end.
 #[derive(Clone, Debug, PartialEq, Eq)]

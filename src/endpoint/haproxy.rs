@@ -254,8 +254,11 @@ fn parse_block(data: &[u8]) -> Result<Header, String> {
     Ok(Some((head.len() + length, addresses)))
 }
 
+/// Reads an address and, at the start of the other slice, its port.
+type Read = fn(&[u8], &[u8]) -> Option<Address>;
+
 fn block_addresses(family: u8, block: &[u8]) -> Result<Option<Addresses>, String> {
-    let (size, read): (usize, fn(&[u8], &[u8]) -> Option<Address>) = match family {
+    let (size, read): (usize, Read) = match family {
         0x00 => return Ok(None),
         0x11 => (4, v4_address),
         0x21 => (16, v6_address),

@@ -43,12 +43,14 @@
 
 mod arguments;
 mod client;
+mod creator;
 mod grammar;
 mod haproxy;
 mod inherited;
 mod server;
 
 pub use client::ClientEndpoint;
+pub use creator::ClientCreator;
 pub use grammar::{BadEndpoint, quote};
 pub use server::ServerEndpoint;
 

@@ -667,7 +667,7 @@ impl Source for Connection {
 
     fn lose(self: Rc<Self>, reason: &Failure) {
         self.send();
-        // As a source: a protocol can tell the end of its reactor from a network's.
+        // In the error: a protocol can tell the end of its reactor from a network's.
         self.broke(match reason.check() {
             Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
             None => io::Error::other(reason.to_string()),

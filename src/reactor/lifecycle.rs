@@ -5,7 +5,7 @@
 //!   idle ───────────────► starting ─────────────► running ──────────────────────► stopping
 //!    ▲                                                                               │ 4 end of turn
 //!    └──────────────────────────────────────────────────────────────────── shutting down
-//!      5 before-triggers waited for; connections lost; during; after
+//!      5 before-triggers and work in threads waited for; connections lost; during; after
 //! ```
 //! `startup` and `shutdown` each have three phases. What a before-trigger returns is waited for, with
 //! the loop running; failures are reported and delay nothing. A second signal, or stop during the
@@ -43,6 +43,9 @@ pub enum Phase {
     /// Last.
     After,
 }
+
+/// So long a shutdown waits for work in threads.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(super) struct Lifecycle {
@@ -303,6 +306,7 @@ impl Loop {
 
     fn shut_down(self: &Rc<Self>) -> Result {
         self.fire(Phase::Before, Event::Shutdown)?;
+        self.finish_threads()?;
         self.sources.lose_all(&Failure::from(ReactorStopped));
         self.fire(Phase::During, Event::Shutdown)?;
         self.fire(Phase::After, Event::Shutdown)
@@ -323,6 +327,20 @@ impl Loop {
                 self.turn(None)?;
             }
         }
+    }
+
+    /// Waits for the work in threads, unless somebody is impatient; see `threads.rs`.
+    fn finish_threads(self: &Rc<Self>) -> Result {
+        let is_late = Rc::new(Cell::new(false));
+        let late = is_late.clone();
+        let timer = self.timers.call_later(THREADS_TIMEOUT, Box::new(move || late.set(true)));
+        while self.threads.are_busy() && !is_late.get() && self.life.stop.get() != Stop::Now {
+            self.turn(None)?;
+        }
+        // Over already is as good.
+        let _ = timer.cancel();
+        self.threads.report_work("work in a thread goes on after the reactor stopped");
+        Ok(())
     }
 
     /// What a signal asks for: stop, and if that is under way, at once.

@@ -36,6 +36,7 @@ mod signals;
 mod sources;
 mod spawn;
 mod tasks;
+mod threads;
 mod time;
 mod turn;
 
@@ -55,6 +56,7 @@ pub(crate) use sources::Source;
 pub(crate) use spawn::Spawned;
 use tasks::Caught;
 pub(crate) use tasks::Waiter;
+pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
 
 use crate::buffer::{Cork, Pool};
@@ -92,6 +94,7 @@ pub(crate) struct Loop {
     names: names::Names,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
+    threads: threads::Threads,
     #[cfg(all(unix, feature = "signals"))]
     signals: RefCell<signals::Watched>,
     /// How many `Reactor` values there are; the loop's own parts hold an `Rc<Loop>` instead.
@@ -122,6 +125,7 @@ impl Reactor {
             names: names::Names::default(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
+            threads: threads::Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: RefCell::default(),
             handles: Cell::new(0),
@@ -194,6 +198,7 @@ impl Loop {
         self.timers.clear();
         self.life.forget_triggers();
         self.names.forget();
+        self.abandon_threads();
     }
 }
 

@@ -7,11 +7,14 @@ mod inherited;
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+mod udp;
 mod unix;
+mod unix_datagram;
 mod workers;
 
 use super::{
-    Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready, UnixOptions,
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, PoolSize,
+    Readiness, Ready, UnixOptions,
 };
 use crate::address::{Address, UnixName};
 use mio::event::Event;
@@ -108,6 +111,13 @@ impl Driver for SystemDriver {
         inherited::listen(&self.registry, number)
     }
 
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        match at {
+            Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
+            Address::Unix(name) => unix_datagram::bind(&self.registry, name),
+        }
+    }
+
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
         let host = host.to_owned();
         self.offload(Box::new(move || {
@@ -117,6 +127,10 @@ impl Driver for SystemDriver {
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         self.workers.give(work);
+    }
+
+    fn size_pool(&self, size: PoolSize) {
+        self.workers.resize(size);
     }
 
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
@@ -165,6 +179,16 @@ fn one_way(interest: Interest) -> mio::Interest {
     match interest {
         Interest::Reading => mio::Interest::READABLE,
         Interest::Writing => mio::Interest::WRITABLE,
+    }
+}
+
+/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
+fn name_shortage(error: io::Error) -> io::Error {
+    use rustix::io::Errno;
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    match Errno::from_io_error(&error) {
+        Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
     }
 }
 
