@@ -59,7 +59,7 @@ impl Carrier for Connection {
     }
 
     fn peer(&self) -> Address {
-        self.peer.clone()
+        self.true_peer()
     }
 
     fn host(&self) -> Address {

@@ -133,6 +133,8 @@ pub(super) struct Waiters {
 
 #[derive(Default)]
 pub(super) struct Rare {
+    /// Whom a layer says that the peer is.
+    peer: Option<Address>,
     /// This end's address, once the connection is lost.
     pub(super) host: Option<Address>,
     pub(super) drained: Vec<Trigger<()>>,
@@ -554,6 +556,19 @@ impl Connection {
     }
 
     // ---- small matters ----
+
+    /// The peer's address, as a layer under this connection knows it.
+    pub(crate) fn true_peer(&self) -> Address {
+        let told = self.rare.borrow().as_ref().and_then(|rare| rare.peer.clone());
+        told.unwrap_or_else(|| self.peer.clone())
+    }
+
+    /// Has the stream say who the peer is, now that its layer knows.
+    pub(crate) fn ask_for_peer(&self) {
+        let peer = self.with_stream(|stream| stream.peer()).ok();
+        let former = self.with_rare(|rare| std::mem::replace(&mut rare.peer, peer));
+        drop(former);
+    }
 
     pub(super) fn with_stream<R>(
         &self,
