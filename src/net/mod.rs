@@ -13,6 +13,7 @@ pub(crate) mod layer;
 mod outgoing;
 pub(crate) mod port;
 mod pull;
+mod push;
 
 pub use client::{ClientFactory, Connected, Connector, NoProtocol, NotConnecting, NotDisconnected};
 pub use connector::{ConnectError, ConnectTo};
