@@ -280,8 +280,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service { handler: Rc::new(handler), made: Location::caller() };
-        self.inner().listen_tcp(address, Box::new(service))
+        self.inner().listen_tcp(address, service(handler))
     }
 
     /// Accepts connections at a Unix socket and runs `handler` for each, as [`Reactor::serve_tcp`] does.
@@ -325,6 +324,16 @@ impl Reactor {
     pub fn open_tcp(&self, to: impl Into<ConnectTo>) -> Deferred<Stream> {
         self.inner().connect(to.into()).map(Stream::new)
     }
+}
+
+/// Welcomes each connection with a task that runs the handler.
+#[track_caller]
+pub(crate) fn service<H, R>(handler: H) -> Box<dyn Welcome>
+where
+    H: AsyncFn(Stream) -> R + 'static,
+    R: IntoDeferred<Output = ()> + 'static,
+{
+    Box::new(Service { handler: Rc::new(handler), made: Location::caller() })
 }
 
 /// A handler and where it was given.

@@ -3,6 +3,7 @@
 use super::connection::{Connection, Reading, State, done};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
+use crate::driver::Readiness;
 use crate::failure::Result;
 use crate::reactor::Reactor;
 use crate::transport::{Carrier, ConnectionAborted, Wrap};
@@ -34,6 +35,7 @@ impl Carrier for Connection {
     }
 
     fn pause_reading(&self) {
+        self.is_held.set(true);
         if self.reading.get() == Reading::Open {
             self.reading.set(Reading::Paused);
         }
@@ -42,8 +44,15 @@ impl Carrier for Connection {
     fn resume_reading(&self) {
         if self.reading.get() == Reading::Paused {
             self.reading.set(Reading::Open);
+        }
+        if self.is_held.replace(false) {
+            self.is_resumed.set(true);
             self.linger();
         }
+    }
+
+    fn is_reading(&self) -> bool {
+        !self.is_held.get() && self.state.get() == State::Open
     }
 
     fn is_connected(&self) -> bool {
@@ -103,6 +112,11 @@ impl Carrier for Connection {
     fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         self.send_all();
         Ok(self.with_stream(|stream| stream.send_descriptor(descriptor))?)
+    }
+
+    fn stir(&self, readiness: Readiness) {
+        self.readiness.set(self.readiness.get().and(readiness));
+        self.linger();
     }
 
     fn reactor(&self) -> Reactor {

@@ -155,24 +155,13 @@ impl Reactor {
     pub fn connect<F>(
         &self,
         to: impl Into<ConnectTo>,
-        mut factory: F,
+        factory: F,
     ) -> Deferred<Connected<F::Protocol>>
     where
         F: Factory + 'static,
     {
-        self.inner().connect(to.into()).add_callback(move |connection| {
-            let Some(protocol) = factory.build_protocol(&connection.peer) else {
-                connection.begin_losing();
-                return Err(NoProtocol.into());
-            };
-            let guest = Rc::new(Guest {
-                protocol: Cell::new(Some(protocol)),
-                calls: RefCell::default(),
-                transport: connection.transport(),
-            });
-            connection.begin(Box::new(Host(guest.clone())));
-            Ok(Connected { guest })
-        })
+        let connecting = self.inner().connect(to.into());
+        connecting.add_callback(move |connection| Connected::begin(&connection, factory))
     }
 }
 
@@ -388,6 +377,32 @@ impl<P> Guest<P> {
 }
 
 impl<P: Protocol + 'static> Connected<P> {
+    /// Gives a new connection a protocol of the factory's.
+    pub(crate) fn begin(
+        connection: &Rc<Connection>,
+        mut factory: impl Factory<Protocol = P>,
+    ) -> Result<Connected<P>> {
+        let build = || factory.build_protocol(&connection.peer);
+        let protocol = match contain(Location::caller(), build) {
+            Ok(Some(protocol)) => protocol,
+            Ok(None) => {
+                connection.begin_losing();
+                return Err(NoProtocol.into());
+            }
+            Err(panic) => {
+                connection.abort(panic.clone());
+                return Err(panic);
+            }
+        };
+        let guest = Rc::new(Guest {
+            protocol: Cell::new(Some(protocol)),
+            calls: RefCell::default(),
+            transport: connection.transport(),
+        });
+        connection.begin(Box::new(Host(guest.clone())));
+        Ok(Connected { guest })
+    }
+
     /// Calls `call` with the protocol: now, or right after its callback in progress.
     ///
     /// What it returns comes by the Deferred, which fails with [`NeverFired`](crate::NeverFired) if the
@@ -464,6 +479,10 @@ impl<P: Protocol> Protocol for Host<P> {
 
     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
         self.call(|protocol, transport| protocol.data_received(transport, data)).unwrap_or(Ok(()))
+    }
+
+    fn reading_resumed(&mut self, _: &Transport) -> Result {
+        self.call(|protocol, transport| protocol.reading_resumed(transport)).unwrap_or(Ok(()))
     }
 
     fn connection_lost(&mut self, reason: &Failure) {

@@ -65,6 +65,10 @@ pub(crate) struct Connection {
     pub(super) readiness: Cell<Readiness>,
     pub(super) state: Cell<State>,
     pub(super) reading: Cell<Reading>,
+    /// The application wants no bytes for now; kept beside `reading`, which forgets it at the end.
+    pub(super) is_held: Cell<bool>,
+    /// It wants them again, and the protocol is to be told.
+    pub(super) is_resumed: Cell<bool>,
     pub(super) writing: Cell<Writing>,
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
@@ -216,6 +220,8 @@ impl Connection {
             rare: RefCell::default(),
             state: Cell::new(State::Open),
             reading: Cell::new(Reading::Open),
+            is_held: Cell::new(false),
+            is_resumed: Cell::new(false),
             writing: Cell::new(Writing::Open),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
@@ -585,6 +591,7 @@ impl Source for Connection {
         self.readiness.set(self.readiness.get().and(readiness));
         if readiness == Readiness::NONE {
             self.is_lingering.set(false);
+            self.tell_resumed();
         }
         if self.reading.get() == Reading::Paused
             && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
@@ -607,7 +614,7 @@ impl Source for Connection {
 
     fn lose(self: Rc<Self>, reason: &Failure) {
         self.send();
-        // As a source: a protocol can tell the end of its reactor from a network's.
+        // In the error: a protocol can tell the end of its reactor from a network's.
         self.broke(match reason.check() {
             Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
             None => io::Error::other(reason.to_string()),

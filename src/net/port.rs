@@ -88,7 +88,7 @@ impl Reactor {
         A: ToSocketAddrs + fmt::Debug,
         F: Factory + 'static,
     {
-        self.inner().listen_tcp(address, Box::new(Reception(factory)))
+        self.inner().listen_tcp(address, reception(factory))
     }
 }
 
@@ -181,6 +181,11 @@ pub(crate) trait Welcome {
     fn stopped(&mut self) {}
 }
 
+/// Welcomes each connection with a protocol of the factory's.
+pub(crate) fn reception(factory: impl Factory + 'static) -> Box<dyn Welcome> {
+    Box::new(Reception(factory))
+}
+
 struct Reception<F>(F);
 
 impl<F: Factory> Welcome for Reception<F> {
@@ -222,7 +227,7 @@ struct Listening {
 /// So many connections are one port's share of a turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// So many may wait to be accepted.
-const BACKLOG: u32 = 1024;
+pub(crate) const BACKLOG: u32 = 1024;
 /// After an error that is not one connection's, accepting is tried again so much later.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -236,15 +241,24 @@ impl Loop {
         let written = format!("{address:?}");
         let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
+        Ok(self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)?)
+    }
+
+    /// Listens at the first of several addresses that can be listened at.
+    pub(crate) fn listen_first(
+        self: &Rc<Self>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        backlog: u32,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
-            outcome = self.driver.listen(&address.into(), BACKLOG);
+            outcome = self.driver.listen(&address.into(), backlog);
             if outcome.is_ok() {
                 break;
             }
         }
-        let listener = outcome.map_err(cannot)?;
-        Ok(self.listen_with(listener, welcome).map_err(cannot)?)
+        self.listen_with(outcome?, welcome)
     }
 
     pub(crate) fn listen_unix(
@@ -259,7 +273,7 @@ impl Loop {
         Ok(self.listen_with(listener, welcome).map_err(cannot)?)
     }
 
-    fn listen_with(
+    pub(crate) fn listen_with(
         self: &Rc<Self>,
         listener: Box<dyn Listener>,
         mut welcome: Box<dyn Welcome>,
@@ -382,8 +396,8 @@ pub struct CannotListen {
 }
 
 impl CannotListen {
-    pub(crate) fn new(address: String, cause: io::Error) -> CannotListen {
-        CannotListen { address, cause }
+    pub(crate) fn new(address: impl Into<String>, cause: io::Error) -> CannotListen {
+        CannotListen { address: address.into(), cause }
     }
 
     /// What kind of error the system named.

@@ -29,7 +29,9 @@ impl<P: Protocol + 'static> Push for P {
         connection.uncork();
         match called {
             Ok(Ok(())) => {}
-            Ok(Err(failure)) => connection.failed(failure),
+            Ok(Err(failure)) => {
+                connection.data_refused("unhandled failure in data_received", failure)
+            }
             Err(failure) => connection.panicked(failure),
         }
     }
@@ -72,9 +74,22 @@ impl Connection {
         std::mem::forget(self.face.replace(Some(face)));
     }
 
+    /// Tells the protocol that it wants bytes again, if it still does.
+    pub(super) fn tell_resumed(self: &Rc<Self>) {
+        if !self.is_resumed.replace(false) || self.is_held.get() {
+            return;
+        }
+        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
+            protocol.reading_resumed(transport)
+        };
+        if let Some(Err(failure)) = self.call_protocol(call) {
+            self.data_refused("unhandled failure in reading_resumed", failure);
+        }
+    }
+
     #[cold]
-    fn failed(&self, failure: Failure) {
-        report_own("unhandled failure in data_received", &failure);
+    fn data_refused(&self, what: &str, failure: Failure) {
+        report_own(what, &failure);
         // What the protocol had to say before it failed is still said.
         self.send();
         self.doom(failure);

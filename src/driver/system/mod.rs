@@ -177,6 +177,16 @@ fn one_way(interest: Interest) -> mio::Interest {
     }
 }
 
+/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
+fn name_shortage(error: io::Error) -> io::Error {
+    use rustix::io::Errno;
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    match Errno::from_io_error(&error) {
+        Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
+    }
+}
+
 /// A descriptor to give up when there are no others; see `Listener::shed`.
 fn open_reserve() -> Option<File> {
     File::open("/dev/null").ok()

@@ -3,11 +3,12 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
-use super::{open_reserve, register};
+use super::{name_shortage, open_reserve, register};
 use crate::address::Address;
 use crate::driver::{ByteStream, Key, Listener};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
@@ -44,7 +45,7 @@ pub(super) fn connect(
 
 fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
-        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+        || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
 }
 
 impl ByteStream for TcpByteStream {
@@ -147,7 +148,7 @@ impl Listener for TcpPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
-        let (socket, peer) = self.socket.accept()?;
+        let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
         let stream = TcpByteStream { socket, registry: self.registry.clone() };
         Ok((Box::new(stream), peer.into()))
     }

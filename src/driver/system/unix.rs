@@ -15,7 +15,7 @@
 //! * What a listener leaves in the file system is removed when it is dropped, unless the path belongs
 //!   to somebody else by then.
 
-use super::{open_reserve, register};
+use super::{name_shortage, open_reserve, register};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
@@ -224,7 +224,7 @@ impl Listener for UnixPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
-        let (socket, peer) = self.socket.accept()?;
+        let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
         Ok((Box::new(UnixByteStream::new(socket, &self.registry)), from_system(&peer)))
     }
 
