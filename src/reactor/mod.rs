@@ -7,7 +7,7 @@
 //!   3  ready sources            connections read and call their protocols
 //!   4  due timers               one batch, in order of deadline, then of call_later
 //!   5  calls from threads       one batch, in order
-//!   6  ready tasks              one batch of futures, each polled once
+//!   6  ready tasks              one batch of futures; if they are few, those too that they wake
 //!   7  flush                    what was written meanwhile goes out, one send per connection
 //! ```
 //! Every step takes its batch first: what a step causes for itself waits for the next turn, so that
@@ -29,7 +29,11 @@
 mod descriptor;
 mod lifecycle;
 mod mailbox;
+mod names;
+mod react;
 mod remote;
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+mod signal;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sources;
@@ -49,10 +53,14 @@ pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
 pub use lifecycle::{
     Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
 };
+pub use names::Resolver;
+pub use react::{ExitStatus, react};
 pub use remote::{ReactorGone, Remote};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use signal::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use signals::SignalWatch;
 pub(crate) use sources::Source;
-pub(crate) use spawn::Spawned;
-use tasks::Caught;
 pub(crate) use tasks::Waiter;
 pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
@@ -89,6 +97,7 @@ pub(crate) struct Loop {
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
+    names: names::Names,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     threads: threads::Threads,
@@ -119,6 +128,7 @@ impl Reactor {
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
             cork: Cork::new(),
+            names: names::Names::default(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),
@@ -199,6 +209,7 @@ impl Loop {
                 break;
             }
         }
+        self.names.forget();
         self.abandon_threads();
     }
 
