@@ -12,8 +12,8 @@ use std::rc::Rc;
 /// A value of type `T`, or a failure, that is here already or will come.
 ///
 /// Each step consumes the Deferred and gives the next one; a step may return a plain `Result` or a
-/// Deferred, which is waited for. A Deferred is a future as well. See the [module](crate::deferred)
-/// for the whole contract.
+/// Deferred, which is waited for. A Deferred is a future as well. What dropping one means, and how the
+/// two worlds meet, is told in [the guide](crate::guide::deferreds_and_futures).
 ///
 /// ```
 /// use ropewalk::Deferred;
