@@ -7,7 +7,7 @@
 use crate::deferred::Deferred;
 use crate::deferred::chain::{State, taken};
 use crate::deferred::later::after_drop;
-use crate::deferred::tail::{Cancel, End, cancel, unobserved};
+use crate::deferred::tail::{Asked, Cancel, End, cancel, unobserved};
 use crate::failure::Result;
 use futures_core::FusedFuture;
 use std::fmt;
@@ -59,18 +59,15 @@ impl<T> Deferred<T> {
         let made = self.made;
         match self.take_state() {
             State::Fired(result) => unobserved(result, made, false),
-            State::Pending(source) => match source.tail().take() {
-                End::Outcome(outcome) => unobserved(outcome, made, false),
-                open => {
-                    source.tail().put(End::Detached(made));
-                    drop(open);
-                }
+            State::Pending(source) => match source.tail().ask() {
+                Asked::Outcome(outcome) => unobserved(outcome, made, false),
+                Asked::Pending(_former_waker) => source.tail().put(End::Detached(made)),
             },
-            State::Awaited(source) => match source.tail().take() {
-                End::Outcome(outcome) => unobserved(outcome, made, true),
-                open => {
+            State::Awaited(source) => match source.tail().ask() {
+                Asked::Outcome(outcome) => unobserved(outcome, made, true),
+                Asked::Pending(former_waker) => {
                     source.tail().put(End::Abandoned(made));
-                    drop(open);
+                    drop(former_waker);
                     let node: Rc<dyn Cancel> = source;
                     after_drop(move || cancel(node, made));
                 }

@@ -1,9 +1,10 @@
 //! One step of a chain that waits for the step before it.
 
 use crate::deferred::chain::{State, taken};
-use crate::deferred::tail::{Cancel, End, Follower, Sink, Source, Step, Tail};
+use crate::deferred::tail::{Asked, Cancel, End, Follower, Sink, Source, Step, Tail};
 use crate::failure::{Place, Result, contain};
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 /// A step with its place in the chain: one allocation, from `add_callback` to the outcome.
@@ -11,7 +12,8 @@ use std::rc::Rc;
 /// Upstream's tail holds it, and it holds upstream, so that a cancellation finds its way: a cycle,
 /// which 1 breaks. Nothing waits forever, because a chain without triggers fails.
 pub(super) struct Link<T, U, F> {
-    stage: Cell<Stage<T, U>>,
+    /// Not dropped, as the [`Tail`] is not: a link goes in `Running`.
+    stage: ManuallyDrop<Cell<Stage<T, U>>>,
     /// None once it runs.
     step: Cell<Option<F>>,
     tail: Tail<U>,
@@ -47,7 +49,7 @@ where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     let link = Rc::new(Link {
-        stage: Cell::new(Stage::Running),
+        stage: ManuallyDrop::new(Cell::new(Stage::Running)),
         step: Cell::new(Some(step)),
         tail: Tail::new(),
         place,
@@ -75,9 +77,9 @@ where
 
     /// 3. The step returned a Deferred: its outcome will be this link's.
     fn wait_for(self: Rc<Self>, source: Rc<dyn Source<U>>, direct: u32) -> Option<Rc<dyn Step>> {
-        let _open = match source.tail().take() {
-            End::Outcome(outcome) => return self.tail.settle(outcome, direct),
-            open => open, // Perhaps a waker, whose Drop is not our code: not before the link is whole.
+        let _former_waker = match source.tail().ask() {
+            Asked::Outcome(outcome) => return self.tail.settle(outcome, direct),
+            Asked::Pending(waker) => waker,
         };
         match self.tail.take() {
             // This link itself was returned from a step. Its follower follows the newcomer directly:
@@ -120,7 +122,8 @@ where
             self.stage.set(Stage::Ready(input));
             return Some(self);
         }
-        self.stage.set(Stage::Running);
+        let waited = self.stage.replace(Stage::Running);
+        drop(waited);
         self.call(input, direct - 1)
     }
 }

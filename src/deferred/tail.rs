@@ -3,6 +3,7 @@
 use crate::deferred::{Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, report_made};
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -70,7 +71,11 @@ pub(super) trait Source<T>: Cancel {
 ///   Outcome ────────────────────────────────────────────────▶ Spent
 ///            4 the Deferred takes it
 /// ```
-pub(super) struct Tail<T>(Cell<End<T>>);
+///
+/// Never dropped itself, for by the time that its node goes there is nothing in it: the Deferred took
+/// the outcome, or said that it will not. The code that would find out, once for each node, costs a
+/// tenth of firing a chain.
+pub(super) struct Tail<T>(ManuallyDrop<Cell<End<T>>>);
 
 pub(super) enum End<T> {
     /// A Deferred is held by somebody, without a step.
@@ -91,12 +96,34 @@ pub(super) enum End<T> {
     Spent,
 }
 
+/// What a Deferred finds that asks.
+pub(super) enum Asked<T> {
+    Outcome(Result<T>),
+    /// Not there yet. The waker is that of the task which asked before; dropping it runs code that is
+    /// not ours, and so waits until somebody else is in its place.
+    Pending(Option<Waker>),
+}
+
 impl<T> Tail<T> {
     pub(super) const fn new() -> Tail<T> {
-        Tail(Cell::new(End::Open))
+        Tail(ManuallyDrop::new(Cell::new(End::Open)))
     }
 
-    /// 4. What is there: the outcome, or whoever waits for it. Nothing is left.
+    /// 4. Empties a tail that some Deferred asks.
+    #[inline]
+    pub(super) fn ask(&self) -> Asked<T> {
+        match self.take() {
+            End::Outcome(outcome) => Asked::Outcome(outcome),
+            End::Waker(waker) => Asked::Pending(Some(waker)),
+            // No link is below one that a Deferred still asks: not dropped, there is nothing in it.
+            nobody => {
+                std::mem::forget(nobody);
+                Asked::Pending(None)
+            }
+        }
+    }
+
+    /// Whatever is there. Nothing is left.
     #[inline]
     pub(super) fn take(&self) -> End<T> {
         self.0.replace(End::Spent)
@@ -107,9 +134,7 @@ impl<T> Tail<T> {
     pub(super) fn put(&self, end: End<T>) {
         let empty = self.0.replace(end);
         debug_assert!(matches!(empty, End::Open | End::Spent), "a tail was overwritten");
-        // Not dropped: there is nothing in it, and the code that would find out costs a tenth of
-        // firing a chain.
-        std::mem::forget(empty);
+        std::mem::forget(empty); // As above.
     }
 
     /// Whether the outcome is there.
@@ -128,13 +153,17 @@ impl<T> Tail<T> {
 
     /// 1, 2. A task asks for the outcome.
     pub(super) fn poll(&self, waker: &Waker) -> Option<Result<T>> {
-        let (known, open) = match self.take() {
-            End::Outcome(outcome) => return Some(outcome),
-            End::Waker(known) if known.will_wake(waker) => (known, End::Open),
-            open => (waker.clone(), open),
+        let former = match self.ask() {
+            Asked::Outcome(outcome) => return Some(outcome),
+            Asked::Pending(former) => former,
         };
-        self.put(End::Waker(known));
-        drop(open); // Not our code: not before the tail is whole.
+        match former {
+            Some(known) if known.will_wake(waker) => self.put(End::Waker(known)),
+            former => {
+                self.put(End::Waker(waker.clone()));
+                drop(former);
+            }
+        }
         None
     }
 
