@@ -12,11 +12,15 @@ mod failure;
 pub mod guide;
 mod net;
 pub mod policies;
+#[cfg(all(unix, feature = "process"))]
+pub mod process;
 pub mod protocol;
 pub mod protocols;
 pub mod reactor;
 pub mod simulation;
 mod slots;
+#[cfg(unix)]
+mod stdio;
 mod stream;
 mod transport;
 
@@ -33,13 +37,17 @@ pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
     CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
     DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
-    Port, UdpSocket,
+    Port, ReconnectingClientFactory, Retrying, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use reactor::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use reactor::SignalWatch;
 pub use reactor::{
     Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
-    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger,
-    WouldDeadlock, WriteDescriptor, YieldNow, react,
+    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep,
+    SystemEventTrigger, WouldDeadlock, WriteDescriptor, YieldNow, react,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

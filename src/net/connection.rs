@@ -26,16 +26,17 @@
 //! * No borrow of `stream` outlasts one call to it.
 //!
 //! # Not here
-//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), streams that are more than a socket
+//! The way out (`outgoing.rs`), the two faces (`push.rs`, `pull.rs`), streams that are more than a socket
 //! (`layer.rs`).
 
 use super::layer::Handshake;
+use super::push::Push;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
 use crate::driver::{ByteStream, Key, Readiness};
-use crate::failure::{Failure, contain, report};
+use crate::failure::{Failure, report};
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
@@ -44,7 +45,6 @@ use std::collections::VecDeque;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) struct Connection {
     pub(super) key: Key,
     pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
     /// The pushing face. Absent while it is called, and once lost.
-    protocol: Cell<Option<Box<dyn Protocol>>>,
+    pub(super) face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
     waiters: OnceCell<Box<Waiters>>,
     /// What was written and not sent yet; absent when that is nothing.
@@ -75,7 +75,8 @@ pub(crate) struct Connection {
     pub(super) call: Cell<Call>,
     /// The close shall discard everything and reset the connection.
     resets: Cell<bool>,
-    /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
+    /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
+    /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
     pub(super) is_unsettled: Cell<bool>,
     /// In the loop's list of those to flush.
     pub(super) is_dirty: Cell<bool>,
@@ -133,6 +134,8 @@ pub(super) struct Waiters {
 
 #[derive(Default)]
 pub(super) struct Rare {
+    /// Whom a layer says that the peer is.
+    peer: Option<Address>,
     /// This end's address, once the connection is lost.
     pub(super) host: Option<Address>,
     pub(super) drained: Vec<Trigger<()>>,
@@ -182,6 +185,7 @@ impl Connection {
         let connection = inner.sources.insert_with(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
             connection.broke(error);
+            connection.mark_dirty();
         }
         connection
     }
@@ -211,7 +215,7 @@ impl Connection {
             // Data often comes with the connection: the first read is tried without an event.
             readiness: Cell::new(both.and(Connection::mark_of(&*stream))),
             stream: RefCell::new(Some(stream)),
-            protocol: Cell::default(),
+            face: Cell::default(),
             waiters: OnceCell::new(),
             outgoing: Cell::default(),
             reason: Cell::default(),
@@ -232,8 +236,8 @@ impl Connection {
     }
 
     /// Gives the connection its protocol, tells it, and serves what came with the connection.
-    pub(crate) fn begin(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
-        self.protocol.set(Some(protocol));
+    pub(crate) fn begin<P: Protocol + 'static>(self: &Rc<Self>, protocol: Box<P>) {
+        self.face.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
         // Read from at the end of this very step, or of the next turn's.
         self.linger();
@@ -250,6 +254,9 @@ impl Connection {
     #[inline]
     fn serve(self: &Rc<Self>, scratch: &mut [u8]) {
         self.receive(scratch);
+        if self.reading.get() == Reading::Paused {
+            self.look_for_end();
+        }
         if self.is_unsettled.get() {
             self.settle();
         }
@@ -267,14 +274,25 @@ impl Connection {
 
     #[inline(always)]
     fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
-        for _ in 0..READS_PER_TURN {
+        if !self.wants_bytes() {
+            return;
+        }
+        if let Some(waiters) = self.waiters() {
+            return waiters.reader.wake(&self.inner.tasks);
+        }
+        self.read_once(scratch);
+        if self.wants_bytes() {
+            self.receive_more(scratch);
+        }
+    }
+
+    #[cold]
+    fn receive_more(self: &Rc<Self>, scratch: &mut [u8]) {
+        for _ in 1..READS_PER_TURN {
+            self.read_once(scratch);
             if !self.wants_bytes() {
                 return;
             }
-            if self.waiters.get().is_some() {
-                return self.wake_reader();
-            }
-            self.read_once(scratch);
         }
         self.linger();
     }
@@ -310,40 +328,20 @@ impl Connection {
         outcome
     }
 
-    #[inline(always)]
-    fn deliver(self: &Rc<Self>, data: &[u8]) {
-        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
-            protocol.data_received(transport, data)
-        };
-        if let Some(Err(failure)) = self.call_protocol(call) {
-            self.data_refused("unhandled failure in data_received", failure);
-        }
-    }
-
-    fn tell_resumed(self: &Rc<Self>) {
-        if !self.is_resumed.replace(false) || self.is_held.get() {
-            return;
-        }
-        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
-            protocol.reading_resumed(transport)
-        };
-        if let Some(Err(failure)) = self.call_protocol(call) {
-            self.data_refused("unhandled failure in reading_resumed", failure);
-        }
-    }
-
-    #[cold]
-    fn data_refused(&self, what: &str, failure: Failure) {
-        report_own(what, &failure);
-        // What the protocol had to say before it failed is still said.
-        self.send();
-        self.doom(failure);
-    }
-
     pub(super) fn read_failed(&self, error: io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.heard_all(),
+            io::ErrorKind::Interrupted => {}
             _ => self.broke(error),
+        }
+    }
+
+    /// Nothing is left to read for now: if a write has failed, that was what was waited for.
+    fn heard_all(&self) {
+        if self.writing.get() == Writing::Ended
+            && let Some(reason) = self.clone_reason()
+        {
+            self.doom(reason);
         }
     }
 
@@ -430,6 +428,8 @@ impl Connection {
     fn settle_open(self: &Rc<Self>) {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
+            // What the protocol did in answer is seen to by the next flush.
+            return self.mark_dirty();
         }
         if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
             return self.end();
@@ -440,8 +440,7 @@ impl Connection {
     fn end_writing(self: &Rc<Self>) {
         self.writing.set(Writing::Ended);
         if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
-            self.broke(error);
-            return self.mark_dirty();
+            return self.broke(error);
         }
         self.call_protocol(|protocol, transport| protocol.write_closed(transport));
         self.wake_writer();
@@ -472,7 +471,8 @@ impl Connection {
     }
 
     fn tell_face_lost(&self, reason: &Failure) {
-        if let Some(mut protocol) = self.protocol.take() {
+        if let Some(face) = self.face.take() {
+            let mut protocol = face.into_protocol();
             attempt("panic in connection_lost", || protocol.connection_lost(reason));
             attempt("panic in the drop of a protocol", || drop(protocol));
         }
@@ -500,27 +500,6 @@ impl Connection {
 
     // ---- the face ----
 
-    /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
-    #[inline(always)]
-    pub(super) fn call_protocol<R>(
-        self: &Rc<Self>,
-        call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
-    ) -> Option<R> {
-        let mut protocol = self.protocol.take()?;
-        let transport = self.transport();
-        self.cork();
-        let called = contain(Location::caller(), || call(&mut *protocol, &transport));
-        self.uncork();
-        self.protocol.set(Some(protocol));
-        called.map_err(|failure| self.panicked(failure)).ok()
-    }
-
-    #[cold]
-    fn panicked(&self, failure: Failure) {
-        report("panic in a protocol", &failure);
-        self.doom(failure);
-    }
-
     /// The pulling face, if that is this connection's.
     pub(super) fn waiters(&self) -> Option<&Waiters> {
         self.waiters.get().map(|waiters| &**waiters)
@@ -539,6 +518,19 @@ impl Connection {
     }
 
     // ---- small matters ----
+
+    /// The peer's address, as a layer under this connection knows it.
+    pub(crate) fn true_peer(&self) -> Address {
+        let told = self.rare.borrow().as_ref().and_then(|rare| rare.peer.clone());
+        told.unwrap_or_else(|| self.peer.clone())
+    }
+
+    /// Has the stream say who the peer is, now that its layer knows.
+    pub(crate) fn ask_for_peer(&self) {
+        let peer = self.with_stream(|stream| stream.peer()).ok();
+        let former = self.with_rare(|rare| std::mem::replace(&mut rare.peer, peer));
+        drop(former);
+    }
 
     pub(super) fn with_stream<R>(
         &self,
@@ -570,6 +562,14 @@ impl Connection {
         reason
     }
 
+    /// Whether it is known why the connection ends, be it that only a write has failed so far.
+    pub(super) fn has_reason(&self) -> bool {
+        let reason = self.reason.take();
+        let is_there = reason.is_some();
+        self.reason.set(reason);
+        is_there
+    }
+
     pub(super) fn forget_readiness(&self, gone: Readiness) {
         self.readiness.set(self.readiness.get().without(gone));
     }
@@ -577,7 +577,10 @@ impl Connection {
     /// Has the loop settle this connection at the end of the turn; a callback in progress does so
     /// itself when it returns.
     pub(super) fn mark_dirty(&self) {
-        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
+        if self.call.get() != Call::None {
+            return self.is_unsettled.set(true);
+        }
+        if !self.is_dirty.replace(true) {
             self.inner.sources.mark_dirty(self.key);
         }
     }
@@ -602,7 +605,7 @@ impl Connection {
     }
 
     fn fire_drained(&self) {
-        if !self.has_rare() || self.state.get() == State::Doomed || !self.is_drained() {
+        if !self.has_rare() || !self.is_drained() || self.has_reason() {
             return;
         }
         for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
@@ -611,9 +614,10 @@ impl Connection {
         }
     }
 
-    /// While reading is paused, an end is looked for without reading.
+    /// While reading is paused, an end that was announced is looked for without reading.
+    #[cold]
     fn look_for_end(self: &Rc<Self>) {
-        if self.state.get() != State::Open {
+        if !self.readiness.get().has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
             return;
         }
         match self.with_stream(|stream| stream.is_at_end()) {
@@ -631,11 +635,6 @@ impl Source for Connection {
             self.is_lingering.set(false);
             self.tell_resumed();
         }
-        if self.reading.get() == Reading::Paused
-            && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
-        {
-            self.look_for_end();
-        }
         self.serve(scratch);
     }
 
@@ -651,11 +650,12 @@ impl Source for Connection {
     }
 
     fn lose(self: Rc<Self>, reason: &Failure) {
+        use io::ErrorKind::ConnectionAborted;
         self.send();
-        // In the error: a protocol can tell the end of its reactor from a network's.
+        // As a source: a protocol can tell the end of its reactor from a network's.
         self.broke(match reason.check() {
-            Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
-            None => io::Error::other(reason.to_string()),
+            Some(&stopped @ ReactorStopped) => io::Error::new(ConnectionAborted, stopped),
+            None => io::Error::new(ConnectionAborted, reason.to_string()),
         });
         self.settle();
     }
