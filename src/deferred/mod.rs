@@ -21,6 +21,7 @@ pub use error::{AlreadyCalled, Cancelled, NeverFired};
 pub use fired::{execute, fail, maybe_deferred, succeed};
 pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
 pub use race::{FailureGroup, race};
+pub(crate) use tail::{Cancel, Source, Tail, in_place};
 pub use timeout::TimedOut;
 pub use trigger::Trigger;
 

@@ -228,7 +228,8 @@ pub trait Listener {
     /// Asks the driver to name `key` when a connection waits.
     fn register(&mut self, key: Key) -> io::Result<()>;
 
-    /// Accepts one connection; `WouldBlock` when none waits.
+    /// Accepts one connection; `WouldBlock` when none waits, `OutOfMemory` when there is nothing to
+    /// have it with, be it memory or a descriptor.
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)>;
 
     /// After `accept` found the process out of descriptors: accepts and closes what waits, with a
