@@ -72,6 +72,13 @@ pub trait Driver {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
+    #[cfg(unix)]
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        let why = format!("this driver has no use for {}", pipes.name);
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
@@ -235,12 +242,25 @@ pub trait ByteStream {
     }
 }
 
+/// What [`Driver::adopt`] makes a stream of.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Pipes {
+    /// Where bytes come from; without it none do.
+    pub input: Option<OwnedFd>,
+    /// Where bytes go; without it none do.
+    pub output: Option<OwnedFd>,
+    /// What the stream is called when it is spoken of.
+    pub name: Address,
+}
+
 /// A socket that accepts connections.
 pub trait Listener {
     /// Asks the driver to name `key` when a connection waits.
     fn register(&mut self, key: Key) -> io::Result<()>;
 
-    /// Accepts one connection; `WouldBlock` when none waits.
+    /// Accepts one connection; `WouldBlock` when none waits, `OutOfMemory` when there is nothing to
+    /// have it with, be it memory or a descriptor.
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)>;
 
     /// After `accept` found the process out of descriptors: accepts and closes what waits, with a

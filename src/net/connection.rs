@@ -184,6 +184,7 @@ impl Connection {
         let connection = inner.sources.insert_with(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
             connection.broke(error);
+            connection.mark_dirty();
         }
         connection
     }
@@ -252,6 +253,9 @@ impl Connection {
     #[inline]
     fn serve(self: &Rc<Self>, scratch: &mut [u8]) {
         self.receive(scratch);
+        if self.reading.get() == Reading::Paused {
+            self.look_for_end();
+        }
         if self.is_unsettled.get() {
             self.settle();
         }
@@ -344,8 +348,18 @@ impl Connection {
 
     pub(super) fn read_failed(&self, error: io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.heard_all(),
+            io::ErrorKind::Interrupted => {}
             _ => self.broke(error),
+        }
+    }
+
+    /// Nothing is left to read for now: if a write has failed, that was what was waited for.
+    fn heard_all(&self) {
+        if self.writing.get() == Writing::Ended
+            && let Some(reason) = self.clone_reason()
+        {
+            self.doom(reason);
         }
     }
 
@@ -432,6 +446,8 @@ impl Connection {
     fn settle_open(self: &Rc<Self>) {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
+            // What the protocol did in answer is seen to by the next flush.
+            return self.mark_dirty();
         }
         if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
             return self.end();
@@ -442,8 +458,7 @@ impl Connection {
     fn end_writing(self: &Rc<Self>) {
         self.writing.set(Writing::Ended);
         if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
-            self.broke(error);
-            return self.mark_dirty();
+            return self.broke(error);
         }
         self.call_protocol(|protocol, transport| protocol.write_closed(transport));
         self.wake_writer();
@@ -585,6 +600,14 @@ impl Connection {
         reason
     }
 
+    /// Whether it is known why the connection ends, be it that only a write has failed so far.
+    pub(super) fn has_reason(&self) -> bool {
+        let reason = self.reason.take();
+        let is_there = reason.is_some();
+        self.reason.set(reason);
+        is_there
+    }
+
     pub(super) fn forget_readiness(&self, gone: Readiness) {
         self.readiness.set(self.readiness.get().without(gone));
     }
@@ -592,7 +615,10 @@ impl Connection {
     /// Has the loop settle this connection at the end of the turn; a callback in progress does so
     /// itself when it returns.
     pub(super) fn mark_dirty(&self) {
-        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
+        if self.call.get() != Call::None {
+            return self.is_unsettled.set(true);
+        }
+        if !self.is_dirty.replace(true) {
             self.inner.sources.mark_dirty(self.key);
         }
     }
@@ -617,7 +643,7 @@ impl Connection {
     }
 
     fn fire_drained(&self) {
-        if !self.has_rare() || self.state.get() == State::Doomed || !self.is_drained() {
+        if !self.has_rare() || !self.is_drained() || self.has_reason() {
             return;
         }
         for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
@@ -626,9 +652,10 @@ impl Connection {
         }
     }
 
-    /// While reading is paused, an end is looked for without reading.
+    /// While reading is paused, an end that was announced is looked for without reading.
+    #[cold]
     fn look_for_end(self: &Rc<Self>) {
-        if self.state.get() != State::Open {
+        if !self.readiness.get().has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
             return;
         }
         match self.with_stream(|stream| stream.is_at_end()) {
@@ -646,11 +673,6 @@ impl Source for Connection {
             self.is_lingering.set(false);
             self.tell_resumed();
         }
-        if self.reading.get() == Reading::Paused
-            && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
-        {
-            self.look_for_end();
-        }
         self.serve(scratch);
     }
 
@@ -666,11 +688,12 @@ impl Source for Connection {
     }
 
     fn lose(self: Rc<Self>, reason: &Failure) {
+        use io::ErrorKind::ConnectionAborted;
         self.send();
-        // In the error: a protocol can tell the end of its reactor from a network's.
+        // As a source: a protocol can tell the end of its reactor from a network's.
         self.broke(match reason.check() {
-            Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
-            None => io::Error::other(reason.to_string()),
+            Some(&stopped @ ReactorStopped) => io::Error::new(ConnectionAborted, stopped),
+            None => io::Error::new(ConnectionAborted, reason.to_string()),
         });
         self.settle();
     }

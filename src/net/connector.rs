@@ -183,6 +183,8 @@ impl From<&Address> for ConnectTo {
         match target {
             Address::Ip(address) => ConnectTo::from(*address),
             Address::Unix(name) => ConnectTo::unix(name.clone()),
+            // It will say so: nothing has such an address.
+            Address::Pipe(name) => ConnectTo::new(name.to_string()),
         }
     }
 }
@@ -381,7 +383,12 @@ pub(super) async fn connect_one(
             lost: Cell::default(),
         })
     });
-    let mut attempting = Attempting { inner: inner.clone(), attempt, stream: RefCell::new(None) };
+    let mut attempting = Attempting {
+        inner: inner.clone(),
+        attempt,
+        stream: RefCell::new(None),
+        is_made: Cell::new(false),
+    };
     stream.register(attempting.attempt.key)?;
     attempting.stream = RefCell::new(Some(stream));
     attempting.await
@@ -413,8 +420,10 @@ impl Source for Attempt {
 struct Attempting {
     inner: Rc<Loop>,
     attempt: Rc<Attempt>,
-    /// Absent once it has become a connection's.
+    /// Absent while it is not registered yet, and once it has become a connection's or failed.
     stream: RefCell<Option<Box<dyn ByteStream>>>,
+    /// The key is a connection's now.
+    is_made: Cell<bool>,
 }
 
 impl Future for Attempting {
@@ -431,6 +440,7 @@ impl Future for Attempting {
         let Some(mut stream) = self.stream.take() else { return Poll::Pending };
         match stream.finish_connecting().and_then(|()| stream.peer()) {
             Ok(peer) => {
+                self.is_made.set(true);
                 Poll::Ready(Ok(Connection::adopt(&self.inner, self.attempt.key, stream, peer)))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -444,7 +454,7 @@ impl Future for Attempting {
 
 impl Drop for Attempting {
     fn drop(&mut self) {
-        if self.stream.take().is_some() {
+        if !self.is_made.get() {
             self.inner.sources.remove(self.attempt.key);
         }
     }

@@ -67,6 +67,10 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
+        // A callback in progress marks nothing dirty: the loop must settle when it returns.
+        if self.call.get() != Call::None {
+            self.is_unsettled.set(true);
+        }
         self.mark_dirty();
     }
 
@@ -211,7 +215,8 @@ impl Connection {
 
     pub(super) fn discard_outgoing(&self) {
         if self.inner.cork.owner() == self.key {
-            self.inner.cork.release();
+            // It stays this connection's until the call in progress is over.
+            self.inner.cork.empty();
         }
         if let Some(buffer) = self.outgoing.take() {
             self.inner.pool.give(buffer);

@@ -6,7 +6,7 @@
 
 use super::connection::Connection;
 use crate::address::{Address, UnixName};
-use crate::deferred::{Deferred, Trigger};
+use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Key, Listener, Readiness, UnixOptions};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
@@ -51,7 +51,10 @@ impl Port {
         let (trigger, deferred) = Deferred::new();
         self.listening.close();
         let listening = self.listening.clone();
-        let finish = Box::new(move || listening.dismiss(&trigger));
+        let finish = Box::new(move || {
+            // Cancelled meanwhile: nobody waits.
+            let _ = trigger.fire(listening.dismiss());
+        });
         self.listening.inner.timers.call_later(Duration::ZERO, finish);
         deferred
     }
@@ -372,17 +375,18 @@ impl Listening {
         self.inner.sources.remove(self.key);
     }
 
-    /// Tells the factory that this was all.
-    fn dismiss(&self, done: &Trigger<()>) {
-        let told = match self.welcome.take() {
-            Some(mut welcome) => contain(Location::caller(), || welcome.stopped()),
-            None => Ok(()),
-        };
-        // Cancelled meanwhile: nobody waits.
-        let _ = match told {
-            Ok(()) => done.callback(()),
-            Err(failure) => done.errback(failure),
-        };
+    /// Tells the factory that this was all, and drops it.
+    fn dismiss(&self) -> Result {
+        let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
+        let told = contain(Location::caller(), || welcome.stopped());
+        attempt("panic in the drop of a factory", || drop(welcome));
+        told
+    }
+
+    fn dismiss_for_nobody(&self) {
+        if let Err(failure) = self.dismiss() {
+            report("panic in the stop of a factory", &failure);
+        }
     }
 }
 
@@ -404,9 +408,14 @@ impl Source for Listening {
 
     fn lose(self: Rc<Self>, _reason: &Failure) {
         self.close();
-        if let Some(mut welcome) = self.welcome.take() {
-            attempt("panic in the stop of a factory", || welcome.stopped());
-        }
+        self.dismiss_for_nobody();
+    }
+}
+
+/// The reactor went before the factory of a closed port was told.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.dismiss_for_nobody();
     }
 }
 
