@@ -395,9 +395,12 @@ impl Future for Attempting {
         }
         let Some(mut stream) = self.stream.take() else { return Poll::Pending };
         match stream.finish_connecting().and_then(|()| stream.peer()) {
-            Ok(peer) => {
-                Poll::Ready(Ok(Connection::adopt(&self.inner, self.attempt.key, stream, peer)))
-            }
+            Ok(peer) => Poll::Ready(Ok(Connection::adopt(
+                &self.inner,
+                self.attempt.key,
+                stream.into(),
+                peer,
+            ))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.stream.replace(Some(stream));
                 Poll::Pending
