@@ -1,16 +1,11 @@
 //! Outgoing connections, and what is said when there is none.
 
-use super::kit::{Face, Notes, Peer, Role, census, hear_reports, serve, turn, until};
+use super::kit::{Face, Notes, Peer, Role, census, hear_reports, nowhere, serve, turn, until};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::{Cancelled, ConnectError, ConnectTo, Failure, Reactor};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
-
-/// An address that nobody listens at.
-fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// A listener whose backlog is full: further connections are neither made nor refused.
 pub(crate) fn overrun() -> (socket2::Socket, Vec<socket2::Socket>, SocketAddr) {
@@ -39,7 +34,7 @@ fn error_of(reactor: &Reactor, to: ConnectTo) -> Failure {
 #[test]
 fn a_refused_connection_is_one_error_that_names_the_address() {
     let reactor = Reactor::new().unwrap();
-    let address = nowhere();
+    let (_held, address) = nowhere();
     let failure = error_of(&reactor, address.into());
     assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::ConnectionRefused);
     let text = failure.to_string();
@@ -97,7 +92,8 @@ fn a_bad_address_is_one_error_that_names_it_and_what_is_wrong() {
 fn a_local_address_that_cannot_be_had_is_one_error() {
     let reactor = Reactor::new().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = ConnectTo::from(nowhere()).bind(taken.local_addr().unwrap());
+    let (_held, nowhere) = nowhere();
+    let to = ConnectTo::from(nowhere).bind(taken.local_addr().unwrap());
     let target = to.to_string();
     let text = error_of(&reactor, to).to_string();
     assert!(
@@ -110,7 +106,7 @@ fn a_local_address_that_cannot_be_had_is_one_error() {
 fn the_local_address_that_was_asked_for_is_used() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
-    let here = nowhere();
+    let here = nowhere().1;
     let to = ConnectTo::from(&server.port.host()).bind(here);
     let stream = reactor.run_until(reactor.open_tcp(to)).unwrap();
     assert_eq!((stream.host(), stream.peer()), (here.into(), server.port.host()));

@@ -1,21 +1,16 @@
 //! How each site comes to be reached.
 
 use super::cast::{Bell, Client, Guest, Maker, OWN, here, was_reached};
-use super::kit::{Face, Peer, Role, serve};
+use super::kit::{Face, Peer, Role, nowhere, serve};
 use super::table::Site;
 use super::world::World;
 use futures_util::AsyncReadExt;
 use ropewalk::{ConnectTo, Deferred, Event, Failure, Reactor, Result, Stream};
 use std::cell::RefCell;
-use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// What has to live as long as the scene does.
 pub(crate) type Props = Box<dyn std::any::Any>;
@@ -95,9 +90,10 @@ fn read_late(world: &World, peer: Peer) {
 
 fn set_client(site: Site, world: &World) -> Props {
     let reactor = &world.reactor;
+    let (held, nowhere) = nowhere();
     let is_refused = matches!(site, Site::ClientFailed | Site::ClientStopped | Site::ClientDrop);
     let to = if is_refused {
-        ConnectTo::from(nowhere())
+        ConnectTo::from(nowhere)
     } else if site == Site::ClientLost {
         ConnectTo::from(&serve(Face::Protocol, reactor, Role::Flood(10)).port.host())
     } else {
@@ -105,7 +101,7 @@ fn set_client(site: Site, world: &World) -> Props {
     };
     let maker = Maker { site, ledger: world.ledger.clone() };
     reactor.connect_tcp(to, Client(maker));
-    Box::new(())
+    Box::new(held)
 }
 
 fn set_connected(world: &World) -> Props {
