@@ -8,8 +8,8 @@
 //!      5 before-triggers and work in threads waited for; connections lost; during; after
 //! ```
 //! `startup` and `shutdown` each have three phases. What a before-trigger returns is waited for, with
-//! the loop running; failures are reported and delay nothing. A second signal, or stop during the
-//! shutdown, ends the waiting. A trigger is called once; the next `run` needs new ones.
+//! the loop running; failures are reported and delay nothing. A second signal ends the waiting, a second
+//! `stop` changes nothing. A trigger is called once; the next `run` needs new ones.
 //!
 //! Order and phases are Twisted's (`addSystemEventTrigger`), but for one: during-shutdown triggers
 //! and the loss of connections come after *all* before-triggers, also those added by one of them.
