@@ -66,6 +66,8 @@ pub(crate) struct Ledger {
     pub(crate) made: Cell<usize>,
     pub(crate) lost: Cell<usize>,
     pub(crate) dropped: Cell<usize>,
+    /// Protocols that are the site, and have not been lost yet.
+    pub(crate) site_living: Cell<usize>,
     pub(crate) faults: Notes,
 }
 
@@ -83,6 +85,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new(site: Option<Site>, ledger: &Rc<Ledger>) -> Recorder {
         count(&ledger.made);
+        ledger.site_living.set(ledger.site_living.get() + usize::from(site.is_some()));
         Recorder { site, ledger: ledger.clone(), is_lost: false }
     }
 
@@ -149,6 +152,8 @@ impl Protocol for Recorder {
         self.enter(Site::ConnectionLost);
         self.is_lost = true;
         count(&self.ledger.lost);
+        let living = self.ledger.site_living.get();
+        self.ledger.site_living.set(living - usize::from(self.site.is_some()));
     }
 }
 

@@ -33,17 +33,9 @@ fn play(site: Site, deed: Deed) {
     let mut stopped = world.drive(format!("{scene}: it is reached"), was_reached);
     assert!(was_reached(), "{scene}: stopped before it was reached");
 
-    // The site's own connection ends if it was told to, and its peer sees that.
     let own = ENDED.take();
-    if matches!(deed, Deed::Close | Deed::Abort) {
-        stopped |= world.drive(format!("{scene}: the connection ends"), {
-            let own = own.clone();
-            let lost = world.ledger.clone();
-            move || {
-                let is_over = own.as_ref().is_none_or(|own| !own.is_connected());
-                is_over && lost.lost.get() >= 1
-            }
-        });
+    if own.is_some() && matches!(deed, Deed::Close | Deed::Abort | Deed::HalfClose) && !stopped {
+        stopped = world.drive(format!("{scene}: the end comes"), world.has_ended(deed));
     }
     drop(own);
     if !stopped {

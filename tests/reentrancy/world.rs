@@ -118,6 +118,15 @@ impl World {
         }
     }
 
+    /// Whether the site's own connection has ended, as far as the deed asked for that.
+    pub(crate) fn has_ended(&self, deed: Deed) -> impl FnMut() -> bool + 'static {
+        let (ledger, peers) = (self.ledger.clone(), self.peers.clone());
+        move || {
+            let is_told = deed == Deed::HalfClose || ledger.site_living.get() == 0;
+            is_told && peers.borrow().iter().all(|peer| peer.end.is_some())
+        }
+    }
+
     pub(crate) fn call(&self, port: &Port) -> Peer {
         Peer::call(port)
     }
