@@ -69,10 +69,12 @@ impl Loop {
     }
 }
 
+type Pinned<F, T> = Pin<Box<Stage<F, T>>>;
+
 /// What a task does: the user's future, then what it returned if that has to be waited for.
 struct Work<F, T, R> {
     /// Absent while it is polled, and for good once the task is over.
-    stage: Cell<Option<Pin<Box<Stage<F, T>>>>>,
+    stage: Cell<Option<Pinned<F, T>>>,
     made: Place,
     result: R,
 }
