@@ -37,7 +37,7 @@ pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
     CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
     DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
-    Port, UdpSocket,
+    Port, ReconnectingClientFactory, Retrying, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
@@ -46,8 +46,8 @@ pub use reactor::Signal;
 pub use reactor::SignalWatch;
 pub use reactor::{
     Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
-    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger,
-    WouldDeadlock, WriteDescriptor, YieldNow, react,
+    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep,
+    SystemEventTrigger, WouldDeadlock, WriteDescriptor, YieldNow, react,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

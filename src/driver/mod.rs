@@ -58,6 +58,12 @@ pub trait Driver {
         self.listen(&Address::Unix(at.clone()), options.backlog)
     }
 
+    /// Listens at a socket that the process was started with, by its descriptor's number.
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        let why = format!("this driver has no descriptor {number} to take over");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Opens a socket for datagrams at an address; port 0, or no name, lets the system choose.
     ///
     /// `is_shared` lets several sockets have the same port, as listeners to one multicast group do.
@@ -87,6 +93,12 @@ pub trait Driver {
     /// How many threads `offload` may use; a driver without threads does not mind.
     fn size_pool(&self, size: PoolSize) {
         let _ = size;
+    }
+
+    /// A number that nobody can foresee; under a seeded driver, the next that its seed draws.
+    fn entropy(&self) -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(0)
     }
 
     /// Watches a descriptor that somebody else made and keeps.

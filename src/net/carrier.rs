@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 impl Carrier for Connection {
+    #[inline(always)]
     fn write(&self, data: &[u8]) {
         self.append(data);
     }
@@ -59,7 +60,7 @@ impl Carrier for Connection {
     }
 
     fn peer(&self) -> Address {
-        self.peer.clone()
+        self.true_peer()
     }
 
     fn host(&self) -> Address {

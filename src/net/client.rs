@@ -169,11 +169,11 @@ impl Reactor {
 #[derive(Clone)]
 #[doc(alias = "IConnector")]
 pub struct Connector {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
 }
 
-struct Shared {
-    inner: Rc<Loop>,
+pub(super) struct Shared {
+    pub(super) inner: Rc<Loop>,
     to: ConnectTo,
     /// Borrowed to look or to change, never while the factory is called.
     stage: RefCell<Stage>,
@@ -201,6 +201,11 @@ impl Connector {
     #[doc(alias = "getDestination")]
     pub fn destination(&self) -> &ConnectTo {
         &self.shared.to
+    }
+
+    /// The reactor that it connects with.
+    pub fn reactor(&self) -> Reactor {
+        Reactor::from(self.shared.inner.clone())
     }
 
     /// 1: connects again. Fails with [`NotDisconnected`] while it is connecting or connected.

@@ -26,16 +26,17 @@
 //! * No borrow of `stream` outlasts one call to it.
 //!
 //! # Not here
-//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), streams that are more than a socket
+//! The way out (`outgoing.rs`), the two faces (`push.rs`, `pull.rs`), streams that are more than a socket
 //! (`layer.rs`).
 
 use super::layer::Handshake;
+use super::push::Push;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
 use crate::driver::{ByteStream, Key, Readiness};
-use crate::failure::{Failure, contain, report};
+use crate::failure::{Failure, report};
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
@@ -44,7 +45,6 @@ use std::collections::VecDeque;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) struct Connection {
     pub(super) key: Key,
     pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
     /// The pushing face. Absent while it is called, and once lost.
-    protocol: Cell<Option<Box<dyn Protocol>>>,
+    pub(super) face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
     waiters: OnceCell<Box<Waiters>>,
     /// What was written and not sent yet; absent when that is nothing.
@@ -75,7 +75,8 @@ pub(crate) struct Connection {
     pub(super) call: Cell<Call>,
     /// The close shall discard everything and reset the connection.
     resets: Cell<bool>,
-    /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
+    /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
+    /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
     pub(super) is_unsettled: Cell<bool>,
     /// In the loop's list of those to flush.
     pub(super) is_dirty: Cell<bool>,
@@ -133,6 +134,8 @@ pub(super) struct Waiters {
 
 #[derive(Default)]
 pub(super) struct Rare {
+    /// Whom a layer says that the peer is.
+    peer: Option<Address>,
     /// This end's address, once the connection is lost.
     pub(super) host: Option<Address>,
     pub(super) drained: Vec<Trigger<()>>,
@@ -212,7 +215,7 @@ impl Connection {
             // Data often comes with the connection: the first read is tried without an event.
             readiness: Cell::new(both.and(Connection::mark_of(&*stream))),
             stream: RefCell::new(Some(stream)),
-            protocol: Cell::default(),
+            face: Cell::default(),
             waiters: OnceCell::new(),
             outgoing: Cell::default(),
             reason: Cell::default(),
@@ -233,8 +236,8 @@ impl Connection {
     }
 
     /// Gives the connection its protocol, tells it, and serves what came with the connection.
-    pub(crate) fn begin(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
-        self.protocol.set(Some(protocol));
+    pub(crate) fn begin<P: Protocol + 'static>(self: &Rc<Self>, protocol: Box<P>) {
+        self.face.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
         // Read from at the end of this very step, or of the next turn's.
         self.linger();
@@ -271,14 +274,25 @@ impl Connection {
 
     #[inline(always)]
     fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
-        for _ in 0..READS_PER_TURN {
+        if !self.wants_bytes() {
+            return;
+        }
+        if let Some(waiters) = self.waiters() {
+            return waiters.reader.wake(&self.inner.tasks);
+        }
+        self.read_once(scratch);
+        if self.wants_bytes() {
+            self.receive_more(scratch);
+        }
+    }
+
+    #[cold]
+    fn receive_more(self: &Rc<Self>, scratch: &mut [u8]) {
+        for _ in 1..READS_PER_TURN {
+            self.read_once(scratch);
             if !self.wants_bytes() {
                 return;
             }
-            if self.waiters.get().is_some() {
-                return self.wake_reader();
-            }
-            self.read_once(scratch);
         }
         self.linger();
     }
@@ -312,36 +326,6 @@ impl Connection {
             self.after_layered_read(matches!(outcome, Ok(count) if count < buffer.len()));
         }
         outcome
-    }
-
-    #[inline(always)]
-    fn deliver(self: &Rc<Self>, data: &[u8]) {
-        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
-            protocol.data_received(transport, data)
-        };
-        if let Some(Err(failure)) = self.call_protocol(call) {
-            self.data_refused("unhandled failure in data_received", failure);
-        }
-    }
-
-    fn tell_resumed(self: &Rc<Self>) {
-        if !self.is_resumed.replace(false) || self.is_held.get() {
-            return;
-        }
-        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
-            protocol.reading_resumed(transport)
-        };
-        if let Some(Err(failure)) = self.call_protocol(call) {
-            self.data_refused("unhandled failure in reading_resumed", failure);
-        }
-    }
-
-    #[cold]
-    fn data_refused(&self, what: &str, failure: Failure) {
-        report_own(what, &failure);
-        // What the protocol had to say before it failed is still said.
-        self.send();
-        self.doom(failure);
     }
 
     pub(super) fn read_failed(&self, error: io::Error) {
@@ -487,7 +471,8 @@ impl Connection {
     }
 
     fn tell_face_lost(&self, reason: &Failure) {
-        if let Some(mut protocol) = self.protocol.take() {
+        if let Some(face) = self.face.take() {
+            let mut protocol = face.into_protocol();
             attempt("panic in connection_lost", || protocol.connection_lost(reason));
             attempt("panic in the drop of a protocol", || drop(protocol));
         }
@@ -515,27 +500,6 @@ impl Connection {
 
     // ---- the face ----
 
-    /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
-    #[inline(always)]
-    pub(super) fn call_protocol<R>(
-        self: &Rc<Self>,
-        call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
-    ) -> Option<R> {
-        let mut protocol = self.protocol.take()?;
-        let transport = self.transport();
-        self.cork();
-        let called = contain(Location::caller(), || call(&mut *protocol, &transport));
-        self.uncork();
-        self.protocol.set(Some(protocol));
-        called.map_err(|failure| self.panicked(failure)).ok()
-    }
-
-    #[cold]
-    fn panicked(&self, failure: Failure) {
-        report("panic in a protocol", &failure);
-        self.doom(failure);
-    }
-
     /// The pulling face, if that is this connection's.
     pub(super) fn waiters(&self) -> Option<&Waiters> {
         self.waiters.get().map(|waiters| &**waiters)
@@ -554,6 +518,19 @@ impl Connection {
     }
 
     // ---- small matters ----
+
+    /// The peer's address, as a layer under this connection knows it.
+    pub(crate) fn true_peer(&self) -> Address {
+        let told = self.rare.borrow().as_ref().and_then(|rare| rare.peer.clone());
+        told.unwrap_or_else(|| self.peer.clone())
+    }
+
+    /// Has the stream say who the peer is, now that its layer knows.
+    pub(crate) fn ask_for_peer(&self) {
+        let peer = self.with_stream(|stream| stream.peer()).ok();
+        let former = self.with_rare(|rare| std::mem::replace(&mut rare.peer, peer));
+        drop(former);
+    }
 
     pub(super) fn with_stream<R>(
         &self,

@@ -29,6 +29,7 @@
 mod descriptor;
 mod lifecycle;
 mod mailbox;
+mod names;
 mod react;
 mod remote;
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
@@ -52,6 +53,7 @@ pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
 pub use lifecycle::{
     Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
 };
+pub use names::Resolver;
 pub use react::{ExitStatus, react};
 pub use remote::{ReactorGone, Remote};
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
@@ -95,6 +97,7 @@ pub(crate) struct Loop {
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
+    names: names::Names,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     threads: threads::Threads,
@@ -125,6 +128,7 @@ impl Reactor {
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
             cork: Cork::new(),
+            names: names::Names::default(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),
@@ -205,6 +209,7 @@ impl Loop {
                 break;
             }
         }
+        self.names.forget();
         self.abandon_threads();
     }
 

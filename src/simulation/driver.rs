@@ -108,6 +108,10 @@ impl Driver for SimulatedDriver {
         state.later(nanos(delay), Event::Work(work));
     }
 
+    fn entropy(&self) -> u64 {
+        self.world.state.borrow_mut().random.bits()
+    }
+
     /// A signal ends the program that simulates, not a host in it.
     fn has_signals(&self) -> bool {
         false

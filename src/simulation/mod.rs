@@ -25,8 +25,10 @@ mod fault;
 mod host;
 mod link;
 mod network;
+mod picture;
 mod random;
 mod run;
+mod script;
 mod socket;
 mod stuck;
 mod survey;
@@ -38,6 +40,7 @@ pub use fault::{Call, Fault, Faults};
 pub use host::Host;
 pub use link::{Latency, Link};
 pub use random::Random;
+pub use script::BadScript;
 pub use stuck::{Stuck, Why};
 pub use survey::{Fallen, Survey, chosen_seed, for_each_seed, walk_faults};
 pub use trace::{Happening, What};
@@ -273,6 +276,13 @@ impl Simulation {
     pub fn trace(&self) -> String {
         let state = self.world().state.borrow();
         state.trace.happenings().iter().map(|happening| format!("{happening}\n")).collect()
+    }
+
+    /// What has happened since [`keep_trace`](Simulation::keep_trace), as a sequence diagram in SVG:
+    /// its last three hundred lines.
+    pub fn picture(&self) -> String {
+        let state = self.world().state.borrow();
+        picture::draw(state.seed, state.trace.happenings())
     }
 
     /// Enters a line of the test's own into the trace.

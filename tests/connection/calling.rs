@@ -36,7 +36,7 @@ fn overrun() -> (socket2::Socket, Vec<socket2::Socket>, SocketAddr) {
 
 #[track_caller]
 fn error_of(reactor: &Reactor, to: ConnectTo) -> Failure {
-    let failure = reactor.run_until(reactor.open_tcp(to)).err().expect("no connection");
+    let failure = reactor.run_until(reactor.open_tcp(to)).expect_err("no connection");
     assert_eq!(census(reactor), (0, 0), "nothing is left of the attempt");
     failure
 }

@@ -1,4 +1,5 @@
 //! The life of a connection on real loopback sockets, in both faces, and of the reactor around it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 #[path = "../kit/mod.rs"]
 mod kit;

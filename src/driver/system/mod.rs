@@ -3,6 +3,7 @@
 //! Linux' epoll takes timeouts in nanoseconds, mio in milliseconds, rounded up. Where a timeout has
 //! a fraction of a millisecond that matters, `precise.rs` waits on mio's own epoll instead.
 
+mod inherited;
 mod pipe;
 #[cfg(target_os = "linux")]
 mod precise;
@@ -107,6 +108,10 @@ impl Driver for SystemDriver {
 
     fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
         unix::listen(&self.registry, at, options)
+    }
+
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        inherited::listen(&self.registry, number)
     }
 
     fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
