@@ -9,7 +9,7 @@
 use crate::address::{Address, UnixName};
 use crate::buffer::Buffer;
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::driver::ByteStream;
+use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
 use crate::net::connection::{Connection, report_own};
 use crate::net::connector::ConnectTo;
@@ -347,7 +347,7 @@ where
     H: AsyncFn(Stream) -> R + 'static,
     R: IntoDeferred<Output = ()> + 'static,
 {
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         self.serve(Connection::open(inner, stream, peer));
     }
 

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 impl Carrier for Connection {
+    #[inline(always)]
     fn write(&self, data: &[u8]) {
         self.append(data);
     }

@@ -441,7 +441,12 @@ impl Future for Attempting {
         match stream.finish_connecting().and_then(|()| stream.peer()) {
             Ok(peer) => {
                 self.is_made.set(true);
-                Poll::Ready(Ok(Connection::adopt(&self.inner, self.attempt.key, stream, peer)))
+                Poll::Ready(Ok(Connection::adopt(
+                    &self.inner,
+                    self.attempt.key,
+                    stream.into(),
+                    peer,
+                )))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.stream.replace(Some(stream));

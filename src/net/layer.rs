@@ -22,7 +22,7 @@ use super::port::Welcome;
 use crate::address::Address;
 use crate::clock::DelayedCall;
 use crate::deferred::Deferred;
-use crate::driver::{ByteStream, Readiness};
+use crate::driver::{AnyStream, ByteStream, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::{Loop, attempt};
 use crate::transport::{ConnectionLost, Wrap};
@@ -180,9 +180,9 @@ impl Connection {
             return Err(Failure::msg("what was written before the layer is not sent yet"));
         }
         let Some(stream) = self.stream.take() else { return Err(done()) };
-        let layer = wrap(stream);
+        let layer = wrap(stream.into_box());
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
-        self.stream.replace(Some(layer));
+        self.stream.replace(Some(layer.into()));
         self.readiness.set(self.readiness.get().and(marks));
         self.linger();
         Ok(())
@@ -223,12 +223,12 @@ impl Welcome for Dressed {
         with(&self.below, |below| below.started());
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         let wrap = match self.layer.prepare(None) {
             Ok(wrap) => wrap,
             Err(error) => return crate::failure::report("handshake", &error.into()),
         };
-        let connection = Connection::open(inner, wrap(stream), peer);
+        let connection = Connection::open(inner, wrap(stream.into_box()).into(), peer);
         let below = self.below.clone();
         connection.shake_hands(self.layer.limit(), move |connection, outcome| match outcome {
             Ok(()) if with(&below, |below| below.serve(connection.clone())) => {}

@@ -12,6 +12,7 @@ pub(crate) mod layer;
 mod outgoing;
 pub(crate) mod port;
 mod pull;
+mod push;
 mod racing;
 mod reconnecting;
 

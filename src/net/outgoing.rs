@@ -38,6 +38,7 @@ impl Connection {
         self.append_more(data);
     }
 
+    #[cold]
     fn append_more(&self, data: &[u8]) {
         if self.state.get() != State::Open || self.writing.get() != Writing::Open {
             return;
@@ -67,21 +68,14 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
-        // A callback in progress marks nothing dirty: the loop must settle when it returns.
-        if self.call.get() != Call::None {
-            self.is_unsettled.set(true);
-        }
+        self.is_unsettled.set(true);
         self.mark_dirty();
     }
 
     /// A callback begins: what it writes collects in the cork, if that is free and nothing older waits.
     #[inline(always)]
     pub(super) fn cork(&self) {
-        let is_plain = self.is_unsettled.get()
-            || self.is_dirty.get()
-            || self.writing.get() != Writing::Open
-            || self.inner.cork.owner() != Key::NONE;
-        if is_plain {
+        if self.is_unsettled.get() || self.inner.cork.owner() != Key::NONE {
             return self.call.set(Call::Plain);
         }
         self.inner.cork.set_owner(self.key);
@@ -102,14 +96,23 @@ impl Connection {
     /// The callback or the poll is over: what it wrote goes out.
     #[inline(always)]
     pub(super) fn uncork(&self) {
-        self.call.set(Call::None);
+        if self.call.replace(Call::None) != Call::Corked {
+            return self.uncork_plain();
+        }
+        self.inner.cork.set_owner(Key::NONE);
+        self.send_cork();
+    }
+
+    /// The cork was this connection's own until it wrote too much, or ended.
+    #[cold]
+    fn uncork_plain(&self) {
         if self.inner.cork.owner() == self.key {
-            self.send_cork();
             self.inner.cork.set_owner(Key::NONE);
+            self.send_cork();
         }
     }
 
-    /// Sends what the cork holds for this connection, which owns it.
+    /// Sends what the cork holds, which is this connection's.
     #[inline(always)]
     fn send_cork(&self) {
         let mut bytes = self.inner.cork.bytes.borrow_mut();
@@ -117,12 +120,19 @@ impl Connection {
             return;
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        let sent = if may { self.send_once(&bytes) } else { 0 };
-        if sent < bytes.len() && self.writing.get() != Writing::Ended {
-            self.keep(&bytes[sent..]);
-            self.is_unsettled.set(true);
+        let outcome = if may { self.write_once(&bytes) } else { Ok(0) };
+        if !matches!(outcome, Ok(count) if count == bytes.len()) {
+            self.cork_was_cut(outcome, &bytes);
         }
         bytes.clear();
+    }
+
+    #[cold]
+    fn cork_was_cut(&self, outcome: io::Result<usize>, bytes: &[u8]) {
+        let sent = self.note_outcome(outcome, bytes.len());
+        if sent < bytes.len() && self.writing.get() != Writing::Ended {
+            self.keep(&bytes[sent..]);
+        }
     }
 
     /// Sends as much of `data` as the socket takes, if nothing waits before it.
@@ -154,11 +164,14 @@ impl Connection {
     }
 
     /// One write; learns from it whether there is room for more.
-    #[inline(always)]
     fn send_once(&self, data: &[u8]) -> usize {
-        match self.with_stream(|stream| stream.write(data)) {
+        self.note_outcome(self.write_once(data), data.len())
+    }
+
+    fn note_outcome(&self, outcome: io::Result<usize>, wanted: usize) -> usize {
+        match outcome {
             Ok(count) => {
-                self.note_sent(count, data.len());
+                self.note_sent(count, wanted);
                 count
             }
             Err(error) => {
@@ -243,8 +256,9 @@ impl Connection {
     /// What the protocol writes in answer goes out with the next flush, not in a loop here.
     pub(super) fn tell_marks(self: &Rc<Self>) {
         let waiting = self.waiting();
+        let is_writing = self.writing.get() == Writing::Open;
         // Until the next mark is passed, this is looked at again.
-        self.is_unsettled.set(waiting > 0 || self.has_rare());
+        self.is_unsettled.set(waiting > 0 || !is_writing || self.has_rare());
         if waiting > HIGH && !self.is_full.replace(true) {
             self.call_protocol(|protocol, transport| protocol.pause_writing(transport));
             self.mark_dirty();

@@ -7,7 +7,7 @@
 use super::connection::Connection;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
-use crate::driver::{ByteStream, Key, Listener, Readiness, UnixOptions};
+use crate::driver::{AnyStream, Key, Listener, Readiness, UnixOptions};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor, Source, attempt};
@@ -186,7 +186,7 @@ impl<N: Into<UnixName>> From<N> for ListenUnix {
 pub(crate) trait Welcome {
     fn started(&mut self) {}
     /// A connection was accepted.
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address);
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
     /// An accepted connection has got its layer, and has no face yet.
     fn serve(&mut self, connection: Rc<Connection>);
     fn stopped(&mut self) {}
@@ -204,7 +204,7 @@ impl<F: Factory> Welcome for Reception<F> {
         self.0.started();
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         // Without a protocol the stream is dropped, which closes it.
         if let Some(protocol) = self.0.build_protocol(&peer) {
             Connection::open(inner, stream, peer).begin(Box::new(protocol));
@@ -329,14 +329,14 @@ impl Listening {
         }
     }
 
-    fn accept(&self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+    fn accept(&self) -> io::Result<(AnyStream, Address)> {
         match &mut *self.listener.borrow_mut() {
-            Some(listener) => listener.accept(),
+            Some(listener) => listener.accept_any(),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
-    fn welcome(&self, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&self, stream: AnyStream, peer: Address) {
         self.is_short.set(false);
         let Some(mut welcome) = self.welcome.take() else { return };
         attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));

@@ -109,7 +109,8 @@ where
         attempt("drop of a task", || drop(stage));
         // Cancelled during its last poll: it has failed, and nobody waits any more.
         if !is_over.replace(true) {
-            self.result.deliver(outcome);
+            // A value that nobody waits for is dropped there.
+            attempt("drop of a task's result", || self.result.deliver(outcome));
         }
         Poll::Ready(())
     }
@@ -120,7 +121,7 @@ where
     }
 
     fn abandon(&self) {
-        self.result.deliver(Err(Failure::at(self.made, NeverFired)));
+        self.result.abandon(self.made);
     }
 }
 
@@ -148,6 +149,9 @@ where
 trait Deliver<T> {
     /// Called once at most.
     fn deliver(&self, outcome: Result<T>);
+
+    /// Called instead: the task was dropped with its loop.
+    fn abandon(&self, made: Place);
 }
 
 /// For a Deferred: the task is the head of its chain.
@@ -160,6 +164,10 @@ impl<T> Deliver<T> for Awaited<T> {
     #[inline]
     fn deliver(&self, outcome: Result<T>) {
         self.tail.fire(outcome);
+    }
+
+    fn abandon(&self, made: Place) {
+        self.deliver(Err(Failure::at(made, NeverFired)));
     }
 }
 
@@ -197,5 +205,11 @@ impl<T, D: FnOnce(Result<T>)> Deliver<T> for Told<D> {
         if let Some(deliver) = self.0.take() {
             deliver(outcome);
         }
+    }
+
+    fn abandon(&self, _made: Place) {
+        // That a handler was dropped with its reactor is no failure of the handler.
+        let deliver = self.0.take();
+        attempt("drop of a task", || drop(deliver));
     }
 }
