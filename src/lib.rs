@@ -13,6 +13,8 @@ pub mod protocol;
 pub mod reactor;
 mod slots;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 
 pub use address::{Address, UnixName};

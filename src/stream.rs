@@ -279,7 +279,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service { handler: Rc::new(handler), made: Location::caller() };
+        let service = Service::new(handler);
         self.inner().listen_tcp(address, Box::new(service))
     }
 
@@ -290,7 +290,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service { handler: Rc::new(handler), made: Location::caller() };
+        let service = Service::new(handler);
         self.inner().listen_unix(&at.into(), Box::new(service))
     }
 
@@ -327,9 +327,16 @@ impl Reactor {
 }
 
 /// A handler and where it was given.
-struct Service<H> {
+pub(crate) struct Service<H> {
     handler: Rc<H>,
     made: &'static Location<'static>,
+}
+
+impl<H> Service<H> {
+    #[track_caller]
+    pub(crate) fn new(handler: H) -> Service<H> {
+        Service { handler: Rc::new(handler), made: Location::caller() }
+    }
 }
 
 impl<H, R> Welcome for Service<H>

@@ -5,6 +5,9 @@
 //! loop does not spin; that is said once, until accepting works again.
 
 use super::connection::Connection;
+#[cfg(feature = "tls")]
+use super::layer::Layer;
+use super::layer::{Dressed, Put};
 use crate::address::{Address, UnixName};
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{ByteStream, Key, Listener, Readiness, UnixOptions};
@@ -137,6 +140,8 @@ pub struct ListenUnix {
     name: UnixName,
     mode: Option<u32>,
     lock: bool,
+    /// The outermost first.
+    layers: Vec<Put>,
 }
 
 impl ListenUnix {
@@ -146,13 +151,21 @@ impl ListenUnix {
     /// processes listen there; a socket that a process left behind is removed.
     pub fn new(name: impl Into<UnixName>) -> ListenUnix {
         let UnixOptions { mode, lock, .. } = UnixOptions::default();
-        ListenUnix { name: name.into(), mode, lock }
+        ListenUnix { name: name.into(), mode, lock, layers: Vec::new() }
     }
 
     /// Who may connect, as the bits of a file's mode; the process' umask decides unless set.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> ListenUnix {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Puts a layer on each connection, before its face sees it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ListenUnix {
+        self.layers.push(Put(layer));
         self
     }
 
@@ -181,7 +194,7 @@ pub(crate) trait Welcome {
     fn stopped(&mut self) {}
 }
 
-struct Reception<F>(F);
+pub(crate) struct Reception<F>(pub(crate) F);
 
 impl<F: Factory> Welcome for Reception<F> {
     fn started(&mut self) {
@@ -256,6 +269,10 @@ impl Loop {
             |cause| CannotListen { address: Address::Unix(at.name.clone()).to_string(), cause };
         let options = UnixOptions { backlog: BACKLOG, mode: at.mode, lock: at.lock };
         let listener = self.driver.listen_unix(&at.name, &options).map_err(cannot)?;
+        let dress = |below, Put(layer): &Put| -> Box<dyn Welcome> {
+            Box::new(Dressed::new(layer.clone(), below))
+        };
+        let welcome = at.layers.iter().rev().fold(welcome, dress);
         Ok(self.listen_with(listener, welcome).map_err(cannot)?)
     }
 
