@@ -14,6 +14,7 @@ use rustls::{RootCertStore, client, server};
 use std::cell::OnceCell;
 use std::fmt;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -127,7 +128,7 @@ pub struct ServerConfig {
     alpn: Vec<Vec<u8>>,
     clients: Clients,
     pub(super) limit: Duration,
-    built: OnceCell<Arc<server::ServerConfig>>,
+    built: Rc<OnceCell<Arc<server::ServerConfig>>>,
 }
 
 /// Who has to show a certificate to a server.
@@ -147,13 +148,13 @@ impl ServerConfig {
             alpn: Vec::new(),
             clients: Clients::Nobody,
             limit: HANDSHAKE,
-            built: OnceCell::new(),
+            built: Rc::default(),
         }
     }
 
     fn with(mut self, change: impl FnOnce(&mut ServerConfig)) -> ServerConfig {
         change(&mut self);
-        self.built = OnceCell::new();
+        self.built = Rc::default();
         self
     }
 
@@ -247,7 +248,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// What a TLS client trusts and is; clones share what was built of it.
+/// What a TLS client trusts and is; clones share what was built of it, and whom they have met.
 ///
 /// The server's certificate is verified, against the name that was connected to, unless that is
 /// forbidden in so many words.
@@ -267,7 +268,7 @@ pub struct ClientConfig {
     alpn: Vec<Vec<u8>>,
     pub(super) server_name: Option<String>,
     pub(super) limit: Duration,
-    built: OnceCell<Arc<client::ClientConfig>>,
+    built: Rc<OnceCell<Arc<client::ClientConfig>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -292,7 +293,7 @@ impl ClientConfig {
             alpn: Vec::new(),
             server_name: None,
             limit: HANDSHAKE,
-            built: OnceCell::new(),
+            built: Rc::default(),
         }
     }
 
@@ -310,7 +311,7 @@ impl ClientConfig {
 
     fn with(mut self, change: impl FnOnce(&mut ClientConfig)) -> ClientConfig {
         change(&mut self);
-        self.built = OnceCell::new();
+        self.built = Rc::default();
         self
     }
 

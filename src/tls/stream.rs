@@ -145,7 +145,13 @@ impl TlsStream {
         let (mut filled, mut is_drained) = (0, false);
         loop {
             match self.take(&mut target[filled..]) {
-                Ok(count) => filled += count,
+                Ok(count) => {
+                    filled += count;
+                    // The peer's goodbye shows only when all before it was taken.
+                    if count > 0 && filled < target.len() {
+                        continue;
+                    }
+                }
                 Err(error) => return (filled, Err(error)),
             }
             if filled == target.len() || self.has_ended {
