@@ -3,12 +3,14 @@
 //! # Theory
 //! A [`Buffer`] is written at its end and read at its start. All of its memory is initialised once,
 //! so that sockets can read straight into it. A connection borrows one from the [`Pool`] while it
-//! holds bytes and gives it back when it is empty: an idle connection owns none.
+//! holds bytes and gives it back when it is empty: an idle connection owns none. What goes out at once
+//! never needs one: it passes through the [`Cork`].
 //!
 //! # Invariants
 //! * `start <= end <= bytes.len()`; both are 0 when the buffer is empty.
 //! * A buffer in the pool is empty and of exactly one of the two sizes.
 
+use crate::slots::Key;
 use std::cell::{Cell, RefCell};
 
 /// A first-in first-out queue of bytes.
@@ -89,14 +91,16 @@ pub(crate) const LARGE: usize = 64 * 1024;
 /// Keeps empty buffers for the next connection that needs one.
 #[derive(Default)]
 pub(crate) struct Pool {
-    /// The small buffer that was given back last: usually the very next one to be wanted.
-    spare: Cell<Option<Box<Buffer>>>,
-    /// Boxed, as connections hold them: a buffer moves in and out as one pointer. Borrowed for one push
-    /// or pop.
+    small: Shelf<SMALL>,
+    large: Shelf<LARGE>,
+}
+
+/// Empty buffers of one size; each a box, as connections hold them.
+#[derive(Default)]
+struct Shelf<const SIZE: usize> {
+    /// Borrowed for one push or pop.
     #[expect(clippy::vec_box, reason = "lent and given back as boxes")]
-    small: RefCell<Vec<Box<Buffer>>>,
-    #[expect(clippy::vec_box, reason = "lent and given back as boxes")]
-    large: RefCell<Vec<Box<Buffer>>>,
+    kept: RefCell<Vec<Box<Buffer>>>,
 }
 
 /// How many bytes of each size the pool keeps for later.
@@ -105,41 +109,79 @@ const KEPT: usize = 1024 * 1024;
 impl Pool {
     #[inline]
     pub(crate) fn small(&self) -> Box<Buffer> {
-        self.spare.take().unwrap_or_else(|| self.another_small())
+        self.small.take()
     }
 
-    #[cold]
-    fn another_small(&self) -> Box<Buffer> {
-        let kept = self.small.borrow_mut().pop();
-        kept.unwrap_or_else(|| Box::new(Buffer::with_size(SMALL)))
-    }
-
+    #[inline]
     pub(crate) fn large(&self) -> Box<Buffer> {
-        let kept = self.large.borrow_mut().pop();
-        kept.unwrap_or_else(|| Box::new(Buffer::with_size(LARGE)))
+        self.large.take()
     }
 
     /// Takes a buffer back, whatever it still holds; one that grew beyond the sizes is freed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give(&self, mut buffer: Box<Buffer>) {
         (buffer.start, buffer.end) = (0, 0);
-        if buffer.bytes.len() != SMALL {
-            return self.keep(buffer);
-        }
-        if let Some(former) = self.spare.replace(Some(buffer)) {
-            self.keep(former);
+        match buffer.bytes.len() {
+            SMALL => self.small.put(buffer),
+            LARGE => self.large.put(buffer),
+            _ => {}
         }
     }
+}
 
-    fn keep(&self, buffer: Box<Buffer>) {
-        let (kept, most) = match buffer.bytes.len() {
-            SMALL => (&self.small, KEPT / SMALL),
-            LARGE => (&self.large, KEPT / LARGE),
-            _ => return,
-        };
-        let mut kept = kept.borrow_mut();
-        if kept.len() < most {
+impl<const SIZE: usize> Shelf<SIZE> {
+    #[inline(always)]
+    fn take(&self) -> Box<Buffer> {
+        let kept = self.kept.borrow_mut().pop();
+        kept.unwrap_or_else(|| Box::new(Buffer::with_size(SIZE)))
+    }
+
+    #[inline(always)]
+    fn put(&self, buffer: Box<Buffer>) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() < KEPT / SIZE {
             kept.push(buffer);
+        }
+    }
+}
+
+/// The one buffer in which whoever runs right now collects what it writes to its own connection.
+///
+/// # Invariants
+/// * It is empty while it has no owner.
+pub(crate) struct Cork {
+    owner: Cell<Key>,
+    /// Borrowed to append, or for one send.
+    pub(crate) bytes: RefCell<Vec<u8>>,
+}
+
+impl Cork {
+    pub(crate) fn new() -> Cork {
+        Cork { owner: Cell::new(Key::NONE), bytes: RefCell::default() }
+    }
+
+    #[inline]
+    pub(crate) fn owner(&self) -> Key {
+        self.owner.get()
+    }
+
+    #[inline]
+    pub(crate) fn set_owner(&self, owner: Key) {
+        self.owner.set(owner);
+    }
+
+    /// Forgets what was collected, and for whom.
+    #[inline]
+    pub(crate) fn release(&self) {
+        self.owner.set(Key::NONE);
+        self.empty();
+    }
+
+    /// Forgets what was collected.
+    pub(crate) fn empty(&self) {
+        // If it is being sent, whoever sends empties it.
+        if let Ok(mut bytes) = self.bytes.try_borrow_mut() {
+            bytes.clear();
         }
     }
 }
@@ -189,10 +231,6 @@ mod tests {
         let mut buffer = pool.small();
         buffer.append(&[0; SMALL + 1]);
         pool.give(buffer);
-        assert!(
-            pool.spare.take().is_none()
-                && pool.small.take().is_empty()
-                && pool.large.take().is_empty()
-        );
+        assert!(pool.small.kept.take().is_empty() && pool.large.kept.take().is_empty());
     }
 }

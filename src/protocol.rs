@@ -43,6 +43,14 @@ pub trait Protocol {
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
 
+    /// Reading goes on after it was paused: what a framing kept back meanwhile can be delivered.
+    ///
+    /// Bytes that arrived since come after it. An error ends the connection.
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
     /// The connection has ended:
     /// [`ConnectionDone`](crate::ConnectionDone) in order, [`ConnectionLost`](crate::ConnectionLost) by
     /// the network or the peer, [`ConnectionAborted`](crate::ConnectionAborted) by this end, or the
@@ -92,6 +100,10 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         (**self).data_received(transport, data)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        (**self).reading_resumed(transport)
     }
 
     fn connection_lost(&mut self, reason: &Failure) {

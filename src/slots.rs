@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! * A slot's generation is raised exactly when its value leaves.
-//! * No key is `usize::MAX` as a token: drivers keep that one for themselves.
+//! * No entry's key is [`Key::NONE`], whose token drivers keep for themselves.
 
 /// Names one of a reactor's sockets, also across the operating system as an event's token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,6 +16,9 @@ pub struct Key(usize);
 const HALF: u32 = usize::BITS / 2;
 
 impl Key {
+    /// Names no entry, ever.
+    pub(crate) const NONE: Key = Key(usize::MAX);
+
     fn new(index: usize, generation: usize) -> Key {
         Key(generation << HALF | index)
     }
@@ -46,6 +49,12 @@ pub(crate) struct Slots<T> {
     len: usize,
 }
 
+impl<T> Default for Slots<T> {
+    fn default() -> Slots<T> {
+        Slots::new()
+    }
+}
+
 struct Slot<T> {
     value: Option<T>,
     generation: u32,
@@ -60,7 +69,15 @@ impl<T> Slots<T> {
         Slots { slots: Vec::new(), free: END, len: 0 }
     }
 
+    /// The key that what is inserted next will have.
+    #[inline]
+    pub(crate) fn next_key(&mut self) -> Key {
+        let index = self.free_index();
+        Key::new(index, self.slots[index].generation as usize)
+    }
+
     /// Inserts what `make` returns for the key that it will have.
+    #[inline]
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free_index();
         let slot = &mut self.slots[index];

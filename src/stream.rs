@@ -9,12 +9,12 @@
 use crate::address::{Address, UnixName};
 use crate::buffer::Buffer;
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::driver::ByteStream;
+use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
 use crate::net::connection::{Connection, report_own};
 use crate::net::connector::ConnectTo;
 use crate::net::port::{ListenUnix, Port, Welcome};
-use crate::reactor::{Loop, Reactor, Spawned};
+use crate::reactor::{Loop, Reactor};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use std::fmt;
@@ -145,6 +145,7 @@ impl Inbox {
         Poll::Ready(Ok(count))
     }
 
+    #[inline(always)]
     fn poll_fill(
         &mut self,
         connection: &Rc<Connection>,
@@ -279,8 +280,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service::new(handler);
-        self.inner().listen_tcp(address, Box::new(service))
+        self.inner().listen_tcp(address, service(handler))
     }
 
     /// Accepts connections at a Unix socket and runs `handler` for each, as [`Reactor::serve_tcp`] does.
@@ -290,8 +290,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service::new(handler);
-        self.inner().listen_unix(&at.into(), Box::new(service))
+        self.inner().listen_unix(&at.into(), service(handler))
     }
 
     /// Connects to a Unix socket and gives the stream.
@@ -326,17 +325,20 @@ impl Reactor {
     }
 }
 
-/// A handler and where it was given.
-pub(crate) struct Service<H> {
-    handler: Rc<H>,
-    made: &'static Location<'static>,
+/// Welcomes each connection with a task that runs the handler.
+#[track_caller]
+pub(crate) fn service<H, R>(handler: H) -> Box<dyn Welcome>
+where
+    H: AsyncFn(Stream) -> R + 'static,
+    R: IntoDeferred<Output = ()> + 'static,
+{
+    Box::new(Service { handler: Rc::new(handler), made: Location::caller() })
 }
 
-impl<H> Service<H> {
-    #[track_caller]
-    pub(crate) fn new(handler: H) -> Service<H> {
-        Service { handler: Rc::new(handler), made: Location::caller() }
-    }
+/// A handler and where it was given.
+struct Service<H> {
+    handler: Rc<H>,
+    made: &'static Location<'static>,
 }
 
 impl<H, R> Welcome for Service<H>
@@ -344,7 +346,7 @@ where
     H: AsyncFn(Stream) -> R + 'static,
     R: IntoDeferred<Output = ()> + 'static,
 {
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         self.serve(Connection::open(inner, stream, peer));
     }
 
@@ -358,7 +360,7 @@ where
                 handler_failed(&connection, failure);
             }
         };
-        inner.launch(|_| Spawned::new(self.made, handling, deliver));
+        inner.look_after(self.made, handling, deliver);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::address::Address;
 use crate::deferred::Deferred;
-use crate::driver::ByteStream;
+use crate::driver::{ByteStream, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
 use std::borrow::Cow;
@@ -43,6 +43,7 @@ pub(crate) trait Carrier {
     fn lose_write_connection(&self);
     fn pause_reading(&self);
     fn resume_reading(&self);
+    fn is_reading(&self) -> bool;
     fn is_connected(&self) -> bool;
     fn peer(&self) -> Address;
     fn host(&self) -> Address;
@@ -67,6 +68,7 @@ pub(crate) trait Carrier {
         let _ = descriptor;
         Err(Failure::msg("descriptors travel through Unix sockets only"))
     }
+    fn stir(&self, readiness: Readiness);
     fn reactor(&self) -> Reactor;
 }
 
@@ -125,6 +127,11 @@ impl Transport {
     #[doc(alias = "resumeProducing")]
     pub fn resume_reading(&self) {
         self.carrier.resume_reading();
+    }
+
+    /// Whether bytes are wanted: reading is not paused, and the connection is not ending.
+    pub fn is_reading(&self) -> bool {
+        self.carrier.is_reading()
     }
 
     /// Whether the connection is neither lost nor being lost.
@@ -223,6 +230,11 @@ impl Transport {
         self.carrier.send_file_descriptor(descriptor)
     }
 
+    /// Has the connection try again in the next turn what a layer under it held back.
+    pub(crate) fn stir(&self, readiness: Readiness) {
+        self.carrier.stir(readiness);
+    }
+
     /// The reactor that this connection belongs to.
     pub fn reactor(&self) -> Reactor {
         self.carrier.reactor()
@@ -276,19 +288,11 @@ impl ConnectionLost {
 
 impl fmt::Display for ConnectionLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection with {} was lost", self.peer)?;
-        // A source says for itself what it is.
-        if self.cause.get_ref().is_some() { Ok(()) } else { write!(f, ": {}", self.cause) }
+        write!(f, "the connection with {} was lost: {}", self.peer, self.cause)
     }
 }
 
-/// The source is what stands behind the system's error, if anything does: the end of the reactor.
-impl std::error::Error for ConnectionLost {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let inner: &(dyn std::error::Error + 'static) = self.cause.get_ref()?;
-        Some(inner)
-    }
-}
+impl std::error::Error for ConnectionLost {}
 
 /// The connection was cut off at this end.
 #[derive(Clone, Debug, PartialEq, Eq)]

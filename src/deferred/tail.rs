@@ -41,7 +41,7 @@ pub(super) trait Follower<T> {
 }
 
 /// Anything that a cancellation may walk up to.
-pub(super) trait Cancel {
+pub(crate) trait Cancel {
     /// Cancels here, or names the node further up that should be.
     fn cancel(self: Rc<Self>, place: Place) -> Option<Rc<dyn Cancel>>;
 }
@@ -55,9 +55,18 @@ pub(super) fn cancel(node: Rc<dyn Cancel>, place: Place) {
 }
 
 /// Anything that will have a `T` or a failure.
-pub(super) trait Source<T>: Cancel {
+pub(crate) trait Source<T>: Cancel {
     /// Its downstream end.
     fn tail(&self) -> &Tail<T>;
+}
+
+/// A node made where it will stay.
+///
+/// Not `Rc::new`, which makes it on the stack and moves it in wide pieces: the processor stalls on
+/// reading what it has just written in narrow ones, twice as long as all the rest of it takes.
+#[inline]
+pub(crate) fn in_place<N>(make: impl FnOnce() -> N) -> Rc<N> {
+    Rc::new_cyclic(|_| make())
 }
 
 /// The downstream end of a node.
@@ -70,7 +79,7 @@ pub(super) trait Source<T>: Cancel {
 ///   Outcome ────────────────────────────────────────────────▶ Spent
 ///            4 the Deferred takes it
 /// ```
-pub(super) struct Tail<T>(Cell<End<T>>);
+pub(crate) struct Tail<T>(Cell<End<T>>);
 
 pub(super) enum End<T> {
     /// A Deferred is held by somebody, without a step.
@@ -92,7 +101,7 @@ pub(super) enum End<T> {
 }
 
 impl<T> Tail<T> {
-    pub(super) const fn new() -> Tail<T> {
+    pub(crate) const fn new() -> Tail<T> {
         Tail(Cell::new(End::Open))
     }
 
@@ -122,19 +131,45 @@ impl<T> Tail<T> {
 
     /// Hands on the outcome of a root, and whatever follows from it.
     #[inline]
-    pub(super) fn fire(&self, outcome: Result<T>) {
+    pub(crate) fn fire(&self, outcome: Result<T>) {
         drive(self.settle(outcome, DIRECT));
+    }
+
+    /// 4. The outcome, for the Deferred that holds this end; or whoever polled it before.
+    ///
+    /// Then the tail is to be filled again, and only after that may the waker be dropped: its Drop is
+    /// not our code.
+    #[inline]
+    pub(super) fn ask(&self) -> Result<Result<T>, Option<Waker>> {
+        match self.take() {
+            End::Outcome(outcome) => Ok(outcome),
+            End::Waker(waker) => Err(Some(waker)),
+            End::Open | End::Detached(_) | End::Abandoned(_) | End::Spent => Err(None),
+            // Not so: there is no Deferred then that could ask. Named one by one, here and below, so
+            // that each arm moves its one pointer out; a catch-all would have to move the whole enum.
+            End::Sink(link) => {
+                drop(link);
+                Err(None)
+            }
+            End::Follower(link) => {
+                drop(link);
+                Err(None)
+            }
+        }
     }
 
     /// 1, 2. A task asks for the outcome.
     pub(super) fn poll(&self, waker: &Waker) -> Option<Result<T>> {
-        let (known, open) = match self.take() {
-            End::Outcome(outcome) => return Some(outcome),
-            End::Waker(known) if known.will_wake(waker) => (known, End::Open),
-            open => (waker.clone(), open),
+        let former = match self.ask() {
+            Ok(outcome) => return Some(outcome),
+            Err(former) => former,
         };
-        self.put(End::Waker(known));
-        drop(open); // Not our code: not before the tail is whole.
+        let (kept, former) = match former {
+            Some(known) if known.will_wake(waker) => (known, None),
+            other => (waker.clone(), other),
+        };
+        self.put(End::Waker(kept));
+        drop(former);
         None
     }
 
@@ -150,7 +185,9 @@ impl<T> Tail<T> {
             }
             End::Detached(made) => unobserved(outcome, made, false),
             End::Abandoned(made) => unobserved(outcome, made, true),
-            End::Open | End::Outcome(_) | End::Spent => self.put(End::Outcome(outcome)),
+            End::Open | End::Spent => self.put(End::Outcome(outcome)),
+            // Not so: a node has one outcome.
+            End::Outcome(first) => self.put(End::Outcome(first)),
         }
         None
     }

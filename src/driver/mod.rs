@@ -17,16 +17,18 @@
 //! # Not here
 //! What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
 
+mod any;
 mod system;
 
 pub use crate::slots::Key;
+pub use any::AnyStream;
 pub use system::SystemDriver;
 
 use crate::address::{Address, UnixName};
 use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,11 +60,48 @@ pub trait Driver {
         self.listen(&Address::Unix(at.clone()), options.backlog)
     }
 
+    /// Listens at a socket that the process was started with, by its descriptor's number.
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        let why = format!("this driver has no descriptor {number} to take over");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    /// Opens a socket for datagrams at an address; port 0, or no name, lets the system choose.
+    ///
+    /// `is_shared` lets several sockets have the same port, as listeners to one multicast group do.
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        let _ = (at, is_shared);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
+    #[cfg(unix)]
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        let why = format!("this driver has no use for {}", pipes.name);
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// Whether the process' signals are this driver's to tell.
+    fn has_signals(&self) -> bool {
+        true
+    }
+
+    /// How many threads `offload` may use; a driver without threads does not mind.
+    fn size_pool(&self, size: PoolSize) {
+        let _ = size;
+    }
+
+    /// A number that nobody can foresee; under a seeded driver, the next that its seed draws.
+    fn entropy(&self) -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(0)
+    }
 
     /// Watches a descriptor that somebody else made and keeps.
     ///
@@ -93,6 +132,25 @@ pub struct UnixOptions {
 impl Default for UnixOptions {
     fn default() -> UnixOptions {
         UnixOptions { backlog: 1024, mode: None, lock: true }
+    }
+}
+
+/// The size of the pool of threads that blocking work is given to.
+///
+/// The default is Twisted's: no thread at first, at most 10; an idle one ends after 10 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// So many threads stay though there is nothing to do, once they were needed.
+    pub fewest: usize,
+    /// So many there are at most, and never less than 1.
+    pub most: usize,
+    /// After so long without work a thread ends.
+    pub idle: Duration,
+}
+
+impl Default for PoolSize {
+    fn default() -> PoolSize {
+        PoolSize { fewest: 0, most: 10, idle: Duration::from_secs(10) }
     }
 }
 
@@ -186,13 +244,32 @@ pub trait ByteStream {
     }
 }
 
+/// What [`Driver::adopt`] makes a stream of.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Pipes {
+    /// Where bytes come from; without it none do.
+    pub input: Option<OwnedFd>,
+    /// Where bytes go; without it none do.
+    pub output: Option<OwnedFd>,
+    /// What the stream is called when it is spoken of.
+    pub name: Address,
+}
+
 /// A socket that accepts connections.
 pub trait Listener {
     /// Asks the driver to name `key` when a connection waits.
     fn register(&mut self, key: Key) -> io::Result<()>;
 
-    /// Accepts one connection; `WouldBlock` when none waits.
+    /// Accepts one connection; `WouldBlock` when none waits, `OutOfMemory` when there is nothing to
+    /// have it with, be it memory or a descriptor.
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)>;
+
+    /// Accepts one connection as `accept` does; spares the box of a stream that needs none.
+    fn accept_any(&mut self) -> io::Result<(AnyStream, Address)> {
+        let (stream, peer) = self.accept()?;
+        Ok((stream.into(), peer))
+    }
 
     /// After `accept` found the process out of descriptors: accepts and closes what waits, with a
     /// descriptor kept in reserve. Returns how many it closed.
@@ -200,6 +277,77 @@ pub trait Listener {
 
     /// The address that is listened at, with the real port where 0 was asked for.
     fn host(&self) -> io::Result<Address>;
+}
+
+/// A socket for datagrams.
+///
+/// A report that came back for an earlier datagram (a refusal, an unreachable host) is the error of
+/// the next call, once; the socket lives on.
+pub trait DatagramSocket {
+    /// Asks the driver to name `key` when this socket's readiness rises, from now on.
+    fn register(&mut self, key: Key) -> io::Result<()>;
+
+    /// Receives one datagram; gives its length and its sender.
+    ///
+    /// A length above that of the buffer means that the datagram was longer, and its rest is lost.
+    fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)>;
+
+    /// Sends one datagram, whole or not at all; without an address to where it is connected.
+    fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()>;
+
+    /// Receives from one peer only, from now on, and sends to it by default.
+    fn connect(&mut self, to: &Address) -> io::Result<()>;
+
+    /// The report that waits to be told, if there is one.
+    fn take_error(&mut self) -> io::Result<Option<io::Error>>;
+
+    /// This end's address.
+    fn host(&self) -> io::Result<Address>;
+
+    /// Changes an option.
+    fn set_option(&mut self, option: DatagramOption) -> io::Result<()>;
+}
+
+/// What can be changed about a [`DatagramSocket`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DatagramOption {
+    /// Whether datagrams may be sent to a whole network.
+    Broadcast(bool),
+    /// Receive what is sent to a group, through an interface.
+    Join(IpAddr, Interface),
+    /// Receive it no more.
+    Leave(IpAddr, Interface),
+    /// How many routers a datagram to a group may pass.
+    MulticastTtl(u32),
+    /// Whether this host hears what it sends to a group.
+    MulticastLoopback(bool),
+    /// Where datagrams to a group leave.
+    MulticastInterface(Interface),
+}
+
+/// A network interface, as multicast names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Interface {
+    /// Whichever the system thinks fit.
+    #[default]
+    Any,
+    /// The one with this address; IPv4 only.
+    Address(Ipv4Addr),
+    /// By its index, as `ip link` shows it; IPv6 only.
+    Index(u32),
+}
+
+impl From<Ipv4Addr> for Interface {
+    fn from(address: Ipv4Addr) -> Interface {
+        Interface::Address(address)
+    }
+}
+
+impl From<u32> for Interface {
+    fn from(index: u32) -> Interface {
+        Interface::Index(index)
+    }
 }
 
 /// One event of [`Driver::wait`].

@@ -1,8 +1,9 @@
 //! A connection as its transport sees it: wishes are noted here, and the loop sees to them.
 
-use super::connection::{Connection, Reading, State, done};
+use super::connection::{Connection, Reading, State};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
+use crate::driver::Readiness;
 use crate::failure::Result;
 use crate::reactor::Reactor;
 use crate::transport::{Carrier, ConnectionAborted, Wrap};
@@ -12,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 impl Carrier for Connection {
+    #[inline(always)]
     fn write(&self, data: &[u8]) {
         self.append(data);
     }
@@ -33,6 +35,7 @@ impl Carrier for Connection {
     }
 
     fn pause_reading(&self) {
+        self.is_held.set(true);
         if self.reading.get() == Reading::Open {
             self.reading.set(Reading::Paused);
         }
@@ -41,8 +44,15 @@ impl Carrier for Connection {
     fn resume_reading(&self) {
         if self.reading.get() == Reading::Paused {
             self.reading.set(Reading::Open);
+        }
+        if self.is_held.replace(false) {
+            self.is_resumed.set(true);
             self.linger();
         }
+    }
+
+    fn is_reading(&self) -> bool {
+        !self.is_held.get() && self.state.get() == State::Open
     }
 
     fn is_connected(&self) -> bool {
@@ -50,7 +60,7 @@ impl Carrier for Connection {
     }
 
     fn peer(&self) -> Address {
-        self.peer.clone()
+        self.true_peer()
     }
 
     fn host(&self) -> Address {
@@ -60,15 +70,15 @@ impl Carrier for Connection {
     }
 
     fn drained(&self) -> Deferred<()> {
-        match self.state.get() {
-            State::Doomed | State::Lost => fail(self.clone_reason().unwrap_or_else(done)),
-            _ if self.is_drained() => succeed(()),
-            _ => {
-                let (trigger, deferred) = Deferred::new();
-                self.with_rare(|rare| rare.drained.push(trigger));
-                deferred
-            }
+        if let Some(reason) = self.clone_reason() {
+            return fail(reason);
         }
+        if self.is_drained() {
+            return succeed(());
+        }
+        let (trigger, deferred) = Deferred::new();
+        self.with_rare(|rare| rare.drained.push(trigger));
+        deferred
     }
 
     fn set_close_timeout(&self, timeout: Duration) {
@@ -102,6 +112,11 @@ impl Carrier for Connection {
     fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         self.send_all();
         Ok(self.with_stream(|stream| stream.send_descriptor(descriptor))?)
+    }
+
+    fn stir(&self, readiness: Readiness) {
+        self.readiness.set(self.readiness.get().and(readiness));
+        self.linger();
     }
 
     fn reactor(&self) -> Reactor {

@@ -26,16 +26,17 @@
 //! * No borrow of `stream` outlasts one call to it.
 //!
 //! # Not here
-//! The way out (`outgoing.rs`), the pulling face (`pull.rs`), streams that are more than a socket
+//! The way out (`outgoing.rs`), the two faces (`push.rs`, `pull.rs`), streams that are more than a socket
 //! (`layer.rs`).
 
 use super::layer::Handshake;
+use super::push::Push;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
-use crate::driver::{ByteStream, Key, Readiness};
-use crate::failure::{Failure, contain, report};
+use crate::driver::{AnyStream, ByteStream, Key, Readiness};
+use crate::failure::{Failure, report};
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
@@ -44,16 +45,15 @@ use std::collections::VecDeque;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) struct Connection {
     pub(crate) inner: Rc<Loop>,
-    key: Key,
-    pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
+    pub(super) key: Key,
+    pub(super) stream: RefCell<Option<AnyStream>>,
     /// The pushing face. Absent while it is called, and once lost.
-    protocol: Cell<Option<Box<dyn Protocol>>>,
+    pub(super) face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
     waiters: OnceCell<Box<Waiters>>,
     /// What was written and not sent yet; absent when that is nothing.
@@ -65,13 +65,18 @@ pub(crate) struct Connection {
     pub(super) readiness: Cell<Readiness>,
     pub(super) state: Cell<State>,
     pub(super) reading: Cell<Reading>,
+    /// The application wants no bytes for now; kept beside `reading`, which forgets it at the end.
+    pub(super) is_held: Cell<bool>,
+    /// It wants them again, and the protocol is to be told.
+    pub(super) is_resumed: Cell<bool>,
     pub(super) writing: Cell<Writing>,
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
     pub(super) call: Cell<Call>,
     /// The close shall discard everything and reset the connection.
     resets: Cell<bool>,
-    /// Something but bytes waits for `settle`: an end, a mark, somebody who wants to be told.
+    /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
+    /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
     pub(super) is_unsettled: Cell<bool>,
     /// In the loop's list of those to flush.
     pub(super) is_dirty: Cell<bool>,
@@ -107,11 +112,12 @@ pub(super) enum Writing {
     Ended,
 }
 
-/// Whether a callback of the connection's protocol is in progress, and where its writes go.
+/// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
+/// and where the writes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     None,
-    /// To the loop's cork: nothing older waits, and this end is open.
+    /// To the loop's cork, which this connection owns: nothing older waits, and this end is open.
     Corked,
     /// To `outgoing`.
     Plain,
@@ -128,6 +134,8 @@ pub(super) struct Waiters {
 
 #[derive(Default)]
 pub(super) struct Rare {
+    /// Whom a layer says that the peer is.
+    peer: Option<Address>,
     /// This end's address, once the connection is lost.
     pub(super) host: Option<Address>,
     pub(super) drained: Vec<Trigger<()>>,
@@ -168,15 +176,12 @@ impl Rare {
 
 impl Connection {
     /// A connection over a new stream, not served yet.
-    pub(crate) fn open(
-        inner: &Rc<Loop>,
-        stream: Box<dyn ByteStream>,
-        peer: Address,
-    ) -> Rc<Connection> {
+    pub(crate) fn open(inner: &Rc<Loop>, stream: AnyStream, peer: Address) -> Rc<Connection> {
         let make = |key| Connection::new(inner, key, stream, peer);
         let connection = inner.sources.insert_with(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
             connection.broke(error);
+            connection.mark_dirty();
         }
         connection
     }
@@ -185,7 +190,7 @@ impl Connection {
     pub(super) fn adopt(
         inner: &Rc<Loop>,
         key: Key,
-        stream: Box<dyn ByteStream>,
+        stream: AnyStream,
         peer: Address,
     ) -> Rc<Connection> {
         let connection = Connection::new(inner, key, stream, peer);
@@ -193,20 +198,15 @@ impl Connection {
         connection
     }
 
-    fn new(
-        inner: &Rc<Loop>,
-        key: Key,
-        stream: Box<dyn ByteStream>,
-        peer: Address,
-    ) -> Rc<Connection> {
+    fn new(inner: &Rc<Loop>, key: Key, mut stream: AnyStream, peer: Address) -> Rc<Connection> {
         let both = Readiness::READABLE.and(Readiness::WRITABLE);
         Rc::new(Connection {
             inner: inner.clone(),
             key,
             // Data often comes with the connection: the first read is tried without an event.
-            readiness: Cell::new(both.and(Connection::mark_of(&*stream))),
+            readiness: Cell::new(both.and(Connection::mark_of(stream.as_dyn()))),
             stream: RefCell::new(Some(stream)),
-            protocol: Cell::default(),
+            face: Cell::default(),
             waiters: OnceCell::new(),
             outgoing: Cell::default(),
             reason: Cell::default(),
@@ -214,6 +214,8 @@ impl Connection {
             rare: RefCell::default(),
             state: Cell::new(State::Open),
             reading: Cell::new(Reading::Open),
+            is_held: Cell::new(false),
+            is_resumed: Cell::new(false),
             writing: Cell::new(Writing::Open),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
@@ -225,8 +227,8 @@ impl Connection {
     }
 
     /// Gives the connection its protocol, tells it, and serves what came with the connection.
-    pub(crate) fn begin(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
-        self.protocol.set(Some(protocol));
+    pub(crate) fn begin<P: Protocol + 'static>(self: &Rc<Self>, protocol: Box<P>) {
+        self.face.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
         // Read from at the end of this very step, or of the next turn's.
         self.linger();
@@ -239,15 +241,6 @@ impl Connection {
         let _ = self.waiters.set(Box::default());
     }
 
-    /// Reads and sends what can be, as after an event.
-    #[inline]
-    fn serve(self: &Rc<Self>, scratch: &mut [u8]) {
-        self.receive(scratch);
-        if self.is_unsettled.get() {
-            self.settle();
-        }
-    }
-
     pub(crate) fn transport(self: &Rc<Self>) -> Transport {
         Transport::new(self.clone())
     }
@@ -258,28 +251,41 @@ impl Connection {
 
     // ---- the way in ----
 
+    /// Reads what came, or tells whoever does.
     #[inline(always)]
     fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
-        for _ in 0..READS_PER_TURN {
-            if !self.wants_bytes() {
-                return;
-            }
-            if self.waiters.get().is_some() {
-                return self.wake_reader();
-            }
-            self.read_once(scratch);
+        if !self.wants_bytes() {
+            return;
         }
-        self.linger();
+        if let Some(waiters) = self.waiters() {
+            return waiters.reader.wake(&self.inner.tasks);
+        }
+        if let Some(outcome) = self.push_short(scratch) {
+            self.receive_on(outcome, scratch);
+        }
     }
 
+    #[inline(always)]
     pub(super) fn wants_bytes(&self) -> bool {
         self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
     }
 
-    /// The pushing face's read.
-    #[inline(always)]
-    fn read_once(self: &Rc<Self>, scratch: &mut [u8]) {
-        match self.read_into(scratch) {
+    /// After a read that was more than a short one, or brought nothing.
+    #[cold]
+    fn receive_on(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+        self.receive_outcome(outcome, scratch);
+        for _ in 1..READS_PER_TURN {
+            if !self.wants_bytes() {
+                return;
+            }
+            self.receive_outcome(self.read(scratch), scratch);
+        }
+        self.linger();
+    }
+
+    fn receive_outcome(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+        self.learn_from(&outcome, scratch.len());
+        match outcome {
             Ok(0) => self.peer_ended(),
             Ok(count) => self.deliver(&scratch[..count]),
             Err(error) => self.read_failed(error),
@@ -289,37 +295,53 @@ impl Connection {
     /// One read; learns from it whether more is there.
     #[inline(always)]
     pub(super) fn read_into(self: &Rc<Self>, buffer: &mut [u8]) -> io::Result<usize> {
-        let outcome = self.with_stream(|stream| stream.read(buffer));
-        let is_drained = match &outcome {
-            // A peer's end, once announced, hides behind a short read, and a layer hides more.
-            Ok(count) => *count < buffer.len() && !self.readiness.get().has(HIDING),
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        if is_drained {
-            self.forget_readiness(Readiness::READABLE);
-        } else if self.has_layer() {
-            self.after_layered_read(matches!(outcome, Ok(count) if count < buffer.len()));
+        let outcome = self.read(buffer);
+        match outcome {
+            Ok(count) if self.is_short_read(count, buffer.len()) => self.forget_readable(),
+            _ => self.learn_from(&outcome, buffer.len()),
         }
         outcome
     }
 
+    /// Whether a read says that nothing is left; a peer's end, once announced, hides behind a short
+    /// read, and a layer hides more.
     #[inline(always)]
-    fn deliver(self: &Rc<Self>, data: &[u8]) {
-        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
-            protocol.data_received(transport, data)
+    pub(super) fn is_short_read(&self, count: usize, wanted: usize) -> bool {
+        count < wanted && !self.readiness.get().has(HIDING)
+    }
+
+    #[cold]
+    fn learn_from(self: &Rc<Self>, outcome: &io::Result<usize>, wanted: usize) {
+        let is_drained = match outcome {
+            Ok(count) => self.is_short_read(*count, wanted),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
-        if let Some(Err(failure)) = self.call_protocol(call) {
-            report_own("unhandled failure in data_received", &failure);
-            // What the protocol had to say before it failed is still said.
-            self.send();
-            self.doom(failure);
+        if is_drained {
+            self.forget_readable();
+        } else if self.has_layer() {
+            self.after_layered_read(matches!(outcome, Ok(count) if *count < wanted));
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn forget_readable(&self) {
+        self.forget_readiness(Readiness::READABLE);
     }
 
     pub(super) fn read_failed(&self, error: io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.heard_all(),
+            io::ErrorKind::Interrupted => {}
             _ => self.broke(error),
+        }
+    }
+
+    /// Nothing is left to read for now: if a write has failed, that was what was waited for.
+    fn heard_all(&self) {
+        if self.writing.get() == Writing::Ended
+            && let Some(reason) = self.clone_reason()
+        {
+            self.doom(reason);
         }
     }
 
@@ -406,6 +428,8 @@ impl Connection {
     fn settle_open(self: &Rc<Self>) {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
+            // What the protocol did in answer is seen to by the next flush.
+            return self.mark_dirty();
         }
         if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
             return self.end();
@@ -416,8 +440,7 @@ impl Connection {
     fn end_writing(self: &Rc<Self>) {
         self.writing.set(Writing::Ended);
         if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
-            self.broke(error);
-            return self.mark_dirty();
+            return self.broke(error);
         }
         self.call_protocol(|protocol, transport| protocol.write_closed(transport));
         self.wake_writer();
@@ -437,6 +460,7 @@ impl Connection {
 
     fn close_stream(self: &Rc<Self>) {
         let Some(mut stream) = self.stream.take() else { return };
+        let stream = stream.as_dyn();
         // Somebody else still holds a transport, who may ask for the address.
         if Rc::strong_count(self) > 1 {
             let host = stream.host().ok();
@@ -448,7 +472,8 @@ impl Connection {
     }
 
     fn tell_face_lost(&self, reason: &Failure) {
-        if let Some(mut protocol) = self.protocol.take() {
+        if let Some(face) = self.face.take() {
+            let mut protocol = face.into_protocol();
             attempt("panic in connection_lost", || protocol.connection_lost(reason));
             attempt("panic in the drop of a protocol", || drop(protocol));
         }
@@ -476,27 +501,6 @@ impl Connection {
 
     // ---- the face ----
 
-    /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
-    #[inline(always)]
-    pub(super) fn call_protocol<R>(
-        self: &Rc<Self>,
-        call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
-    ) -> Option<R> {
-        let mut protocol = self.protocol.take()?;
-        let transport = self.transport();
-        self.cork();
-        let called = contain(Location::caller(), || call(&mut *protocol, &transport));
-        self.uncork();
-        self.protocol.set(Some(protocol));
-        called.map_err(|failure| self.panicked(failure)).ok()
-    }
-
-    #[cold]
-    fn panicked(&self, failure: Failure) {
-        report("panic in a protocol", &failure);
-        self.doom(failure);
-    }
-
     /// The pulling face, if that is this connection's.
     pub(super) fn waiters(&self) -> Option<&Waiters> {
         self.waiters.get().map(|waiters| &**waiters)
@@ -516,12 +520,41 @@ impl Connection {
 
     // ---- small matters ----
 
+    /// The peer's address, as a layer under this connection knows it.
+    pub(crate) fn true_peer(&self) -> Address {
+        let told = self.rare.borrow().as_ref().and_then(|rare| rare.peer.clone());
+        told.unwrap_or_else(|| self.peer.clone())
+    }
+
+    /// Has the stream say who the peer is, now that its layer knows.
+    pub(crate) fn ask_for_peer(&self) {
+        let peer = self.with_stream(|stream| stream.peer()).ok();
+        let former = self.with_rare(|rare| std::mem::replace(&mut rare.peer, peer));
+        drop(former);
+    }
+
     pub(super) fn with_stream<R>(
         &self,
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
         match &mut *self.stream.borrow_mut() {
-            Some(stream) => call(&mut **stream),
+            Some(stream) => call(stream.as_dyn()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut *self.stream.borrow_mut() {
+            Some(stream) => stream.read(buffer),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn write_once(&self, data: &[u8]) -> io::Result<usize> {
+        match &mut *self.stream.borrow_mut() {
+            Some(stream) => stream.write(data),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -546,6 +579,14 @@ impl Connection {
         reason
     }
 
+    /// Whether it is known why the connection ends, be it that only a write has failed so far.
+    pub(super) fn has_reason(&self) -> bool {
+        let reason = self.reason.take();
+        let is_there = reason.is_some();
+        self.reason.set(reason);
+        is_there
+    }
+
     pub(super) fn forget_readiness(&self, gone: Readiness) {
         self.readiness.set(self.readiness.get().without(gone));
     }
@@ -553,7 +594,10 @@ impl Connection {
     /// Has the loop settle this connection at the end of the turn; a callback in progress does so
     /// itself when it returns.
     pub(super) fn mark_dirty(&self) {
-        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
+        if self.call.get() != Call::None {
+            return self.is_unsettled.set(true);
+        }
+        if !self.is_dirty.replace(true) {
             self.inner.sources.mark_dirty(self.key);
         }
     }
@@ -578,7 +622,7 @@ impl Connection {
     }
 
     fn fire_drained(&self) {
-        if !self.has_rare() || self.state.get() == State::Doomed || !self.is_drained() {
+        if !self.has_rare() || !self.is_drained() || self.has_reason() {
             return;
         }
         for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
@@ -587,9 +631,17 @@ impl Connection {
         }
     }
 
-    /// While reading is paused, an end is looked for without reading.
+    /// What was left undone is taken up again.
+    #[cold]
+    fn taken_up(self: &Rc<Self>) {
+        self.is_lingering.set(false);
+        self.tell_resumed();
+    }
+
+    /// While reading is paused, an end that was announced is looked for without reading.
+    #[cold]
     fn look_for_end(self: &Rc<Self>) {
-        if self.state.get() != State::Open {
+        if !self.readiness.get().has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
             return;
         }
         match self.with_stream(|stream| stream.is_at_end()) {
@@ -604,18 +656,22 @@ impl Source for Connection {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
         if readiness == Readiness::NONE {
-            self.is_lingering.set(false);
+            self.taken_up();
         }
-        if self.reading.get() == Reading::Paused
-            && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
-        {
+        self.receive(scratch);
+        if self.reading.get() == Reading::Paused {
             self.look_for_end();
         }
-        self.serve(scratch);
+        if self.is_unsettled.get() {
+            self.settle();
+        }
     }
 
     fn flush(self: Rc<Self>) {
         self.is_dirty.set(false);
+        if self.call.get() != Call::None {
+            self.uncork();
+        }
         self.send();
         if self.is_unsettled.get() {
             self.settle();
@@ -623,11 +679,12 @@ impl Source for Connection {
     }
 
     fn lose(self: Rc<Self>, reason: &Failure) {
+        use io::ErrorKind::ConnectionAborted;
         self.send();
         // As a source: a protocol can tell the end of its reactor from a network's.
         self.broke(match reason.check() {
-            Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
-            None => io::Error::other(reason.to_string()),
+            Some(&stopped @ ReactorStopped) => io::Error::new(ConnectionAborted, stopped),
+            None => io::Error::new(ConnectionAborted, reason.to_string()),
         });
         self.settle();
     }

@@ -22,7 +22,7 @@ use super::port::Welcome;
 use crate::address::Address;
 use crate::clock::DelayedCall;
 use crate::deferred::Deferred;
-use crate::driver::{ByteStream, Readiness};
+use crate::driver::{AnyStream, ByteStream, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::{Loop, attempt};
 use crate::transport::{Carrier, ConnectionLost, Wrap};
@@ -46,6 +46,15 @@ pub(crate) trait Layer {
 /// A layer to put on.
 #[derive(Clone)]
 pub(crate) struct Put(pub(crate) Rc<dyn Layer>);
+
+/// The same layer, not an equal one.
+impl PartialEq for Put {
+    fn eq(&self, other: &Put) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Put {}
 
 impl fmt::Debug for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,9 +200,9 @@ impl Connection {
             return Err(Failure::msg("what was written before the layer is not sent yet"));
         }
         let Some(stream) = self.stream.take() else { return Err(done()) };
-        let layer = wrap(stream);
+        let layer = wrap(stream.into_box());
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
-        self.stream.replace(Some(layer));
+        self.stream.replace(Some(layer.into()));
         self.readiness.set(self.readiness.get().and(marks));
         self.linger();
         Ok(())
@@ -251,7 +260,7 @@ impl Welcome for Dressed {
         with(&self.below, |below| below.started());
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         self.serve(Connection::open(inner, stream, peer));
     }
 

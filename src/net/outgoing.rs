@@ -1,7 +1,7 @@
 //! The way out of a connection: collecting, sending, and what it means when the peer does not take.
 //!
-//! What a callback writes collects in the loop's one cork and goes out with one system call when the
-//! callback returns. What the socket does not take then, and what others write, waits in a buffer of
+//! What a callback writes, or a task's poll to its first stream, collects in the loop's one cork and
+//! goes out with one system call when the callback or the poll returns. What the socket does not take then, and what others write, waits in a buffer of
 //! the pool, which `send` empties at the end of the turn or when there is room again. A large write
 //! with nothing before it skips both.
 //!
@@ -13,7 +13,7 @@
 
 use super::connection::{Call, Connection, State, Writing};
 use crate::buffer::Buffer;
-use crate::driver::Readiness;
+use crate::driver::{Key, Readiness};
 use crate::transport::ConnectionAborted;
 use std::io;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ impl Connection {
     #[inline(always)]
     pub(super) fn append(&self, data: &[u8]) {
         if self.call.get() == Call::Corked {
-            let mut cork = self.inner.cork.borrow_mut();
+            let mut cork = self.inner.cork.bytes.borrow_mut();
             if cork.len() + data.len() < DIRECT {
                 return cork.extend_from_slice(data);
             }
@@ -38,12 +38,13 @@ impl Connection {
         self.append_more(data);
     }
 
+    #[cold]
     fn append_more(&self, data: &[u8]) {
         if self.state.get() != State::Open || self.writing.get() != Writing::Open {
             return;
         }
-        // What the cork holds goes first.
         if self.call.get() == Call::Corked {
+            // What the cork holds goes first.
             self.call.set(Call::Plain);
             self.send_cork();
         }
@@ -67,39 +68,71 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
+        self.is_unsettled.set(true);
         self.mark_dirty();
     }
 
-    /// A callback begins: what it writes collects in the loop's cork, unless something older waits.
+    /// A callback begins: what it writes collects in the cork, if that is free and nothing older waits.
     #[inline(always)]
     pub(super) fn cork(&self) {
-        let older_waits = self.is_unsettled.get() || self.is_dirty.get();
-        let is_plain = older_waits || self.writing.get() != Writing::Open;
-        self.call.set(if is_plain { Call::Plain } else { Call::Corked });
+        if self.is_unsettled.get() || self.inner.cork.owner() != Key::NONE {
+            return self.call.set(Call::Plain);
+        }
+        self.inner.cork.set_owner(self.key);
+        self.call.set(Call::Corked);
     }
 
-    /// The callback is over: what it wrote goes out.
+    /// A stream is written to: until the poll in progress returns, its bytes collect in the cork.
+    #[inline]
+    pub(super) fn cork_for_poll(&self) {
+        if self.call.get() == Call::None && self.inner.tasks.is_polling() {
+            self.cork();
+            if self.call.get() == Call::Plain {
+                self.call.set(Call::None);
+            }
+        }
+    }
+
+    /// The callback or the poll is over: what it wrote goes out.
     #[inline(always)]
     pub(super) fn uncork(&self) {
-        self.call.set(Call::None);
+        if self.call.replace(Call::None) != Call::Corked {
+            return self.uncork_plain();
+        }
+        self.inner.cork.set_owner(Key::NONE);
         self.send_cork();
     }
 
-    /// No call is in progress any more, or none that is corked: an end that is found here leaves the
-    /// cork alone.
+    /// The cork was this connection's own until it wrote too much, or ended.
+    #[cold]
+    fn uncork_plain(&self) {
+        if self.inner.cork.owner() == self.key {
+            self.inner.cork.set_owner(Key::NONE);
+            self.send_cork();
+        }
+    }
+
+    /// Sends what the cork holds, which is this connection's.
     #[inline(always)]
     fn send_cork(&self) {
-        let mut cork = self.inner.cork.borrow_mut();
-        if cork.is_empty() {
+        let mut bytes = self.inner.cork.bytes.borrow_mut();
+        if bytes.is_empty() {
             return;
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        let sent = if may { self.send_once(&cork) } else { 0 };
-        if sent < cork.len() && self.writing.get() != Writing::Ended {
-            self.keep(&cork[sent..]);
-            self.is_unsettled.set(true);
+        let outcome = if may { self.write_once(&bytes) } else { Ok(0) };
+        if !matches!(outcome, Ok(count) if count == bytes.len()) {
+            self.cork_was_cut(outcome, &bytes);
         }
-        cork.clear();
+        bytes.clear();
+    }
+
+    #[cold]
+    fn cork_was_cut(&self, outcome: io::Result<usize>, bytes: &[u8]) {
+        let sent = self.note_outcome(outcome, bytes.len());
+        if sent < bytes.len() && self.writing.get() != Writing::Ended {
+            self.keep(&bytes[sent..]);
+        }
     }
 
     /// Sends as much of `data` as the socket takes, if nothing waits before it.
@@ -131,11 +164,14 @@ impl Connection {
     }
 
     /// One write; learns from it whether there is room for more.
-    #[inline(always)]
     fn send_once(&self, data: &[u8]) -> usize {
-        match self.with_stream(|stream| stream.write(data)) {
+        self.note_outcome(self.write_once(data), data.len())
+    }
+
+    fn note_outcome(&self, outcome: io::Result<usize>, wanted: usize) -> usize {
+        match outcome {
             Ok(count) => {
-                self.note_sent(count, data.len());
+                self.note_sent(count, wanted);
                 count
             }
             Err(error) => {
@@ -191,8 +227,9 @@ impl Connection {
     }
 
     pub(super) fn discard_outgoing(&self) {
-        if self.call.get() != Call::None {
-            self.inner.cork.borrow_mut().clear();
+        if self.inner.cork.owner() == self.key {
+            // It stays this connection's until the call in progress is over.
+            self.inner.cork.empty();
         }
         if let Some(buffer) = self.outgoing.take() {
             self.inner.pool.give(buffer);
@@ -208,10 +245,10 @@ impl Connection {
         let buffer = self.outgoing.take();
         let waiting = buffer.as_ref().map_or(0, |buffer| buffer.len());
         self.outgoing.set(buffer);
-        match self.call.get() {
-            Call::None => waiting,
-            _ => waiting + self.inner.cork.borrow().len(),
+        if self.inner.cork.owner() == self.key {
+            return waiting + self.inner.cork.bytes.borrow().len();
         }
+        waiting
     }
 
     /// Tells the face when a mark was crossed.
@@ -219,8 +256,9 @@ impl Connection {
     /// What the protocol writes in answer goes out with the next flush, not in a loop here.
     pub(super) fn tell_marks(self: &Rc<Self>) {
         let waiting = self.waiting();
+        let is_writing = self.writing.get() == Writing::Open;
         // Until the next mark is passed, this is looked at again.
-        self.is_unsettled.set(waiting > 0 || self.has_rare());
+        self.is_unsettled.set(waiting > 0 || !is_writing || self.has_rare());
         if waiting > HIGH && !self.is_full.replace(true) {
             self.call_protocol(|protocol, transport| protocol.pause_writing(transport));
             self.mark_dirty();

@@ -9,8 +9,8 @@ use super::connection::Connection;
 use super::layer::Layer;
 use super::layer::{Dressed, Put};
 use crate::address::{Address, UnixName};
-use crate::deferred::{Deferred, Trigger};
-use crate::driver::{ByteStream, Key, Listener, Readiness, UnixOptions};
+use crate::deferred::Deferred;
+use crate::driver::{AnyStream, Key, Listener, Readiness, UnixOptions};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor, Source, attempt};
@@ -54,7 +54,10 @@ impl Port {
         let (trigger, deferred) = Deferred::new();
         self.listening.close();
         let listening = self.listening.clone();
-        let finish = Box::new(move || listening.dismiss(&trigger));
+        let finish = Box::new(move || {
+            // Cancelled meanwhile: nobody waits.
+            let _ = trigger.fire(listening.dismiss());
+        });
         self.listening.inner.timers.call_later(Duration::ZERO, finish);
         deferred
     }
@@ -91,7 +94,7 @@ impl Reactor {
         A: ToSocketAddrs + fmt::Debug,
         F: Factory + 'static,
     {
-        self.inner().listen_tcp(address, Box::new(Reception(factory)))
+        self.inner().listen_tcp(address, reception(factory))
     }
 }
 
@@ -123,7 +126,7 @@ impl Reactor {
     where
         F: Factory + 'static,
     {
-        self.inner().listen_unix(&at.into(), Box::new(Reception(factory)))
+        self.inner().listen_unix(&at.into(), reception(factory))
     }
 }
 
@@ -135,9 +138,10 @@ impl Reactor {
 /// let at = ListenUnix::new("/run/bus").mode(0o660);
 /// # let _ = at;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenUnix {
     name: UnixName,
+    backlog: u32,
     mode: Option<u32>,
     lock: bool,
     /// The outermost first.
@@ -150,8 +154,15 @@ impl ListenUnix {
     /// At a path, a file `PATH.lock` is locked for as long as the port is open, so that no two
     /// processes listen there; a socket that a process left behind is removed.
     pub fn new(name: impl Into<UnixName>) -> ListenUnix {
-        let UnixOptions { mode, lock, .. } = UnixOptions::default();
-        ListenUnix { name: name.into(), mode, lock, layers: Vec::new() }
+        let UnixOptions { backlog, mode, lock } = UnixOptions::default();
+        ListenUnix { name: name.into(), backlog, mode, lock, layers: Vec::new() }
+    }
+
+    /// So many connections may wait to be accepted; 1024 unless set.
+    #[must_use]
+    pub fn backlog(mut self, backlog: u32) -> ListenUnix {
+        self.backlog = backlog;
+        self
     }
 
     /// Who may connect, as the bits of a file's mode; the process' umask decides unless set.
@@ -188,20 +199,25 @@ impl<N: Into<UnixName>> From<N> for ListenUnix {
 pub(crate) trait Welcome {
     fn started(&mut self) {}
     /// A connection was accepted.
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address);
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
     /// An accepted connection has got its layer, and has no face yet.
     fn serve(&mut self, connection: Rc<Connection>);
     fn stopped(&mut self) {}
 }
 
-pub(crate) struct Reception<F>(pub(crate) F);
+/// Welcomes each connection with a protocol of the factory's.
+pub(crate) fn reception(factory: impl Factory + 'static) -> Box<dyn Welcome> {
+    Box::new(Reception(factory))
+}
+
+struct Reception<F>(F);
 
 impl<F: Factory> Welcome for Reception<F> {
     fn started(&mut self) {
         self.0.started();
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         // Without a protocol the stream is dropped, which closes it.
         if let Some(protocol) = self.0.build_protocol(&peer) {
             Connection::open(inner, stream, peer).begin(Box::new(protocol));
@@ -209,7 +225,7 @@ impl<F: Factory> Welcome for Reception<F> {
     }
 
     fn serve(&mut self, connection: Rc<Connection>) {
-        match self.0.build_protocol(&connection.peer) {
+        match self.0.build_protocol(&connection.true_peer()) {
             Some(protocol) => connection.begin(Box::new(protocol)),
             None => connection.begin_losing(),
         }
@@ -235,7 +251,7 @@ struct Listening {
 /// So many connections are one port's share of a turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// So many may wait to be accepted.
-const BACKLOG: u32 = 1024;
+pub(crate) const BACKLOG: u32 = 1024;
 /// After an error that is not one connection's, accepting is tried again so much later.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -249,15 +265,24 @@ impl Loop {
         let written = format!("{address:?}");
         let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
+        Ok(self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)?)
+    }
+
+    /// Listens at the first of several addresses that can be listened at.
+    pub(crate) fn listen_first(
+        self: &Rc<Self>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        backlog: u32,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
-            outcome = self.driver.listen(&address.into(), BACKLOG);
+            outcome = self.driver.listen(&address.into(), backlog);
             if outcome.is_ok() {
                 break;
             }
         }
-        let listener = outcome.map_err(cannot)?;
-        Ok(self.listen_with(listener, welcome).map_err(cannot)?)
+        self.listen_with(outcome?, welcome)
     }
 
     pub(crate) fn listen_unix(
@@ -267,13 +292,28 @@ impl Loop {
     ) -> Result<Port> {
         let cannot =
             |cause| CannotListen { address: Address::Unix(at.name.clone()).to_string(), cause };
-        let options = UnixOptions { backlog: BACKLOG, mode: at.mode, lock: at.lock };
-        let listener = self.driver.listen_unix(&at.name, &options).map_err(cannot)?;
+        Ok(self.listen_at_unix(at, welcome).map_err(cannot)?)
+    }
+
+    pub(crate) fn listen_at_unix(
+        self: &Rc<Self>,
+        at: &ListenUnix,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
+        let options = UnixOptions { backlog: at.backlog, mode: at.mode, lock: at.lock };
         let dress = |below, Put(layer): &Put| -> Box<dyn Welcome> {
             Box::new(Dressed::new(layer.clone(), below))
         };
         let welcome = at.layers.iter().rev().fold(welcome, dress);
-        Ok(self.listen_with(listener, welcome).map_err(cannot)?)
+        self.listen_with(self.driver.listen_unix(&at.name, &options)?, welcome)
+    }
+
+    pub(crate) fn listen_inherited(
+        self: &Rc<Self>,
+        number: u32,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
+        self.listen_with(self.driver.listen_inherited(number)?, welcome)
     }
 
     fn listen_with(
@@ -306,14 +346,14 @@ impl Listening {
         }
     }
 
-    fn accept(&self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+    fn accept(&self) -> io::Result<(AnyStream, Address)> {
         match &mut *self.listener.borrow_mut() {
-            Some(listener) => listener.accept(),
+            Some(listener) => listener.accept_any(),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
-    fn welcome(&self, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&self, stream: AnyStream, peer: Address) {
         self.is_short.set(false);
         let Some(mut welcome) = self.welcome.take() else { return };
         attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));
@@ -352,17 +392,18 @@ impl Listening {
         self.inner.sources.remove(self.key);
     }
 
-    /// Tells the factory that this was all.
-    fn dismiss(&self, done: &Trigger<()>) {
-        let told = match self.welcome.take() {
-            Some(mut welcome) => contain(Location::caller(), || welcome.stopped()),
-            None => Ok(()),
-        };
-        // Cancelled meanwhile: nobody waits.
-        let _ = match told {
-            Ok(()) => done.callback(()),
-            Err(failure) => done.errback(failure),
-        };
+    /// Tells the factory that this was all, and drops it.
+    fn dismiss(&self) -> Result {
+        let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
+        let told = contain(Location::caller(), || welcome.stopped());
+        attempt("panic in the drop of a factory", || drop(welcome));
+        told
+    }
+
+    fn dismiss_for_nobody(&self) {
+        if let Err(failure) = self.dismiss() {
+            report("panic in the stop of a factory", &failure);
+        }
     }
 }
 
@@ -384,9 +425,14 @@ impl Source for Listening {
 
     fn lose(self: Rc<Self>, _reason: &Failure) {
         self.close();
-        if let Some(mut welcome) = self.welcome.take() {
-            attempt("panic in the stop of a factory", || welcome.stopped());
-        }
+        self.dismiss_for_nobody();
+    }
+}
+
+/// The reactor went before the factory of a closed port was told.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.dismiss_for_nobody();
     }
 }
 
@@ -399,6 +445,10 @@ pub struct CannotListen {
 }
 
 impl CannotListen {
+    pub(crate) fn new(address: impl Into<String>, cause: io::Error) -> CannotListen {
+        CannotListen { address: address.into(), cause }
+    }
+
     /// What kind of error the system named.
     pub fn kind(&self) -> io::ErrorKind {
         self.cause.kind()

@@ -5,7 +5,7 @@
 //!   idle ───────────────► starting ─────────────► running ──────────────────────► stopping
 //!    ▲                                                                               │ 4 end of turn
 //!    └──────────────────────────────────────────────────────────────────── shutting down
-//!      5 before-triggers waited for; connections lost; during; after
+//!      5 before-triggers and work in threads waited for; connections lost; during; after
 //! ```
 //! `startup` and `shutdown` each have three phases. What a before-trigger returns is waited for, with
 //! the loop running; failures are reported and delay nothing. A second signal, or stop during the
@@ -22,6 +22,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a trigger waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub enum Phase {
     /// Last.
     After,
 }
+
+/// So long a shutdown waits for work in threads.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(super) struct Lifecycle {
@@ -227,8 +231,9 @@ impl fmt::Debug for SystemEventTrigger {
 
 impl Lifecycle {
     pub(super) fn forget_triggers(&self) {
-        let triggers = self.triggers.take();
-        attempt("drop of a system event trigger", || drop(triggers));
+        for trigger in self.triggers.take() {
+            attempt("drop of a system event trigger", || drop(trigger));
+        }
     }
 
     /// Takes the triggers of one phase, in order of addition.
@@ -255,16 +260,42 @@ impl Loop {
         self.life.is_entered.set(false);
     }
 
+    /// One turn of a loop that somebody else runs among others: it starts with the first, and shuts
+    /// down after the one in which it was stopped. Returns whether it still runs.
+    pub(crate) fn turn_hosted(self: &Rc<Self>) -> Result<bool> {
+        let _entered = self.enter()?;
+        if !self.life.is_running.replace(true) {
+            self.life.stop.set(Stop::No);
+            self.fire_all(Event::Startup)?;
+        }
+        self.turn(Some(Duration::ZERO))?;
+        if self.life.stop.get() == Stop::No {
+            return Ok(true);
+        }
+        let outcome = self.shut_down();
+        self.life.is_running.set(false);
+        outcome.map(|()| false)
+    }
+
+    /// Whether a turn of it is under way.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.life.is_entered.get()
+    }
+
     fn start_running(self: &Rc<Self>) -> Result<Running> {
         let running = Running { entered: self.enter()?, inner: self.clone() };
         self.life.stop.set(Stop::No);
         self.life.is_running.set(true);
         #[cfg(all(unix, feature = "signals"))]
         super::signals::watch(self)?;
-        self.fire(Phase::Before, Event::Startup)?;
-        self.fire(Phase::During, Event::Startup)?;
-        self.fire(Phase::After, Event::Startup)?;
+        self.fire_all(Event::Startup)?;
         Ok(running)
+    }
+
+    fn fire_all(self: &Rc<Self>, event: Event) -> Result {
+        self.fire(Phase::Before, event)?;
+        self.fire(Phase::During, event)?;
+        self.fire(Phase::After, event)
     }
 
     fn run_while(self: &Rc<Self>, is_wanted: impl Fn() -> bool) -> Result {
@@ -276,6 +307,7 @@ impl Loop {
 
     fn shut_down(self: &Rc<Self>) -> Result {
         self.fire(Phase::Before, Event::Shutdown)?;
+        self.finish_threads()?;
         self.sources.lose_all(&Failure::from(ReactorStopped));
         self.fire(Phase::During, Event::Shutdown)?;
         self.fire(Phase::After, Event::Shutdown)
@@ -296,6 +328,20 @@ impl Loop {
                 self.turn(None)?;
             }
         }
+    }
+
+    /// Waits for the work in threads, unless somebody is impatient; see `threads.rs`.
+    fn finish_threads(self: &Rc<Self>) -> Result {
+        let is_late = Rc::new(Cell::new(false));
+        let late = is_late.clone();
+        let timer = self.timers.call_later(THREADS_TIMEOUT, Box::new(move || late.set(true)));
+        while self.threads.are_busy() && !is_late.get() && self.life.stop.get() != Stop::Now {
+            self.turn(None)?;
+        }
+        // Over already is as good.
+        let _ = timer.cancel();
+        self.threads.report_work("work in a thread goes on after the reactor stopped");
+        Ok(())
     }
 
     /// What a signal asks for: stop, and if that is under way, at once.

@@ -8,9 +8,9 @@
 //!   sender:  has_mail  = true;   then take is_asleep       was asleep: nudge, as the only one
 //! ```
 //!
-//! All four steps are sequentially consistent, so at least one side sees the other: no mail is ever
-//! left beside a sleeping loop. Taking the flag makes one nudge enough for any number of senders,
-//! and while the loop is awake there is none.
+//! All sides *swap* `is_asleep`, so whoever comes second sees what the first did before it: no
+//! mail is ever left beside a sleeping loop. Taking the flag makes one nudge enough for any number of
+//! senders, and while the loop is awake there is none.
 //!
 //! # Invariants
 //! * `has_mail` is true whenever `mail` holds something and its sender's `post` has returned.
@@ -85,7 +85,8 @@ impl<T> Mailbox<T> {
 
     /// Announces sleep. False: there is mail, so do not. For the loop alone.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.is_asleep.store(true, Ordering::SeqCst);
+        // Not a store: a swap sees the mail of the sender whose swap came before it.
+        self.is_asleep.swap(true, Ordering::SeqCst);
         if self.has_mail.load(Ordering::SeqCst) {
             self.wake_up();
             return false;
@@ -95,7 +96,8 @@ impl<T> Mailbox<T> {
 
     /// Ends what `fall_asleep` announced. For the loop alone.
     pub(crate) fn wake_up(&self) {
-        self.is_asleep.store(false, Ordering::SeqCst);
+        // A swap for the same reason: it hands on what it saw to the next `fall_asleep`.
+        self.is_asleep.swap(false, Ordering::SeqCst);
     }
 
     pub(crate) fn has_mail(&self) -> bool {

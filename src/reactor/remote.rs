@@ -9,6 +9,7 @@ use crate::driver::{Key, Nudge};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::thread::{self, ThreadId};
 
 /// Calls functions in a reactor's thread, from any thread.
 ///
@@ -33,6 +34,8 @@ pub struct Remote {
 pub(crate) struct Office {
     pub(crate) mailbox: Mailbox<Letter>,
     nudge: Arc<dyn Nudge>,
+    /// The thread that the reactor was made in, and never leaves.
+    home: ThreadId,
 }
 
 pub(crate) enum Letter {
@@ -81,9 +84,16 @@ impl fmt::Display for ReactorGone {
 
 impl std::error::Error for ReactorGone {}
 
+impl Remote {
+    /// Whether the calling thread is the reactor's own.
+    pub(super) fn is_home(&self) -> bool {
+        thread::current().id() == self.office.home
+    }
+}
+
 impl Office {
     pub(super) fn new(nudge: Arc<dyn Nudge>) -> Arc<Office> {
-        Arc::new(Office { mailbox: Mailbox::new(), nudge })
+        Arc::new(Office { mailbox: Mailbox::new(), nudge, home: thread::current().id() })
     }
 
     /// Queues a wake from another thread, once per batch: `stamp` belongs to the task's waker.

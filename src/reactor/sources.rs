@@ -101,11 +101,12 @@ impl Sources {
     pub(super) fn serve(&self) {
         let mut scratch = self.scratch.take().unwrap_or_else(|| vec![0; LARGE].into());
         let mut ready = self.ready.take();
-        for Ready { key, readiness } in ready.drain(..) {
+        for &Ready { key, readiness } in &ready {
             if let Some(source) = self.get(key) {
                 source.ready(readiness, &mut scratch);
             }
         }
+        ready.clear();
         self.ready.set(ready);
         // After the events, so that what was accepted just now is read from in this same turn.
         for key in self.lingering.take() {
@@ -125,6 +126,13 @@ impl Sources {
         if dirty.is_empty() {
             *dirty = batch;
         }
+    }
+
+    /// Flushes a single source now. False: there is none of this key.
+    #[inline]
+    pub(super) fn flush_one(&self, key: Key) -> bool {
+        let source = self.get(key);
+        source.map(|source| source.flush()).is_some()
     }
 
     fn each(&self, keys: &[Key], serve: impl Fn(Rc<dyn Source>)) {

@@ -1,6 +1,7 @@
 //! One turn of the loop, in the order that the room's documentation promises.
 
 use super::{CURRENT, Loop, Reactor};
+use crate::driver::Key;
 use crate::failure::Result;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,9 +24,18 @@ impl Loop {
         self.sources.serve();
         self.make_due_calls();
         self.open_mail(&reactor);
-        self.tasks.poll_batch();
+        self.tasks.poll_batch(|| self.pull_cork());
         self.sources.flush();
         Ok(())
+    }
+
+    /// A task was polled: what it wrote to a stream goes out.
+    #[inline]
+    fn pull_cork(&self) {
+        let owner = self.cork.owner();
+        if owner != Key::NONE && !self.sources.flush_one(owner) {
+            self.cork.release();
+        }
     }
 
     fn wait(&self, limit: Option<Duration>) -> Result {
@@ -39,6 +49,14 @@ impl Loop {
         self.office.mailbox.wake_up();
         self.sources.give_ready(ready);
         Ok(outcome?)
+    }
+
+    /// How long nothing but an event would give it anything to do; `None`: for good.
+    pub(crate) fn idle_time(&self) -> Option<Duration> {
+        if self.office.mailbox.has_mail() {
+            return Some(Duration::ZERO);
+        }
+        self.patience(None)
     }
 
     /// How long the turn may wait: not at all if there is anything to do.

@@ -65,11 +65,11 @@ use crate::address::Address;
 use crate::deferred::{Deferred, IntoDeferred, fail};
 use crate::failure::{Failure, Result};
 use crate::net::layer::{Dressed, Layer};
-use crate::net::port::{Reception, Welcome};
+use crate::net::port::{Welcome, reception};
 use crate::net::{ClientFactory, ConnectTo, Connector, ListenUnix, Port};
 use crate::protocol::Factory;
 use crate::reactor::Reactor;
-use crate::stream::{Service, Stream};
+use crate::stream::{Stream, service};
 use crate::transport::{Transport, Wrap};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
@@ -108,7 +108,7 @@ impl Reactor {
         A: ToSocketAddrs + fmt::Debug,
         F: Factory + 'static,
     {
-        self.listen_dressed(address, config, Box::new(Reception(factory)))
+        self.listen_dressed(address, config, reception(factory))
     }
 
     /// Accepts TLS connections and runs `handler` for each, once its handshake is over.
@@ -119,7 +119,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        self.listen_dressed(address, config, Box::new(Service::new(handler)))
+        self.listen_dressed(address, config, service(handler))
     }
 
     fn listen_dressed(
@@ -243,7 +243,10 @@ impl Role for ServerConfig {}
 impl Role for ClientConfig {}
 
 mod sealed {
-    use super::{Address, Duration, Result, Wrap};
+    use crate::address::Address;
+    use crate::failure::Result;
+    use crate::transport::Wrap;
+    use std::time::Duration;
 
     pub trait Wraps {
         fn wrap(&self, peer: &Address) -> Result<(Wrap, Duration)>;

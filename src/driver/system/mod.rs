@@ -3,14 +3,19 @@
 //! Linux' epoll takes timeouts in nanoseconds, mio in milliseconds, rounded up. Where a timeout has
 //! a fraction of a millisecond that matters, `precise.rs` waits on mio's own epoll instead.
 
+mod inherited;
+mod pipe;
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+mod udp;
 mod unix;
+mod unix_datagram;
 mod workers;
 
 use super::{
-    Answer, ByteStream, Driver, Interest, Key, Listener, Nudge, Readiness, Ready, UnixOptions,
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, Pipes, PoolSize,
+    Readiness, Ready, UnixOptions,
 };
 use crate::address::{Address, UnixName};
 use mio::event::Event;
@@ -24,6 +29,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub(super) use tcp::TcpByteStream;
 use workers::Workers;
 
 /// The driver of every ordinary reactor: real time, real sockets, real threads.
@@ -87,6 +93,7 @@ impl Driver for SystemDriver {
         match to {
             Address::Ip(to) => tcp::connect(&self.registry, *to, from),
             Address::Unix(to) => unix::connect(&self.registry, to),
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -96,11 +103,28 @@ impl Driver for SystemDriver {
             Address::Unix(at) => {
                 self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
             }
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
         unix::listen(&self.registry, at, options)
+    }
+
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        inherited::listen(&self.registry, number)
+    }
+
+    fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        match at {
+            Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
+            Address::Unix(name) => unix_datagram::bind(&self.registry, name),
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        pipe::adopt(&self.registry, pipes)
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
@@ -112,6 +136,10 @@ impl Driver for SystemDriver {
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         self.workers.give(work);
+    }
+
+    fn size_pool(&self, size: PoolSize) {
+        self.workers.resize(size);
     }
 
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
@@ -149,7 +177,9 @@ fn translate(event: &Event) -> Ready {
     // An end is rare: one question for all kinds of it.
     if event.is_read_closed() || event.is_error() {
         let broken = event.is_error() || event.is_write_closed();
+        // A pipe's end comes alone; a read finds it.
         readiness = readiness
+            .and(Readiness::READABLE)
             .and(Readiness::READ_CLOSED.when(event.is_read_closed()))
             .and(Readiness::BROKEN.when(broken));
     }
@@ -160,6 +190,16 @@ fn one_way(interest: Interest) -> mio::Interest {
     match interest {
         Interest::Reading => mio::Interest::READABLE,
         Interest::Writing => mio::Interest::WRITABLE,
+    }
+}
+
+/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
+fn name_shortage(error: io::Error) -> io::Error {
+    use rustix::io::Errno;
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    match Errno::from_io_error(&error) {
+        Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
     }
 }
 

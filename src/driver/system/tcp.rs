@@ -3,11 +3,12 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
-use super::{open_reserve, register};
+use super::{name_shortage, open_reserve, register};
 use crate::address::Address;
-use crate::driver::{ByteStream, Key, Listener};
+use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
@@ -17,7 +18,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-struct TcpByteStream {
+pub(in crate::driver) struct TcpByteStream {
     socket: TcpStream,
     registry: Rc<Registry>,
 }
@@ -44,7 +45,19 @@ pub(super) fn connect(
 
 fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
-        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+        || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
+}
+
+impl TcpByteStream {
+    #[inline(always)]
+    pub(in crate::driver) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.0)
+    }
+
+    #[inline(always)]
+    pub(in crate::driver) fn send(&mut self, data: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?)
+    }
 }
 
 impl ByteStream for TcpByteStream {
@@ -53,11 +66,11 @@ impl ByteStream for TcpByteStream {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.0)
+        self.receive(buffer)
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?)
+        self.send(data)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -133,8 +146,13 @@ pub(super) fn listen(
     socket.set_tcp_nodelay(true)?;
     socket.bind(&at.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(adopt(registry, socket))
+}
+
+/// A port over a socket that listens already and does not block.
+pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
     let socket = TcpListener::from_std(socket.into());
-    Ok(Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() }))
+    Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() })
 }
 
 impl Listener for TcpPort {
@@ -147,9 +165,14 @@ impl Listener for TcpPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
-        let (socket, peer) = self.socket.accept()?;
+        let (stream, peer) = self.accept_any()?;
+        Ok((stream.into_box(), peer))
+    }
+
+    fn accept_any(&mut self) -> io::Result<(AnyStream, Address)> {
+        let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
         let stream = TcpByteStream { socket, registry: self.registry.clone() };
-        Ok((Box::new(stream), peer.into()))
+        Ok((AnyStream::tcp(stream), peer.into()))
     }
 
     fn shed(&mut self) -> usize {

@@ -15,7 +15,7 @@
 //! * What a listener leaves in the file system is removed when it is dropped, unless the path belongs
 //!   to somebody else by then.
 
-use super::{open_reserve, register};
+use super::{name_shortage, open_reserve, register};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
@@ -212,9 +212,18 @@ pub(super) fn listen(
         }
     };
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(port(registry, socket, place))
+}
+
+/// A port over a socket that listens already and does not block; its name is another's to remove.
+pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
+    port(registry, socket, None)
+}
+
+fn port(registry: &Rc<Registry>, socket: Socket, place: Option<Place>) -> Box<dyn Listener> {
     let socket = UnixListener::from_std(OwnedFd::from(socket).into());
     let reserve = open_reserve();
-    Ok(Box::new(UnixPort { socket, registry: registry.clone(), reserve, _place: place }))
+    Box::new(UnixPort { socket, registry: registry.clone(), reserve, _place: place })
 }
 
 impl Listener for UnixPort {
@@ -224,7 +233,7 @@ impl Listener for UnixPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
-        let (socket, peer) = self.socket.accept()?;
+        let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
         Ok((Box::new(UnixByteStream::new(socket, &self.registry)), from_system(&peer)))
     }
 

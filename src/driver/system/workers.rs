@@ -1,9 +1,13 @@
 //! Threads for work that blocks: as many as there is work for, up to a limit, and none when idle.
+//!
+//! A piece of work wakes an idle thread, or starts one while there are fewer than the most allowed.
+//! An idle thread ends after a while, unless no more than the fewest are left. When the pool is
+//! dropped its threads do what was given and then end; nobody waits for them.
 
+use crate::driver::PoolSize;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -21,12 +25,10 @@ struct Queue {
     work: VecDeque<Work>,
     threads: usize,
     idle: usize,
+    size: PoolSize,
+    /// The pool was dropped.
+    is_closed: bool,
 }
-
-/// Twisted's own limit.
-const MOST_THREADS: usize = 10;
-/// A thread that found nothing to do for so long ends.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Workers {
     pub(super) fn new() -> Workers {
@@ -36,13 +38,45 @@ impl Workers {
     pub(super) fn give(&self, work: Work) {
         let mut queue = self.shared.lock();
         queue.work.push_back(work);
-        if queue.work.len() <= queue.idle || queue.threads >= MOST_THREADS {
+        if queue.work.len() <= queue.idle || queue.threads >= queue.most() {
             self.shared.arrived.notify_one();
             return;
         }
         queue.threads += 1;
         drop(queue);
         self.shared.start_thread();
+    }
+
+    /// Takes effect as threads look for their next work; missing ones are started now.
+    pub(super) fn resize(&self, size: PoolSize) {
+        let mut queue = self.shared.lock();
+        queue.size = size;
+        let waiting = queue.work.len().saturating_sub(queue.idle);
+        let missing = waiting.min(queue.most().saturating_sub(queue.threads));
+        queue.threads += missing;
+        drop(queue);
+        self.shared.arrived.notify_all();
+        (0..missing).for_each(|_| self.shared.start_thread());
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.arrived.notify_all();
+    }
+}
+
+impl Queue {
+    fn most(&self) -> usize {
+        // Without a single thread the work would lie here forever.
+        self.size.most.max(1)
+    }
+
+    /// Whether a thread that found nothing to do should end.
+    fn is_overstaffed(&self, was_patient: bool) -> bool {
+        let spare = was_patient && self.threads > self.size.fewest;
+        self.work.is_empty() && (self.is_closed || spare)
     }
 }
 
@@ -73,21 +107,25 @@ impl Shared {
         work.into_iter().for_each(|work| work());
     }
 
+    /// The next piece of work for the calling thread; none: the thread shall end.
     fn next(&self) -> Option<Work> {
         let mut queue = self.lock();
+        let mut was_patient = false;
         loop {
+            if queue.threads > queue.most() || queue.is_overstaffed(was_patient) {
+                queue.threads -= 1;
+                return None;
+            }
             if let Some(work) = queue.work.pop_front() {
                 return Some(work);
             }
             queue.idle += 1;
-            let waited = self.arrived.wait_timeout(queue, PATIENCE);
+            let patience = queue.size.idle;
+            let waited = self.arrived.wait_timeout(queue, patience);
             let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             queue = woken;
             queue.idle -= 1;
-            if timeout.timed_out() && queue.work.is_empty() {
-                queue.threads -= 1;
-                return None;
-            }
+            was_patient = timeout.timed_out();
         }
     }
 
@@ -99,7 +137,9 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
+    use std::collections::HashSet;
+    use std::sync::{Barrier, mpsc};
+    use std::time::Duration;
 
     #[test]
     fn everything_given_is_done_by_no_more_threads_than_the_limit() {
@@ -113,17 +153,62 @@ mod tests {
         let (mut numbers, threads): (Vec<_>, Vec<_>) = receiver.iter().unzip();
         numbers.sort_unstable();
         assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
-        assert!(threads.iter().collect::<std::collections::HashSet<_>>().len() <= MOST_THREADS);
+        let most = PoolSize::default().most;
+        assert!(threads.iter().collect::<HashSet<_>>().len() <= most);
     }
 
     #[test]
     fn a_panic_in_the_work_costs_no_thread() {
         let workers = Workers::new();
         let (sender, receiver) = mpsc::channel();
-        for _ in 0..MOST_THREADS * 2 {
+        for _ in 0..PoolSize::default().most * 2 {
             workers.give(Box::new(|| std::panic::resume_unwind(Box::new("on purpose"))));
         }
         workers.give(Box::new(move || sender.send(()).unwrap()));
         assert_eq!(receiver.recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_larger_pool_serves_at_once_what_had_to_wait() {
+        let workers = Workers::new();
+        workers.resize(PoolSize { most: 1, ..PoolSize::default() });
+        // Each of the three can only go on when all of them run at the same time.
+        let (together, (sender, receiver)) = (Arc::new(Barrier::new(3)), mpsc::channel());
+        for _ in 0..3 {
+            let (together, sender) = (together.clone(), sender.clone());
+            workers.give(Box::new(move || {
+                together.wait();
+                sender.send(()).unwrap();
+            }));
+        }
+        workers.resize(PoolSize { most: 3, ..PoolSize::default() });
+        assert_eq!(receiver.iter().take(3).count(), 3);
+    }
+
+    #[test]
+    fn idle_threads_end_when_the_pool_goes() {
+        let workers = Workers::new();
+        workers.resize(PoolSize { idle: Duration::from_secs(3600), ..PoolSize::default() });
+        let (sender, receiver) = mpsc::channel();
+        workers.give(Box::new(move || sender.send(()).unwrap()));
+        assert_eq!(receiver.recv(), Ok(()));
+        let shared = Arc::downgrade(&workers.shared);
+        drop(workers);
+        while shared.strong_count() > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_was_given_is_done_though_the_pool_is_gone() {
+        let workers = Workers::new();
+        workers.resize(PoolSize { most: 1, ..PoolSize::default() });
+        let (sender, receiver) = mpsc::channel();
+        for number in 0..100 {
+            let sender = sender.clone();
+            workers.give(Box::new(move || sender.send(number).unwrap()));
+        }
+        drop((workers, sender));
+        assert_eq!(receiver.iter().count(), 100);
     }
 }

@@ -1,0 +1,140 @@
+//! Unix sockets for datagrams.
+//!
+//! A socket that made its name in the file system takes it away again when it is dropped, unless
+//! somebody else's stands there by then.
+
+use super::udp::receive;
+use crate::address::{Address, UnixName};
+use crate::driver::{DatagramOption, DatagramSocket, Key};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::net::{
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, getsockname, sendto,
+    socket_with, sockopt,
+};
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+struct UnixDatagrams {
+    socket: OwnedFd,
+    registry: Rc<Registry>,
+    is_registered: bool,
+    /// The name that was made, and the device and number of the file behind it.
+    made: Option<(PathBuf, (u64, u64))>,
+}
+
+pub(super) fn bind(registry: &Rc<Registry>, at: &UnixName) -> io::Result<Box<dyn DatagramSocket>> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    if *at != UnixName::Unnamed {
+        rustix::net::bind(&socket, &to_system(at)?)?;
+    }
+    let made = match at {
+        UnixName::Path(path) => identity(path).ok().map(|identity| (path.to_path_buf(), identity)),
+        _ => None,
+    };
+    let registry = registry.clone();
+    Ok(Box::new(UnixDatagrams { socket, registry, is_registered: false, made }))
+}
+
+impl DatagramSocket for UnixDatagrams {
+    fn register(&mut self, key: Key) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let socket = self.socket.as_raw_fd();
+        self.registry.register(&mut SourceFd(&socket), Token(key.to_token()), both)?;
+        self.is_registered = true;
+        Ok(())
+    }
+
+    fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+        let (length, from) = receive(&self.socket, buffer)?;
+        // A sender without a name has no address at all on some systems.
+        let from = from.and_then(|from| SocketAddrUnix::try_from(from).ok());
+        let name = from.map_or(UnixName::Unnamed, |from| from_system(&from));
+        Ok((length, Address::Unix(name)))
+    }
+
+    fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
+        match to {
+            None => rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?,
+            Some(to) => sendto(&self.socket, data, SendFlags::NOSIGNAL, &name_of(to)?)?,
+        };
+        Ok(())
+    }
+
+    fn connect(&mut self, to: &Address) -> io::Result<()> {
+        Ok(rustix::net::connect(&self.socket, &name_of(to)?)?)
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(sockopt::socket_error(&self.socket)?.err().map(io::Error::from))
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        let name = SocketAddrUnix::try_from(getsockname(&self.socket)?);
+        Ok(Address::Unix(name.map_or(UnixName::Unnamed, |name| from_system(&name))))
+    }
+
+    fn set_option(&mut self, option: DatagramOption) -> io::Result<()> {
+        let why = format!("a Unix socket has no option {option:?}");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+}
+
+impl Drop for UnixDatagrams {
+    fn drop(&mut self) {
+        if self.is_registered {
+            // The descriptor is closed right after, which would do the same.
+            let _ = self.registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
+        }
+        if let Some((path, made)) = &self.made
+            && identity(path).is_ok_and(|found| found == *made)
+        {
+            // Somebody was faster: it is gone, which was the point.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+fn name_of(address: &Address) -> io::Result<SocketAddrUnix> {
+    match address {
+        Address::Unix(name) => to_system(name),
+        _ => {
+            let why = "a Unix socket sends to a Unix socket only";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
+    }
+}
+
+fn to_system(name: &UnixName) -> io::Result<SocketAddrUnix> {
+    Ok(match name {
+        UnixName::Path(path) => SocketAddrUnix::new(&**path)?,
+        #[cfg(target_os = "linux")]
+        UnixName::Abstract(name) => SocketAddrUnix::new_abstract_name(name)?,
+        _ => {
+            let why = format!("{name} is no name that this system can send to");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+    })
+}
+
+fn from_system(name: &SocketAddrUnix) -> UnixName {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = name.abstract_name() {
+        return UnixName::Abstract(name.into());
+    }
+    match name.path_bytes() {
+        Some(path) => UnixName::Path(Path::new(std::ffi::OsStr::from_bytes(path)).into()),
+        None => UnixName::Unnamed,
+    }
+}

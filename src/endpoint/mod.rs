@@ -1,0 +1,145 @@
+//! Endpoints: where to listen and where to connect, as a text that a user can write.
+//!
+//! `"tcp:8080".parse::<ServerEndpoint>()` and `"tcp:example.org:80".parse::<ClientEndpoint>()` turn
+//! a line of a configuration into something that listens or connects; a program that takes such a
+//! line runs over any transport.
+//!
+//! # Theory
+//! A description is a type and its arguments, all separated by colons:
+//! ```text
+//!   type [ ":" argument ]*         argument = value | keyword "=" value
+//! ```
+//! A backslash takes the next character as it is, whatever it is. In an argument the first `=` ends a
+//! keyword, later ones are part of the value. Arguments without a keyword are taken in the order of
+//! the tables below. Types and keywords are read in any case. [`quote`] escapes a text for use as an
+//! argument.
+//!
+//! | server | arguments, in order |
+//! |---|---|
+//! | `tcp` | `port`, `interface` (all of IPv4), `backlog` (1024) |
+//! | `tcp6` | `port`, `backlog`, `interface` (`::`) |
+//! | `unix` | `address`, `mode` (666, octal), `backlog`, `lockfile` (1) |
+//! | `fd` | `number`: a listening socket that this process was started with |
+//! | `systemd` | `domain` (`INET`, `INET6`, `UNIX`), `index` or `name`: one that systemd handed over |
+//! | `haproxy` | another description as it is, `haproxy:tcp:80`: connections begin with a PROXY header |
+//!
+//! | client | arguments, in order |
+//! |---|---|
+//! | `tcp` | `host`, `port`, `timeout` (30 seconds), `bindAddress` |
+//! | `unix` | `path`, `lockfile`, `timeout` |
+//!
+//! # Invariants
+//! * A description that cannot be used says where and why, with a caret under the place; none makes
+//!   a panic.
+//! * Nothing is opened, looked up or read before `listen` or `connect`.
+//!
+//! # Deviations from Twisted's grammar
+//! Types and keywords never depend on case (Twisted's do for some types); an argument given twice is
+//! an error (there the later wins, or a `TypeError`); `tcp` clients use IPv6 as well; [`quote`] also
+//! escapes `=`; `fd` is ours; a `unix` name that begins with `@` is one of Linux' abstract namespace.
+//!
+//! # Not here
+//! How connecting by name races its addresses: `net/connector.rs`.
+
+mod arguments;
+mod client;
+mod creator;
+mod grammar;
+mod haproxy;
+mod inherited;
+mod server;
+
+pub use client::ClientEndpoint;
+pub use creator::ClientCreator;
+pub use grammar::{BadEndpoint, quote};
+pub use server::ServerEndpoint;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What descriptions are made of, and what they are not.
+    const PIECES: [&str; 40] = [
+        "tcp",
+        "TCP6",
+        "fd",
+        "systemd",
+        "haproxy",
+        "unix",
+        "tls",
+        "ssl",
+        "stdio",
+        "process",
+        ":",
+        ":",
+        ":",
+        ":",
+        "=",
+        "=",
+        "\\",
+        "\\",
+        "0",
+        "8080",
+        "65536",
+        "-1",
+        "1e9",
+        "127.0.0.1",
+        "::1",
+        "localhost",
+        "port",
+        "host",
+        "interface",
+        "backlog",
+        "timeout",
+        "domain",
+        "INET",
+        "index",
+        "name",
+        "bindAddress",
+        "é",
+        "\u{0}",
+        "\n",
+        " ",
+    ];
+
+    /// So many of them, from the first on, are types.
+    const TYPES: usize = 10;
+
+    /// Small, seeded, and good enough to choose pieces.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % limit as u64) as usize
+        }
+    }
+
+    #[test]
+    fn a_million_random_descriptions_are_parsed_or_pointed_into_without_a_panic() {
+        let mut dice = Dice(0x5eed_cafe);
+        let (mut good, mut text) = (0, String::new());
+        for _ in 0..500_000 {
+            text.clear();
+            if dice.below(4) > 0 {
+                text = format!("{}:", PIECES[dice.below(TYPES)]);
+            }
+            (0..dice.below(9)).for_each(|_| text.push_str(PIECES[dice.below(PIECES.len())]));
+            let outcomes = [
+                text.parse::<ServerEndpoint>().map(|endpoint| endpoint.to_string()),
+                text.parse::<ClientEndpoint>().map(|endpoint| endpoint.to_string()),
+            ];
+            for outcome in outcomes {
+                match outcome {
+                    Ok(shown) => good += usize::from(shown == text),
+                    Err(bad) => {
+                        assert!(text.get(bad.position()..).is_some() && bad.to_string() != "")
+                    }
+                }
+            }
+        }
+        assert!(good > 500, "only {good} were good: the pieces no longer fit the grammar");
+    }
+}

@@ -1,0 +1,162 @@
+//! The pulling face of datagrams: a task asks for the next one.
+
+use super::DatagramTransport;
+use super::socket::Datagrams;
+use crate::address::Address;
+use crate::driver::Readiness;
+use crate::failure::{Failure, Result};
+use crate::net::port::CannotListen;
+use crate::reactor::Reactor;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// A socket for datagrams, for tasks to receive and send; dropping it closes it.
+///
+/// Several tasks may use it at once: each datagram goes to one of those that wait.
+///
+/// ```
+/// use ropewalk::Reactor;
+///
+/// let reactor = Reactor::new()?;
+/// let socket = reactor.open_udp("127.0.0.1:0")?;
+/// reactor.run_until(async move {
+///     socket.send_to(b"to myself", &socket.host()).await?;
+///     let mut buffer = [0; 100];
+///     let (length, from) = socket.recv_from(&mut buffer).await?;
+///     assert_eq!((&buffer[..length], from), (&b"to myself"[..], socket.host()));
+///     Ok(())
+/// })?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+pub struct UdpSocket {
+    datagrams: Rc<Datagrams>,
+}
+
+impl Reactor {
+    /// Opens a UDP socket at an address, for tasks. Fails with [`CannotListen`].
+    pub fn open_udp(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
+        Ok(UdpSocket { datagrams: self.inner().bind_udp(address, false)? })
+    }
+
+    /// As [`open_udp`](Reactor::open_udp), at a port that others may have as well: for multicast.
+    pub fn open_multicast(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
+        Ok(UdpSocket { datagrams: self.inner().bind_udp(address, true)? })
+    }
+
+    /// Opens a Unix socket for datagrams, for tasks. Fails with [`CannotListen`].
+    #[cfg(unix)]
+    pub fn open_unix_datagram(&self, at: impl Into<Address>) -> Result<UdpSocket> {
+        let at = at.into();
+        let cannot = |cause| CannotListen::new(at.to_string(), cause);
+        Ok(UdpSocket { datagrams: self.inner().bind(&at, false).map_err(cannot)? })
+    }
+}
+
+impl UdpSocket {
+    /// Waits for a datagram; gives its length and its sender.
+    ///
+    /// A datagram longer than the buffer is an error that says how long it was; it is lost. On a
+    /// connected socket a peer's refusal of what was sent before is an error
+    /// ([`std::io::ErrorKind::ConnectionRefused`]), once; the socket is as good as before.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, Address)> {
+        let room = buffer.len();
+        let (length, from) = poll_fn(|context| self.poll_receive(context, buffer)).await?;
+        if length > room {
+            let host = self.host();
+            let why = format!("{from} sent {host} a datagram of {length} bytes, over {room}");
+            return Err(Failure::msg(why));
+        }
+        Ok((length, from))
+    }
+
+    /// Sends a datagram, whole; waits while the system takes none.
+    ///
+    /// Fails with [`CannotSend`](crate::CannotSend) if it is too long or the address is none that this
+    /// socket can send to.
+    pub async fn send_to(&self, data: &[u8], to: &Address) -> Result {
+        poll_fn(|context| self.poll_send(context, data, Some(to))).await
+    }
+
+    /// Sends a datagram to where the socket is connected.
+    pub async fn send(&self, data: &[u8]) -> Result {
+        poll_fn(|context| self.poll_send(context, data, None)).await
+    }
+
+    /// Speaks with one peer only, from now on; see [`DatagramTransport::connect`].
+    pub fn connect(&self, peer: impl Into<Address>) -> Result {
+        self.transport().connect(peer)
+    }
+
+    /// This end's address.
+    pub fn host(&self) -> Address {
+        self.transport().host()
+    }
+
+    /// The handle that callbacks have: groups, options, sending without waiting.
+    pub fn transport(&self) -> DatagramTransport {
+        DatagramTransport::new(self.datagrams.clone())
+    }
+
+    fn poll_receive(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, Address)>> {
+        if let Some(refusal) = self.datagrams.take_refusal() {
+            return Poll::Ready(Err(refusal));
+        }
+        if self.datagrams.is_ready(Readiness::READABLE) {
+            std::task::ready!(self.poll_budget(context));
+            match self.datagrams.try_receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+        self.datagrams.wait_to_receive(context.waker());
+        Poll::Pending
+    }
+
+    fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        data: &[u8],
+        to: Option<&Address>,
+    ) -> Poll<Result> {
+        std::task::ready!(self.poll_budget(context));
+        match self.datagrams.try_send(data, to) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.datagrams.wait_to_send(context.waker());
+                Poll::Pending
+            }
+            Err(error) => {
+                Poll::Ready(Err(self.datagrams.cannot_send(data.len(), to, error).into()))
+            }
+        }
+    }
+
+    /// One task's share of a turn is bounded.
+    fn poll_budget(&self, context: &Context<'_>) -> Poll<()> {
+        if self.datagrams.inner.tasks.spend() {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        self.datagrams.close();
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpSocket").field("host", &self.host()).finish_non_exhaustive()
+    }
+}

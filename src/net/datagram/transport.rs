@@ -1,0 +1,166 @@
+//! What a protocol, or anybody else, sees of a socket for datagrams.
+
+use super::socket::Datagrams;
+use crate::address::Address;
+use crate::deferred::Deferred;
+use crate::driver::{DatagramOption, Interface};
+use crate::failure::{Failure, Result};
+use crate::reactor::Reactor;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// A handle on a socket for datagrams; clones speak to the same one.
+#[derive(Clone)]
+#[doc(alias = "IUDPTransport")]
+#[doc(alias = "IMulticastTransport")]
+pub struct DatagramTransport {
+    datagrams: Rc<Datagrams>,
+}
+
+impl DatagramTransport {
+    pub(super) fn new(datagrams: Rc<Datagrams>) -> DatagramTransport {
+        DatagramTransport { datagrams }
+    }
+
+    /// Sends a datagram to where the socket is connected; otherwise as
+    /// [`write_to`](DatagramTransport::write_to).
+    #[track_caller]
+    pub fn write(&self, data: &[u8]) -> Result {
+        Ok(self.datagrams.write(data, None)?)
+    }
+
+    /// Sends a datagram, whole or not at all.
+    ///
+    /// Up to 256 KiB that the system does not take yet wait here. Fails with [`CannotSend`] if more
+    /// does, if the datagram is too long, or if the address is none that this socket can send to. That
+    /// it was sent does not mean that it arrives.
+    #[track_caller]
+    pub fn write_to(&self, data: &[u8], to: &Address) -> Result {
+        Ok(self.datagrams.write(data, Some(to))?)
+    }
+
+    /// Speaks with one peer only, from now on: the others' datagrams are not received, and refusals
+    /// are told. Once; the second time it fails.
+    pub fn connect(&self, peer: impl Into<Address>) -> Result {
+        self.datagrams.connect(peer.into())
+    }
+
+    /// This end's address; also after the end.
+    #[doc(alias = "getHost")]
+    pub fn host(&self) -> Address {
+        self.datagrams.host()
+    }
+
+    /// The peer that the socket is connected to.
+    pub fn peer(&self) -> Option<Address> {
+        self.datagrams.peer()
+    }
+
+    /// Closes the socket; what waits to be sent is dropped.
+    ///
+    /// Fires in a later turn, when the protocol was told `stopped`; at once if it is closed already.
+    #[doc(alias = "stopListening")]
+    #[doc(alias = "loseConnection")]
+    pub fn stop_listening(&self) -> Deferred<()> {
+        self.datagrams.stop()
+    }
+
+    /// Whether datagrams may be sent to all hosts of a network; not so by default.
+    #[doc(alias = "setBroadcastAllowed")]
+    pub fn set_broadcast(&self, allowed: bool) -> Result {
+        self.set_option(DatagramOption::Broadcast(allowed))
+    }
+
+    /// Receives what is sent to a multicast group, through one interface.
+    ///
+    /// ```no_run
+    /// # fn join(transport: &ropewalk::DatagramTransport) -> ropewalk::Result {
+    /// use ropewalk::driver::Interface;
+    /// use std::net::Ipv4Addr;
+    ///
+    /// let group = Ipv4Addr::new(228, 0, 0, 5).into();
+    /// transport.join_group(group, Interface::Any)?;
+    /// transport.join_group(group, Ipv4Addr::LOCALHOST)
+    /// # }
+    /// ```
+    #[doc(alias = "joinGroup")]
+    pub fn join_group(&self, group: IpAddr, on: impl Into<Interface>) -> Result {
+        self.set_option(DatagramOption::Join(group, on.into()))
+    }
+
+    /// Undoes [`join_group`](DatagramTransport::join_group).
+    #[doc(alias = "leaveGroup")]
+    pub fn leave_group(&self, group: IpAddr, on: impl Into<Interface>) -> Result {
+        self.set_option(DatagramOption::Leave(group, on.into()))
+    }
+
+    /// How many routers a datagram to a group may pass; by default it stays in this network.
+    #[doc(alias = "setTTL")]
+    pub fn set_multicast_ttl(&self, routers: u32) -> Result {
+        self.set_option(DatagramOption::MulticastTtl(routers))
+    }
+
+    /// Whether this host hears what it sends to a group; it does by default.
+    #[doc(alias = "setLoopbackMode")]
+    pub fn set_multicast_loopback(&self, on: bool) -> Result {
+        self.set_option(DatagramOption::MulticastLoopback(on))
+    }
+
+    /// Where datagrams to a group leave.
+    #[doc(alias = "setOutgoingInterface")]
+    pub fn set_multicast_interface(&self, interface: impl Into<Interface>) -> Result {
+        self.set_option(DatagramOption::MulticastInterface(interface.into()))
+    }
+
+    /// The reactor that this socket belongs to.
+    pub fn reactor(&self) -> Reactor {
+        Reactor::from(self.datagrams.inner.clone())
+    }
+
+    fn set_option(&self, option: DatagramOption) -> Result {
+        let outcome = self.datagrams.with_socket(|socket| socket.set_option(option));
+        let host = self.datagrams.host();
+        outcome.map_err(|cause| Failure::msg(format!("cannot set {option:?} of {host}: {cause}")))
+    }
+}
+
+impl fmt::Debug for DatagramTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatagramTransport")
+            .field("host", &self.host())
+            .field("peer", &self.peer())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A datagram was not sent.
+#[derive(Debug)]
+#[doc(alias = "MessageLengthError")]
+pub struct CannotSend {
+    pub(super) length: usize,
+    pub(super) from: Address,
+    pub(super) to: Option<Address>,
+    pub(super) cause: io::Error,
+}
+
+impl CannotSend {
+    /// What kind of error it was: `WouldBlock` when too much waits already.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.cause.kind()
+    }
+}
+
+impl fmt::Display for CannotSend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CannotSend { length, from, to, cause } = self;
+        write!(f, "cannot send a datagram of {length} bytes from {from} to ")?;
+        match to {
+            Some(to) => write!(f, "{to}: {cause}"),
+            None => write!(f, "nobody in particular: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for CannotSend {}

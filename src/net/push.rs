@@ -1,0 +1,132 @@
+//! The pushing face of a connection: a protocol, called with what arrives.
+//!
+//! # Theory
+//! A connection keeps its protocol as a [`Push`], which every protocol is: the call with bytes is
+//! compiled once for each type of protocol, together with `data_received` and the writes in it. All
+//! other calls are rare, and made through `dyn Protocol`.
+
+use super::connection::{Connection, report_own};
+use crate::failure::{Failure, contain, report};
+use crate::protocol::Protocol;
+use crate::transport::Transport;
+use std::io;
+use std::panic::Location;
+use std::rc::Rc;
+
+pub(super) trait Push {
+    /// Reads once, and if that came short calls `data_received` with it; else returns what it was.
+    fn read(&mut self, connection: &Rc<Connection>, scratch: &mut [u8]) -> Option<Outcome>;
+
+    /// Calls `data_received`, and sends what that wrote. An error or a panic dooms the connection.
+    fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]);
+
+    fn protocol(&mut self) -> &mut dyn Protocol;
+
+    fn into_protocol(self: Box<Self>) -> Box<dyn Protocol>;
+}
+
+/// Of a read: how many bytes it brought.
+type Outcome = io::Result<usize>;
+
+impl<P: Protocol + 'static> Push for P {
+    fn read(&mut self, connection: &Rc<Connection>, scratch: &mut [u8]) -> Option<Outcome> {
+        match connection.read(scratch) {
+            Ok(count) if count > 0 && connection.is_short_read(count, scratch.len()) => {
+                connection.forget_readable();
+                self.receive(connection, &scratch[..count]);
+                None
+            }
+            outcome => Some(outcome),
+        }
+    }
+
+    #[inline(always)]
+    fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]) {
+        let transport = connection.transport();
+        connection.cork();
+        let call = || match self.data_received(&transport, data) {
+            Ok(()) => {}
+            Err(failure) => connection.data_refused("unhandled failure in data_received", failure),
+        };
+        match contain(Location::caller(), call) {
+            Ok(()) => connection.uncork(),
+            Err(failure) => connection.panicked(failure),
+        }
+    }
+
+    fn protocol(&mut self) -> &mut dyn Protocol {
+        self
+    }
+
+    fn into_protocol(self: Box<Self>) -> Box<dyn Protocol> {
+        self
+    }
+}
+
+impl Connection {
+    /// Calls the protocol, if that is the face and it is not lost; a panic dooms the connection.
+    pub(super) fn call_protocol<R>(
+        self: &Rc<Self>,
+        call: impl FnOnce(&mut dyn Protocol, &Transport) -> R,
+    ) -> Option<R> {
+        let mut face = self.face.take()?;
+        let transport = self.transport();
+        self.cork();
+        let called = contain(Location::caller(), || call(face.protocol(), &transport));
+        self.uncork();
+        self.put_face_back(face);
+        called.map_err(|failure| self.panicked(failure)).ok()
+    }
+
+    /// Calls the protocol with bytes, if that is the face and it is not lost.
+    #[inline(always)]
+    pub(super) fn deliver(self: &Rc<Self>, data: &[u8]) {
+        let Some(mut face) = self.face.take() else { return };
+        face.receive(self, data);
+        self.put_face_back(face);
+    }
+
+    /// Reads for the protocol, as [`Push::read`] does.
+    #[inline(always)]
+    pub(super) fn push_short(self: &Rc<Self>, scratch: &mut [u8]) -> Option<Outcome> {
+        let mut face = self.face.take()?;
+        let outcome = face.read(self, scratch);
+        self.put_face_back(face);
+        outcome
+    }
+
+    #[inline(always)]
+    fn put_face_back(&self, face: Box<dyn Push>) {
+        // Nobody but who took the face puts one there: spares the drop of nothing.
+        std::mem::forget(self.face.replace(Some(face)));
+    }
+
+    /// Tells the protocol that it wants bytes again, if it still does.
+    pub(super) fn tell_resumed(self: &Rc<Self>) {
+        if !self.is_resumed.replace(false) || self.is_held.get() {
+            return;
+        }
+        let call = |protocol: &mut dyn Protocol, transport: &Transport| {
+            protocol.reading_resumed(transport)
+        };
+        if let Some(Err(failure)) = self.call_protocol(call) {
+            self.data_refused("unhandled failure in reading_resumed", failure);
+        }
+    }
+
+    #[cold]
+    fn data_refused(&self, what: &str, failure: Failure) {
+        self.uncork();
+        report_own(what, &failure);
+        // What the protocol had to say before it failed is still said.
+        self.send();
+        self.doom(failure);
+    }
+
+    #[cold]
+    fn panicked(&self, failure: Failure) {
+        self.uncork();
+        report("panic in a protocol", &failure);
+        self.doom(failure);
+    }
+}

@@ -1,0 +1,154 @@
+//! The layer between a connection and its stream: sees the bytes that pass, and may hold them back.
+
+use crate::address::Address;
+use crate::driver::{ByteStream, Key};
+use crate::failure::Result;
+use crate::transport::Transport;
+use std::any::Any;
+use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+/// What a layer does to the bytes. Called while the connection's stream is borrowed: it must not call
+/// the transport, but from a timer.
+pub(super) trait Watch {
+    /// How many bytes may pass now.
+    fn allow(&mut self, direction: Direction) -> usize {
+        let _ = direction;
+        usize::MAX
+    }
+
+    /// More bytes may be there than were allowed: stirs the connection when they may pass.
+    fn hold(&mut self, direction: Direction) {
+        let _ = direction;
+    }
+
+    /// These bytes passed; none are the peer's end.
+    fn passed(&mut self, direction: Direction, bytes: &[u8]);
+}
+
+/// Puts a layer under a connection.
+pub(super) fn put_under(transport: &Transport, watch: impl Watch + 'static) -> Result {
+    transport.replace_stream(|stream| Box::new(Layer { stream, watch }))
+}
+
+struct Layer<W> {
+    stream: Box<dyn ByteStream>,
+    watch: W,
+}
+
+impl<W: Watch> Layer<W> {
+    fn allow(&mut self, direction: Direction, wanted: usize) -> io::Result<usize> {
+        match self.watch.allow(direction).min(wanted) {
+            0 if wanted > 0 => {
+                self.watch.hold(direction);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            allowed => Ok(allowed),
+        }
+    }
+
+    fn passed(&mut self, direction: Direction, bytes: &[u8], allowed: usize, wanted: usize) {
+        self.watch.passed(direction, bytes);
+        // A short read or write says that nothing more is to be had, which is not so here.
+        if bytes.len() == allowed && allowed < wanted {
+            self.watch.hold(direction);
+        }
+    }
+}
+
+impl<W: Watch> ByteStream for Layer<W> {
+    fn register(&mut self, key: Key) -> io::Result<()> {
+        self.stream.register(key)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowed = self.allow(Direction::Read, buffer.len())?;
+        let count = self.stream.read(&mut buffer[..allowed])?;
+        self.passed(Direction::Read, &buffer[..count], allowed, buffer.len());
+        Ok(count)
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let allowed = self.allow(Direction::Write, data.len())?;
+        let count = self.stream.write(&data[..allowed])?;
+        self.passed(Direction::Write, &data[..count], allowed, data.len());
+        Ok(count)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices.iter().find(|slice| !slice.is_empty()) {
+            Some(slice) => self.write(slice),
+            None => Ok(0),
+        }
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.stream.shutdown_write()
+    }
+
+    fn set_abort(&mut self) {
+        self.stream.set_abort();
+    }
+
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        self.stream.is_at_end()
+    }
+
+    fn finish_connecting(&mut self) -> io::Result<()> {
+        self.stream.finish_connecting()
+    }
+
+    fn peer(&self) -> io::Result<Address> {
+        self.stream.peer()
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        self.stream.host()
+    }
+
+    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
+        self.stream.set_nodelay(on)
+    }
+
+    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
+        self.stream.set_keepalive(idle)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.stream.is_plain()
+    }
+
+    fn holds_more(&mut self) -> bool {
+        self.stream.holds_more()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+
+    fn take_leave(&mut self) -> io::Result<()> {
+        self.stream.take_leave()
+    }
+
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        self.stream.send_descriptor(descriptor)
+    }
+
+    #[cfg(unix)]
+    fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.stream.take_descriptor()
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        self.stream.as_any()
+    }
+}

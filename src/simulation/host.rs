@@ -1,0 +1,250 @@
+//! A machine of the simulated network: its reactor, its troubles, its death and its next life.
+
+use super::agenda::Event;
+use super::driver::SimulatedDriver;
+use super::fault::{Call, Fault, Faults};
+use super::random::nanos;
+use super::run::World;
+use super::socket::Stage;
+use super::trace::What;
+use super::world::State;
+use crate::driver::Key;
+use crate::failure::{Result, contain, report};
+use crate::reactor::Reactor;
+use std::fmt;
+use std::net::IpAddr;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A host of a [`Simulation`](super::Simulation); clones speak of the same one.
+#[derive(Clone)]
+pub struct Host {
+    pub(super) world: Rc<World>,
+    pub(super) index: usize,
+}
+
+impl Host {
+    pub(super) fn find_or_make(world: &Rc<World>, name: &str) -> Host {
+        let found = world.state.borrow().find_machine(name);
+        let index = found.unwrap_or_else(|| world.state.borrow_mut().add_machine(name));
+        let host = Host { world: world.clone(), index };
+        if found.is_none() {
+            world.reactors.borrow_mut().push(None);
+            world.programs.borrow_mut().push(None);
+            host.start();
+        }
+        host
+    }
+
+    /// Its name, under which the others find it.
+    pub fn name(&self) -> String {
+        self.world.state.borrow().name(self.index).to_string()
+    }
+
+    /// Its address: 10.0.0.1 for the first host, and so on.
+    pub fn ip(&self) -> IpAddr {
+        self.world.state.borrow().machines[self.index].ip
+    }
+
+    /// The reactor of its present life. One that is down is started.
+    pub fn reactor(&self) -> Reactor {
+        if !self.is_up() {
+            self.start();
+        }
+        match self.world.reactor(self.index) {
+            Some(reactor) => reactor,
+            // Its own end is under way: a reactor of a life that is over is as good as none.
+            None => Reactor::with_driver(self.driver()),
+        }
+    }
+
+    /// Whether it is neither crashed nor shut down.
+    pub fn is_up(&self) -> bool {
+        self.world.state.borrow().machines[self.index].is_up
+    }
+
+    /// Runs a program on it now, and again whenever it is restarted.
+    ///
+    /// ```
+    /// use ropewalk::simulation::Simulation;
+    ///
+    /// let simulation = Simulation::new(3);
+    /// let server = simulation.host("server");
+    /// server.boot(|reactor| {
+    ///     reactor.serve_tcp("0.0.0.0:80", async |_stream| Ok(()))?;
+    ///     Ok(())
+    /// });
+    /// server.crash();
+    /// server.restart(); // and port 80 is listened at again
+    /// ```
+    pub fn boot(&self, program: impl Fn(&Reactor) -> Result + 'static) {
+        let program: Program = Rc::new(program);
+        self.world.programs.borrow_mut()[self.index] = Some(program.clone());
+        self.run_program(&program);
+    }
+
+    fn run_program(&self, program: &Program) {
+        let reactor = self.reactor();
+        let outcome = contain(Location::caller(), || program(&reactor)).and_then(|result| result);
+        if let Err(failure) = outcome {
+            report("program of a simulated host", &failure);
+        }
+    }
+
+    /// Ends it without a word: nothing is sent any more, its memory is gone.
+    ///
+    /// Its connections are told, as a way to drop them; what they write then goes nowhere. The other
+    /// ends notice when they send and nobody answers, or when a restarted host knows nothing of them.
+    ///
+    /// Called from inside one of its own turns, it waits for the end of that.
+    pub fn crash(&self) {
+        let reactor = self.world.reactor(self.index);
+        if reactor.is_some_and(|reactor| reactor.inner().is_entered()) {
+            let host = self.clone();
+            let call = Event::Call(Box::new(move |_| host.crash()));
+            return self.world.state.borrow_mut().later(0, call);
+        }
+        self.world.state.borrow_mut().crash(self.index);
+        self.world.end_reactor(self.index);
+    }
+
+    /// Starts it anew, crashing it first if it is up, and runs the program that it was given.
+    pub fn restart(&self) {
+        if self.is_up() {
+            self.crash();
+        }
+        self.start();
+        let program = self.world.programs.borrow()[self.index].clone();
+        if let Some(program) = program {
+            self.run_program(&program);
+        }
+    }
+
+    fn start(&self) {
+        self.world.state.borrow_mut().start(self.index);
+        let reactor = Reactor::with_driver(self.driver());
+        self.world.reactors.borrow_mut()[self.index] = Some(reactor);
+    }
+
+    fn driver(&self) -> SimulatedDriver {
+        let life = self.world.state.borrow().machines[self.index].life;
+        SimulatedDriver { world: self.world.clone(), host: self.index, life }
+    }
+
+    /// Stops its program where it is; its system goes on to receive.
+    pub fn pause(&self) {
+        self.world.state.borrow_mut().set_paused(self.index, true);
+    }
+
+    /// Lets its program go on.
+    pub fn resume(&self) {
+        self.world.state.borrow_mut().set_paused(self.index, false);
+    }
+
+    /// Lets its clock run fast by so many millionths from now on, or slow.
+    pub fn set_clock_drift(&self, parts_per_million: i64) {
+        let mut state = self.world.state.borrow_mut();
+        let now = state.now;
+        state.machines[self.index].clock.set_rate(now, parts_per_million);
+    }
+
+    /// Lets its clock jump ahead, as that of a machine that slept.
+    pub fn jump_clock(&self, by: Duration) {
+        self.world.state.borrow_mut().machines[self.index].clock.jump(nanos(by));
+    }
+
+    /// Sets what its system does wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.world.state.borrow_mut().machines[self.index].set_faults(faults);
+    }
+
+    /// Lets the next call of this kind fail, once; said twice, the next two.
+    pub fn fail_next(&self, call: Call, fault: Fault) {
+        self.world.state.borrow_mut().machines[self.index].plan_fault(call, fault);
+    }
+
+    /// Sets how many sockets it may have; more fail as they do when a process is out of descriptors.
+    pub fn limit_descriptors(&self, most: usize) {
+        self.world.state.borrow_mut().machines[self.index].most_descriptors = most;
+    }
+
+    /// How many sockets and ports its program holds.
+    pub fn descriptors(&self) -> usize {
+        self.world.state.borrow().machines[self.index].descriptors
+    }
+}
+
+/// What a host runs in each of its lives.
+pub(super) type Program = Rc<dyn Fn(&Reactor) -> Result>;
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn start(&mut self, host: usize) {
+        let machine = &mut self.machines[host];
+        (machine.is_up, machine.is_paused) = (true, false);
+        machine.life += 1;
+        self.note(host, 0, 14, || What::Noted("starts".into()));
+    }
+
+    fn crash(&mut self, host: usize) {
+        self.note(host, 0, 15, || What::Noted("crashes".into()));
+        for key in self.sockets_where(|at, _| at == host) {
+            self.sockets.remove(key);
+        }
+        // What the others had not told their programs yet, their systems forget.
+        for key in self.sockets_where(|_, peer| peer == host) {
+            if self.sockets.get(key).is_some_and(|socket| socket.stage == Stage::HalfOpen) {
+                self.sockets.remove(key);
+            }
+        }
+        for key in self.listeners.keys() {
+            if self.listeners.get(key).is_some_and(|listener| listener.host == host) {
+                self.listeners.remove(key);
+            }
+        }
+        let machine = &mut self.machines[host];
+        machine.is_up = false;
+        machine.descriptors = 0;
+        machine.ready.clear();
+        machine.ports.clear();
+    }
+
+    fn set_paused(&mut self, host: usize, is_paused: bool) {
+        self.machines[host].is_paused = is_paused;
+        let text = if is_paused { "is paused" } else { "is resumed" };
+        self.note(host, 0, 16, || What::Noted(text.into()));
+    }
+
+    pub(super) fn set_cut(&mut self, (from, to): (usize, usize), is_cut: bool) {
+        if std::mem::replace(&mut self.link(from, to).is_cut, is_cut) == is_cut {
+            return;
+        }
+        let verb = if is_cut { "is cut" } else { "is healed" };
+        let name = self.name(to);
+        self.note(from, 0, 17, || What::Noted(format!("the way to {name} {verb}").into()));
+        if !is_cut {
+            self.release_withheld(from, to);
+        }
+    }
+
+    pub(super) fn reset_between(&mut self, one: usize, other: usize) {
+        let between = |at, to| (at, to) == (one, other) || (at, to) == (other, one);
+        for key in self.sockets_where(between) {
+            self.on_reset(key);
+        }
+    }
+
+    /// The sockets at a host with another at the other end, lowest key first.
+    pub(super) fn sockets_where(&self, is_wanted: impl Fn(usize, usize) -> bool) -> Vec<Key> {
+        let wanted = |&key: &Key| {
+            self.sockets.get(key).is_some_and(|socket| is_wanted(socket.host, socket.peer_host))
+        };
+        self.sockets.keys().into_iter().filter(wanted).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! What lies between two hosts: how long bytes take, how many pass, how many are lost.
+
+use super::random::{Random, nanos};
+use std::time::Duration;
+
+/// How long one way takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Latency {
+    /// Always the same.
+    Fixed(Duration),
+    /// Anything from the first to the second, equally likely.
+    Uniform(Duration, Duration),
+    /// The first at least, and on average the second more: mostly little, sometimes much.
+    LongTailed(Duration, Duration),
+}
+
+impl Latency {
+    pub(super) fn draw(self, random: &mut Random) -> u64 {
+        match self {
+            Latency::Fixed(latency) => nanos(latency),
+            Latency::Uniform(least, most) => nanos(random.between(least, most)),
+            Latency::LongTailed(least, mean) => nanos(least) + random.long_tailed(nanos(mean)),
+        }
+    }
+}
+
+/// One direction between two hosts.
+///
+/// ```
+/// use ropewalk::simulation::{Latency, Link, Simulation};
+/// use std::time::Duration;
+///
+/// let simulation = Simulation::new(1);
+/// let (phone, server) = (simulation.host("phone"), simulation.host("server"));
+/// let radio = Latency::LongTailed(Duration::from_millis(20), Duration::from_millis(50));
+/// simulation.set_link(&phone, &server, Link::new().latency(radio).loss(0.02).bandwidth(125_000));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub(super) latency: Latency,
+    /// Bytes a second; absent: any number.
+    pub(super) bandwidth: Option<u64>,
+    pub(super) loss: f64,
+    /// So many bytes may be under way or unread in one direction of a connection.
+    pub(super) window: usize,
+    pub(super) is_cut: bool,
+    /// When the last byte that was sent has left.
+    pub(super) busy_until: u64,
+}
+
+impl Default for Link {
+    fn default() -> Link {
+        Link::new()
+    }
+}
+
+impl Link {
+    /// Half a millisecond to a whole one, no loss, any bandwidth: a network inside a building.
+    pub fn new() -> Link {
+        let latency = Latency::Uniform(Duration::from_micros(500), Duration::from_millis(1));
+        Link {
+            latency,
+            bandwidth: None,
+            loss: 0.0,
+            window: 64 * 1024,
+            is_cut: false,
+            busy_until: 0,
+        }
+    }
+
+    /// A host's way to itself.
+    pub(super) fn loopback() -> Link {
+        Link::new().latency(Latency::Fixed(Duration::from_micros(10)))
+    }
+
+    /// Sets how long one way takes.
+    #[must_use]
+    pub fn latency(mut self, latency: Latency) -> Link {
+        self.latency = latency;
+        self
+    }
+
+    /// Sets how many bytes a second pass; all connections share them.
+    #[must_use]
+    pub fn bandwidth(mut self, bytes_per_second: u64) -> Link {
+        self.bandwidth = Some(bytes_per_second.max(1));
+        self
+    }
+
+    /// Sets which share of all packets is lost. A stream sends them again, after 200 ms and then more.
+    #[must_use]
+    pub fn loss(mut self, share: f64) -> Link {
+        self.loss = share.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Sets how many bytes one direction of a connection takes before its reader has read; 64 KiB.
+    #[must_use]
+    pub fn window(mut self, bytes: usize) -> Link {
+        self.window = bytes.max(1);
+        self
+    }
+
+    /// When so many bytes that are sent now are there.
+    pub(super) fn arrival(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
+        let start = now.max(self.busy_until);
+        let left = match self.bandwidth {
+            Some(rate) => start + (bytes as u64).saturating_mul(1_000_000_000) / rate,
+            None => now,
+        };
+        self.busy_until = left;
+        left + self.latency.draw(random) + self.repeats(random)
+    }
+
+    /// How much longer it takes because packets were lost and sent again.
+    fn repeats(&self, random: &mut Random) -> u64 {
+        let mut delay = 0;
+        let mut tries = 0;
+        while tries < 10 && random.chance(self.loss) {
+            delay += timeout(tries);
+            tries += 1;
+        }
+        delay
+    }
+}
+
+/// After how long something that was sent so many times before is sent again: 200 ms, doubled up to
+/// two minutes.
+pub(super) fn timeout(tries: u32) -> u64 {
+    const FIRST: u64 = 200_000_000;
+    (FIRST << tries.min(20)).min(120_000_000_000)
+}

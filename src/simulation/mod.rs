@@ -1,0 +1,306 @@
+//! A network of hosts in one thread: seeded, in virtual time, with every fault on demand.
+//!
+//! # Theory
+//! A [`Simulation`] owns a world: a clock that jumps, a seeded generator, an agenda of what will
+//! happen, links and hosts. Each [`Host`] gives a [`Reactor`](crate::Reactor) of its own, whose driver is the world:
+//! reactor, connections, protocols, Deferreds and tasks above it are the code that runs in
+//! production. Whatever is drawn comes from the one seed, so a run is a pure function of it: a seed
+//! that fails fails again, on any machine, and [`Simulation::digest`] says that it was the same run.
+//!
+//! A stream is simulated as the kernel's sockets behave, readiness by edges included: bytes arrive
+//! in order after the link's latency, a lost packet comes later, a cut link holds everything back
+//! until it heals or the sender gives up, a crashed host answers nothing, and a restarted one resets
+//! what it does not know.
+//!
+//! # Invariants
+//! * Nothing in here asks the real clock, the real network or a real thread.
+//! * No borrow of the world is alive while a reactor is turned or anything of the user's is called.
+//!
+//! # Not here
+//! Foreign descriptors and Unix sockets (`Unsupported`); other threads, whose order no seed decides.
+
+mod agenda;
+mod driver;
+mod fault;
+mod host;
+mod link;
+mod network;
+mod picture;
+mod random;
+mod run;
+mod script;
+mod socket;
+mod stuck;
+mod survey;
+mod trace;
+mod world;
+
+pub use driver::SimulatedDriver;
+pub use fault::{Call, Fault, Faults};
+pub use host::Host;
+pub use link::{Latency, Link};
+pub use random::Random;
+pub use script::BadScript;
+pub use stuck::{Stuck, Why};
+pub use survey::{Fallen, Survey, chosen_seed, for_each_seed, walk_faults};
+pub use trace::{Happening, What};
+
+use crate::deferred::IntoDeferred;
+use crate::failure::Result;
+use agenda::Event;
+use random::nanos;
+use run::{Step, World};
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A simulated network and its virtual time; clones speak of the same one.
+///
+/// ```
+/// use futures_util::{AsyncReadExt, AsyncWriteExt};
+/// use ropewalk::simulation::Simulation;
+///
+/// let simulation = Simulation::new(7);
+/// let (server, client) = (simulation.host("server"), simulation.host("client"));
+/// server.reactor().serve_tcp("0.0.0.0:80", async |mut stream| {
+///     stream.write_all(b"hello").await?;
+///     Ok(())
+/// })?;
+/// let greeting = client.reactor().open_tcp("server:80").add_callback(|mut stream| {
+///     stream.reactor().spawn(async move {
+///         let mut greeting = String::new();
+///         stream.read_to_string(&mut greeting).await?;
+///         Ok(greeting)
+///     })
+/// });
+/// assert_eq!(simulation.run_until(greeting)?, "hello");
+/// assert!(simulation.time().as_millis() < 10, "and no real time at all");
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[derive(Clone)]
+pub struct Simulation(Rc<Owner>);
+
+/// Ends the world when the last handle on the simulation goes: its reactors point back to it.
+pub(crate) struct Owner {
+    world: Rc<World>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let hosts = self.world.reactors.borrow().len();
+        (0..hosts).for_each(|host| self.world.end_reactor(host));
+        let agenda = std::mem::take(&mut self.world.state.borrow_mut().agenda);
+        drop((agenda, self.world.programs.take()));
+    }
+}
+
+impl Simulation {
+    /// A world without hosts, in which everything follows from this seed.
+    pub fn new(seed: u64) -> Simulation {
+        let simulation = Simulation(Rc::new(Owner { world: World::new(seed) }));
+        simulation.0.world.simulation.replace(Rc::downgrade(&simulation.0));
+        simulation
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.world().state.borrow().seed
+    }
+
+    /// The host of this name, which is made and started if it is not there.
+    pub fn host(&self, name: &str) -> Host {
+        Host::find_or_make(self.world(), name)
+    }
+
+    /// How much virtual time has passed.
+    pub fn time(&self) -> Duration {
+        Duration::from_nanos(self.world().time())
+    }
+
+    /// Draws from the simulation's own numbers, for what a test wants to vary with the seed.
+    pub fn random<R>(&self, draw: impl FnOnce(&mut Random) -> R) -> R {
+        let mut random = Random::new(self.world().state.borrow_mut().random.bits());
+        draw(&mut random)
+    }
+
+    // ---- running ----
+
+    /// Runs until the future or Deferred completes, and returns its result.
+    ///
+    /// It is polled on a host of its own. If nothing is left to happen before, or the limit of
+    /// virtual time has passed ([`set_limit`](Simulation::set_limit)), the error is [`Stuck`], which
+    /// says who waits for what.
+    #[track_caller]
+    pub fn run_until<F>(&self, future: F) -> Result<<F::Output as IntoDeferred>::Output>
+    where
+        F: Future + 'static,
+        F::Output: IntoDeferred + 'static,
+    {
+        let outcome = Rc::new(Cell::new(None));
+        let slot = outcome.clone();
+        let keep = move |result| {
+            slot.set(Some(result));
+            Ok(())
+        };
+        let observer = self.host("(observer)").reactor();
+        let waiting = observer.spawn(future).add_both(keep);
+        let limit = self.world().time().saturating_add(self.world().limit.get());
+        loop {
+            if let Some(result) = outcome.take() {
+                return result;
+            }
+            let why = match self.world().step(limit)? {
+                Step::Some => continue,
+                Step::None if self.is_idle() => Why::NothingLeft,
+                Step::None => Why::LimitPassed,
+            };
+            let stuck = self.world().stuck(why);
+            waiting.cancel();
+            return Err(stuck.into());
+        }
+    }
+
+    /// Runs for so much virtual time.
+    pub fn run_for(&self, duration: Duration) -> Result {
+        let end = self.world().time().saturating_add(nanos(duration));
+        while self.world().step(end)? == Step::Some {}
+        self.world().jump(end);
+        Ok(())
+    }
+
+    /// Runs until nothing is left to happen; fails with [`Stuck`] at the limit of virtual time.
+    pub fn run_until_idle(&self) -> Result {
+        let limit = self.world().time().saturating_add(self.world().limit.get());
+        while self.world().step(limit)? == Step::Some {}
+        if self.is_idle() { Ok(()) } else { Err(self.world().stuck(Why::LimitPassed).into()) }
+    }
+
+    /// Whether nothing is left to happen by itself: nothing is under way, no timer is set.
+    pub fn is_idle(&self) -> bool {
+        self.world().is_idle()
+    }
+
+    /// Sets after how much virtual time a `run_until` gives up; one day unless set.
+    pub fn set_limit(&self, limit: Duration) {
+        self.world().limit.set(nanos(limit));
+    }
+
+    /// Calls `call` at a moment of virtual time, between the turns of all hosts; at once if it is past.
+    ///
+    /// Use the simulation that `call` is given: one that it captures would never be dropped.
+    pub fn at(&self, time: Duration, call: impl FnOnce(&Simulation) + 'static) {
+        self.world().state.borrow_mut().agenda.push(nanos(time), Event::Call(Box::new(call)));
+    }
+
+    // ---- the network ----
+
+    /// Sets what lies between any two hosts that have no link of their own yet.
+    pub fn set_default_link(&self, link: Link) {
+        self.world().state.borrow_mut().default_link = link;
+    }
+
+    /// Sets what lies between two hosts, both ways.
+    pub fn set_link(&self, one: &Host, other: &Host, link: Link) {
+        self.set_link_one_way(one, other, link.clone());
+        self.set_link_one_way(other, one, link);
+    }
+
+    /// Sets what lies between two hosts, one way.
+    pub fn set_link_one_way(&self, from: &Host, to: &Host, link: Link) {
+        *self.world().state.borrow_mut().link(from.index, to.index) = link;
+    }
+
+    /// Cuts the link between two hosts, both ways, until it is healed.
+    pub fn cut(&self, one: &Host, other: &Host) {
+        self.cut_one_way(one, other);
+        self.cut_one_way(other, one);
+    }
+
+    /// Cuts the way from one host to another; what the other sends still arrives.
+    pub fn cut_one_way(&self, from: &Host, to: &Host) {
+        self.world().state.borrow_mut().set_cut((from.index, to.index), true);
+    }
+
+    /// Heals what was cut between two hosts, both ways.
+    pub fn heal(&self, one: &Host, other: &Host) {
+        let mut state = self.world().state.borrow_mut();
+        state.set_cut((one.index, other.index), false);
+        state.set_cut((other.index, one.index), false);
+    }
+
+    /// Resets every connection between two hosts, as a router on the way may do.
+    pub fn reset(&self, one: &Host, other: &Host) {
+        self.world().state.borrow_mut().reset_between(one.index, other.index);
+    }
+
+    // ---- faults and what was seen ----
+
+    /// Lets the `number`-th call of any host's driver, counted from 1, fail.
+    pub fn fail_call(&self, number: u64, fault: Fault) {
+        self.world().state.borrow_mut().fault_at = Some((number, fault));
+    }
+
+    /// How many calls the drivers of all hosts got.
+    pub fn calls(&self) -> u64 {
+        self.world().state.borrow().calls
+    }
+
+    /// How many of them failed because they should.
+    pub fn faults_made(&self) -> u64 {
+        self.world().state.borrow().faults_made
+    }
+
+    /// How many sockets there are, those included that only send the rest of what was written.
+    pub fn sockets(&self) -> usize {
+        self.world().state.borrow().sockets.len()
+    }
+
+    /// A number that two runs share if and, but for a chance in 2⁶⁴, only if the same happened in both.
+    pub fn digest(&self) -> u64 {
+        self.world().state.borrow().trace.digest()
+    }
+
+    /// Begins to keep what happens, for [`happenings`](Simulation::happenings).
+    pub fn keep_trace(&self) {
+        self.world().state.borrow_mut().trace.begin();
+    }
+
+    /// What has happened since [`keep_trace`](Simulation::keep_trace), in order.
+    pub fn happenings(&self) -> Vec<Happening> {
+        self.world().state.borrow().trace.happenings().to_vec()
+    }
+
+    /// What has happened since [`keep_trace`](Simulation::keep_trace), a line each.
+    pub fn trace(&self) -> String {
+        let state = self.world().state.borrow();
+        state.trace.happenings().iter().map(|happening| format!("{happening}\n")).collect()
+    }
+
+    /// What has happened since [`keep_trace`](Simulation::keep_trace), as a sequence diagram in SVG:
+    /// its last three hundred lines.
+    pub fn picture(&self) -> String {
+        let state = self.world().state.borrow();
+        picture::draw(state.seed, state.trace.happenings())
+    }
+
+    /// Enters a line of the test's own into the trace.
+    pub fn note(&self, text: impl fmt::Display) {
+        let mut state = self.world().state.borrow_mut();
+        state.note(usize::from(u16::MAX), 0, 13, || What::Noted(text.to_string().into()));
+    }
+
+    fn world(&self) -> &Rc<World> {
+        &self.0.world
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("seed", &self.seed())
+            .field("time", &self.time())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,399 @@
+//! How connections come about and how segments travel.
+
+use super::agenda::Event;
+use super::link::timeout;
+use super::socket::{Flight, Pipe, Segment, Socket, Stage};
+use super::trace::{What, beginning};
+use super::world::State;
+use crate::driver::Key;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// So many requests go unanswered before connecting fails: a good two minutes.
+const REQUESTS: u32 = 7;
+/// So often a segment is sent in vain before the connection is given up: a quarter of an hour.
+const REPEATS: u32 = 15;
+const SECOND: u64 = 1_000_000_000;
+/// So often a probe goes unanswered, so far apart, before the connection is given up.
+const PROBES: u32 = 9;
+const PROBE: u64 = 75 * SECOND;
+/// So soon after a fault that is no failure the edge follows.
+const SOON: u64 = 20_000;
+
+impl State {
+    // ---- coming about ----
+
+    pub(super) fn connect(&mut self, host: usize, to: SocketAddr, from: SocketAddr) -> Key {
+        self.connections += 1;
+        let connection = self.connections;
+        let target = self.find_host(host, to);
+        let peer_host = target.unwrap_or(host);
+        let socket = Socket::new(Stage::Asking, host, peer_host, connection, (from, to));
+        let key = self.sockets.insert_with(|_| socket);
+        self.machines[host].descriptors += 1;
+        match target {
+            Some(_) => {
+                let delay = self.one_way(host, peer_host);
+                self.later(delay, Event::Request(key, 0));
+            }
+            // Nobody has that address: the router says so after a while.
+            None => self.later(3 * SECOND, Event::GiveUp(key)),
+        }
+        self.note(host, connection, 1, || What::Asked(to.to_string().into()));
+        key
+    }
+
+    /// The host that has the address, as seen from another.
+    fn find_host(&self, from: usize, to: SocketAddr) -> Option<usize> {
+        if to.ip().is_loopback() || to.ip().is_unspecified() {
+            return Some(from);
+        }
+        self.machines.iter().position(|machine| machine.ip == to.ip())
+    }
+
+    pub(super) fn on_request(&mut self, key: Key, tries: u32) {
+        let Some(client) = self.sockets.get(key) else { return };
+        let (from, to) = (client.host, client.peer_host);
+        if client.stage != Stage::Asking {
+            return;
+        }
+        let is_lost = self.is_lost(from, to);
+        let listener = self.find_listener(key).filter(|_| !is_lost);
+        let has_room = listener
+            .and_then(|listener| self.listeners.get(listener))
+            .is_some_and(|listener| listener.waiting.len() < listener.backlog);
+        if is_lost || (listener.is_some() && !has_room) {
+            return self.ask_again(key, tries + 1);
+        }
+        let delay = self.one_way(to, from);
+        match listener {
+            None => self.later(delay, Event::Refuse(key)),
+            Some(_) => {
+                let server = self.half_open(key);
+                self.later(delay, Event::Answer(server, 0));
+            }
+        }
+    }
+
+    fn ask_again(&mut self, key: Key, tries: u32) {
+        let event = if tries < REQUESTS { Event::Request(key, tries) } else { Event::GiveUp(key) };
+        self.later(SECOND << (tries - 1), event);
+    }
+
+    fn is_lost(&mut self, from: usize, to: usize) -> bool {
+        let loss = self.link(from, to).loss;
+        self.is_unreachable(from, to) || self.random.chance(loss)
+    }
+
+    fn find_listener(&self, client: Key) -> Option<Key> {
+        let client = self.sockets.get(client)?;
+        let listener = *self.machines[client.peer_host].ports.get(&client.remote.port())?;
+        let address = self.listeners.get(listener)?.address;
+        let is_it = address.ip().is_unspecified() || address.ip() == client.remote.ip();
+        is_it.then_some(listener)
+    }
+
+    fn half_open(&mut self, client_key: Key) -> Key {
+        let Some(client) = self.sockets.get(client_key) else { return client_key };
+        let (addresses, connection) = ((client.remote, client.local), client.connection);
+        let (host, peer_host) = (client.peer_host, client.host);
+        let mut server = Socket::new(Stage::HalfOpen, host, peer_host, connection, addresses);
+        server.peer = Some(client_key);
+        server.out.window = self.link(host, peer_host).window;
+        self.sockets.insert_with(|_| server)
+    }
+
+    pub(super) fn on_answer(&mut self, server_key: Key, tries: u32) {
+        let Some(server) = self.sockets.get(server_key) else { return };
+        let (from, to, client_key) = (server.host, server.peer_host, server.peer);
+        let is_asking = |state: &State, key| {
+            state.sockets.get(key).is_some_and(|socket| socket.stage == Stage::Asking)
+        };
+        let Some(client_key) = client_key.filter(|&key| is_asking(self, key)) else {
+            // The client has given up, or another answer came first.
+            self.sockets.remove(server_key);
+            return;
+        };
+        if self.is_lost(from, to) {
+            if tries >= REQUESTS {
+                self.sockets.remove(server_key);
+                return;
+            }
+            return self.later(SECOND << tries, Event::Answer(server_key, tries + 1));
+        }
+        self.open(client_key, server_key);
+    }
+
+    fn open(&mut self, client_key: Key, server_key: Key) {
+        let Some(client) = self.sockets.get(client_key) else { return };
+        let (host, connection) = (client.host, client.connection);
+        let window = self.link(host, client.peer_host).window;
+        if let Some(client) = self.sockets.get_mut(client_key) {
+            client.stage = Stage::Open;
+            client.peer = Some(server_key);
+            client.out.window = window;
+        }
+        self.note(host, connection, 2, || What::Opened);
+        self.send(client_key, Segment::Ack);
+        self.rise(client_key);
+    }
+
+    pub(super) fn fail_connecting(&mut self, key: Key, kind: io::ErrorKind) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        if socket.stage != Stage::Asking {
+            return;
+        }
+        socket.stage = Stage::Failed(kind);
+        let (host, connection) = (socket.host, socket.connection);
+        self.note(host, connection, 3, || What::Failed(kind));
+        self.rise(key);
+    }
+
+    pub(super) fn give_up(&mut self, key: Key) {
+        let Some(socket) = self.sockets.get(key) else { return };
+        let is_known = self.find_host(socket.host, socket.remote).is_some();
+        let unreachable = io::ErrorKind::HostUnreachable;
+        let kind = if is_known { io::ErrorKind::TimedOut } else { unreachable };
+        self.fail_connecting(key, kind);
+    }
+
+    // ---- travelling ----
+
+    /// Puts a segment on its way to the other end.
+    pub(super) fn send(&mut self, key: Key, segment: Segment) {
+        let Some(socket) = self.sockets.get(key) else { return };
+        let bytes = if let Segment::Data(data) = &segment { data.len() } else { 0 };
+        let (from, to) = (socket.host, socket.peer_host);
+        let now = self.now;
+        let arrival = self.arrival(from, to, bytes);
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let pipe = &mut socket.out;
+        pipe.last_arrival = arrival.max(pipe.last_arrival);
+        let is_first = pipe.in_flight.is_empty();
+        pipe.in_flight.push_back(Flight { left: now, arrival: pipe.last_arrival, segment });
+        if is_first {
+            self.agenda.push(pipe.last_arrival, Event::Arrive(key));
+        }
+    }
+
+    pub(super) fn on_arrival(&mut self, key: Key) {
+        let Some(socket) = self.sockets.get(key) else { return };
+        let (from, to) = (socket.host, socket.peer_host);
+        if socket.out.in_flight.is_empty() {
+            return;
+        }
+        if self.is_unreachable(from, to) {
+            return self.repeat(key);
+        }
+        while let Some(flight) = self.next_arrived(key) {
+            self.deliver(key, flight);
+        }
+        self.forget_if_gone(key);
+    }
+
+    fn next_arrived(&mut self, key: Key) -> Option<Flight> {
+        let pipe = &mut self.sockets.get_mut(key)?.out;
+        pipe.tries = 0;
+        let arrival = pipe.in_flight.front()?.arrival;
+        if arrival > self.now {
+            self.agenda.push(arrival, Event::Arrive(key));
+            return None;
+        }
+        pipe.in_flight.pop_front()
+    }
+
+    fn repeat(&mut self, key: Key) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let tries = socket.out.tries;
+        socket.out.tries += 1;
+        let (host, connection) = (socket.host, socket.connection);
+        self.note(host, connection, 4, || What::Repeated);
+        if tries < REPEATS {
+            return self.later(timeout(tries), Event::Arrive(key));
+        }
+        self.kill(key, io::ErrorKind::TimedOut);
+    }
+
+    /// Ends a socket without a word to the other end.
+    pub(super) fn kill(&mut self, key: Key, kind: io::ErrorKind) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let (host, connection) = (socket.host, socket.connection);
+        socket.die(Some(kind));
+        self.note(host, connection, 5, || What::Reset);
+        self.rise(key);
+        self.forget_if_gone(key);
+    }
+
+    fn deliver(&mut self, from_key: Key, flight: Flight) {
+        let Some(sender) = self.sockets.get(from_key) else { return };
+        let (from, to, peer) = (sender.host, sender.peer_host, sender.peer);
+        let receiver = peer.and_then(|key| self.sockets.get_mut(key));
+        let Some((key, receiver)) = peer.zip(receiver).filter(|(_, socket)| socket.can_hear())
+        else {
+            return self.bounce(from_key, &flight.segment, (from, to));
+        };
+        let connection = receiver.connection;
+        let sent = Duration::from_nanos(flight.left);
+        match flight.segment {
+            Segment::Ack => return self.complete(key),
+            Segment::Data(data) => {
+                let bytes = data.len();
+                let note = || (beginning(&data), bytes);
+                let names = self.machines[from].name.clone();
+                let now_noted = self.trace.is_kept().then(note);
+                receiver.receive(data);
+                self.note(to, connection, 6 ^ (bytes as u64) << 8, || {
+                    let (beginning, bytes) = now_noted.unwrap_or_default();
+                    What::Arrived { from: names, sent, bytes, beginning }
+                });
+            }
+            Segment::End => {
+                receiver.has_ended = true;
+                let from = self.name(from);
+                self.note(to, connection, 7, || What::Ended { from, sent });
+            }
+            Segment::Reset => return self.kill(key, io::ErrorKind::ConnectionReset),
+        }
+        self.rise(key);
+    }
+
+    /// What arrives where nobody is any more is answered with a reset.
+    fn bounce(&mut self, sender: Key, segment: &Segment, (from, to): (usize, usize)) {
+        if matches!(segment, Segment::Data(_) | Segment::Ack) {
+            let delay = self.one_way(to, from);
+            self.later(delay, Event::Reset(sender));
+        }
+    }
+
+    pub(super) fn on_reset(&mut self, key: Key) {
+        match self.sockets.get(key).map(|socket| socket.stage) {
+            Some(Stage::Open) => self.kill(key, io::ErrorKind::ConnectionReset),
+            // Nobody was told of it yet.
+            Some(Stage::HalfOpen) => drop(self.sockets.remove(key)),
+            _ => {}
+        }
+    }
+
+    /// The client's acknowledgement is there: the connection waits to be accepted.
+    fn complete(&mut self, key: Key) {
+        let Some(server) = self.sockets.get_mut(key) else { return };
+        server.stage = Stage::Open;
+        let client = server.peer;
+        let listener = client.and_then(|client| self.find_listener(client));
+        match listener.and_then(|key| self.listeners.get_mut(key)) {
+            Some(waiting) => {
+                waiting.waiting.push_back(key);
+                listener.into_iter().for_each(|listener| self.rise_listener(listener));
+            }
+            // The listener was closed meanwhile.
+            None => self.refuse_waiting(key),
+        }
+    }
+
+    fn bounce_to(&mut self, client: Key) {
+        let Some(socket) = self.sockets.get(client) else { return };
+        let delay = self.one_way(socket.peer_host, socket.host);
+        self.later(delay, Event::Reset(client));
+    }
+
+    /// The reader has read so much: the writer learns of room, if the way back is open.
+    pub(super) fn free_room(&mut self, reader: Key, bytes: usize) {
+        let Some(socket) = self.sockets.get(reader) else { return };
+        let (from, to, peer) = (socket.host, socket.peer_host, socket.peer);
+        let is_cut = self.find_link(from, to).is_some_and(|link| link.is_cut);
+        let Some((key, writer)) =
+            peer.and_then(|key| self.sockets.get_mut(key).map(|socket| (key, socket)))
+        else {
+            return;
+        };
+        let pipe: &mut Pipe = &mut writer.out;
+        if is_cut {
+            pipe.withheld += bytes;
+            return;
+        }
+        pipe.taken = pipe.taken.saturating_sub(bytes + std::mem::take(&mut pipe.withheld));
+        if pipe.wants_room && pipe.room() * 3 >= pipe.window {
+            pipe.wants_room = false;
+            let delay = self.one_way(from, to);
+            self.later(delay, Event::Rise(key));
+        }
+    }
+
+    /// The way back is open again: writers learn what was read meanwhile.
+    pub(super) fn release_withheld(&mut self, from: usize, to: usize) {
+        let readers = self.sockets_where(|at, peer| (at, peer) == (from, to));
+        readers.into_iter().for_each(|reader| self.free_room(reader, 0));
+    }
+
+    // ---- ending ----
+
+    /// The reactor lets go of a socket.
+    pub(super) fn close(&mut self, key: Key) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let (host, connection) = (socket.host, socket.connection);
+        (socket.is_held, socket.key) = (false, None);
+        let is_open = matches!(socket.stage, Stage::Open | Stage::HalfOpen);
+        let resets = socket.resets_on_close || socket.unread() > 0;
+        let ends = !std::mem::replace(&mut socket.has_shut, true);
+        self.machines[host].descriptors -= 1;
+        self.note(host, connection, 8, || What::Closed);
+        if is_open && resets {
+            self.send(key, Segment::Reset);
+        } else if is_open && ends {
+            self.send(key, Segment::End);
+        }
+        self.forget_if_gone(key);
+    }
+
+    /// Breaks a connection from outside: both ends see a reset.
+    pub(super) fn break_connection(&mut self, key: Key) {
+        let peer = self.sockets.get(key).and_then(|socket| socket.peer);
+        self.kill(key, io::ErrorKind::ConnectionReset);
+        if let Some(peer) = peer {
+            self.later(SOON, Event::Reset(peer));
+        }
+    }
+
+    fn forget_if_gone(&mut self, key: Key) {
+        if self.sockets.get(key).is_some_and(|socket| socket.is_gone()) {
+            self.sockets.remove(key);
+        }
+    }
+
+    /// A connection that waits for a listener that is gone.
+    pub(super) fn refuse_waiting(&mut self, key: Key) {
+        let client = self.sockets.remove(key).and_then(|server| server.peer);
+        client.into_iter().for_each(|client| self.bounce_to(client));
+    }
+
+    // ---- probing ----
+
+    pub(super) fn set_keepalive(&mut self, key: Key, idle: Option<u64>) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let former = std::mem::replace(&mut socket.keepalive, idle);
+        if let (None, Some(idle)) = (former, idle) {
+            self.later(idle, Event::Probe(key, 0));
+        }
+    }
+
+    pub(super) fn probe(&mut self, key: Key, silences: u32) {
+        let Some(socket) = self.sockets.get(key) else { return };
+        let (from, to, peer) = (socket.host, socket.peer_host, socket.peer);
+        let Some(idle) = socket.keepalive.filter(|_| socket.stage == Stage::Open) else { return };
+        if self.is_unreachable(from, to) || self.is_unreachable(to, from) {
+            if silences == PROBES {
+                return self.kill(key, io::ErrorKind::TimedOut);
+            }
+            return self.later(PROBE, Event::Probe(key, silences + 1));
+        }
+        if peer.is_none_or(|peer| self.sockets.get(peer).is_none()) {
+            return self.on_reset(key);
+        }
+        self.later(idle, Event::Probe(key, 0));
+    }
+
+    pub(super) fn rise_soon(&mut self, key: Key) {
+        self.later(SOON, Event::Rise(key));
+    }
+}

@@ -1,0 +1,366 @@
+//! Everything that is simulated, in one place that is borrowed for one step at a time.
+//!
+//! # Invariants
+//! * No borrow of the state is alive while a reactor is turned or anything of the user's is called.
+//! * Time is nanoseconds since the beginning and only grows.
+
+use super::agenda::{Agenda, Event};
+use super::fault::{Call, Fault, Faults};
+use super::link::Link;
+use super::random::Random;
+use super::socket::Socket;
+use super::trace::{Connection, Happening, Trace, What};
+use crate::driver::{Key, Readiness, Ready};
+use crate::slots::Slots;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+pub(super) struct State {
+    pub(super) now: u64,
+    pub(super) seed: u64,
+    pub(super) random: Random,
+    pub(super) agenda: Agenda,
+    pub(super) machines: Vec<Machine>,
+    /// Hosts for which something has become ready since they were looked at.
+    pub(super) called: Vec<usize>,
+    /// By sender, then by receiver, as far as they were needed.
+    links: Vec<Vec<Option<Link>>>,
+    pub(super) default_link: Link,
+    pub(super) sockets: Slots<Socket>,
+    pub(super) listeners: Slots<Listening>,
+    pub(super) connections: Connection,
+    pub(super) trace: Trace,
+    /// How many calls the hosts' drivers got.
+    pub(super) calls: u64,
+    /// The call that fails, and how.
+    pub(super) fault_at: Option<(u64, Fault)>,
+    pub(super) faults_made: u64,
+}
+
+/// A host as the world sees it.
+pub(super) struct Machine {
+    pub(super) name: Rc<str>,
+    pub(super) ip: IpAddr,
+    /// What has become ready and was not told yet.
+    pub(super) ready: VecDeque<ReadyId>,
+    pub(super) is_up: bool,
+    pub(super) is_paused: bool,
+    /// Counts its lives: sockets of a former one are gone.
+    pub(super) life: u32,
+    pub(super) faults: Faults,
+    /// Single calls that shall fail, each once.
+    pub(super) planned: Vec<(Call, Fault)>,
+    /// Whether any of that is anything.
+    pub(super) has_faults: bool,
+    /// Sockets and listeners that it holds.
+    pub(super) descriptors: usize,
+    pub(super) most_descriptors: usize,
+    pub(super) next_port: u16,
+    pub(super) ports: BTreeMap<u16, Key>,
+    pub(super) clock: HostClock,
+}
+
+/// A host's own clock: it may be off, and run fast or slow.
+#[derive(Clone, Copy, Default)]
+pub(super) struct HostClock {
+    base: u64,
+    host_base: u64,
+    parts_per_million: i64,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum ReadyId {
+    Socket(Key),
+    Listener(Key),
+}
+
+pub(super) struct Listening {
+    pub(super) host: usize,
+    pub(super) address: SocketAddr,
+    pub(super) backlog: usize,
+    pub(super) key: Option<Key>,
+    pub(super) is_queued: bool,
+    pub(super) waiting: VecDeque<Key>,
+}
+
+impl HostClock {
+    pub(super) fn read(&self, now: u64) -> u64 {
+        self.host_base + scale(now - self.base, 1_000_000 + self.parts_per_million, 1_000_000)
+    }
+
+    /// How long the world waits while the host waits for this long.
+    pub(super) fn to_world(self, nanos: u64) -> u64 {
+        if self.parts_per_million == 0 {
+            return nanos;
+        }
+        scale(nanos, 1_000_000, 1_000_000 + self.parts_per_million).saturating_add(1)
+    }
+
+    pub(super) fn set_rate(&mut self, now: u64, parts_per_million: i64) {
+        let slowest_and_fastest = -999_999..=1_000_000_000;
+        *self = HostClock {
+            base: now,
+            host_base: self.read(now),
+            parts_per_million: parts_per_million
+                .clamp(*slowest_and_fastest.start(), *slowest_and_fastest.end()),
+        };
+    }
+
+    pub(super) fn jump(&mut self, by: u64) {
+        self.host_base += by;
+    }
+}
+
+fn scale(value: u64, times: i64, by: i64) -> u64 {
+    if times == by {
+        return value;
+    }
+    u64::try_from(i128::from(value) * i128::from(times) / i128::from(by)).unwrap_or(u64::MAX)
+}
+
+impl State {
+    pub(super) fn new(seed: u64) -> State {
+        State {
+            now: 0,
+            seed,
+            random: Random::new(seed),
+            agenda: Agenda::default(),
+            machines: Vec::new(),
+            called: Vec::new(),
+            links: Vec::new(),
+            default_link: Link::new(),
+            sockets: Slots::new(),
+            listeners: Slots::new(),
+            connections: 0,
+            trace: Trace::default(),
+            calls: 0,
+            fault_at: None,
+            faults_made: 0,
+        }
+    }
+
+    /// Adds a machine, which is down.
+    pub(super) fn add_machine(&mut self, name: &str) -> usize {
+        let number = self.machines.len() as u32 + 1;
+        let [_, a, b, c] = number.to_be_bytes();
+        self.machines.push(Machine {
+            name: name.into(),
+            ip: IpAddr::from([10, a, b, c]),
+            ready: VecDeque::new(),
+            is_up: false,
+            is_paused: false,
+            life: 0,
+            faults: Faults::none(),
+            planned: Vec::new(),
+            has_faults: false,
+            descriptors: 0,
+            most_descriptors: usize::MAX,
+            next_port: FIRST_PORT,
+            ports: BTreeMap::new(),
+            clock: HostClock::default(),
+        });
+        self.machines.len() - 1
+    }
+
+    pub(super) fn find_machine(&self, name: &str) -> Option<usize> {
+        self.machines.iter().position(|machine| &*machine.name == name)
+    }
+
+    pub(super) fn name(&self, host: usize) -> Rc<str> {
+        self.machines[host].name.clone()
+    }
+
+    pub(super) fn link(&mut self, from: usize, to: usize) -> &mut Link {
+        if self.find_link(from, to).is_none() {
+            self.make_link(from, to);
+        }
+        self.links[from][to].get_or_insert_default()
+    }
+
+    #[inline]
+    pub(super) fn find_link(&self, from: usize, to: usize) -> Option<&Link> {
+        self.links.get(from)?.get(to)?.as_ref()
+    }
+
+    #[cold]
+    fn make_link(&mut self, from: usize, to: usize) {
+        if self.links.len() <= from {
+            self.links.resize_with(from + 1, Vec::new);
+        }
+        if self.links[from].len() <= to {
+            self.links[from].resize_with(to + 1, || None);
+        }
+        let is_loopback = from == to;
+        let link = if is_loopback { Link::loopback() } else { self.default_link.clone() };
+        self.links[from][to] = Some(link);
+    }
+
+    /// All links that were needed so far, with who sends and who receives.
+    pub(super) fn links(&self) -> impl Iterator<Item = ((usize, usize), &Link)> {
+        self.links.iter().enumerate().flat_map(|(from, row)| {
+            let links = row.iter().enumerate();
+            links.filter_map(move |(to, link)| Some(((from, to), link.as_ref()?)))
+        })
+    }
+
+    /// When so many bytes that are sent now are there.
+    pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: usize) -> u64 {
+        if self.find_link(from, to).is_none() {
+            self.make_link(from, to);
+        }
+        let link = self.links[from][to].get_or_insert_default();
+        link.arrival(self.now, bytes, &mut self.random)
+    }
+
+    /// Nothing sent from one host gets to the other now.
+    pub(super) fn is_unreachable(&mut self, from: usize, to: usize) -> bool {
+        !self.machines[to].is_up || self.link(from, to).is_cut
+    }
+
+    pub(super) fn one_way(&mut self, from: usize, to: usize) -> u64 {
+        let latency = self.link(from, to).latency;
+        latency.draw(&mut self.random)
+    }
+
+    pub(super) fn later(&mut self, delay: u64, event: Event) {
+        self.agenda.push(self.now.saturating_add(delay), event);
+    }
+
+    /// Counts a call of a host's driver and says what goes wrong with it.
+    pub(super) fn call(
+        &mut self,
+        host: usize,
+        connection: Connection,
+        call: Call,
+    ) -> Option<Fault> {
+        self.calls += 1;
+        let machine = &mut self.machines[host];
+        let chosen = self.fault_at.filter(|(number, _)| *number == self.calls);
+        if chosen.is_none() && !machine.has_faults {
+            return None;
+        }
+        let planned = machine.planned.iter().position(|(planned, _)| *planned == call);
+        let chosen = chosen.or_else(|| planned.map(|place| (0, machine.planned.remove(place).1)));
+        let by_rate = || machine.faults.draw(call, &mut self.random);
+        let fault = chosen.map(|(_, fault)| fault).or_else(by_rate)?;
+        if !is_possible(call, fault) {
+            return None;
+        }
+        self.faults_made += 1;
+        self.note(host, connection, 11, || What::Failing(call, fault));
+        Some(fault)
+    }
+
+    /// Enters what happened into the trace; `mark` tells its kinds and sizes apart.
+    #[inline]
+    pub(super) fn note(
+        &mut self,
+        host: usize,
+        connection: Connection,
+        mark: u64,
+        what: impl FnOnce() -> What,
+    ) {
+        let (now, machines) = (self.now, &self.machines);
+        let place = (host as u64) << 48 | u64::from(connection) << 16;
+        self.trace.note(now ^ place.rotate_left(17) ^ mark, || Happening {
+            at: Duration::from_nanos(now),
+            host: machines.get(host).map_or("".into(), |machine| machine.name.clone()),
+            connection,
+            what: what(),
+        });
+    }
+
+    /// Names a socket ready at the next wait of its host.
+    pub(super) fn rise(&mut self, key: Key) {
+        if let Some(socket) = self.sockets.get_mut(key)
+            && socket.key.is_some()
+            && !std::mem::replace(&mut socket.is_queued, true)
+        {
+            let host = socket.host;
+            self.call_host(host, ReadyId::Socket(key));
+        }
+    }
+
+    pub(super) fn rise_listener(&mut self, key: Key) {
+        if let Some(listener) = self.listeners.get_mut(key)
+            && listener.key.is_some()
+            && !std::mem::replace(&mut listener.is_queued, true)
+        {
+            let host = listener.host;
+            self.call_host(host, ReadyId::Listener(key));
+        }
+    }
+
+    fn call_host(&mut self, host: usize, id: ReadyId) {
+        let ready = &mut self.machines[host].ready;
+        if ready.is_empty() {
+            self.called.push(host);
+        }
+        ready.push_back(id);
+    }
+
+    /// Tells a host what has become ready, as it is now.
+    pub(super) fn drain_ready(&mut self, host: usize, ready: &mut Vec<Ready>) {
+        while let Some(id) = self.machines[host].ready.pop_front() {
+            let (key, readiness) = match id {
+                ReadyId::Socket(key) => self.look_at_socket(key),
+                ReadyId::Listener(key) => self.look_at_listener(key),
+            };
+            if let Some(key) = key
+                && readiness != Readiness::NONE
+            {
+                ready.push(Ready { key, readiness });
+            }
+        }
+    }
+
+    fn look_at_socket(&mut self, key: Key) -> (Option<Key>, Readiness) {
+        let Some(socket) = self.sockets.get_mut(key) else { return (None, Readiness::NONE) };
+        socket.is_queued = false;
+        (socket.key, socket.readiness())
+    }
+
+    fn look_at_listener(&mut self, key: Key) -> (Option<Key>, Readiness) {
+        let Some(listener) = self.listeners.get_mut(key) else { return (None, Readiness::NONE) };
+        listener.is_queued = false;
+        (listener.key, Readiness::READABLE.when(!listener.waiting.is_empty()))
+    }
+}
+
+const FIRST_PORT: u16 = 1024;
+
+impl Machine {
+    pub(super) fn pick_port(&mut self) -> u16 {
+        loop {
+            let port = self.next_port;
+            self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
+            if !self.ports.contains_key(&port) {
+                return port;
+            }
+        }
+    }
+
+    pub(super) fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
+        self.has_faults = faults != Faults::none() || !self.planned.is_empty();
+    }
+
+    pub(super) fn plan_fault(&mut self, call: Call, fault: Fault) {
+        self.planned.push((call, fault));
+        self.has_faults = true;
+    }
+}
+
+/// No system would block in a call that names an address, or cut a connect short.
+fn is_possible(call: Call, fault: Fault) -> bool {
+    match fault {
+        Fault::Short => matches!(call, Call::Read | Call::Write),
+        Fault::Interrupted => matches!(call, Call::Read | Call::Write | Call::Accept | Call::Peek),
+        Fault::WouldBlock => {
+            matches!(call, Call::Read | Call::Write | Call::Accept | Call::Finish | Call::Peek)
+        }
+        Fault::Error(_) => true,
+    }
+}

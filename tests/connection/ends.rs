@@ -1,0 +1,408 @@
+//! Ends that nobody asked for: resets, failures, panics, a peer that takes nothing.
+
+use super::kit::{FACES, Face, Notes, Peer, Role, census, hear_reports, serve, turn, until};
+use futures_util::AsyncReadExt;
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+#[test]
+fn a_reset_by_the_peer_ends_its_connection_and_no_other() {
+    for face in FACES {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let server = serve(face, &reactor, Role::Echo);
+        let (peer, mut other) = (Peer::call(&server.port), Peer::call(&server.port));
+        until(&reactor, "accepted", || server.transports.borrow().len() == 2);
+        peer.reset();
+        until(&reactor, "the end is told", || server.ends.len() == 1);
+        if face == Face::Protocol {
+            assert!(server.ends.all()[0].contains("was lost: Connection reset"));
+        }
+        other.send(b"still there?");
+        other.until_heard(&reactor, b"still there?");
+        turn(&reactor);
+        reports.expect(&[]);
+        assert_eq!((server.ends.len(), census(&reactor).0), (1, 2));
+    }
+}
+
+#[test]
+fn bytes_sent_before_a_reset_that_follows_at_once_cost_nothing_but_the_connection() {
+    for face in FACES {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let server = serve(face, &reactor, Role::Echo);
+        for _ in 0..20 {
+            let mut peer = Peer::call(&server.port);
+            peer.send(b"bye");
+            peer.reset();
+        }
+        until(&reactor, "the ends are told", || server.ends.len() == 20);
+        turn(&reactor);
+        assert_eq!(census(&reactor), (1, 0));
+        reports.expect(&[]);
+    }
+}
+
+#[test]
+fn a_failure_ends_its_connection_and_is_said_once() {
+    for face in FACES {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let server = serve(face, &reactor, Role::Fail);
+        let (mut peer, other) = (Peer::call(&server.port), Peer::call(&server.port));
+        until(&reactor, "accepted", || server.transports.borrow().len() == 2);
+        peer.send(b"x");
+        let end = peer.until_end(&reactor).to_owned();
+        until(&reactor, "the end is told", || server.ends.len() == 1);
+        turn(&reactor);
+        match face {
+            Face::Protocol => {
+                assert_eq!((end.as_str(), &peer.got[..]), ("end of stream", &b"last words"[..]));
+                server.ends.expect(&["lost: on purpose"]);
+                assert!(reports.has("unhandled failure in data_received: on purpose"));
+            }
+            Face::Stream => {
+                assert_eq!(end, "ConnectionReset", "a handler that fails aborts");
+                assert!(reports.has("unhandled failure in a handler: on purpose"));
+            }
+        }
+        assert_eq!((reports.len(), server.ends.len(), census(&reactor).0), (1, 1, 2));
+        drop(other);
+    }
+}
+
+#[test]
+fn a_panic_ends_its_connection_and_is_said_once() {
+    for face in FACES {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let server = serve(face, &reactor, Role::Panic);
+        let (mut peer, other) = (Peer::call(&server.port), Peer::call(&server.port));
+        until(&reactor, "accepted", || server.transports.borrow().len() == 2);
+        peer.send(b"x");
+        peer.until_end(&reactor);
+        until(&reactor, "the end is told", || server.ends.len() == 1);
+        turn(&reactor);
+        assert_eq!((reports.len(), server.ends.len(), census(&reactor).0), (1, 1, 2));
+        assert!(
+            reports.has("panic in a protocol") || reports.has("unhandled failure in a handler")
+        );
+        drop(other);
+    }
+}
+
+/// Panics in the method of that name.
+struct Fragile {
+    method: &'static str,
+    lost: Notes,
+    dropped: Rc<Cell<usize>>,
+}
+
+impl Fragile {
+    fn enter(&self, method: &str) {
+        assert!(self.method != method, "in {method}");
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        self.dropped.set(self.dropped.get() + 1);
+        if !std::thread::panicking() {
+            self.enter("drop");
+        }
+    }
+}
+
+impl Protocol for Fragile {
+    fn connection_made(&mut self, _: &Transport) {
+        self.enter("connection_made");
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.enter("data_received");
+        if data == b"write" {
+            transport.write(&vec![0; 8 << 20]);
+        }
+        Ok(())
+    }
+
+    fn read_closed(&mut self, transport: &Transport) {
+        self.enter("read_closed");
+        transport.lose_write_connection();
+    }
+
+    fn write_closed(&mut self, _: &Transport) {
+        self.enter("write_closed");
+    }
+
+    fn pause_writing(&mut self, _: &Transport) {
+        self.enter("pause_writing");
+    }
+
+    fn resume_writing(&mut self, _: &Transport) {
+        self.enter("resume_writing");
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        self.lost.add(reason);
+        self.enter("connection_lost");
+    }
+}
+
+#[test]
+fn a_panic_in_any_method_costs_one_connection_and_one_report() {
+    let methods = [
+        "connection_made",
+        "data_received",
+        "read_closed",
+        "write_closed",
+        "pause_writing",
+        "resume_writing",
+        "connection_lost",
+        "drop",
+    ];
+    for method in methods {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let (lost, dropped, first) = (Notes::default(), Rc::new(Cell::new(0)), Cell::new(true));
+        let (ends, drops) = (lost.clone(), dropped.clone());
+        let factory = move |_: &Address| {
+            let method = if first.replace(false) { method } else { "none" };
+            Fragile { method, lost: ends.clone(), dropped: drops.clone() }
+        };
+        let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+        let mut peer = Peer::call(&port);
+        until(&reactor, "accepted", || census(&reactor).0 == 2 || lost.len() == 1);
+        if lost.len() == 0 {
+            peer.send(b"write");
+            turn(&reactor);
+            turn(&reactor);
+            until(&reactor, "the peer takes much", || {
+                peer.hear().len() == 8 << 20 || lost.len() == 1
+            });
+            let _ = peer.socket.shutdown(std::net::Shutdown::Write);
+        }
+        peer.until_end(&reactor);
+        until(&reactor, "the end is told", || lost.len() == 1);
+        let mut other = Peer::call(&port);
+        other.send(b"fine");
+        other.half_close();
+        assert_eq!(other.until_end(&reactor), "end of stream", "after a panic in {method}");
+        until(&reactor, "the other's end", || dropped.get() == 2);
+        assert_eq!((lost.len(), reports.len()), (2, 1), "{method}: {:?}", reports.all());
+        assert!(reports.all()[0].contains(&format!("in {method}")), "{:?}", reports.all());
+        assert_eq!(census(&reactor), (1, 0));
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_cut_off_after_the_close_timeout() {
+    for face in FACES {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let server = serve(face, &reactor, Role::Echo);
+        let mut peer = Peer::call(&server.port);
+        until(&reactor, "accepted", || server.transports.borrow().len() == 1);
+        let transport = server.transports.borrow()[0].clone();
+        transport.set_close_timeout(Duration::from_millis(20));
+        transport.write(&vec![1; 8 << 20]);
+        transport.lose_connection();
+        until(&reactor, "it is cut off", || server.ends.len() == 1 && census(&reactor) == (1, 0));
+        if face == Face::Protocol {
+            let end = &server.ends.all()[0];
+            assert!(end.starts_with("lost: the connection was aborted here: the peer 127.0.0.1:"));
+            assert!(end.ends_with("took no byte for 20ms"), "{end}");
+        }
+        assert_eq!(peer.until_end(&reactor), "ConnectionReset");
+        assert!(peer.got.len() < 8 << 20);
+        reports.expect(&[]);
+    }
+}
+
+#[test]
+fn a_peer_that_takes_something_in_time_is_waited_for() {
+    let reactor = Reactor::new().unwrap();
+    let server = serve(Face::Protocol, &reactor, Role::Echo);
+    let mut peer = Peer::call(&server.port);
+    until(&reactor, "accepted", || server.transports.borrow().len() == 1);
+    let transport = server.transports.borrow()[0].clone();
+    transport.set_close_timeout(Duration::from_secs(10));
+    transport.write(&vec![1; 8 << 20]);
+    transport.lose_connection();
+    turn(&reactor);
+    assert!(server.ends.len() == 0);
+    assert_eq!(peer.until_end(&reactor), "end of stream");
+    assert_eq!(peer.got.len(), 8 << 20);
+    until(&reactor, "the end", || server.ends.has("lost: the connection was closed in order"));
+    assert!(reactor.delayed_calls().is_empty(), "the timer ends with the connection");
+}
+
+/// Stops reading when the first byte comes, or at once.
+struct Deaf {
+    at_once: bool,
+    ends: Notes,
+    transports: Rc<Cell<Option<Transport>>>,
+}
+
+impl Protocol for Deaf {
+    fn connection_made(&mut self, transport: &Transport) {
+        if self.at_once {
+            transport.pause_reading();
+        }
+        self.transports.set(Some(transport.clone()));
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.ends.add(format!("got {}", data.len()));
+        transport.pause_reading();
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        self.ends.add(format!("lost: {reason}"));
+    }
+}
+
+fn deaf(reactor: &Reactor, at_once: bool) -> (ropewalk::Port, Notes, Rc<Cell<Option<Transport>>>) {
+    let (ends, transports) = (Notes::default(), Rc::new(Cell::new(None)));
+    let (notes, shelf) = (ends.clone(), transports.clone());
+    let factory =
+        move |_: &Address| Deaf { at_once, ends: notes.clone(), transports: shelf.clone() };
+    (reactor.listen_tcp("127.0.0.1:0", factory).unwrap(), ends, transports)
+}
+
+#[test]
+fn the_peers_end_is_noticed_while_reading_is_paused() {
+    let reactor = Reactor::new().unwrap();
+    let (port, ends, _) = deaf(&reactor, true);
+    let peer = Peer::call(&port);
+    until(&reactor, "accepted", || census(&reactor).0 == 2);
+    turn(&reactor);
+    drop(peer);
+    until(&reactor, "the end is told", || ends.len() == 1);
+    ends.expect(&["lost: the connection was closed in order"]);
+}
+
+#[test]
+fn an_end_that_came_with_the_bytes_is_noticed_though_they_paused_reading() {
+    let reactor = Reactor::new().unwrap();
+    let (port, ends, _) = deaf(&reactor, false);
+    let mut peer = Peer::call(&port);
+    until(&reactor, "accepted", || census(&reactor).0 == 2);
+    turn(&reactor);
+    peer.send(b"all");
+    drop(peer);
+    until(&reactor, "the end is told", || ends.len() == 2);
+    ends.expect(&["got 3", "lost: the connection was closed in order"]);
+}
+
+#[test]
+fn bytes_before_the_peers_end_wait_while_reading_is_paused() {
+    let reactor = Reactor::new().unwrap();
+    let (port, ends, transport) = deaf(&reactor, true);
+    let mut peer = Peer::call(&port);
+    peer.send(b"patience");
+    drop(peer);
+    until(&reactor, "accepted", || census(&reactor).0 == 2);
+    turn(&reactor);
+    ends.expect(&[]);
+    transport.take().unwrap().resume_reading();
+    until(&reactor, "the end is told", || ends.len() == 2);
+    ends.expect(&["got 8", "lost: the connection was closed in order"]);
+}
+
+#[test]
+fn a_reset_is_noticed_while_reading_is_paused() {
+    let reactor = Reactor::new().unwrap();
+    let (port, ends, _) = deaf(&reactor, true);
+    let peer = Peer::call(&port);
+    until(&reactor, "accepted", || census(&reactor).0 == 2);
+    turn(&reactor);
+    peer.reset();
+    until(&reactor, "the end is told", || ends.len() == 1);
+    assert!(ends.all()[0].contains("was lost: Connection reset"), "{:?}", ends.all());
+    turn(&reactor);
+    assert_eq!(census(&reactor), (1, 0));
+}
+
+#[test]
+fn a_reset_behind_unread_bytes_is_noticed_when_reading_resumes() {
+    let reactor = Reactor::new().unwrap();
+    let (port, ends, transport) = deaf(&reactor, true);
+    let mut peer = Peer::call(&port);
+    peer.send(b"unread");
+    until(&reactor, "accepted", || census(&reactor).0 == 2);
+    peer.reset();
+    turn(&reactor);
+    transport.take().unwrap().resume_reading();
+    until(&reactor, "the end is told", || ends.has("lost: "));
+    turn(&reactor);
+    assert_eq!((ends.count("lost: "), census(&reactor)), (1, (1, 0)));
+}
+
+#[test]
+fn a_stream_that_waits_while_paused_wakes_when_it_may_read_again() {
+    let reactor = Reactor::new().unwrap();
+    let (port, heard, shelf) =
+        (Rc::new(Cell::new(None)), Notes::default(), Rc::new(Cell::new(None::<Transport>)));
+    let (notes, transports) = (heard.clone(), shelf.clone());
+    let handler = async move |mut stream: ropewalk::Stream| {
+        stream.transport().pause_reading();
+        transports.set(Some(stream.transport()));
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        notes.add(text);
+        Ok(())
+    };
+    port.set(Some(reactor.serve_tcp("127.0.0.1:0", handler).unwrap()));
+    let mut peer = Peer::call(&port.take().unwrap());
+    peer.send(b"later");
+    peer.half_close();
+    turn(&reactor);
+    turn(&reactor);
+    heard.expect(&[]);
+    shelf.take().expect("the handler began").resume_reading();
+    until(&reactor, "it is read", || heard.len() == 1);
+    heard.expect(&["later"]);
+}
+
+#[test]
+fn drained_fails_if_the_peer_went_away_before_it_took_all() {
+    let reactor = Reactor::new().unwrap();
+    let server = serve(Face::Protocol, &reactor, Role::Echo);
+    let peer = Peer::call(&server.port);
+    until(&reactor, "accepted", || server.transports.borrow().len() == 1);
+    let transport = server.transports.borrow()[0].clone();
+    let outcome = Notes::default();
+    let note = outcome.clone();
+    reactor.call_later(Duration::ZERO, move || {
+        // The reset is here before the write, and the loop has not been told of it.
+        peer.reset();
+        transport.write(b"into the void");
+        transport.drained().add_both(move |drained| note.add(drained.is_ok()));
+    });
+    until(&reactor, "drained is decided", || outcome.len() == 1);
+    outcome.expect(&["false"]);
+}
+
+#[test]
+fn a_flush_fails_if_the_peer_went_away_before_it_took_all() {
+    use futures_util::AsyncWriteExt;
+    let reactor = Reactor::new().unwrap();
+    let (gate, open) = ropewalk::Deferred::<()>::new();
+    let (open, outcome) = (Cell::new(Some(open)), Notes::default());
+    let note = outcome.clone();
+    let handler = async move |mut stream: ropewalk::Stream| {
+        open.take().expect("one connection").await?;
+        stream.write_all(b"into the void").await?;
+        note.add(stream.flush().await.is_ok());
+        note.add(stream.close().await.is_ok());
+        Ok(())
+    };
+    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let peer = Peer::call(&port);
+    until(&reactor, "accepted", || census(&reactor) == (2, 1));
+    turn(&reactor);
+    // The reset is here before the write, and the loop has not been told of it.
+    peer.reset();
+    gate.callback(()).unwrap();
+    until(&reactor, "the handler is done", || outcome.len() == 2);
+    outcome.expect(&["false", "false"]);
+}

@@ -1,0 +1,337 @@
+//! What the simulated network promises, seen from outside.
+#![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
+
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::simulation::{Faults, Host, Latency, Link, Simulation, Stuck, Why};
+use ropewalk::{Address, ConnectError, ConnectTo, Deferred, Failure, Protocol, Reactor, Transport};
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::time::Duration;
+
+fn serve_echo(host: &Host) {
+    host.boot(|reactor| {
+        reactor.serve_tcp("0.0.0.0:7", async |mut stream| {
+            let mut buffer = [0; 512];
+            loop {
+                let count = stream.read(&mut buffer).await?;
+                if count == 0 {
+                    return Ok(());
+                }
+                stream.write_all(&buffer[..count]).await?;
+            }
+        })?;
+        Ok(())
+    });
+}
+
+fn ask(reactor: &Reactor, question: Vec<u8>) -> Deferred<Vec<u8>> {
+    let asker = reactor.clone();
+    reactor.spawn(async move {
+        let (mut read, mut write) = asker.open_tcp("server:7").await?.split();
+        let writing = asker.spawn(async move {
+            write.write_all(&question).await?;
+            write.close().await?;
+            Ok(())
+        });
+        let mut answer = Vec::new();
+        read.read_to_end(&mut answer).await?;
+        writing.await?;
+        Ok(answer)
+    })
+}
+
+fn two_hosts(seed: u64) -> (Simulation, Host, Host) {
+    let simulation = Simulation::new(seed);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    serve_echo(&server);
+    (simulation, server, client)
+}
+
+#[test]
+fn what_is_sent_comes_back_in_virtual_time() {
+    let (simulation, _, client) = two_hosts(1);
+    let answer = ask(&client.reactor(), b"hello".to_vec());
+    assert_eq!(simulation.run_until(answer).unwrap(), b"hello");
+    assert!(simulation.time() < Duration::from_millis(10));
+    simulation.run_until_idle().unwrap();
+    assert_eq!(simulation.sockets(), 0);
+}
+
+#[test]
+fn a_megabyte_passes_a_narrow_window_at_the_speed_of_the_link() {
+    let (simulation, server, client) = two_hosts(2);
+    let link = Link::new().bandwidth(1_000_000).window(8 * 1024);
+    simulation.set_link(&client, &server, link.latency(Latency::Fixed(Duration::from_micros(100))));
+    let question: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
+    let answer = simulation.run_until(ask(&client.reactor(), question.clone())).unwrap();
+    assert!(answer == question);
+    let seconds = simulation.time().as_secs_f64();
+    assert!((1.0..2.5).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_simulated_host_runs_as_a_real_one_does() {
+    let (_simulation, _, client) = two_hosts(3);
+    let reactor = client.reactor();
+    let answer = reactor.run_until(ask(&reactor, b"by myself".to_vec())).unwrap();
+    assert_eq!(answer, b"by myself");
+    let stopper = reactor.clone();
+    let start = reactor.now();
+    reactor.call_later(Duration::from_secs(3600), move || stopper.stop());
+    reactor.run().unwrap();
+    assert_eq!(reactor.now() - start, Duration::from_secs(3600));
+}
+
+#[test]
+fn nobody_listening_refuses_and_nobody_there_is_unreachable() {
+    let (simulation, server, client) = two_hosts(4);
+    let kind = |to: &str, wait: u64| {
+        let to = ConnectTo::new(to).timeout(Duration::from_secs(wait));
+        let failure = simulation.run_until(client.reactor().open_tcp(to)).unwrap_err();
+        failure.check::<ConnectError>().map(ConnectError::kind)
+    };
+    assert_eq!(kind("server:8", 30), Some(ErrorKind::ConnectionRefused));
+    assert_eq!(kind("10.9.9.9:8", 30), Some(ErrorKind::HostUnreachable));
+    assert_eq!(kind("nobody:8", 30), Some(ErrorKind::NotFound));
+    server.crash();
+    assert_eq!(kind("server:7", 30), Some(ErrorKind::TimedOut));
+    assert_eq!(kind("server:7", 600), Some(ErrorKind::TimedOut));
+}
+
+#[test]
+fn a_cut_holds_bytes_back_until_it_heals() {
+    let (simulation, server, client) = two_hosts(5);
+    let (one, other) = (client.clone(), server.clone());
+    simulation.cut_one_way(&server, &client);
+    simulation.at(Duration::from_secs(5), move |simulation| simulation.heal(&one, &other));
+    let answer = simulation.run_until(ask(&client.reactor(), b"late".to_vec())).unwrap();
+    assert_eq!(answer, b"late");
+    assert!(simulation.time() > Duration::from_secs(5));
+}
+
+#[test]
+fn a_deadlock_is_found_and_says_who_waits_for_what() {
+    let (simulation, _, client) = two_hosts(6);
+    let reactor = client.reactor();
+    let waiting = reactor.spawn(async move {
+        let mut stream = Reactor::current().unwrap().open_tcp("server:7").await?;
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await?;
+        Ok(())
+    });
+    let failure = simulation.run_until(waiting).unwrap_err();
+    let stuck = failure.check::<Stuck>().unwrap();
+    assert_eq!(stuck.why(), Why::NothingLeft);
+    let text = failure.to_string();
+    assert!(text.contains("deadlock") && text.contains("seed 6"), "{text}");
+    assert!(text.contains("client is up, 1 tasks wait, no timer"), "{text}");
+    assert!(text.contains("#1 with server is open, waits for bytes"), "{text}");
+}
+
+#[test]
+fn a_task_that_only_yields_does_not_stop_the_time() {
+    let (simulation, _, client) = two_hosts(7);
+    let reactor = client.reactor();
+    let start = reactor.now();
+    let busy = reactor.spawn(async move {
+        let reactor = Reactor::current().unwrap();
+        while reactor.now() - start < Duration::from_millis(1) {
+            reactor.yield_now().await;
+        }
+        Ok(())
+    });
+    simulation.run_until(busy).unwrap();
+}
+
+/// Counts its end.
+struct Witness {
+    heard: Rc<RefCell<Vec<u8>>>,
+    ends: Rc<Cell<u32>>,
+    reason: Rc<RefCell<String>>,
+}
+
+impl Protocol for Witness {
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> ropewalk::Result {
+        self.heard.borrow_mut().extend_from_slice(data);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        self.ends.set(self.ends.get() + 1);
+        self.reason.replace(reason.to_string());
+    }
+}
+
+type Seen = (Rc<RefCell<Vec<u8>>>, Rc<Cell<u32>>, Rc<RefCell<String>>);
+
+fn witness(simulation: &Simulation, client: &Host) -> (ropewalk::Connected<Witness>, Seen) {
+    let seen: Seen = Seen::default();
+    let (heard, ends, reason) = seen.clone();
+    let mut made = Some(Witness { heard, ends, reason });
+    let connecting =
+        client.reactor().connect("server:7", move |_: &Address| made.take().expect("one call"));
+    (simulation.run_until(connecting).unwrap(), seen)
+}
+
+#[test]
+fn a_restarted_host_resets_what_it_does_not_know() {
+    let (simulation, server, client) = two_hosts(8);
+    let (connected, (_, ends, reason)) = witness(&simulation, &client);
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    server.restart();
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(ends.get(), 0, "nobody has told the client");
+    connected.transport().write(b"are you there?");
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(ends.get(), 1);
+    assert!(reason.borrow().contains("reset"), "{}", reason.borrow());
+    let answer = simulation.run_until(ask(&client.reactor(), b"new life".to_vec())).unwrap();
+    assert_eq!(answer, b"new life");
+}
+
+#[test]
+fn a_paused_host_answers_when_it_is_resumed() {
+    let (simulation, server, client) = two_hosts(9);
+    let (connected, (heard, ends, _)) = witness(&simulation, &client);
+    server.pause();
+    connected.transport().write(b"hello");
+    simulation.run_for(Duration::from_secs(10)).unwrap();
+    assert!(heard.borrow().is_empty());
+    server.resume();
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!((&**heard.borrow(), ends.get()), (&b"hello"[..], 0));
+}
+
+#[test]
+fn a_fast_clock_rings_early() {
+    let simulation = Simulation::new(10);
+    let host = simulation.host("fast");
+    host.set_clock_drift(1_000_000);
+    let nap = host.reactor().sleep(Duration::from_secs(10));
+    simulation.run_until(async move { nap.await }).unwrap();
+    assert_eq!(simulation.time().as_millis(), 5000);
+}
+
+#[test]
+fn a_host_without_descriptors_sheds_and_goes_on() {
+    ropewalk::on_report(|_| {});
+    let (simulation, server, client) = two_hosts(11);
+    server.limit_descriptors(2);
+    let (first, _) = witness(&simulation, &client);
+    let (_second, (_, ends, _)) = witness(&simulation, &client);
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(ends.get(), 1, "the second was closed");
+    first.transport().lose_connection();
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    let answer = simulation.run_until(ask(&client.reactor(), b"room".to_vec())).unwrap();
+    assert_eq!(answer, b"room");
+}
+
+/// A busy scenario in a bad network: what happened, as one number and as text.
+fn busy_run(seed: u64, faults: Faults) -> (u64, String, Simulation) {
+    let (simulation, server, client) = two_hosts(seed);
+    simulation.keep_trace();
+    let radio = Latency::LongTailed(Duration::from_millis(1), Duration::from_millis(20));
+    simulation.set_link(&client, &server, Link::new().latency(radio).loss(0.05));
+    server.set_faults(faults);
+    client.set_faults(faults);
+    let talk = |number: u8| ask(&client.reactor(), vec![number; 10_000]);
+    let talks: Vec<_> = (0..8).map(talk).collect();
+    simulation.run_for(Duration::from_secs(3600)).unwrap();
+    for (number, talk) in talks.into_iter().enumerate() {
+        let outcome = simulation.run_until(talk);
+        if let Ok(answer) = outcome {
+            assert!(answer == vec![number as u8; 10_000], "seed {seed}");
+        }
+    }
+    (simulation.digest(), simulation.trace(), simulation)
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_bit_for_bit() {
+    ropewalk::on_report(|_| {});
+    let (digest, trace, _) = busy_run(42, Faults::rough());
+    let (again, same, _) = busy_run(42, Faults::rough());
+    assert!(trace.lines().count() > 100);
+    assert!(digest == again && trace == same);
+    assert_ne!(busy_run(43, Faults::rough()).0, digest);
+}
+
+#[test]
+fn a_pedantic_system_loses_no_byte() {
+    for seed in 0..20 {
+        let (simulation, server, client) = two_hosts(seed);
+        server.set_faults(Faults::pedantic());
+        client.set_faults(Faults::pedantic());
+        let question: Vec<u8> = (0..30_000u32).map(|n| (n / 7) as u8).collect();
+        let answer = simulation.run_until(ask(&client.reactor(), question.clone()));
+        let answer = answer.unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
+        assert!(answer == question, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_picture_shows_hosts_and_what_travelled_between_them() {
+    let (simulation, _, client) = two_hosts(12);
+    simulation.keep_trace();
+    simulation.run_until(ask(&client.reactor(), b"<hello>".to_vec())).unwrap();
+    let picture = simulation.picture();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    assert!(picture.contains(">server</text>") && picture.contains(">client</text>"));
+    assert!(picture.contains("#1 gets 7 bytes from client: &lt;hello&gt;</text>"));
+    assert_eq!(picture.matches("marker-end=\"url(#data)\"").count(), 2);
+    assert!(!picture.contains("observer"));
+}
+
+#[test]
+fn a_script_that_makes_no_sense_is_refused_with_its_line() {
+    let (simulation, _, _) = two_hosts(13);
+    let refused = |text: &str| simulation.script(text).unwrap_err().to_string();
+    assert_eq!(
+        refused("# fine\n\ncut client-server"),
+        "line 3 of the script: a time is missing: \"at 3 s\""
+    );
+    assert_eq!(
+        refused("melt server at 3 s"),
+        "line 1 of the script: melt is none of cut, reset, crash and pause"
+    );
+    assert_eq!(
+        refused("crash server at soon"),
+        "line 1 of the script: \"soon\" is no time, as \"3 s\" and \"250 ms\" are"
+    );
+    assert_eq!(
+        refused("cut server at 3 s"),
+        "line 1 of the script: server is no pair of hosts, as \"a-b\" is"
+    );
+}
+
+#[test]
+fn a_script_does_what_it_says_when_it_says() {
+    let (simulation, server, client) = two_hosts(14);
+    simulation.script("crash server at 1 s for 500 ms\ncut client>server at 2 s for 1 s").unwrap();
+    simulation.run_for(Duration::from_millis(1200)).unwrap();
+    assert!(!server.is_up());
+    simulation.run_for(Duration::from_millis(800)).unwrap();
+    assert!(server.is_up());
+    let answer = simulation.run_until(ask(&client.reactor(), b"late".to_vec())).unwrap();
+    assert_eq!(answer, b"late");
+    assert!(simulation.time() > Duration::from_secs(3));
+}
+
+#[test]
+fn a_failing_scenario_names_its_seed_and_the_command_that_runs_it_again() {
+    let failure = ropewalk::simulation::for_each_seed(0..50, |simulation| {
+        match simulation.random(|random| random.below(10)) {
+            3 => panic!("three"),
+            _ => Ok(()),
+        }
+    })
+    .unwrap_err();
+    let fallen = failure.check::<ropewalk::simulation::Fallen>().unwrap();
+    let text = failure.to_string();
+    assert!(text.starts_with(&format!("seed {} failed at 0ns", fallen.seed())), "{text}");
+    assert!(text.contains("three"), "{text}");
+    let command = format!("ROPEWALK_SEED={} cargo test", fallen.seed());
+    assert!(text.contains(&command), "{text}");
+}
