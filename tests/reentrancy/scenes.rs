@@ -1,7 +1,7 @@
 //! How each site comes to be reached.
 
 use super::cast::{Bell, Client, Guest, Maker, OWN, here, was_reached};
-use super::kit::{Face, Peer, Role, nowhere, serve};
+use super::kit::{Face, Peer, Role, nowhere, serve, turn};
 use super::table::Site;
 use super::world::World;
 use futures_util::AsyncReadExt;
@@ -57,6 +57,8 @@ fn set_server(site: Site, world: &World) -> Props {
         | Site::ResumeWriting
         | Site::Drained => {
             let mut peer = world.call(&world.listen(site));
+            // First it is idle: what was just accepted is looked at again anyway.
+            turn(&world.reactor);
             peer.send(b"go");
             if site == Site::PauseWriting {
                 read_late(world, peer);
@@ -66,6 +68,7 @@ fn set_server(site: Site, world: &World) -> Props {
         }
         Site::ReadClosed | Site::ConnectionLost | Site::ProtocolDrop => {
             let peer = world.call(&world.listen(site));
+            turn(&world.reactor);
             peer.half_close();
             world.peers.borrow_mut().push(peer);
         }
@@ -129,6 +132,7 @@ fn set_handler(site: Site, world: &World) -> Props {
         Ok(())
     };
     let mut peer = world.call(&reactor.serve_tcp("127.0.0.1:0", handler).unwrap());
+    turn(reactor);
     peer.send(b"go");
     world.peers.borrow_mut().push(peer);
     Box::new(())
