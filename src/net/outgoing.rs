@@ -289,6 +289,9 @@ impl Connection {
     }
 
     fn check_closing(self: &Rc<Self>) {
+        // The system tells of room only when there is much: whether a little was taken shows by trying.
+        self.readiness.set(self.readiness.get().and(Readiness::WRITABLE));
+        self.send();
         let is_taking = self.with_rare(|rare| {
             rare.close_timer = None;
             rare.is_taking

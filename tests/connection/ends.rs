@@ -218,18 +218,29 @@ fn a_peer_that_takes_nothing_is_cut_off_after_the_close_timeout() {
 
 #[test]
 fn a_peer_that_takes_something_in_time_is_waited_for() {
+    const MUCH: usize = 24 << 20;
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let mut peer = Peer::call(&server.port);
     until(&reactor, "accepted", || server.transports.borrow().len() == 1);
     let transport = server.transports.borrow()[0].clone();
-    transport.set_close_timeout(Duration::from_secs(10));
-    transport.write(&vec![1; 8 << 20]);
+    transport.set_close_timeout(Duration::from_millis(300));
+    transport.write(&vec![1; MUCH]);
     transport.lose_connection();
     turn(&reactor);
-    assert!(server.ends.len() == 0);
+    let deadline = || reactor.delayed_calls().first().map(ropewalk::DelayedCall::deadline);
+    let (first, mut taken, mut piece) = (deadline().expect("it is watched"), 0, vec![0; 65_536]);
+    until(&reactor, "the time is over once, and it is watched anew", || {
+        let pause = std::time::Instant::now() + Duration::from_millis(5);
+        while std::time::Instant::now() < pause {
+            reactor.turn(Some(Duration::from_millis(5))).unwrap();
+        }
+        taken += std::io::Read::read(&mut peer.socket, &mut piece).unwrap_or(0);
+        deadline().is_none_or(|deadline| deadline > first)
+    });
+    assert_eq!(server.ends.len(), 0, "after {taken} bytes");
     assert_eq!(peer.until_end(&reactor), "end of stream");
-    assert_eq!(peer.got.len(), 8 << 20);
+    assert_eq!(taken + peer.got.len(), MUCH);
     until(&reactor, "the end", || server.ends.has("lost: the connection was closed in order"));
     assert!(reactor.delayed_calls().is_empty(), "the timer ends with the connection");
 }
