@@ -370,3 +370,19 @@ fn an_abort_is_a_loss_at_the_other_end_of_a_pump() {
     assert!(far.2.borrow().contains("aborted here"), "{}", far.2.borrow());
     assert_eq!((near.1.get(), far.1.get()), (1, 1));
 }
+
+#[test]
+fn a_connected_datagram_socket_hears_of_a_refusal_and_lives_on() {
+    let simulation = Simulation::new(16);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let socket = client.reactor().open_udp("0.0.0.0:0").unwrap();
+    socket.connect(Address::from(std::net::SocketAddr::new(server.ip(), 53))).unwrap();
+    let asking = async move {
+        socket.send(b"?").await?;
+        let refusal = socket.recv_from(&mut [0; 16]).await;
+        socket.send(b"again?").await?;
+        Ok(refusal.map(drop))
+    };
+    let refusal = simulation.run_until(asking).unwrap().unwrap_err();
+    assert!(refusal.to_string().contains("refused"), "{refusal}");
+}
