@@ -386,3 +386,39 @@ fn a_connected_datagram_socket_hears_of_a_refusal_and_lives_on() {
     let refusal = simulation.run_until(asking).unwrap().unwrap_err();
     assert!(refusal.to_string().contains("refused"), "{refusal}");
 }
+#[test]
+fn datagrams_come_once_late_twice_or_never() {
+    let simulation = Simulation::new(15);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let radio = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(50));
+    let link = Link::new().latency(radio).loss(0.2).duplication(0.2);
+    simulation.set_link(&client, &server, link);
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let (ear, inbox) = (server.reactor().open_udp("0.0.0.0:53").unwrap(), heard.clone());
+    let hearing = server.reactor().spawn(async move {
+        let mut buffer = [0; 16];
+        loop {
+            let (count, from) = ear.recv_from(&mut buffer).await?;
+            assert_eq!((count, from.ip()), (1, Some([10, 0, 0, 2].into())));
+            inbox.borrow_mut().push(buffer[0]);
+        }
+        #[expect(unreachable_code, reason = "it says what the task would give")]
+        Ok(())
+    });
+    let mouth = client.reactor().open_udp("0.0.0.0:0").unwrap();
+    let to = Address::from(std::net::SocketAddr::new(server.ip(), 53));
+    let saying = async move {
+        for number in 0..100 {
+            mouth.send_to(&[number], &to).await?;
+        }
+        Ok(())
+    };
+    simulation.run_until(saying).unwrap();
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    hearing.cancel();
+    let heard = heard.take();
+    let different: std::collections::BTreeSet<u8> = heard.iter().copied().collect();
+    assert!((60..95).contains(&different.len()), "{} of 100 arrived", different.len());
+    assert!(heard.len() > different.len(), "some came twice");
+    assert!(!heard.is_sorted(), "some came late");
+}
