@@ -9,7 +9,7 @@
 use crate::address::{Address, UnixName};
 use crate::buffer::Buffer;
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::driver::ByteStream;
+use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
 use crate::net::connection::{Connection, report_own};
 use crate::net::connector::ConnectTo;
@@ -290,8 +290,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service { handler: Rc::new(handler), made: Location::caller() };
-        self.inner().listen_unix(&at.into(), Box::new(service))
+        self.inner().listen_unix(&at.into(), service(handler))
     }
 
     /// Connects to a Unix socket and gives the stream.
@@ -347,7 +346,7 @@ where
     H: AsyncFn(Stream) -> R + 'static,
     R: IntoDeferred<Output = ()> + 'static,
 {
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         self.serve(Connection::open(inner, stream, peer));
     }
 

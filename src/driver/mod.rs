@@ -17,9 +17,11 @@
 //! # Not here
 //! What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
 
+mod any;
 mod system;
 
 pub use crate::slots::Key;
+pub use any::AnyStream;
 pub use system::SystemDriver;
 
 use crate::address::{Address, UnixName};
@@ -262,6 +264,12 @@ pub trait Listener {
     /// Accepts one connection; `WouldBlock` when none waits, `OutOfMemory` when there is nothing to
     /// have it with, be it memory or a descriptor.
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)>;
+
+    /// Accepts one connection as `accept` does; spares the box of a stream that needs none.
+    fn accept_any(&mut self) -> io::Result<(AnyStream, Address)> {
+        let (stream, peer) = self.accept()?;
+        Ok((stream.into(), peer))
+    }
 
     /// After `accept` found the process out of descriptors: accepts and closes what waits, with a
     /// descriptor kept in reserve. Returns how many it closed.

@@ -13,7 +13,7 @@
 //! Whoever can connect can say anything in a header: listen where only the balancer can.
 
 use crate::address::{Address, UnixName};
-use crate::driver::{ByteStream, Key};
+use crate::driver::{AnyStream, ByteStream, Key};
 use crate::net::connection::Connection;
 use crate::net::layer::{Dressed, Layer};
 use crate::net::port::Welcome;
@@ -50,7 +50,7 @@ impl Welcome for Renamed {
         self.0.started();
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         self.0.welcome(inner, stream, peer);
     }
 

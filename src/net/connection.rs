@@ -35,7 +35,7 @@ use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
-use crate::driver::{ByteStream, Key, Readiness};
+use crate::driver::{AnyStream, ByteStream, Key, Readiness};
 use crate::failure::{Failure, report};
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
@@ -51,7 +51,7 @@ use std::time::Duration;
 pub(crate) struct Connection {
     pub(crate) inner: Rc<Loop>,
     pub(super) key: Key,
-    pub(super) stream: RefCell<Option<Box<dyn ByteStream>>>,
+    pub(super) stream: RefCell<Option<AnyStream>>,
     /// The pushing face. Absent while it is called, and once lost.
     pub(super) face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
@@ -176,11 +176,7 @@ impl Rare {
 
 impl Connection {
     /// A connection over a new stream, not served yet.
-    pub(crate) fn open(
-        inner: &Rc<Loop>,
-        stream: Box<dyn ByteStream>,
-        peer: Address,
-    ) -> Rc<Connection> {
+    pub(crate) fn open(inner: &Rc<Loop>, stream: AnyStream, peer: Address) -> Rc<Connection> {
         let make = |key| Connection::new(inner, key, stream, peer);
         let connection = inner.sources.insert_with(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
@@ -194,7 +190,7 @@ impl Connection {
     pub(super) fn adopt(
         inner: &Rc<Loop>,
         key: Key,
-        stream: Box<dyn ByteStream>,
+        stream: AnyStream,
         peer: Address,
     ) -> Rc<Connection> {
         let connection = Connection::new(inner, key, stream, peer);
@@ -202,18 +198,13 @@ impl Connection {
         connection
     }
 
-    fn new(
-        inner: &Rc<Loop>,
-        key: Key,
-        stream: Box<dyn ByteStream>,
-        peer: Address,
-    ) -> Rc<Connection> {
+    fn new(inner: &Rc<Loop>, key: Key, mut stream: AnyStream, peer: Address) -> Rc<Connection> {
         let both = Readiness::READABLE.and(Readiness::WRITABLE);
         Rc::new(Connection {
             inner: inner.clone(),
             key,
             // Data often comes with the connection: the first read is tried without an event.
-            readiness: Cell::new(both.and(Connection::mark_of(&*stream))),
+            readiness: Cell::new(both.and(Connection::mark_of(stream.as_dyn()))),
             stream: RefCell::new(Some(stream)),
             face: Cell::default(),
             waiters: OnceCell::new(),
@@ -250,18 +241,6 @@ impl Connection {
         let _ = self.waiters.set(Box::default());
     }
 
-    /// Reads and sends what can be, as after an event.
-    #[inline]
-    fn serve(self: &Rc<Self>, scratch: &mut [u8]) {
-        self.receive(scratch);
-        if self.reading.get() == Reading::Paused {
-            self.look_for_end();
-        }
-        if self.is_unsettled.get() {
-            self.settle();
-        }
-    }
-
     pub(crate) fn transport(self: &Rc<Self>) -> Transport {
         Transport::new(self.clone())
     }
@@ -272,6 +251,7 @@ impl Connection {
 
     // ---- the way in ----
 
+    /// Reads what came, or tells whoever does.
     #[inline(always)]
     fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
         if !self.wants_bytes() {
@@ -280,31 +260,32 @@ impl Connection {
         if let Some(waiters) = self.waiters() {
             return waiters.reader.wake(&self.inner.tasks);
         }
-        self.read_once(scratch);
-        if self.wants_bytes() {
-            self.receive_more(scratch);
+        if let Some(outcome) = self.push_short(scratch) {
+            self.receive_on(outcome, scratch);
         }
     }
 
-    #[cold]
-    fn receive_more(self: &Rc<Self>, scratch: &mut [u8]) {
-        for _ in 1..READS_PER_TURN {
-            self.read_once(scratch);
-            if !self.wants_bytes() {
-                return;
-            }
-        }
-        self.linger();
-    }
-
+    #[inline(always)]
     pub(super) fn wants_bytes(&self) -> bool {
         self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
     }
 
-    /// The pushing face's read.
-    #[inline(always)]
-    fn read_once(self: &Rc<Self>, scratch: &mut [u8]) {
-        match self.read_into(scratch) {
+    /// After a read that was more than a short one, or brought nothing.
+    #[cold]
+    fn receive_on(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+        self.receive_outcome(outcome, scratch);
+        for _ in 1..READS_PER_TURN {
+            if !self.wants_bytes() {
+                return;
+            }
+            self.receive_outcome(self.read(scratch), scratch);
+        }
+        self.linger();
+    }
+
+    fn receive_outcome(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+        self.learn_from(&outcome, scratch.len());
+        match outcome {
             Ok(0) => self.peer_ended(),
             Ok(count) => self.deliver(&scratch[..count]),
             Err(error) => self.read_failed(error),
@@ -314,18 +295,37 @@ impl Connection {
     /// One read; learns from it whether more is there.
     #[inline(always)]
     pub(super) fn read_into(self: &Rc<Self>, buffer: &mut [u8]) -> io::Result<usize> {
-        let outcome = self.with_stream(|stream| stream.read(buffer));
-        let is_drained = match &outcome {
-            // A peer's end, once announced, hides behind a short read, and a layer hides more.
-            Ok(count) => *count < buffer.len() && !self.readiness.get().has(HIDING),
+        let outcome = self.read(buffer);
+        match outcome {
+            Ok(count) if self.is_short_read(count, buffer.len()) => self.forget_readable(),
+            _ => self.learn_from(&outcome, buffer.len()),
+        }
+        outcome
+    }
+
+    /// Whether a read says that nothing is left; a peer's end, once announced, hides behind a short
+    /// read, and a layer hides more.
+    #[inline(always)]
+    pub(super) fn is_short_read(&self, count: usize, wanted: usize) -> bool {
+        count < wanted && !self.readiness.get().has(HIDING)
+    }
+
+    #[cold]
+    fn learn_from(self: &Rc<Self>, outcome: &io::Result<usize>, wanted: usize) {
+        let is_drained = match outcome {
+            Ok(count) => self.is_short_read(*count, wanted),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         if is_drained {
-            self.forget_readiness(Readiness::READABLE);
+            self.forget_readable();
         } else if self.has_layer() {
-            self.after_layered_read(matches!(outcome, Ok(count) if count < buffer.len()));
+            self.after_layered_read(matches!(outcome, Ok(count) if *count < wanted));
         }
-        outcome
+    }
+
+    #[inline(always)]
+    pub(super) fn forget_readable(&self) {
+        self.forget_readiness(Readiness::READABLE);
     }
 
     pub(super) fn read_failed(&self, error: io::Error) {
@@ -460,6 +460,7 @@ impl Connection {
 
     fn close_stream(self: &Rc<Self>) {
         let Some(mut stream) = self.stream.take() else { return };
+        let stream = stream.as_dyn();
         // Somebody else still holds a transport, who may ask for the address.
         if Rc::strong_count(self) > 1 {
             let host = stream.host().ok();
@@ -537,7 +538,23 @@ impl Connection {
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
         match &mut *self.stream.borrow_mut() {
-            Some(stream) => call(&mut **stream),
+            Some(stream) => call(stream.as_dyn()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut *self.stream.borrow_mut() {
+            Some(stream) => stream.read(buffer),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn write_once(&self, data: &[u8]) -> io::Result<usize> {
+        match &mut *self.stream.borrow_mut() {
+            Some(stream) => stream.write(data),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -614,6 +631,13 @@ impl Connection {
         }
     }
 
+    /// What was left undone is taken up again.
+    #[cold]
+    fn taken_up(self: &Rc<Self>) {
+        self.is_lingering.set(false);
+        self.tell_resumed();
+    }
+
     /// While reading is paused, an end that was announced is looked for without reading.
     #[cold]
     fn look_for_end(self: &Rc<Self>) {
@@ -632,10 +656,15 @@ impl Source for Connection {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
         if readiness == Readiness::NONE {
-            self.is_lingering.set(false);
-            self.tell_resumed();
+            self.taken_up();
         }
-        self.serve(scratch);
+        self.receive(scratch);
+        if self.reading.get() == Reading::Paused {
+            self.look_for_end();
+        }
+        if self.is_unsettled.get() {
+            self.settle();
+        }
     }
 
     fn flush(self: Rc<Self>) {

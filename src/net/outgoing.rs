@@ -99,20 +99,20 @@ impl Connection {
         if self.call.replace(Call::None) != Call::Corked {
             return self.uncork_plain();
         }
-        self.send_cork();
         self.inner.cork.set_owner(Key::NONE);
+        self.send_cork();
     }
 
     /// The cork was this connection's own until it wrote too much, or ended.
     #[cold]
     fn uncork_plain(&self) {
         if self.inner.cork.owner() == self.key {
-            self.send_cork();
             self.inner.cork.set_owner(Key::NONE);
+            self.send_cork();
         }
     }
 
-    /// Sends what the cork holds for this connection, which owns it.
+    /// Sends what the cork holds, which is this connection's.
     #[inline(always)]
     fn send_cork(&self) {
         let mut bytes = self.inner.cork.bytes.borrow_mut();
@@ -120,11 +120,19 @@ impl Connection {
             return;
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        let sent = if may { self.send_once(&bytes) } else { 0 };
+        let outcome = if may { self.write_once(&bytes) } else { Ok(0) };
+        if !matches!(outcome, Ok(count) if count == bytes.len()) {
+            self.cork_was_cut(outcome, &bytes);
+        }
+        bytes.clear();
+    }
+
+    #[cold]
+    fn cork_was_cut(&self, outcome: io::Result<usize>, bytes: &[u8]) {
+        let sent = self.note_outcome(outcome, bytes.len());
         if sent < bytes.len() && self.writing.get() != Writing::Ended {
             self.keep(&bytes[sent..]);
         }
-        bytes.clear();
     }
 
     /// Sends as much of `data` as the socket takes, if nothing waits before it.
@@ -156,11 +164,14 @@ impl Connection {
     }
 
     /// One write; learns from it whether there is room for more.
-    #[inline(always)]
     fn send_once(&self, data: &[u8]) -> usize {
-        match self.with_stream(|stream| stream.write(data)) {
+        self.note_outcome(self.write_once(data), data.len())
+    }
+
+    fn note_outcome(&self, outcome: io::Result<usize>, wanted: usize) -> usize {
+        match outcome {
             Ok(count) => {
-                self.note_sent(count, data.len());
+                self.note_sent(count, wanted);
                 count
             }
             Err(error) => {
@@ -170,19 +181,13 @@ impl Connection {
         }
     }
 
-    #[inline(always)]
     fn note_sent(&self, count: usize, wanted: usize) {
         if count < wanted {
             self.forget_readiness(Readiness::WRITABLE);
         }
         if self.state.get() == State::Losing {
-            self.note_taking();
+            self.with_rare(|rare| rare.is_taking = true);
         }
-    }
-
-    #[cold]
-    fn note_taking(&self) {
-        self.with_rare(|rare| rare.is_taking = true);
     }
 
     #[cold]

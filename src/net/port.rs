@@ -5,9 +5,12 @@
 //! loop does not spin; that is said once, until accepting works again.
 
 use super::connection::Connection;
+#[cfg(feature = "tls")]
+use super::layer::Layer;
+use super::layer::{Dressed, Put};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
-use crate::driver::{ByteStream, Key, Listener, Readiness, UnixOptions};
+use crate::driver::{AnyStream, Key, Listener, Readiness, UnixOptions};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor, Source, attempt};
@@ -141,6 +144,8 @@ pub struct ListenUnix {
     backlog: u32,
     mode: Option<u32>,
     lock: bool,
+    /// The outermost first.
+    layers: Vec<Put>,
 }
 
 impl ListenUnix {
@@ -150,7 +155,7 @@ impl ListenUnix {
     /// processes listen there; a socket that a process left behind is removed.
     pub fn new(name: impl Into<UnixName>) -> ListenUnix {
         let UnixOptions { backlog, mode, lock } = UnixOptions::default();
-        ListenUnix { name: name.into(), backlog, mode, lock }
+        ListenUnix { name: name.into(), backlog, mode, lock, layers: Vec::new() }
     }
 
     /// So many connections may wait to be accepted; 1024 unless set.
@@ -164,6 +169,14 @@ impl ListenUnix {
     #[must_use]
     pub fn mode(mut self, mode: u32) -> ListenUnix {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Puts a layer on each connection, before its face sees it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ListenUnix {
+        self.layers.push(Put(layer));
         self
     }
 
@@ -186,7 +199,7 @@ impl<N: Into<UnixName>> From<N> for ListenUnix {
 pub(crate) trait Welcome {
     fn started(&mut self) {}
     /// A connection was accepted.
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address);
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
     /// An accepted connection has got its layer, and has no face yet.
     fn serve(&mut self, connection: Rc<Connection>);
     fn stopped(&mut self) {}
@@ -204,7 +217,7 @@ impl<F: Factory> Welcome for Reception<F> {
         self.0.started();
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         // Without a protocol the stream is dropped, which closes it.
         if let Some(protocol) = self.0.build_protocol(&peer) {
             Connection::open(inner, stream, peer).begin(Box::new(protocol));
@@ -288,6 +301,10 @@ impl Loop {
         welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
         let options = UnixOptions { backlog: at.backlog, mode: at.mode, lock: at.lock };
+        let dress = |below, Put(layer): &Put| -> Box<dyn Welcome> {
+            Box::new(Dressed::new(layer.clone(), below))
+        };
+        let welcome = at.layers.iter().rev().fold(welcome, dress);
         self.listen_with(self.driver.listen_unix(&at.name, &options)?, welcome)
     }
 
@@ -329,14 +346,14 @@ impl Listening {
         }
     }
 
-    fn accept(&self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+    fn accept(&self) -> io::Result<(AnyStream, Address)> {
         match &mut *self.listener.borrow_mut() {
-            Some(listener) => listener.accept(),
+            Some(listener) => listener.accept_any(),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
-    fn welcome(&self, stream: Box<dyn ByteStream>, peer: Address) {
+    fn welcome(&self, stream: AnyStream, peer: Address) {
         self.is_short.set(false);
         let Some(mut welcome) = self.welcome.take() else { return };
         attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));

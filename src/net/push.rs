@@ -9,10 +9,14 @@ use super::connection::{Connection, report_own};
 use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
+use std::io;
 use std::panic::Location;
 use std::rc::Rc;
 
 pub(super) trait Push {
+    /// Reads once, and if that came short calls `data_received` with it; else returns what it was.
+    fn read(&mut self, connection: &Rc<Connection>, scratch: &mut [u8]) -> Option<Outcome>;
+
     /// Calls `data_received`, and sends what that wrote. An error or a panic dooms the connection.
     fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]);
 
@@ -21,17 +25,31 @@ pub(super) trait Push {
     fn into_protocol(self: Box<Self>) -> Box<dyn Protocol>;
 }
 
+/// Of a read: how many bytes it brought.
+type Outcome = io::Result<usize>;
+
 impl<P: Protocol + 'static> Push for P {
+    fn read(&mut self, connection: &Rc<Connection>, scratch: &mut [u8]) -> Option<Outcome> {
+        match connection.read(scratch) {
+            Ok(count) if count > 0 && connection.is_short_read(count, scratch.len()) => {
+                connection.forget_readable();
+                self.receive(connection, &scratch[..count]);
+                None
+            }
+            outcome => Some(outcome),
+        }
+    }
+
+    #[inline(always)]
     fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]) {
         let transport = connection.transport();
         connection.cork();
-        let called = contain(Location::caller(), || self.data_received(&transport, data));
-        connection.uncork();
-        match called {
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => {
-                connection.data_refused("unhandled failure in data_received", failure)
-            }
+        let call = || match self.data_received(&transport, data) {
+            Ok(()) => {}
+            Err(failure) => connection.data_refused("unhandled failure in data_received", failure),
+        };
+        match contain(Location::caller(), call) {
+            Ok(()) => connection.uncork(),
             Err(failure) => connection.panicked(failure),
         }
     }
@@ -68,6 +86,15 @@ impl Connection {
         self.put_face_back(face);
     }
 
+    /// Reads for the protocol, as [`Push::read`] does.
+    #[inline(always)]
+    pub(super) fn push_short(self: &Rc<Self>, scratch: &mut [u8]) -> Option<Outcome> {
+        let mut face = self.face.take()?;
+        let outcome = face.read(self, scratch);
+        self.put_face_back(face);
+        outcome
+    }
+
     #[inline(always)]
     fn put_face_back(&self, face: Box<dyn Push>) {
         // Nobody but who took the face puts one there: spares the drop of nothing.
@@ -89,6 +116,7 @@ impl Connection {
 
     #[cold]
     fn data_refused(&self, what: &str, failure: Failure) {
+        self.uncork();
         report_own(what, &failure);
         // What the protocol had to say before it failed is still said.
         self.send();
@@ -97,6 +125,7 @@ impl Connection {
 
     #[cold]
     fn panicked(&self, failure: Failure) {
+        self.uncork();
         report("panic in a protocol", &failure);
         self.doom(failure);
     }

@@ -5,7 +5,7 @@
 
 use super::{name_shortage, open_reserve, register};
 use crate::address::Address;
-use crate::driver::{ByteStream, Key, Listener};
+use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-struct TcpByteStream {
+pub(in crate::driver) struct TcpByteStream {
     socket: TcpStream,
     registry: Rc<Registry>,
 }
@@ -48,17 +48,29 @@ fn is_under_way(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
 }
 
+impl TcpByteStream {
+    #[inline(always)]
+    pub(in crate::driver) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.0)
+    }
+
+    #[inline(always)]
+    pub(in crate::driver) fn send(&mut self, data: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?)
+    }
+}
+
 impl ByteStream for TcpByteStream {
     fn register(&mut self, key: Key) -> io::Result<()> {
         register(&self.registry, &mut self.socket, key)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.0)
+        self.receive(buffer)
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?)
+        self.send(data)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -143,6 +155,14 @@ pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener
     Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() })
 }
 
+impl Drop for TcpPort {
+    fn drop(&mut self) {
+        // A socket that was taken over is open elsewhere too: closing it here takes it out of no queue.
+        // One that was never registered is in none.
+        let _ = self.registry.deregister(&mut self.socket);
+    }
+}
+
 impl Listener for TcpPort {
     fn register(&mut self, key: Key) -> io::Result<()> {
         self.registry.register(
@@ -153,9 +173,14 @@ impl Listener for TcpPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+        let (stream, peer) = self.accept_any()?;
+        Ok((stream.into_box(), peer))
+    }
+
+    fn accept_any(&mut self) -> io::Result<(AnyStream, Address)> {
         let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
         let stream = TcpByteStream { socket, registry: self.registry.clone() };
-        Ok((Box::new(stream), peer.into()))
+        Ok((AnyStream::tcp(stream), peer.into()))
     }
 
     fn shed(&mut self) -> usize {
