@@ -209,7 +209,7 @@ fn a_fast_clock_rings_early() {
     let host = simulation.host("fast");
     host.set_clock_drift(1_000_000);
     let nap = host.reactor().sleep(Duration::from_secs(10));
-    simulation.run_until(async move { nap.await }).unwrap();
+    simulation.run_until(nap).unwrap();
     assert_eq!(simulation.time().as_millis(), 5000);
 }
 
