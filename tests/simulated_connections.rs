@@ -6,7 +6,7 @@
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{
-    Faults, Host, Latency, Link, Simulation, Survey, for_each_seed, walk_faults,
+    Fault, Faults, Host, Latency, Link, Simulation, Survey, What, for_each_seed, walk_faults,
 };
 use ropewalk::{
     Address, ClientFactory, ConnectTo, Connector, Deferred, Failure, Protocol, Reactor, Result,
@@ -165,11 +165,10 @@ fn judge(simulation: &Simulation, outcome: Result<Vec<u8>>, wanted: &[u8]) -> Re
 /// Whether something happened that a program may fail of. Whatever cuts calls up or delays them is
 /// no excuse.
 fn may_fail(simulation: &Simulation) -> bool {
-    let benign = ["fails: Short", "fails: WouldBlock", "fails: Interrupted"];
-    simulation
-        .trace()
-        .lines()
-        .any(|line| line.contains(" fails: ") && !benign.iter().any(|fault| line.contains(fault)))
+    simulation.happenings().iter().any(|happening| match happening.what {
+        What::Failing(_, fault) => matches!(fault, Fault::Error(_)),
+        _ => false,
+    })
 }
 
 fn may_not_listen(simulation: &Simulation, outcome: Result<ropewalk::Port>) -> Result<bool> {
@@ -226,7 +225,7 @@ fn echo_with_callbacks(simulation: &Simulation) -> Result {
     if may_not_listen(simulation, port)? {
         return Ok(());
     }
-    for size in [5, 3_000, 150_000] {
+    for size in [5, 3_000, 100_000] {
         let (done, answer) = Deferred::new();
         let question = bytes(size);
         let mut asker = Some(Asker { question, answer: Vec::new(), done: Some(done) });
@@ -259,7 +258,7 @@ fn echo_with_async(simulation: &Simulation) -> Result {
     if may_not_listen(simulation, port)? {
         return Ok(());
     }
-    for size in [5, 100_000] {
+    for size in [5, 80_000] {
         let reactor = client.reactor();
         let asking = client.reactor().spawn(async move {
             let (mut read, mut write) = reactor.open_tcp("server:7").await?.split();
@@ -622,7 +621,7 @@ impl Protocol for Sipper {
 }
 
 fn slow_reader(simulation: &Simulation) -> Result {
-    const ALL: usize = 400_000;
+    const ALL: usize = 240_000;
     simulation.keep_trace();
     let ledger = Ledger::new();
     let (server, client) = hosts(simulation);

@@ -209,7 +209,7 @@ fn a_fast_clock_rings_early() {
     let host = simulation.host("fast");
     host.set_clock_drift(1_000_000);
     let nap = host.reactor().sleep(Duration::from_secs(10));
-    simulation.run_until(async move { nap.await }).unwrap();
+    simulation.run_until(nap).unwrap();
     assert_eq!(simulation.time().as_millis(), 5000);
 }
 
@@ -369,4 +369,56 @@ fn an_abort_is_a_loss_at_the_other_end_of_a_pump() {
     assert!(near.2.borrow().contains("was lost"), "{}", near.2.borrow());
     assert!(far.2.borrow().contains("aborted here"), "{}", far.2.borrow());
     assert_eq!((near.1.get(), far.1.get()), (1, 1));
+}
+
+#[test]
+fn a_connected_datagram_socket_hears_of_a_refusal_and_lives_on() {
+    let simulation = Simulation::new(16);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let socket = client.reactor().open_udp("0.0.0.0:0").unwrap();
+    socket.connect(Address::from(std::net::SocketAddr::new(server.ip(), 53))).unwrap();
+    let asking = async move {
+        socket.send(b"?").await?;
+        let refusal = socket.recv_from(&mut [0; 16]).await;
+        socket.send(b"again?").await?;
+        Ok(refusal.map(drop))
+    };
+    let refusal = simulation.run_until(asking).unwrap().unwrap_err();
+    assert!(refusal.to_string().contains("refused"), "{refusal}");
+}
+#[test]
+fn datagrams_come_once_late_twice_or_never() {
+    let simulation = Simulation::new(15);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let radio = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(50));
+    let link = Link::new().latency(radio).loss(0.2).duplication(0.2);
+    simulation.set_link(&client, &server, link);
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let (ear, inbox) = (server.reactor().open_udp("0.0.0.0:53").unwrap(), heard.clone());
+    let hearing = server.reactor().spawn(async move {
+        let mut buffer = [0; 16];
+        loop {
+            let (count, from) = ear.recv_from(&mut buffer).await?;
+            assert_eq!((count, from.ip()), (1, Some([10, 0, 0, 2].into())));
+            inbox.borrow_mut().push(buffer[0]);
+        }
+        #[expect(unreachable_code, reason = "it says what the task would give")]
+        Ok(())
+    });
+    let mouth = client.reactor().open_udp("0.0.0.0:0").unwrap();
+    let to = Address::from(std::net::SocketAddr::new(server.ip(), 53));
+    let saying = async move {
+        for number in 0..100 {
+            mouth.send_to(&[number], &to).await?;
+        }
+        Ok(())
+    };
+    simulation.run_until(saying).unwrap();
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    hearing.cancel();
+    let heard = heard.take();
+    let different: std::collections::BTreeSet<u8> = heard.iter().copied().collect();
+    assert!((60..95).contains(&different.len()), "{} of 100 arrived", different.len());
+    assert!(heard.len() > different.len(), "some came twice");
+    assert!(!heard.is_sorted(), "some came late");
 }

@@ -137,7 +137,8 @@ impl Tasks {
     pub(crate) fn spend(&self) -> bool {
         let left = self.budget.get();
         self.budget.set(left.saturating_sub(1));
-        left > 0
+        // A task of another loop, or of a foreign executor, is not this one's to hold back.
+        left > 0 || !self.is_polling()
     }
 
     /// Polls the tasks of this batch; calls `after_each` after each.

@@ -1,6 +1,7 @@
 //! What will happen, in order of its time and then of its being planned.
 
 use super::Simulation;
+use super::datagram::Letter;
 use crate::driver::Key;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -21,6 +22,12 @@ pub(super) enum Event {
     Rise(Key),
     /// A listener shall be named ready once more.
     RiseListener(Key),
+    /// A socket for datagrams shall be named ready once more.
+    RiseLetterbox(Key),
+    /// A datagram arrives.
+    Letter(Box<Letter>),
+    /// This socket's datagram came to a port that nobody has.
+    LetterRefused(Key),
     /// A request that nobody answers ends.
     GiveUp(Key),
     /// A socket looks whether its silent peer is there; so often it was not.

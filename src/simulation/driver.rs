@@ -10,7 +10,7 @@ use super::world::{Listening, State};
 use crate::address::Address;
 #[cfg(unix)]
 use crate::driver::Interest;
-use crate::driver::{Answer, ByteStream, Driver, Key, Listener, Nudge, Ready};
+use crate::driver::{Answer, ByteStream, DatagramSocket, Driver, Key, Listener, Nudge, Ready};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -31,7 +31,7 @@ pub struct SimulatedDriver {
 
 impl SimulatedDriver {
     /// Counts the call and lets it fail if it shall.
-    fn enter(&self, call: Call) -> io::Result<()> {
+    pub(super) fn enter(&self, call: Call) -> io::Result<()> {
         let mut state = self.world.state.borrow_mut();
         let machine = &state.machines[self.host];
         if !machine.is_up || machine.life != self.life {
@@ -88,6 +88,10 @@ impl Driver for SimulatedDriver {
         self.enter(Call::Listen)?;
         let key = self.world.state.borrow_mut().listen(self.host, at, backlog as usize)?;
         Ok(Box::new(SimulatedListener { world: self.world.clone(), key }))
+    }
+
+    fn bind(&self, at: &Address, _is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        super::datagram::bind(self, at)
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
@@ -152,7 +156,7 @@ impl Nudge for Unneeded {
 }
 
 impl State {
-    fn has_descriptor(&self, host: usize) -> io::Result<()> {
+    pub(super) fn has_descriptor(&self, host: usize) -> io::Result<()> {
         let machine = &self.machines[host];
         if machine.descriptors < machine.most_descriptors {
             return Ok(());

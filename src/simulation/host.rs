@@ -208,7 +208,13 @@ impl State {
                 self.listeners.remove(key);
             }
         }
+        for key in self.letterboxes.keys() {
+            if self.letterboxes.get(key).is_some_and(|letterbox| letterbox.host == host) {
+                self.letterboxes.remove(key);
+            }
+        }
         let machine = &mut self.machines[host];
+        machine.letterboxes.clear();
         machine.is_up = false;
         machine.descriptors = 0;
         machine.ready.clear();

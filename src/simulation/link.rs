@@ -42,6 +42,7 @@ pub struct Link {
     /// Bytes a second; absent: any number.
     pub(super) bandwidth: Option<u64>,
     pub(super) loss: f64,
+    pub(super) duplication: f64,
     /// So many bytes may be under way or unread in one direction of a connection.
     pub(super) window: usize,
     pub(super) is_cut: bool,
@@ -63,6 +64,7 @@ impl Link {
             latency,
             bandwidth: None,
             loss: 0.0,
+            duplication: 0.0,
             window: 64 * 1024,
             is_cut: false,
             busy_until: 0,
@@ -95,6 +97,13 @@ impl Link {
         self
     }
 
+    /// Sets which share of all datagrams comes twice; streams do not notice.
+    #[must_use]
+    pub fn duplication(mut self, share: f64) -> Link {
+        self.duplication = share.clamp(0.0, 1.0);
+        self
+    }
+
     /// Sets how many bytes one direction of a connection takes before its reader has read; 64 KiB.
     #[must_use]
     pub fn window(mut self, bytes: usize) -> Link {
@@ -102,15 +111,20 @@ impl Link {
         self
     }
 
-    /// When so many bytes that are sent now are there.
+    /// When so many bytes of a stream that are sent now are there.
     pub(super) fn arrival(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
+        self.arrival_once(now, bytes, random) + self.repeats(random)
+    }
+
+    /// When a datagram that is sent now is there, if it is not lost.
+    pub(super) fn arrival_once(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
         let start = now.max(self.busy_until);
         let left = match self.bandwidth {
             Some(rate) => start + (bytes as u64).saturating_mul(1_000_000_000) / rate,
             None => now,
         };
         self.busy_until = left;
-        left + self.latency.draw(random) + self.repeats(random)
+        left + self.latency.draw(random)
     }
 
     /// How much longer it takes because packets were lost and sent again.

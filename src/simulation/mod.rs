@@ -20,6 +20,7 @@
 //! Foreign descriptors and Unix sockets (`Unsupported`); other threads, whose order no seed decides.
 
 mod agenda;
+mod datagram;
 mod driver;
 mod fault;
 mod host;

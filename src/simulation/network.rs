@@ -45,7 +45,7 @@ impl State {
     }
 
     /// The host that has the address, as seen from another.
-    fn find_host(&self, from: usize, to: SocketAddr) -> Option<usize> {
+    pub(super) fn find_host(&self, from: usize, to: SocketAddr) -> Option<usize> {
         if to.ip().is_loopback() || to.ip().is_unspecified() {
             return Some(from);
         }

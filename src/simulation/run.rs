@@ -304,6 +304,9 @@ impl State {
             Event::Reset(key) => self.on_reset(key),
             Event::Rise(key) => self.rise(key),
             Event::RiseListener(key) => self.rise_listener(key),
+            Event::RiseLetterbox(key) => self.rise_letterbox(key),
+            Event::Letter(letter) => self.on_letter(*letter),
+            Event::LetterRefused(key) => self.on_letter_refused(key),
             Event::Probe(key, silences) => self.probe(key, silences),
             // The world sees to these: they are the user's.
             Event::Work(_) | Event::Call(_) => {}

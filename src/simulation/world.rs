@@ -5,6 +5,7 @@
 //! * Time is nanoseconds since the beginning and only grows.
 
 use super::agenda::{Agenda, Event};
+use super::datagram::Letterbox;
 use super::fault::{Call, Fault, Faults};
 use super::link::Link;
 use super::random::Random;
@@ -30,6 +31,7 @@ pub(super) struct State {
     pub(super) default_link: Link,
     pub(super) sockets: Slots<Socket>,
     pub(super) listeners: Slots<Listening>,
+    pub(super) letterboxes: Slots<Letterbox>,
     pub(super) connections: Connection,
     pub(super) trace: Trace,
     /// How many calls the hosts' drivers got.
@@ -58,7 +60,10 @@ pub(super) struct Machine {
     pub(super) descriptors: usize,
     pub(super) most_descriptors: usize,
     pub(super) next_port: u16,
+    /// Who listens.
     pub(super) ports: BTreeMap<u16, Key>,
+    /// Who receives datagrams.
+    pub(super) letterboxes: BTreeMap<u16, Key>,
     pub(super) clock: HostClock,
 }
 
@@ -74,6 +79,7 @@ pub(super) struct HostClock {
 pub(super) enum ReadyId {
     Socket(Key),
     Listener(Key),
+    Letterbox(Key),
 }
 
 pub(super) struct Listening {
@@ -133,6 +139,7 @@ impl State {
             default_link: Link::new(),
             sockets: Slots::new(),
             listeners: Slots::new(),
+            letterboxes: Slots::new(),
             connections: 0,
             trace: Trace::default(),
             calls: 0,
@@ -159,6 +166,7 @@ impl State {
             most_descriptors: usize::MAX,
             next_port: FIRST_PORT,
             ports: BTreeMap::new(),
+            letterboxes: BTreeMap::new(),
             clock: HostClock::default(),
         });
         self.machines.len() - 1
@@ -203,6 +211,14 @@ impl State {
             let links = row.iter().enumerate();
             links.filter_map(move |(to, link)| Some(((from, to), link.as_ref()?)))
         })
+    }
+
+    pub(super) fn one_datagram(&mut self, from: usize, to: usize, bytes: usize) -> u64 {
+        if self.find_link(from, to).is_none() {
+            self.make_link(from, to);
+        }
+        let link = self.links[from][to].get_or_insert_default();
+        link.arrival_once(self.now, bytes, &mut self.random)
     }
 
     /// When so many bytes that are sent now are there.
@@ -293,7 +309,7 @@ impl State {
         }
     }
 
-    fn call_host(&mut self, host: usize, id: ReadyId) {
+    pub(super) fn call_host(&mut self, host: usize, id: ReadyId) {
         let ready = &mut self.machines[host].ready;
         if ready.is_empty() {
             self.called.push(host);
@@ -307,6 +323,7 @@ impl State {
             let (key, readiness) = match id {
                 ReadyId::Socket(key) => self.look_at_socket(key),
                 ReadyId::Listener(key) => self.look_at_listener(key),
+                ReadyId::Letterbox(key) => self.look_at_letterbox(key),
             };
             if let Some(key) = key
                 && readiness != Readiness::NONE
@@ -320,6 +337,12 @@ impl State {
         let Some(socket) = self.sockets.get_mut(key) else { return (None, Readiness::NONE) };
         socket.is_queued = false;
         (socket.key, socket.readiness())
+    }
+
+    fn look_at_letterbox(&mut self, key: Key) -> (Option<Key>, Readiness) {
+        let Some(letterbox) = self.letterboxes.get_mut(key) else { return (None, Readiness::NONE) };
+        letterbox.is_queued = false;
+        (letterbox.key, letterbox.readiness())
     }
 
     fn look_at_listener(&mut self, key: Key) -> (Option<Key>, Readiness) {
@@ -336,7 +359,7 @@ impl Machine {
         loop {
             let port = self.next_port;
             self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
-            if !self.ports.contains_key(&port) {
+            if !self.ports.contains_key(&port) && !self.letterboxes.contains_key(&port) {
                 return port;
             }
         }

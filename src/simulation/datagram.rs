@@ -1,0 +1,276 @@
+//! Datagrams: each travels by itself, so that jitter reorders them, and may be lost or come twice.
+
+use super::agenda::Event;
+use super::driver::SimulatedDriver;
+use super::fault::{Call, Fault};
+use super::random::nanos;
+use super::run::World;
+use super::trace::{What, beginning};
+use super::world::{ReadyId, State};
+use crate::address::Address;
+use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What one socket for datagrams is to its host's system.
+pub(super) struct Letterbox {
+    pub(super) host: usize,
+    address: SocketAddr,
+    pub(super) key: Option<Key>,
+    pub(super) is_queued: bool,
+    letters: VecDeque<(Box<[u8]>, SocketAddr)>,
+    /// Receives from there only, and sends there by default.
+    peer: Option<SocketAddr>,
+    /// Told to the next call, once.
+    error: Option<io::ErrorKind>,
+}
+
+/// A datagram under way.
+pub(super) struct Letter {
+    sender: Key,
+    sent: u64,
+    from_host: usize,
+    to_host: usize,
+    from: SocketAddr,
+    to: SocketAddr,
+    data: Box<[u8]>,
+}
+
+/// More that nobody has read, and what comes is dropped.
+const MOST_LETTERS: usize = 256;
+/// What fits into one UDP datagram.
+const LONGEST: usize = 65_507;
+
+pub(super) fn bind(driver: &SimulatedDriver, at: &Address) -> io::Result<Box<dyn DatagramSocket>> {
+    let at = at.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
+    driver.enter(Call::Listen)?;
+    let key = driver.world.state.borrow_mut().bind(driver.host, at)?;
+    Ok(Box::new(SimulatedDatagrams { world: driver.world.clone(), key }))
+}
+
+impl Letterbox {
+    pub(super) fn readiness(&self) -> Readiness {
+        let has_something = !self.letters.is_empty() || self.error.is_some();
+        Readiness::WRITABLE.and(Readiness::READABLE.when(has_something))
+    }
+
+    fn takes_from(&self, from: SocketAddr) -> bool {
+        self.peer.is_none_or(|peer| peer == from) && self.letters.len() < MOST_LETTERS
+    }
+}
+
+impl State {
+    fn bind(&mut self, host: usize, at: SocketAddr) -> io::Result<Key> {
+        self.has_descriptor(host)?;
+        let machine = &mut self.machines[host];
+        if !(at.ip().is_unspecified() || at.ip().is_loopback() || at.ip() == machine.ip) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let port = if at.port() == 0 { machine.pick_port() } else { at.port() };
+        if machine.letterboxes.contains_key(&port) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let address = SocketAddr::new(at.ip(), port);
+        let key = self.letterboxes.insert_with(|_| Letterbox {
+            host,
+            address,
+            key: None,
+            is_queued: false,
+            letters: VecDeque::new(),
+            peer: None,
+            error: None,
+        });
+        let machine = &mut self.machines[host];
+        machine.letterboxes.insert(port, key);
+        machine.descriptors += 1;
+        Ok(key)
+    }
+
+    fn unbind(&mut self, key: Key) {
+        let Some(letterbox) = self.letterboxes.remove(key) else { return };
+        let machine = &mut self.machines[letterbox.host];
+        machine.letterboxes.remove(&letterbox.address.port());
+        machine.descriptors -= 1;
+    }
+
+    pub(super) fn rise_letterbox(&mut self, key: Key) {
+        if let Some(letterbox) = self.letterboxes.get_mut(key)
+            && letterbox.key.is_some()
+            && !std::mem::replace(&mut letterbox.is_queued, true)
+        {
+            let host = letterbox.host;
+            self.call_host(host, ReadyId::Letterbox(key));
+        }
+    }
+
+    fn post(&mut self, key: Key, to: SocketAddr, data: &[u8]) -> io::Result<()> {
+        if data.len() > LONGEST {
+            let why = format!("{} bytes do not fit into one datagram", data.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let Some(letterbox) = self.letterboxes.get(key) else { return Ok(()) };
+        let (from_host, port) = (letterbox.host, letterbox.address.port());
+        let own = if to.ip().is_loopback() { to.ip() } else { self.machines[from_host].ip };
+        let bytes = data.len();
+        self.note(from_host, 0, 18 ^ (bytes as u64) << 8, || What::Sent(bytes));
+        // Nobody has that address: it goes nowhere, as datagrams do.
+        let Some(to_host) = self.find_host(from_host, to) else { return Ok(()) };
+        let link = self.link(from_host, to_host);
+        let (loss, duplication) = (link.loss, link.duplication);
+        let copies = 1 + usize::from(self.random.chance(duplication));
+        for _ in 0..copies {
+            let arrival = self.one_datagram(from_host, to_host, bytes);
+            if self.random.chance(loss) {
+                continue;
+            }
+            let from = SocketAddr::new(own, port);
+            let (sender, sent) = (key, self.now);
+            let letter = Letter { sender, sent, from_host, to_host, from, to, data: data.into() };
+            self.agenda.push(arrival, Event::Letter(Box::new(letter)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_letter(&mut self, letter: Letter) {
+        let Letter { sender, sent, from_host, to_host, from, to, data } = letter;
+        if self.is_unreachable(from_host, to_host) {
+            return;
+        }
+        let found = self.machines[to_host].letterboxes.get(&to.port()).copied();
+        let reaches = |letterbox: &Letterbox| {
+            letterbox.address.ip().is_unspecified() || letterbox.address.ip() == to.ip()
+        };
+        let letterbox = found.and_then(|key| Some((key, self.letterboxes.get_mut(key)?)));
+        let Some((key, letterbox)) = letterbox.filter(|(_, letterbox)| reaches(letterbox)) else {
+            return self.refuse_letter(sender, to_host, from_host);
+        };
+        if !letterbox.takes_from(from) {
+            return;
+        }
+        let bytes = data.len();
+        let text = if self.trace.is_kept() { beginning(&data) } else { "".into() };
+        letterbox.letters.push_back((data, from));
+        let name = self.name(from_host);
+        self.note(to_host, 0, 19 ^ (bytes as u64) << 8, || What::Arrived {
+            from: name,
+            sent: Duration::from_nanos(sent),
+            bytes,
+            beginning: text,
+        });
+        self.rise_letterbox(key);
+    }
+
+    /// Nobody has that port: a connected sender is told.
+    fn refuse_letter(&mut self, sender: Key, from: usize, to: usize) {
+        if self.letterboxes.get(sender).is_some_and(|letterbox| letterbox.peer.is_some()) {
+            let delay = self.one_way(from, to);
+            self.later(delay, Event::LetterRefused(sender));
+        }
+    }
+
+    pub(super) fn on_letter_refused(&mut self, sender: Key) {
+        if let Some(letterbox) = self.letterboxes.get_mut(sender) {
+            letterbox.error = Some(io::ErrorKind::ConnectionRefused);
+            self.rise_letterbox(sender);
+        }
+    }
+}
+
+struct SimulatedDatagrams {
+    world: Rc<World>,
+    key: Key,
+}
+
+impl SimulatedDatagrams {
+    /// Counts the call and lets it fail if it shall, or with the report that waits to be told.
+    fn enter(&self, state: &mut State, call: Call) -> io::Result<()> {
+        let Some(letterbox) = state.letterboxes.get_mut(self.key) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        if let Some(kind) = letterbox.error.take().filter(|_| call != Call::Address) {
+            return Err(kind.into());
+        }
+        let host = letterbox.host;
+        match state.call(host, 0, call) {
+            // A datagram goes whole or not at all.
+            None | Some(Fault::Short) => Ok(()),
+            Some(fault) => {
+                if fault == Fault::WouldBlock {
+                    let soon = nanos(Duration::from_micros(20));
+                    state.later(soon, Event::RiseLetterbox(self.key));
+                }
+                Err(fault.to_error())
+            }
+        }
+    }
+}
+
+impl DatagramSocket for SimulatedDatagrams {
+    fn register(&mut self, key: Key) -> io::Result<()> {
+        let state = &mut *self.world.state.borrow_mut();
+        self.enter(state, Call::Register)?;
+        if let Some(letterbox) = state.letterboxes.get_mut(self.key) {
+            letterbox.key = Some(key);
+        }
+        state.rise_letterbox(self.key);
+        Ok(())
+    }
+
+    fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+        let state = &mut *self.world.state.borrow_mut();
+        self.enter(state, Call::Read)?;
+        let letterbox = state.letterboxes.get_mut(self.key);
+        let letter = letterbox.and_then(|letterbox| letterbox.letters.pop_front());
+        let (data, from) = letter.ok_or(io::ErrorKind::WouldBlock)?;
+        let count = data.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&data[..count]);
+        Ok((data.len(), from.into()))
+    }
+
+    fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
+        let state = &mut *self.world.state.borrow_mut();
+        self.enter(state, Call::Write)?;
+        let peer = state.letterboxes.get(self.key).and_then(|letterbox| letterbox.peer);
+        let to = to.and_then(Address::socket_addr).or(peer).ok_or(io::ErrorKind::NotConnected)?;
+        state.post(self.key, to, data)
+    }
+
+    fn connect(&mut self, to: &Address) -> io::Result<()> {
+        let state = &mut *self.world.state.borrow_mut();
+        self.enter(state, Call::Connect)?;
+        let to = to.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
+        if let Some(letterbox) = state.letterboxes.get_mut(self.key) {
+            letterbox.peer = Some(to);
+        }
+        Ok(())
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        let state = &mut *self.world.state.borrow_mut();
+        let letterbox = state.letterboxes.get_mut(self.key).ok_or(io::ErrorKind::NotConnected)?;
+        Ok(letterbox.error.take().map(io::Error::from))
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        let state = &mut *self.world.state.borrow_mut();
+        Ok(state.letterboxes.get(self.key).ok_or(io::ErrorKind::NotConnected)?.address.into())
+    }
+
+    fn set_option(&mut self, option: DatagramOption) -> io::Result<()> {
+        match option {
+            DatagramOption::Join(..) | DatagramOption::Leave(..) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no groups in here"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for SimulatedDatagrams {
+    fn drop(&mut self) {
+        self.world.state.borrow_mut().unbind(self.key);
+    }
+}
