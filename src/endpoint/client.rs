@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::grammar::{BadEndpoint, Description};
 use crate::Address;
-use crate::deferred::Deferred;
+use crate::deferred::{Deferred, fail, succeed};
 use crate::net::connection::Connection;
 use crate::net::{ConnectTo, Connected};
 use crate::protocol::{Factory, Protocol};
@@ -44,6 +44,8 @@ pub struct ClientEndpoint {
 #[derive(Clone, Debug)]
 enum Kind {
     Socket(ConnectTo),
+    #[cfg(unix)]
+    Stdio,
 }
 
 impl ClientEndpoint {
@@ -119,6 +121,13 @@ impl ClientEndpoint {
     fn reach(&self, reactor: &Reactor) -> Deferred<Rc<Connection>> {
         match &self.kind {
             Kind::Socket(to) => reactor.inner().connect(to.clone()),
+            #[cfg(unix)]
+            Kind::Stdio => match crate::stdio::standard_stream(reactor.inner()) {
+                Ok((stream, name)) => {
+                    succeed(Connection::open(reactor.inner(), stream.into(), name))
+                }
+                Err(failure) => fail(failure),
+            },
         }
     }
 }
@@ -131,6 +140,11 @@ impl FromStr for ClientEndpoint {
         let kind = match &*description.kind.text.to_ascii_lowercase() {
             "tcp" => Kind::Socket(parse_tcp(text, description)?),
             "unix" => Kind::Socket(parse_unix(text, description)?),
+            #[cfg(unix)]
+            "stdio" => {
+                description.expect_nothing(text)?;
+                Kind::Stdio
+            }
             other => return Err(unknown(text, &description, other)),
         };
         Ok(ClientEndpoint { text: text.to_owned(), kind })
@@ -175,10 +189,10 @@ fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndp
 
 fn unknown(text: &str, description: &Description, kind: &str) -> BadEndpoint {
     let problem = match kind {
-        "tls" | "ssl" | "stdio" | "process" => {
-            format!("this build has no {kind} clients, only tcp, unix")
+        "tls" | "ssl" | "process" => {
+            format!("this build has no {kind} clients, only tcp, unix, stdio")
         }
-        _ => "there is no such type of client, only tcp, unix".into(),
+        _ => "there is no such type of client, only tcp, unix, stdio".into(),
     };
     BadEndpoint::new(text, description.kind.at.clone(), problem)
 }
@@ -219,10 +233,11 @@ mod tests {
 
     fn parsed(text: &str) -> String {
         match text.parse::<ClientEndpoint>() {
-            Ok(endpoint) => {
-                let Kind::Socket(to) = endpoint.kind;
-                format!("{to:?}")
-            }
+            Ok(endpoint) => match endpoint.kind {
+                Kind::Socket(to) => format!("{to:?}"),
+                #[cfg(unix)]
+                Kind::Stdio => "stdio".into(),
+            },
             Err(bad) => format!("{}: {}", bad.position(), bad.problem()),
         }
     }
@@ -284,7 +299,7 @@ mod tests {
                 "tcp:h:1:speed=9",
                 "8: there is no such keyword here, only host, port, timeout, bindAddress",
             ),
-            ("icmp:h", "0: there is no such type of client, only tcp, unix"),
+            ("icmp:h", "0: there is no such type of client, only tcp, unix, stdio"),
         ] {
             assert_eq!(parsed(text), want, "{text}");
         }
