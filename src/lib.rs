@@ -23,6 +23,8 @@ mod slots;
 #[cfg(unix)]
 mod stdio;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 
 pub use address::{Address, UnixName};

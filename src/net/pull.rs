@@ -14,7 +14,7 @@ impl Connection {
     /// Ready when a read is worth trying, be it to find the end.
     #[inline]
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.reading.get() == Reading::Open {
+        if matches!(self.reading.get(), Reading::Open | Reading::Paused) {
             if !self.wants_bytes() {
                 return self.wait_to_read(context);
             }
