@@ -28,6 +28,7 @@
 //! |---|---|
 //! | `tcp` | `host`, `port`, `timeout` (30 seconds), `bindAddress` |
 //! | `unix` | `path`, `lockfile`, `timeout` |
+//! | `tls` | `host`, `port`, `timeout`, `bindAddress`, `certificate`, `privateKey`, `trustRoots`: files; feature `tls` |
 //! | `stdio` | nothing |
 //!
 //! # Invariants
