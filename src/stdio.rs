@@ -10,11 +10,11 @@
 //! open neither; printing to it meanwhile may fail. It is put back at the end.
 
 use crate::address::Address;
-use crate::driver::Pipes;
+use crate::driver::{ByteStream, Pipes};
 use crate::failure::Result;
 use crate::net::connection::Connection;
 use crate::protocol::Protocol;
-use crate::reactor::Reactor;
+use crate::reactor::{Loop, Reactor};
 use crate::stream::Stream;
 use crate::transport::Transport;
 use std::io::{self, stdin, stdout};
@@ -110,6 +110,13 @@ fn standard() -> Result<(OwnedFd, OwnedFd)> {
     };
     let input = stdin().as_fd().try_clone_to_owned().map_err(what)?;
     Ok((input, stdout().as_fd().try_clone_to_owned().map_err(what)?))
+}
+
+/// Standard input and output as a stream that no connection has yet.
+pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Address)> {
+    let ((input, output), name) = (standard()?, Address::pipe("stdio"));
+    let pipes = Pipes { input: Some(input), output: Some(output), name: name.clone() };
+    Ok((reactor.driver.adopt(pipes)?, name))
 }
 
 /// A connection over descriptors, without a face yet.

@@ -180,3 +180,24 @@ fn what_is_no_header_ends_its_connection_and_the_server_lives() {
     let reports = reports.borrow();
     assert!(reports.iter().any(|text| text.contains("it sent no PROXY header")), "{reports:?}");
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_trusts_the_roots_that_its_text_names_and_no_others() {
+    use ropewalk::tls::{Identity, ServerConfig};
+    let reactor = Reactor::new().unwrap();
+    let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
+    let roots = std::env::temp_dir().join(format!("ropewalk-roots-{}.pem", std::process::id()));
+    std::fs::write(&roots, identity.certificate_pem()).unwrap();
+    let config = ServerConfig::new(identity);
+    ropewalk::on_report(|_| ()); // of the client below that does not trust it
+    let port = reactor.serve_tls("127.0.0.1:0", &config, mirror).unwrap();
+    let text = format!("tls:127.0.0.1:{}", port_of(&port));
+    let trusting = format!("{text}:trustRoots={}", quote(roots.to_str().unwrap()));
+    let said = answer(&reactor, client(&trusting).open(&reactor), vec![b"hello".into()]);
+    std::fs::remove_file(&roots).unwrap();
+    assert!(said.unwrap().ends_with("\nhello"));
+    assert!(answer(&reactor, client(&text).open(&reactor), vec![]).is_err());
+    let failure = answer(&reactor, client(&trusting).open(&reactor), vec![]).unwrap_err();
+    assert!(failure.to_string().starts_with("cannot read "), "{failure}");
+}

@@ -82,6 +82,55 @@ fn chat_gives_a_line_to_everyone_else() {
 }
 
 #[test]
+fn port_forward_passes_bytes_and_ends_both_ways() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("tcp:127.0.0.1:{}", far.local_addr().unwrap().port());
+    let program =
+        Program::start("port_forward", &["--from", "tcp:0:interface=127.0.0.1", "--to", &to]);
+    let line = program.line();
+    let near = line.split(' ').nth(1).unwrap();
+    let mut near = connect(near);
+    let (mut far, _) = far.accept().unwrap();
+
+    near.write_all(b"question").unwrap();
+    near.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_to_end(&mut far), "question");
+    far.write_all(b"answer").unwrap();
+    drop(far);
+    assert_eq!(read_to_end(&mut near), "answer");
+}
+
+#[test]
+fn port_forward_passes_standard_input_on_and_the_answer_back() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("tcp:127.0.0.1:{}", far.local_addr().unwrap().port());
+    let mut command = example("port_forward", &["--from", "stdio:", "--to", &to]);
+    let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = program.stdin.take().unwrap();
+    let mut output = BufReader::new(program.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let (mut far, _) = far.accept().unwrap();
+
+    input.write_all(b"question").unwrap();
+    drop(input);
+    assert_eq!(read_to_end(&mut far), "question");
+    far.write_all(b"answer").unwrap();
+    drop(far);
+    let mut answer = [0; 6];
+    output.read_exact(&mut answer).unwrap();
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert_eq!(&answer, b"answer");
+}
+
+#[test]
+fn port_forward_points_at_what_is_wrong_with_an_endpoint() {
+    let output = run("port_forward", &["--from", "tcp:http", "--to", "tcp:a:1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).ends_with("\n  tcp:http\n      ^^^^\n"));
+}
+
+#[test]
 fn defer_to_thread_prints_dots_while_the_thread_sleeps() {
     let output = run("defer_to_thread", &[]);
     let text = String::from_utf8(output.stdout).unwrap();

@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::grammar::{BadEndpoint, Description};
 use crate::Address;
-use crate::deferred::Deferred;
+use crate::deferred::{Deferred, fail, succeed};
 use crate::net::connection::Connection;
 use crate::net::{ConnectTo, Connected};
 use crate::protocol::{Factory, Protocol};
@@ -44,6 +44,16 @@ pub struct ClientEndpoint {
 #[derive(Clone, Debug)]
 enum Kind {
     Socket(ConnectTo),
+    #[cfg(feature = "tls")]
+    Tls {
+        to: ConnectTo,
+        /// A file of certificates; the system's unless named.
+        roots: Option<String>,
+        /// Files of this end's own certificates and key.
+        identity: Option<(String, String)>,
+    },
+    #[cfg(unix)]
+    Stdio,
 }
 
 impl ClientEndpoint {
@@ -119,6 +129,18 @@ impl ClientEndpoint {
     fn reach(&self, reactor: &Reactor) -> Deferred<Rc<Connection>> {
         match &self.kind {
             Kind::Socket(to) => reactor.inner().connect(to.clone()),
+            #[cfg(feature = "tls")]
+            Kind::Tls { to, roots, identity } => match tls_config(roots, identity) {
+                Ok(config) => reactor.inner().connect(to.clone().tls(&config)),
+                Err(failure) => fail(failure),
+            },
+            #[cfg(unix)]
+            Kind::Stdio => match crate::stdio::standard_stream(reactor.inner()) {
+                Ok((stream, name)) => {
+                    succeed(Connection::open(reactor.inner(), stream.into(), name))
+                }
+                Err(failure) => fail(failure),
+            },
         }
     }
 }
@@ -131,6 +153,13 @@ impl FromStr for ClientEndpoint {
         let kind = match &*description.kind.text.to_ascii_lowercase() {
             "tcp" => Kind::Socket(parse_tcp(text, description)?),
             "unix" => Kind::Socket(parse_unix(text, description)?),
+            #[cfg(feature = "tls")]
+            "tls" => parse_tls(text, description)?,
+            #[cfg(unix)]
+            "stdio" => {
+                description.expect_nothing(text)?;
+                Kind::Stdio
+            }
             other => return Err(unknown(text, &description, other)),
         };
         Ok(ClientEndpoint { text: text.to_owned(), kind })
@@ -143,7 +172,10 @@ fn parse_tcp(text: &str, description: Description) -> Result<ConnectTo, BadEndpo
         true => &["port", "host", "timeout", "bindAddress"],
         false => &["host", "port", "timeout", "bindAddress"],
     };
-    let mut arguments = Arguments::new(text, description, names)?;
+    to_host(Arguments::new(text, description, names)?)
+}
+
+fn to_host(mut arguments: Arguments<'_>) -> Result<ConnectTo, BadEndpoint> {
     let host = arguments.require("host")?;
     if host.text.is_empty() {
         return Err(arguments.bad(&host, "the host is missing"));
@@ -156,6 +188,38 @@ fn parse_tcp(text: &str, description: Description) -> Result<ConnectTo, BadEndpo
         to = to.bind(SocketAddr::new(ip, 0));
     }
     Ok(to)
+}
+
+#[cfg(feature = "tls")]
+fn parse_tls(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+    let names: &[_] =
+        &["host", "port", "timeout", "bindAddress", "certificate", "privateKey", "trustRoots"];
+    let mut arguments = Arguments::new(text, description, names)?;
+    let mut file = |name| arguments.take(name).map(|word| word.text);
+    let (roots, certificate, key) = (file("trustRoots"), file("certificate"), file("privateKey"));
+    // One file may hold both, as in Twisted.
+    let identity = certificate.map(|file| (file.clone(), key.unwrap_or(file)));
+    Ok(Kind::Tls { to: to_host(arguments)?, roots, identity })
+}
+
+#[cfg(feature = "tls")]
+fn tls_config(
+    roots: &Option<String>,
+    identity: &Option<(String, String)>,
+) -> crate::Result<crate::tls::ClientConfig> {
+    use crate::tls::{ClientConfig, Identity};
+    let unreadable =
+        |file: &str, error| crate::Failure::msg(format!("cannot read {file}: {error}"));
+    let config = match roots {
+        Some(file) => {
+            ClientConfig::trusting(std::fs::read(file).map_err(|error| unreadable(file, error))?)
+        }
+        None => ClientConfig::new(),
+    };
+    Ok(match identity {
+        Some((certificates, key)) => config.identity(Identity::from_files(certificates, key)?),
+        None => config,
+    })
 }
 
 fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndpoint> {
@@ -175,10 +239,10 @@ fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndp
 
 fn unknown(text: &str, description: &Description, kind: &str) -> BadEndpoint {
     let problem = match kind {
-        "tls" | "ssl" | "stdio" | "process" => {
-            format!("this build has no {kind} clients, only tcp, unix")
+        "tls" | "ssl" | "process" => {
+            format!("this build has no {kind} clients, only tcp, unix, stdio")
         }
-        _ => "there is no such type of client, only tcp, unix".into(),
+        _ => "there is no such type of client, only tcp, unix, stdio".into(),
     };
     BadEndpoint::new(text, description.kind.at.clone(), problem)
 }
@@ -219,10 +283,13 @@ mod tests {
 
     fn parsed(text: &str) -> String {
         match text.parse::<ClientEndpoint>() {
-            Ok(endpoint) => {
-                let Kind::Socket(to) = endpoint.kind;
-                format!("{to:?}")
-            }
+            Ok(endpoint) => match endpoint.kind {
+                Kind::Socket(to) => format!("{to:?}"),
+                #[cfg(feature = "tls")]
+                Kind::Tls { to, roots, identity } => format!("{to:?} {roots:?} {identity:?}"),
+                #[cfg(unix)]
+                Kind::Stdio => "stdio".into(),
+            },
             Err(bad) => format!("{}: {}", bad.position(), bad.problem()),
         }
     }
@@ -284,7 +351,7 @@ mod tests {
                 "tcp:h:1:speed=9",
                 "8: there is no such keyword here, only host, port, timeout, bindAddress",
             ),
-            ("icmp:h", "0: there is no such type of client, only tcp, unix"),
+            ("icmp:h", "0: there is no such type of client, only tcp, unix, stdio"),
         ] {
             assert_eq!(parsed(text), want, "{text}");
         }

@@ -38,6 +38,17 @@ impl Description {
         Ok(Description { kind, arguments: arguments.collect() })
     }
 
+    /// For types without arguments; their colon may stand there.
+    pub(super) fn expect_nothing(&self, text: &str) -> Result<(), BadEndpoint> {
+        match &self.arguments[..] {
+            [] => Ok(()),
+            [Argument { keyword: None, value }] if value.text.is_empty() => Ok(()),
+            [Argument { value, .. }, ..] => {
+                Err(BadEndpoint::new(text, value.at.clone(), "it takes no arguments"))
+            }
+        }
+    }
+
     pub(super) fn has_keyword(&self, name: &str) -> bool {
         let mut keywords = self.arguments.iter().filter_map(|argument| argument.keyword.as_ref());
         keywords.any(|keyword| keyword.text.eq_ignore_ascii_case(name))

@@ -19,6 +19,7 @@
 //! | `tcp` | `port`, `interface` (all of IPv4), `backlog` (1024) |
 //! | `tcp6` | `port`, `backlog`, `interface` (`::`) |
 //! | `unix` | `address`, `mode` (666, octal), `backlog`, `lockfile` (1) |
+//! | `stdio` | nothing: one connection, over standard input and output |
 //! | `fd` | `number`: a listening socket that this process was started with |
 //! | `systemd` | `domain` (`INET`, `INET6`, `UNIX`), `index` or `name`: one that systemd handed over |
 //! | `haproxy` | another description as it is, `haproxy:tcp:80`: connections begin with a PROXY header |
@@ -27,6 +28,8 @@
 //! |---|---|
 //! | `tcp` | `host`, `port`, `timeout` (30 seconds), `bindAddress` |
 //! | `unix` | `path`, `lockfile`, `timeout` |
+//! | `tls` | `host`, `port`, `timeout`, `bindAddress`, `certificate`, `privateKey`, `trustRoots`: files; feature `tls` |
+//! | `stdio` | nothing |
 //!
 //! # Invariants
 //! * A description that cannot be used says where and why, with a caret under the place; none makes

@@ -46,11 +46,17 @@ pub struct ServerEndpoint {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
-    Tcp { interface: String, port: u16, backlog: u32 },
+    Tcp {
+        interface: String,
+        port: u16,
+        backlog: u32,
+    },
     Unix(ListenUnix),
     Descriptor(u32),
     Passed(Choice),
     Behind(Box<Kind>),
+    #[cfg(unix)]
+    Stdio,
 }
 
 impl ServerEndpoint {
@@ -106,6 +112,13 @@ impl Kind {
             Kind::Descriptor(number) => inner.listen_inherited(*number, welcome),
             Kind::Passed(choice) => inner.listen_inherited(passed(choice)?, welcome),
             Kind::Behind(kind) => kind.open(inner, behind_proxy(welcome)),
+            #[cfg(unix)]
+            Kind::Stdio => {
+                let standard = crate::stdio::standard_stream(inner);
+                let (stream, name) =
+                    standard.map_err(|failure| io::Error::other(failure.to_string()))?;
+                inner.welcome_one(stream, name, welcome)
+            }
         }
     }
 }
@@ -124,6 +137,11 @@ fn parse_kind(text: &str, description: Description) -> Result<Kind, BadEndpoint>
         "tcp" => parse_tcp(text, description, &["port", "interface", "backlog"], "0.0.0.0"),
         "tcp6" => parse_tcp(text, description, &["port", "backlog", "interface"], "::"),
         "unix" => parse_unix(text, description),
+        #[cfg(unix)]
+        "stdio" => {
+            description.expect_nothing(text)?;
+            Ok(Kind::Stdio)
+        }
         "fd" => parse_descriptor(text, description),
         "systemd" => parse_systemd(text, description),
         "haproxy" => {
@@ -196,7 +214,7 @@ fn parse_systemd(text: &str, description: Description) -> Result<Kind, BadEndpoi
 
 fn unknown(text: &str, description: &Description, kind: &str) -> BadEndpoint {
     let problem = match kind {
-        "tls" | "ssl" | "stdio" => {
+        "tls" | "ssl" => {
             format!("this build has no {kind} servers, only {KINDS}")
         }
         _ if kind.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -207,7 +225,7 @@ fn unknown(text: &str, description: &Description, kind: &str) -> BadEndpoint {
     BadEndpoint::new(text, description.kind.at.clone(), problem)
 }
 
-const KINDS: &str = "tcp, tcp6, unix, fd, systemd, haproxy";
+const KINDS: &str = "tcp, tcp6, unix, stdio, fd, systemd, haproxy";
 
 impl fmt::Display for ServerEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -257,6 +275,11 @@ mod tests {
     }
 
     #[test]
+    fn stdio_takes_nothing_with_or_without_its_colon() {
+        assert_eq!((parsed("stdio"), parsed("STDIO:")), (Ok(Kind::Stdio), Ok(Kind::Stdio)));
+    }
+
+    #[test]
     fn behind_haproxy_stands_another_description_as_it_is() {
         let behind = |kind: Result<Kind, String>| kind.map(|kind| Kind::Behind(Box::new(kind)));
         assert_eq!(parsed("haproxy:tcp:80:backlog=7"), behind(tcp("0.0.0.0", 80, 7)));
@@ -274,22 +297,23 @@ mod tests {
             ("tcp:80:port=80", "7: the port is given twice"),
             ("unix:", "5: the address is missing"),
             ("unix:/s:mode=89", "13: the mode is an octal number"),
+            ("stdio:here", "6: it takes no arguments"),
             ("fd:-1", "3: it is no descriptor"),
             ("systemd:domain=TCP:index=0", "15: the domain is INET, INET6 or UNIX"),
             ("systemd:index=0:name=a", "22: either an index or a name was expected"),
             ("haproxy", "7: another description was expected after it, as in haproxy:tcp:80"),
             (
                 r"haproxy:tcp\:80",
-                "8: there is no such type of server, only tcp, tcp6, unix, fd, systemd, haproxy",
+                "8: there is no such type of server, only tcp, tcp6, unix, stdio, fd, systemd, haproxy",
             ),
             ("haproxy:tcp:http", "12: the port is a number from 0 to 65535"),
             (
                 "tls:/etc/certs",
-                "0: this build has no tls servers, only tcp, tcp6, unix, fd, systemd, haproxy",
+                "0: this build has no tls servers, only tcp, tcp6, unix, stdio, fd, systemd, haproxy",
             ),
             (
                 "gopher:70",
-                "0: there is no such type of server, only tcp, tcp6, unix, fd, systemd, haproxy",
+                "0: there is no such type of server, only tcp, tcp6, unix, stdio, fd, systemd, haproxy",
             ),
         ] {
             assert_eq!(parsed(text), Err(want.into()), "{text}");

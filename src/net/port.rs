@@ -10,6 +10,8 @@ use super::layer::Layer;
 use super::layer::{Dressed, Put};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
+#[cfg(unix)]
+use crate::driver::ByteStream;
 use crate::driver::{AnyStream, Key, Listener, Readiness, UnixOptions};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
@@ -316,6 +318,20 @@ impl Loop {
         self.listen_with(self.driver.listen_inherited(number)?, welcome)
     }
 
+    /// Welcomes one stream that is there already, as if a port had accepted it.
+    #[cfg(unix)]
+    pub(crate) fn welcome_one(
+        self: &Rc<Self>,
+        stream: Box<dyn ByteStream>,
+        peer: Address,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
+        let port = self.listen_with(Box::new(Already { stream: Some(stream), peer }), welcome)?;
+        // No event will tell that it waits.
+        self.sources.linger(port.listening.key);
+        Ok(port)
+    }
+
     fn listen_with(
         self: &Rc<Self>,
         listener: Box<dyn Listener>,
@@ -433,6 +449,33 @@ impl Source for Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.dismiss_for_nobody();
+    }
+}
+
+/// What stands in for a listening socket where the only connection is there already.
+#[cfg(unix)]
+struct Already {
+    stream: Option<Box<dyn ByteStream>>,
+    peer: Address,
+}
+
+#[cfg(unix)]
+impl Listener for Already {
+    fn register(&mut self, _: Key) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+        let stream = self.stream.take().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok((stream, self.peer.clone()))
+    }
+
+    fn shed(&mut self) -> usize {
+        0
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        Ok(self.peer.clone())
     }
 }
 
