@@ -11,7 +11,9 @@
 //!   7  flush                    what was written meanwhile goes out, one send per connection
 //! ```
 //! Every step takes its batch first: what a step causes for itself waits for the next turn, so that
-//! no step can starve another.
+//! no step can starve another. Only the tasks may go on a little: tasks that others woke are polled in
+//! the same turn until there were 64 polls, and the next turn sees to the rest. A task that wakes
+//! itself, as `yield_now` does, always waits for the next turn.
 //!
 //! # Invariants
 //! * No borrow of a table is alive while user code runs or while what the user gave us is dropped.

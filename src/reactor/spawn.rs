@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 impl Reactor {
     /// Runs a future as a task of its own and gives its result as a Deferred.
     ///
-    /// The future is first polled in the next batch of tasks, never from inside this method. Dropping
+    /// The future is first polled when it is the tasks' turn, never from inside this method. Dropping
     /// the Deferred lets the task run on; cancelling it drops the future. A panic in the future
     /// becomes a failure ([`Panicked`](crate::Panicked)).
     ///
