@@ -5,6 +5,7 @@
 mod address;
 mod buffer;
 mod clock;
+pub mod conformance;
 pub mod deferred;
 pub mod driver;
 pub mod endpoint;

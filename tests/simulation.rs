@@ -335,3 +335,38 @@ fn a_failing_scenario_names_its_seed_and_the_command_that_runs_it_again() {
     let command = format!("ROPEWALK_SEED={} cargo test", fallen.seed());
     assert!(text.contains(&command), "{text}");
 }
+
+#[test]
+fn a_pump_gives_both_ends_their_end_in_order() {
+    struct Bye;
+    impl Protocol for Bye {
+        fn data_received(&mut self, transport: &Transport, data: &[u8]) -> ropewalk::Result {
+            transport.write(data);
+            transport.lose_connection();
+            Ok(())
+        }
+    }
+    let seen = Seen::default();
+    let (heard, ends, reason) = seen.clone();
+    let mut pump = ropewalk::simulation::Pump::new(Witness { heard, ends, reason }, Bye);
+    pump.with_client(|_, transport| transport.write(b"one byte at a time"));
+    while pump.pump(1) {}
+    assert!(pump.is_over());
+    assert_eq!((&**seen.0.borrow(), seen.1.get()), (&b"o"[..], 1));
+    assert_eq!(*seen.2.borrow(), "the connection was closed in order");
+}
+
+#[test]
+fn an_abort_is_a_loss_at_the_other_end_of_a_pump() {
+    let (near, far) = (Seen::default(), Seen::default());
+    let witness = |seen: &Seen| {
+        let (heard, ends, reason) = seen.clone();
+        Witness { heard, ends, reason }
+    };
+    let mut pump = ropewalk::simulation::Pump::new(witness(&near), witness(&far));
+    pump.with_server(|_, transport| transport.abort_connection());
+    pump.flush();
+    assert!(near.2.borrow().contains("was lost"), "{}", near.2.borrow());
+    assert!(far.2.borrow().contains("aborted here"), "{}", far.2.borrow());
+    assert_eq!((near.1.get(), far.1.get()), (1, 1));
+}

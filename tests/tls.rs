@@ -1,5 +1,7 @@
 //! TLS in both faces and roles, over TCP, Unix sockets and itself, against this crate, `openssl` and
 //! `curl`.
+
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
 #![cfg(all(unix, feature = "tls"))]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};

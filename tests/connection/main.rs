@@ -6,6 +6,8 @@ mod kit;
 
 mod accepting;
 mod calling;
+mod connected;
+mod connectors;
 mod ends;
 mod lifecycle;
 mod many;
