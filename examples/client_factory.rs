@@ -1,5 +1,4 @@
 //! A client factory and its connector: every step of an outgoing connection, told as it happens.
-//!
 //! ```text
 //! cargo run --example client_factory                   nobody listens there: fails twice, and ends
 //! nc -l 127.0.0.1 8000                                 first, elsewhere: a connection, then one more
