@@ -54,6 +54,7 @@ pub use reactor::{
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+pub use transport::{Producer, ProducerStopped, Producing};
 
 /// The README's programs compile and run.
 #[cfg(doctest)]

@@ -3,6 +3,10 @@
 //! A transport's methods never call a protocol's: a write is collected, an end is noted, and the
 //! loop does the rest once the callback in progress has returned. After the end they do nothing.
 
+mod producer;
+
+pub use producer::{Producer, ProducerStopped, Producing};
+
 use crate::address::Address;
 use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Readiness};
@@ -69,6 +73,11 @@ pub(crate) trait Carrier {
         Err(Failure::msg("descriptors travel through Unix sockets only"))
     }
     fn stir(&self, readiness: Readiness);
+    fn register_producer(&self, producer: Box<dyn Producer>, producing: Producing) -> Result {
+        let _ = (producer, producing);
+        Err(Failure::msg("this transport takes no producer"))
+    }
+    fn unregister_producer(&self) {}
     fn reactor(&self) -> Reactor;
 }
 
@@ -233,6 +242,25 @@ impl Transport {
     /// Has the connection try again in the next turn what a layer under it held back.
     pub(crate) fn stir(&self, readiness: Readiness) {
         self.carrier.stir(readiness);
+    }
+
+    /// Has `producer` write as fast as the peer takes it, from the loop's next step on.
+    ///
+    /// Until it is [unregistered](Transport::unregister_producer) an end in order waits for it. Fails
+    /// if there is one already; if the connection takes nothing any more, after `stop_producing`.
+    #[doc(alias = "registerProducer")]
+    pub fn register_producer(
+        &self,
+        producer: impl Producer + 'static,
+        producing: Producing,
+    ) -> Result {
+        self.carrier.register_producer(Box::new(producer), producing)
+    }
+
+    /// The producer has written all that it had to.
+    #[doc(alias = "unregisterProducer")]
+    pub fn unregister_producer(&self) {
+        self.carrier.unregister_producer();
     }
 
     /// The reactor that this connection belongs to.

@@ -6,7 +6,7 @@
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::{
     Address, CannotListen, ClientFactory, ConnectError, ConnectTo, Connector, Failure, ListenUnix,
-    Protocol, Reactor, Result, Transport, UnixName,
+    Producer, ProducerStopped, Producing, Protocol, Reactor, Result, Transport, UnixName,
 };
 use std::cell::RefCell;
 use std::io::{PipeReader, Read, Write};
@@ -269,7 +269,7 @@ impl ClientFactory for Caller {
 fn a_client_factory_connects_again_over_a_unix_socket() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
     reactor.serve_unix(&place.0, async |_| Ok(())).unwrap();
-    let heard = Rc::default();
+    let heard = Rc::<RefCell<Vec<&str>>>::default();
     let factory = Caller { connections: 0, heard: Rc::clone(&heard) };
     reactor.connect_unix(&place.0, factory);
     reactor.run().unwrap();
@@ -317,4 +317,112 @@ fn socat_finds_an_abstract_name() {
     if let Some(echo) = socat(&reactor, format!("ABSTRACT-CONNECT:{name}"), "hello\n") {
         assert_eq!(echo, "hello\n");
     }
+}
+
+/// Writes so many pieces of a mebibyte, whether it is pulled or pushes; keeps what it was told.
+struct Pieces {
+    left: u32,
+    heard: Rc<RefCell<Vec<&'static str>>>,
+}
+
+impl Producer for Pieces {
+    fn resume_producing(&mut self, transport: &Transport) {
+        self.heard.borrow_mut().push("resume");
+        if self.left == 0 {
+            return transport.unregister_producer();
+        }
+        self.left -= 1;
+        transport.write(&vec![7; 1024 * 1024]);
+    }
+
+    fn pause_producing(&mut self) {
+        self.heard.borrow_mut().push("pause");
+    }
+
+    fn stop_producing(&mut self) {
+        self.heard.borrow_mut().push("stop");
+    }
+}
+
+/// Connects to a server that gives its stream to `serve`, and gives what arrives.
+fn receive(serve: impl Fn(&Transport) + 'static) -> usize {
+    let reactor = Reactor::new().unwrap();
+    let port = reactor
+        .serve_tcp("127.0.0.1:0", async move |stream| {
+            serve(&stream.transport());
+            Ok(())
+        })
+        .unwrap();
+    let opening = reactor.open_tcp(&port.host());
+    let reading = async move {
+        let mut got = Vec::new();
+        opening.await?.read_to_end(&mut got).await?;
+        Ok(got.len())
+    };
+    reactor.run_until(reading).unwrap()
+}
+
+#[test]
+fn an_end_in_order_waits_for_a_pulled_producer() {
+    let heard = Rc::<RefCell<Vec<&str>>>::default();
+    let producer = Rc::clone(&heard);
+    let got = receive(move |transport| {
+        let pieces = Pieces { left: 5, heard: producer.clone() };
+        transport.register_producer(pieces, Producing::Pull).unwrap();
+        let second = Pieces { left: 1, heard: Rc::default() };
+        transport.register_producer(second, Producing::Pull).unwrap_err();
+        transport.lose_connection();
+    });
+    assert_eq!(got, 5 * 1024 * 1024);
+    assert_eq!(*heard.borrow(), ["resume"; 6]);
+}
+
+#[test]
+fn a_pushing_producer_is_paused_once_and_resumed_once() {
+    let heard = Rc::<RefCell<Vec<&str>>>::default();
+    let producer = Rc::clone(&heard);
+    let got = receive(move |transport| {
+        let pieces = Pieces { left: 0, heard: producer.clone() };
+        transport.register_producer(pieces, Producing::Push).unwrap();
+        for _ in 0..16 {
+            transport.write(&vec![7; 1024 * 1024]);
+        }
+        transport.lose_connection();
+    });
+    assert_eq!(got, 16 * 1024 * 1024);
+    assert_eq!(*heard.borrow(), ["pause", "resume"]);
+}
+
+#[test]
+fn a_producer_is_stopped_once_when_the_connection_is_lost() {
+    let heard = Rc::<RefCell<Vec<&str>>>::default();
+    let producer = Rc::clone(&heard);
+    let reactor = Reactor::new().unwrap();
+    let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(())).unwrap();
+    let stream = reactor.run_until(reactor.open_tcp(&port.host())).unwrap();
+    let transport = stream.transport();
+    let pieces = Pieces { left: 1, heard: producer };
+    transport.register_producer(pieces, Producing::Push).unwrap();
+    transport.abort_connection();
+    reactor.turn(Some(std::time::Duration::ZERO)).unwrap();
+    assert_eq!(*heard.borrow(), ["stop"]);
+    let late = Pieces { left: 1, heard: Rc::clone(&heard) };
+    transport.register_producer(late, Producing::Push).unwrap_err();
+    assert_eq!(*heard.borrow(), ["stop", "stop"]);
+    let sending = transport.send_file(&b"too late"[..]);
+    assert!(reactor.run_until(sending).unwrap_err().is::<ProducerStopped>());
+}
+
+#[test]
+fn a_file_is_sent_whole_before_the_end() {
+    let place = Place::new();
+    let bytes: Vec<u8> = (0..5_000_000u32).map(|n| n as u8).collect();
+    std::fs::write(&place.0, &bytes).unwrap();
+    let path = place.0.clone();
+    let got = receive(move |transport| {
+        let sending = transport.send_file(std::fs::File::open(&path).unwrap());
+        sending.map(|sent| assert_eq!(sent, 5_000_000));
+        transport.lose_connection();
+    });
+    assert_eq!(got, bytes.len());
 }

@@ -7,6 +7,7 @@ use crate::driver::Readiness;
 use crate::failure::Result;
 use crate::reactor::Reactor;
 use crate::transport::{Carrier, ConnectionAborted, Wrap};
+use crate::transport::{Producer, Producing};
 use std::io::IoSlice;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
@@ -117,6 +118,14 @@ impl Carrier for Connection {
     fn stir(&self, readiness: Readiness) {
         self.readiness.set(self.readiness.get().and(readiness));
         self.linger();
+    }
+
+    fn register_producer(&self, producer: Box<dyn Producer>, producing: Producing) -> Result {
+        self.set_producer(producer, producing)
+    }
+
+    fn unregister_producer(&self) {
+        self.forget_producer();
     }
 
     fn reactor(&self) -> Reactor {

@@ -30,6 +30,7 @@
 //! (`layer.rs`).
 
 use super::layer::Handshake;
+use super::producing::Place;
 use super::push::Push;
 use crate::address::Address;
 use crate::buffer::Buffer;
@@ -144,6 +145,7 @@ pub(super) struct Rare {
     pub(super) close_timer: Option<DelayedCall>,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
+    pub(super) producer: Option<Box<Place>>,
     /// The layer's, while it is under way.
     pub(super) handshake: Option<Box<Handshake>>,
     /// What came for a stream, and was not taken yet.
@@ -416,17 +418,20 @@ impl Connection {
         }
         self.send();
         self.fire_drained();
+        if self.has_rare() {
+            self.tend_producer();
+        }
         match self.state.get() {
             State::Lost => {}
             State::Doomed => self.end(),
-            State::Losing if self.is_drained() && self.has_taken_leave() => self.end(),
+            State::Losing if self.is_done_writing() && self.has_taken_leave() => self.end(),
             State::Losing => self.watch_closing(),
             State::Open => self.settle_open(),
         }
     }
 
     fn settle_open(self: &Rc<Self>) {
-        if self.writing.get() == Writing::Ending && self.is_drained() {
+        if self.writing.get() == Writing::Ending && self.is_done_writing() {
             self.end_writing();
             // What the protocol did in answer is seen to by the next flush.
             return self.mark_dirty();
@@ -435,6 +440,11 @@ impl Connection {
             return self.end();
         }
         self.tell_marks();
+    }
+
+    /// All was sent, and nobody has more to write.
+    fn is_done_writing(&self) -> bool {
+        self.is_drained() && !self.has_producer()
     }
 
     fn end_writing(self: &Rc<Self>) {
@@ -486,6 +496,7 @@ impl Connection {
             return;
         }
         self.tell_handshake_lost(reason);
+        self.stop_producer();
         if let Some(timer) = self.with_rare(|rare| rare.close_timer.take()) {
             // It may be this very timer that ended the connection.
             let _ = timer.cancel();

@@ -11,6 +11,7 @@ mod datagram;
 pub(crate) mod layer;
 mod outgoing;
 pub(crate) mod port;
+mod producing;
 mod pull;
 mod push;
 mod racing;

@@ -21,7 +21,7 @@ use std::rc::Rc;
 /// More than this waits: the face is told to pause.
 pub(super) const HIGH: usize = 64 * 1024;
 /// No more than this waits: the face is told to resume.
-const LOW: usize = 16 * 1024;
+pub(super) const LOW: usize = 16 * 1024;
 /// A write of so much is not worth copying if the socket may take it at once.
 const DIRECT: usize = 16 * 1024;
 
@@ -40,7 +40,8 @@ impl Connection {
 
     #[cold]
     fn append_more(&self, data: &[u8]) {
-        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
+        let is_open = self.state.get() == State::Open && self.writing.get() == Writing::Open;
+        if !is_open && !self.still_produces() {
             return;
         }
         if self.call.get() == Call::Corked {
@@ -138,6 +139,10 @@ impl Connection {
     /// Sends as much of `data` as the socket takes, if nothing waits before it.
     fn send_direct(&self, data: &[u8]) -> usize {
         let may = self.is_drained() && self.readiness.get().has(Readiness::WRITABLE);
+        if may && self.has_rare() {
+            // A producer that is pulled is asked for more.
+            self.mark_dirty();
+        }
         if may { self.send_once(data) } else { 0 }
     }
 
@@ -296,7 +301,8 @@ impl Connection {
             rare.close_timer = None;
             rare.is_taking
         });
-        if self.state.get() == State::Losing && !is_taking {
+        let awaits_producer = self.is_drained() && self.has_producer();
+        if self.state.get() == State::Losing && !is_taking && !awaits_producer {
             let limit = self.close_timeout();
             let cause = format!("the peer {} took no byte for {limit:?}", self.peer);
             self.abort(ConnectionAborted::new(cause));

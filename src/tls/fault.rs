@@ -1,18 +1,19 @@
 //! What can be wrong with a peer's TLS, in words.
 
+use crate::failure::Failure;
+use crate::transport::ConnectionLost;
 use rustls::{CertificateError, Error};
 use std::fmt;
 
 /// The peer broke the rules of TLS, could not be trusted, or refused this end.
 ///
-/// It is the source of the [`ConnectionLost`](crate::ConnectionLost) that names the peer.
+/// It is the cause of the [`ConnectionLost`] that names the peer.
 ///
 /// ```
 /// use ropewalk::tls::Fault;
 ///
 /// fn is_about_trust(failure: &ropewalk::Failure) -> bool {
-///     let faults = failure.chain().filter_map(|error| error.downcast_ref::<Fault>());
-///     faults.into_iter().any(Fault::is_of_certificate)
+///     Fault::of(failure).is_some_and(Fault::is_of_certificate)
 /// }
 /// assert!(!is_about_trust(&ropewalk::Failure::msg("no")));
 /// ```
@@ -20,6 +21,11 @@ use std::fmt;
 pub struct Fault(pub(super) Error);
 
 impl Fault {
+    /// The fault that a connection was lost by, if it was lost by one.
+    pub fn of(failure: &Failure) -> Option<&Fault> {
+        failure.check::<ConnectionLost>()?.cause().get_ref()?.downcast_ref()
+    }
+
     /// Whether the peer's certificate is the trouble: unknown issuer, wrong name, expired, missing.
     pub fn is_of_certificate(&self) -> bool {
         matches!(self.0, Error::InvalidCertificate(_) | Error::NoCertificatesPresented)

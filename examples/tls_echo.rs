@@ -1,0 +1,50 @@
+//! An echo server that speaks TLS with a certificate made on the spot, and a client that trusts it.
+//!
+//! ```text
+//! cargo run --example tls_echo --features tls          echoes one line to itself, and ends
+//! cargo run --example tls_echo --features tls 8443     serves; the certificate is in tls_echo.pem
+//! openssl s_client -connect localhost:8443 -CAfile tls_echo.pem -quiet
+//! ```
+
+use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
+use ropewalk::{Reactor, Result, Stream};
+
+async fn echo(stream: Stream) -> Result {
+    let peer = stream.peer();
+    let session = session(&stream.transport()).expect("it is here, and speaks TLS");
+    println!("{peer}: {} with {}", session.version(), session.cipher());
+    let (mut reader, mut writer) = stream.split();
+    let count = futures_util::io::copy_buf(&mut reader, &mut writer).await?;
+    println!("{peer}: echoed {count} bytes");
+    Ok(())
+}
+
+async fn say(mut stream: Stream, line: &str) -> Result<String> {
+    stream.write_all(line.as_bytes()).await?;
+    stream.close().await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    // The goodbye came before the end: nothing was cut off.
+    assert!(stream.fill_buf().await?.is_empty());
+    Ok(answer)
+}
+
+fn main() -> Result {
+    let reactor = Reactor::new()?;
+    let identity = Identity::self_signed(&["localhost"])?;
+    let certificate = identity.certificate_pem();
+    let server = ServerConfig::new(identity);
+    if let Some(port) = std::env::args().nth(1) {
+        std::fs::write("tls_echo.pem", certificate)?;
+        let port = reactor.serve_tls(format!("localhost:{port}"), &server, echo)?;
+        println!("echoing at {}", port.host());
+        return reactor.run();
+    }
+    let port = reactor.serve_tls("127.0.0.1:0", &server, echo)?;
+    let client = ClientConfig::trusting(certificate).server_name("localhost");
+    let opening = reactor.open_tls(&port.host(), &client);
+    let answer = reactor.run_until(async move { say(opening.await?, "hello, TLS\n").await })?;
+    print!("the echo: {answer}");
+    Ok(())
+}

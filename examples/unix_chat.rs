@@ -1,0 +1,59 @@
+//! A chat at a Unix socket: what anybody writes, everybody else gets, with the number of who wrote it.
+//!
+//! ```text
+//! cargo run --example unix_chat                        at ./chat.sock, for this user only
+//! socat - UNIX-CONNECT:chat.sock                       in two other terminals: type, and see
+//! cargo run --example unix_chat @chat                  at a name without a file (Linux)
+//! socat - ABSTRACT-CONNECT:chat
+//! ```
+
+use ropewalk::{Address, Failure, ListenUnix, Protocol, Reactor, Result, Transport};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+type Guests = Rc<RefCell<BTreeMap<u32, Transport>>>;
+
+struct Guest {
+    number: u32,
+    guests: Guests,
+}
+
+impl Guest {
+    fn tell_others(&self, text: &[u8]) {
+        let guests = self.guests.borrow();
+        for (_, transport) in guests.iter().filter(|(number, _)| **number != self.number) {
+            transport.write(text);
+        }
+    }
+}
+
+impl Protocol for Guest {
+    fn connection_made(&mut self, transport: &Transport) {
+        self.guests.borrow_mut().insert(self.number, transport.clone());
+        self.tell_others(format!("* {} comes\n", self.number).as_bytes());
+    }
+
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.tell_others(&[format!("{}: ", self.number).as_bytes(), data].concat());
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &Failure) {
+        self.guests.borrow_mut().remove(&self.number);
+        self.tell_others(format!("* {} goes\n", self.number).as_bytes());
+    }
+}
+
+fn main() -> Result {
+    let reactor = Reactor::new()?;
+    let name = std::env::args().nth(1).unwrap_or_else(|| "chat.sock".into());
+    let guests = Guests::default();
+    let mut number = 0;
+    let port = reactor.listen_unix(ListenUnix::new(name).mode(0o600), move |_: &Address| {
+        number += 1;
+        Guest { number, guests: guests.clone() }
+    })?;
+    println!("chatting at {}", port.host());
+    reactor.run()
+}
