@@ -24,6 +24,9 @@ pub enum Address {
     /// A Unix socket.
     #[doc(alias = "UNIXAddress")]
     Unix(UnixName),
+    /// What has no address: pipes, a terminal, a child process. The text says which, for people.
+    #[doc(alias = "_ProcessAddress")]
+    Pipe(Box<str>),
 }
 
 /// The name of a Unix socket.
@@ -48,12 +51,17 @@ impl Address {
         self.socket_addr().map(|address| address.ip())
     }
 
-    /// The address in the standard library's type, unless it is a Unix socket's.
+    /// The address in the standard library's type, where it is an IP address.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Address::Ip(address) => Some(*address),
-            Address::Unix(_) => None,
+            _ => None,
         }
+    }
+
+    /// The address of something that has none.
+    pub(crate) fn pipe(name: impl Into<Box<str>>) -> Address {
+        Address::Pipe(name.into())
     }
 }
 
@@ -128,6 +136,7 @@ impl fmt::Display for Address {
         match self {
             Address::Ip(address) => address.fmt(f),
             Address::Unix(name) => name.fmt(f),
+            Address::Pipe(name) => f.write_str(name),
         }
     }
 }

@@ -174,6 +174,11 @@ impl Cork {
     #[inline]
     pub(crate) fn release(&self) {
         self.owner.set(Key::NONE);
+        self.empty();
+    }
+
+    /// Forgets what was collected.
+    pub(crate) fn empty(&self) {
         // If it is being sent, whoever sends empties it.
         if let Ok(mut bytes) = self.bytes.try_borrow_mut() {
             bytes.clear();

@@ -215,14 +215,15 @@ impl Timers {
         }
     }
 
-    /// Forgets every call; what they captured is dropped after the heap is free again.
-    pub(crate) fn clear(&self) {
+    /// Forgets every call, and gives what they would have done to whoever drops it.
+    pub(crate) fn clear(&self) -> Vec<Box<dyn FnOnce()>> {
         let heap = self.heap.take();
-        for call in heap.calls() {
+        let forget = |call: Rc<Call>| {
             call.place.set(NOWHERE);
             call.state.set(State::Cancelled);
-            drop(call.action.take());
-        }
+            call.action.take()
+        };
+        heap.calls().into_iter().filter_map(forget).collect()
     }
 
     fn after(&self, delay: Duration) -> u64 {

@@ -9,34 +9,45 @@ pub mod deferred;
 pub mod driver;
 pub mod endpoint;
 mod failure;
+pub mod guide;
 mod net;
 pub mod policies;
+#[cfg(all(unix, feature = "process"))]
+pub mod process;
 pub mod protocol;
 pub mod protocols;
 pub mod reactor;
 pub mod simulation;
 mod slots;
+#[cfg(unix)]
+mod stdio;
 mod stream;
 mod transport;
 
 pub use address::{Address, UnixName};
 pub use clock::{Clock, DelayedCall, NotPending, TestClock};
 pub use deferred::{
-    AlreadyCalled, Cancelled, Deferred, DeferredList, FailureGroup, FirstError, IntoDeferred,
-    NeverFired, OneOrAll, TimedOut, Trigger, execute, fail, gather_results, maybe_deferred, race,
-    succeed,
+    AlreadyCalled, AlreadyLooping, Cancelled, CooperativeTask, Cooperator, Deferred,
+    DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
+    FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired, NoTokens,
+    NotLooping, NotPaused, OneOrAll, Permit, QueueOverflow, QueueUnderflow, TaskFinished, TimedOut,
+    Trigger, defer_later, execute, fail, gather_results, maybe_deferred, race, succeed,
 };
 pub use failure::{Failure, Panicked, Report, Result, on_report};
 pub use net::{
     CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
     DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
-    Port, UdpSocket,
+    Port, ReconnectingClientFactory, Retrying, UdpSocket,
 };
 pub use protocol::{Factory, Protocol};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use reactor::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use reactor::SignalWatch;
 pub use reactor::{
-    Descriptor, Event, Phase, Reactor, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning,
-    ReactorStopped, ReadDescriptor, Remote, Sendable, Sleep, SystemEventTrigger, WouldDeadlock,
-    WriteDescriptor, YieldNow,
+    Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
+    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep,
+    SystemEventTrigger, WouldDeadlock, WriteDescriptor, YieldNow, react,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

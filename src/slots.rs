@@ -69,7 +69,15 @@ impl<T> Slots<T> {
         Slots { slots: Vec::new(), free: END, len: 0 }
     }
 
+    /// The key that what is inserted next will have.
+    #[inline]
+    pub(crate) fn next_key(&mut self) -> Key {
+        let index = self.free_index();
+        Key::new(index, self.slots[index].generation as usize)
+    }
+
     /// Inserts what `make` returns for the key that it will have.
+    #[inline]
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free_index();
         let slot = &mut self.slots[index];

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::net::connection::{Connection, report_own};
 use crate::net::connector::ConnectTo;
 use crate::net::port::{ListenUnix, Port, Welcome};
-use crate::reactor::{Loop, Reactor, Spawned};
+use crate::reactor::{Loop, Reactor};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use std::fmt;
@@ -361,7 +361,7 @@ where
                 handler_failed(&connection, failure);
             }
         };
-        inner.launch(|_| Spawned::new(self.made, handling, deliver));
+        inner.look_after(self.made, handling, deliver);
     }
 }
 

@@ -10,7 +10,7 @@ const SHELVES: [&str; 10] = [
     "reactor",
     "protocol transport",
     "net simulation",
-    "tls stream policies",
+    "tls stream policies stdio process",
     "endpoint",
     "protocols",
     "application",

@@ -12,8 +12,8 @@ use std::rc::Rc;
 /// A value of type `T`, or a failure, that is here already or will come.
 ///
 /// Each step consumes the Deferred and gives the next one; a step may return a plain `Result` or a
-/// Deferred, which is waited for. A Deferred is a future as well. See the [module](crate::deferred)
-/// for the whole contract.
+/// Deferred, which is waited for. A Deferred is a future as well. What dropping one means, and how the
+/// two worlds meet, is told in [the guide](crate::guide::deferreds_and_futures).
 ///
 /// ```
 /// use ropewalk::Deferred;
@@ -221,6 +221,12 @@ impl<T: 'static> Deferred<T> {
         }
     }
 
+    /// What will come from `source`, whose tail is open.
+    #[inline]
+    pub(crate) fn of(source: Rc<dyn Source<T>>, made: Place) -> Deferred<T> {
+        Deferred { state: State::Pending(source), made }
+    }
+
     /// What a cancellation of this Deferred walks up from, also when steps were added since.
     ///
     /// None if it has fired.
@@ -276,6 +282,16 @@ impl<T> Deferred<T> {
         // Nothing is in it any more: the code that would drop it costs a tenth of adding a step.
         std::mem::forget(self);
         state
+    }
+
+    /// The result if it is here, or else the Deferred again.
+    #[inline]
+    pub(crate) fn into_result(self) -> Result<Result<T>, Deferred<T>> {
+        let made = self.made;
+        match self.into_state() {
+            State::Fired(result) => Ok(result),
+            state => Err(Deferred { state, made }),
+        }
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! One step of a chain that waits for the step before it.
 
 use crate::deferred::chain::{State, taken};
-use crate::deferred::tail::{Cancel, End, Follower, Sink, Source, Step, Tail};
+use crate::deferred::tail::{Cancel, End, Follower, Sink, Source, Step, Tail, in_place};
 use crate::failure::{Place, Result, contain};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -46,7 +46,7 @@ pub(super) fn attach<T: 'static, U: 'static, F>(
 where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
-    let link = Rc::new(Link {
+    let link = in_place(|| Link {
         stage: Cell::new(Stage::Running),
         step: Cell::new(Some(step)),
         tail: Tail::new(),

@@ -1,4 +1,48 @@
 //! Values that will come, and what is to be done with them: Deferreds.
+//!
+//! # Theory
+//!
+//! A Deferred is a value that is here, or the end of a chain of nodes that will have it:
+//!
+//! ```text
+//!   Trigger ──▶ Root ──tail──▶ Link ──tail──▶ Link ──tail──▶ nobody yet ◀── Deferred
+//!                 ◀──upstream──   ◀──upstream──                ◀──source─────┘
+//! ```
+//!
+//! A node (`trigger`'s root, or a `link`) owns its `tail`: who gets its outcome, or the outcome
+//! while nobody asks. Firing the root hands the value down, link after link, until one has nobody
+//! below it or returns a Deferred that is not there yet; it *follows* that one then. Cancelling walks
+//! up to what is being waited for at this moment, and asks its `canceller`.
+//!
+//! Upstream and downstream hold each other: a cycle, which firing takes apart. Every chain fires,
+//! because losing the last trigger fires it too.
+//!
+//! Once the value is here nothing is shared any more: a step on it is a function call.
+//!
+//! # Invariants
+//!
+//! * One allocation per pending link, none on a value that is here.
+//! * No walk recurses: not firing, not cancelling, not dropping, nor a drop that fires another chain
+//!   (`later`).
+//! * Every state is in a `Cell` from which it is taken before code of the user runs: callbacks,
+//!   cancellers, wakers, drops.
+//! * A failure ends in an errback, in an await, or in a report; so do panics.
+//!
+//! # What is built on it
+//!
+//! `many`: waiting for several. `locks`: waiting for one's turn. `task`: doing something later or
+//! again and again, on any [`Clock`](crate::Clock).
+//!
+//! # What is not here
+//!
+//! Whoever runs tasks: a Deferred is a future, and needs a reactor only if somebody awaits it. Ends for
+//! other threads: the reactor's [`Sendable`](crate::Sendable).
+//!
+//! # Where it departs from Twisted
+//!
+//! The rules are Twisted's, and the order of every call is (the traces of `tests/parity` say so), but for:
+//!
+#![doc = include_str!("deviations.md")]
 
 mod canceller;
 mod chain;
@@ -7,10 +51,10 @@ mod fired;
 mod future;
 mod later;
 mod link;
-mod list;
+mod locks;
 mod many;
-mod race;
 mod tail;
+mod task;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -19,13 +63,23 @@ mod trigger;
 pub use chain::Deferred;
 pub use error::{AlreadyCalled, Cancelled, NeverFired};
 pub use fired::{execute, fail, maybe_deferred, succeed};
-pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
-pub use race::{FailureGroup, race};
+pub use locks::{
+    DeferredFilesystemLock, DeferredLock, DeferredQueue, DeferredSemaphore, FilesystemPermit,
+    NoTokens, Permit, QueueOverflow, QueueUnderflow,
+};
+pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
+pub(crate) use tail::{Cancel, Source, Tail, in_place};
+pub use task::{
+    AlreadyLooping, CooperativeTask, Cooperator, LoopingCall, NotLooping, NotPaused, TaskFinished,
+    defer_later,
+};
 pub use timeout::TimedOut;
 pub use trigger::Trigger;
 
 use crate::failure::{Failure, Result};
-use std::panic::Location;
+#[cfg(doc)]
+use crate::{Clock, Panicked, Reactor};
+use std::panic::Location; // Named by the table.
 
 /// What a step may return: a `Result`, a `Deferred`, or nothing.
 ///

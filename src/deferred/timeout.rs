@@ -115,3 +115,74 @@ impl fmt::Display for TimedOut {
 }
 
 impl Error for TimedOut {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TestClock, Trigger, succeed};
+    use futures_util::FutureExt;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn in_time_the_timer_is_forgotten() {
+        let (clock, (trigger, d)) = (TestClock::new(), Deferred::new());
+        let d = d.add_timeout(SECOND, &clock);
+        trigger.callback(7).unwrap();
+        assert!(clock.delayed_calls().is_empty());
+        assert_eq!(d.now_or_never().unwrap().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_fired_deferred_schedules_nothing() {
+        let clock = TestClock::new();
+        let _d = succeed(7).add_timeout(SECOND, &clock);
+        assert!(clock.delayed_calls().is_empty());
+    }
+
+    #[test]
+    fn too_late_is_a_failure_of_its_own() {
+        let (clock, (_trigger, d)) = (TestClock::new(), Deferred::<u8>::new());
+        let d = d.add_timeout(SECOND, &clock);
+        clock.advance(SECOND);
+        assert_eq!(d.now_or_never().unwrap().unwrap_err().check(), Some(&TimedOut::new(SECOND)));
+    }
+
+    #[test]
+    fn what_the_canceller_says_stands() {
+        let clock = TestClock::new();
+        let (_trigger, d) = Deferred::with_canceller(|trigger: &Trigger<u8>| {
+            trigger.callback(7).unwrap();
+        });
+        let d = d.add_timeout(SECOND, &clock);
+        clock.advance(SECOND);
+        assert_eq!(d.now_or_never().unwrap().unwrap(), 7);
+    }
+
+    #[test]
+    fn an_errback_before_it_suppresses_the_timeout() {
+        let (clock, (_trigger, d)) = (TestClock::new(), Deferred::<u8>::new());
+        let d = d.add_errback(|_| Ok(0)).add_timeout(SECOND, &clock);
+        clock.advance(SECOND);
+        assert_eq!(d.now_or_never().unwrap().unwrap(), 0);
+    }
+
+    #[test]
+    fn steps_after_it_have_all_the_time_they_want() {
+        let (clock, (trigger, d)) = (TestClock::new(), Deferred::new());
+        let (late, inner) = Deferred::<u8>::new();
+        let d = d.add_timeout(SECOND, &clock).add_callback(move |()| inner);
+        trigger.callback(()).unwrap();
+        clock.advance(SECOND * 9);
+        late.callback(7).unwrap();
+        assert_eq!(d.now_or_never().unwrap().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_cancellation_by_somebody_else_stays_one() {
+        let (clock, (_trigger, d)) = (TestClock::new(), Deferred::<u8>::new());
+        let d = d.add_timeout(SECOND, &clock);
+        d.cancel();
+        assert!(d.now_or_never().unwrap().unwrap_err().is::<Cancelled>());
+    }
+}

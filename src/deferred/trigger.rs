@@ -2,7 +2,7 @@
 
 use crate::deferred::canceller::{Asked, OnCancel};
 use crate::deferred::later::after_drop;
-use crate::deferred::tail::{Cancel, Source, Tail};
+use crate::deferred::tail::{Cancel, Source, Tail, in_place};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, contain, report};
 use std::cell::Cell;
@@ -153,7 +153,7 @@ pub(super) fn root<T: 'static, C: OnCancel<T> + 'static>(
     made: Place,
 ) -> (Trigger<T>, Rc<dyn Source<T>>) {
     let (stage, triggers) = (Cell::new(Stage::Open), Cell::new(0));
-    let root = Rc::new(Root { stage, triggers, tail: Tail::new(), made, canceller });
+    let root = in_place(|| Root { stage, triggers, tail: Tail::new(), made, canceller });
     (Trigger::new(root.clone()), root)
 }
 

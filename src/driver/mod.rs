@@ -60,12 +60,25 @@ pub trait Driver {
         self.listen(&Address::Unix(at.clone()), options.backlog)
     }
 
+    /// Listens at a socket that the process was started with, by its descriptor's number.
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        let why = format!("this driver has no descriptor {number} to take over");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Opens a socket for datagrams at an address; port 0, or no name, lets the system choose.
     ///
     /// `is_shared` lets several sockets have the same port, as listeners to one multicast group do.
     fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
         let _ = (at, is_shared);
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
+    #[cfg(unix)]
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        let why = format!("this driver has no use for {}", pipes.name);
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
@@ -82,6 +95,12 @@ pub trait Driver {
     /// How many threads `offload` may use; a driver without threads does not mind.
     fn size_pool(&self, size: PoolSize) {
         let _ = size;
+    }
+
+    /// A number that nobody can foresee; under a seeded driver, the next that its seed draws.
+    fn entropy(&self) -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(0)
     }
 
     /// Watches a descriptor that somebody else made and keeps.
@@ -225,12 +244,25 @@ pub trait ByteStream {
     }
 }
 
+/// What [`Driver::adopt`] makes a stream of.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Pipes {
+    /// Where bytes come from; without it none do.
+    pub input: Option<OwnedFd>,
+    /// Where bytes go; without it none do.
+    pub output: Option<OwnedFd>,
+    /// What the stream is called when it is spoken of.
+    pub name: Address,
+}
+
 /// A socket that accepts connections.
 pub trait Listener {
     /// Asks the driver to name `key` when a connection waits.
     fn register(&mut self, key: Key) -> io::Result<()>;
 
-    /// Accepts one connection; `WouldBlock` when none waits.
+    /// Accepts one connection; `WouldBlock` when none waits, `OutOfMemory` when there is nothing to
+    /// have it with, be it memory or a descriptor.
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)>;
 
     /// Accepts one connection as `accept` does; spares the box of a stream that needs none.

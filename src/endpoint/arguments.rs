@@ -86,6 +86,14 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    pub(super) fn octal(&mut self, name: &str) -> Result<Option<u32>> {
+        let Some(word) = self.take(name) else { return Ok(None) };
+        match u32::from_str_radix(&word.text, 8) {
+            Ok(number) if number <= 0o7777 => Ok(Some(number)),
+            _ => Err(self.bad(&word, format!("the {name} is an octal number"))),
+        }
+    }
+
     pub(super) fn seconds(&mut self, name: &str) -> Result<Option<Duration>> {
         let Some(word) = self.take(name) else { return Ok(None) };
         let seconds = word.text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());

@@ -43,7 +43,7 @@ pub struct ClientEndpoint {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Tcp(ConnectTo),
+    Socket(ConnectTo),
 }
 
 impl ClientEndpoint {
@@ -118,7 +118,7 @@ impl ClientEndpoint {
     #[track_caller]
     fn reach(&self, reactor: &Reactor) -> Deferred<Rc<Connection>> {
         match &self.kind {
-            Kind::Tcp(to) => reactor.inner().connect(to.clone()),
+            Kind::Socket(to) => reactor.inner().connect(to.clone()),
         }
     }
 }
@@ -129,14 +129,15 @@ impl FromStr for ClientEndpoint {
     fn from_str(text: &str) -> Result<ClientEndpoint, BadEndpoint> {
         let description = Description::parse(text)?;
         let kind = match &*description.kind.text.to_ascii_lowercase() {
-            "tcp" => parse_tcp(text, description)?,
+            "tcp" => Kind::Socket(parse_tcp(text, description)?),
+            "unix" => Kind::Socket(parse_unix(text, description)?),
             other => return Err(unknown(text, &description, other)),
         };
         Ok(ClientEndpoint { text: text.to_owned(), kind })
     }
 }
 
-fn parse_tcp(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_tcp(text: &str, description: Description) -> Result<ConnectTo, BadEndpoint> {
     // As in Twisted: with the host by keyword, what has none is the port.
     let names: &[_] = match description.has_keyword("host") {
         true => &["port", "host", "timeout", "bindAddress"],
@@ -154,22 +155,37 @@ fn parse_tcp(text: &str, description: Description) -> Result<Kind, BadEndpoint> 
     if let Some(ip) = arguments.ip("bindAddress")? {
         to = to.bind(SocketAddr::new(ip, 0));
     }
-    Ok(Kind::Tcp(to))
+    Ok(to)
+}
+
+fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndpoint> {
+    let mut arguments = Arguments::new(text, description, &["path", "lockfile", "timeout"])?;
+    let path = arguments.require("path")?;
+    if path.text.is_empty() {
+        return Err(arguments.bad(&path, "the path is missing"));
+    }
+    // Whether a server is there is found out by connecting: its lock need not be looked at.
+    arguments.number("lockfile")?;
+    let to = ConnectTo::unix(&*path.text);
+    Ok(match arguments.seconds("timeout")? {
+        Some(timeout) => to.timeout(timeout),
+        None => to,
+    })
 }
 
 fn unknown(text: &str, description: &Description, kind: &str) -> BadEndpoint {
     let problem = match kind {
-        "unix" | "tls" | "ssl" | "stdio" | "process" => {
-            format!("this build has no {kind} clients, only tcp")
+        "tls" | "ssl" | "stdio" | "process" => {
+            format!("this build has no {kind} clients, only tcp, unix")
         }
-        _ => "there is no such type of client, only tcp".into(),
+        _ => "there is no such type of client, only tcp, unix".into(),
     };
     BadEndpoint::new(text, description.kind.at.clone(), problem)
 }
 
 impl From<ConnectTo> for ClientEndpoint {
     fn from(to: ConnectTo) -> ClientEndpoint {
-        ClientEndpoint { text: to.to_string(), kind: Kind::Tcp(to) }
+        ClientEndpoint { text: to.to_string(), kind: Kind::Socket(to) }
     }
 }
 
@@ -204,7 +220,7 @@ mod tests {
     fn parsed(text: &str) -> String {
         match text.parse::<ClientEndpoint>() {
             Ok(endpoint) => {
-                let Kind::Tcp(to) = endpoint.kind;
+                let Kind::Socket(to) = endpoint.kind;
                 format!("{to:?}")
             }
             Err(bad) => format!("{}: {}", bad.position(), bad.problem()),
@@ -229,6 +245,13 @@ mod tests {
     #[test]
     fn an_ipv6_host_is_escaped_and_gets_its_brackets() {
         assert_eq!(parsed(r"tcp:\:\:1:80"), format!("{:?}", ConnectTo::new("[::1]:80")));
+    }
+
+    #[test]
+    fn a_unix_path_is_one_and_its_lock_is_not_asked_for() {
+        let to = ConnectTo::unix("/run/s").timeout(Duration::from_secs(2));
+        assert_eq!(parsed("unix:/run/s:lockfile=1:timeout=2"), format!("{to:?}"));
+        assert_eq!(parsed("unix:@bus"), format!("{:?}", ConnectTo::unix("@bus")));
     }
 
     #[test]
@@ -261,7 +284,7 @@ mod tests {
                 "tcp:h:1:speed=9",
                 "8: there is no such keyword here, only host, port, timeout, bindAddress",
             ),
-            ("icmp:h", "0: there is no such type of client, only tcp"),
+            ("icmp:h", "0: there is no such type of client, only tcp, unix"),
         ] {
             assert_eq!(parsed(text), want, "{text}");
         }

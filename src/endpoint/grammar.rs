@@ -42,6 +42,21 @@ impl Description {
         let mut keywords = self.arguments.iter().filter_map(|argument| argument.keyword.as_ref());
         keywords.any(|keyword| keyword.text.eq_ignore_ascii_case(name))
     }
+
+    /// The description that stands in the arguments of this one, `tcp:80` in `haproxy:tcp:80`.
+    pub(super) fn into_nested(self, text: &str) -> Result<Description, BadEndpoint> {
+        let mut arguments = self.arguments.into_iter();
+        match arguments.next() {
+            Some(Argument { keyword: None, value: kind }) if !kind.text.is_empty() => {
+                Ok(Description { kind, arguments: arguments.collect() })
+            }
+            _ => {
+                let end = self.kind.at.end;
+                let problem = "another description was expected after it, as in haproxy:tcp:80";
+                Err(BadEndpoint::new(text, end..text.len(), problem))
+            }
+        }
+    }
 }
 
 /// Cuts at the colons, and each piece at its first equals sign.

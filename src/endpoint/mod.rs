@@ -18,10 +18,15 @@
 //! |---|---|
 //! | `tcp` | `port`, `interface` (all of IPv4), `backlog` (1024) |
 //! | `tcp6` | `port`, `backlog`, `interface` (`::`) |
+//! | `unix` | `address`, `mode` (666, octal), `backlog`, `lockfile` (1) |
+//! | `fd` | `number`: a listening socket that this process was started with |
+//! | `systemd` | `domain` (`INET`, `INET6`, `UNIX`), `index` or `name`: one that systemd handed over |
+//! | `haproxy` | another description as it is, `haproxy:tcp:80`: connections begin with a PROXY header |
 //!
 //! | client | arguments, in order |
 //! |---|---|
 //! | `tcp` | `host`, `port`, `timeout` (30 seconds), `bindAddress` |
+//! | `unix` | `path`, `lockfile`, `timeout` |
 //!
 //! # Invariants
 //! * A description that cannot be used says where and why, with a caret under the place; none makes
@@ -31,17 +36,21 @@
 //! # Deviations from Twisted's grammar
 //! Types and keywords never depend on case (Twisted's do for some types); an argument given twice is
 //! an error (there the later wins, or a `TypeError`); `tcp` clients use IPv6 as well; [`quote`] also
-//! escapes `=`.
+//! escapes `=`; `fd` is ours; a `unix` name that begins with `@` is one of Linux' abstract namespace.
 //!
 //! # Not here
 //! How connecting by name races its addresses: `net/connector.rs`.
 
 mod arguments;
 mod client;
+mod creator;
 mod grammar;
+mod haproxy;
+mod inherited;
 mod server;
 
 pub use client::ClientEndpoint;
+pub use creator::ClientCreator;
 pub use grammar::{BadEndpoint, quote};
 pub use server::ServerEndpoint;
 

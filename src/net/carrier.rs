@@ -1,6 +1,6 @@
 //! A connection as its transport sees it: wishes are noted here, and the loop sees to them.
 
-use super::connection::{Connection, Reading, State, done};
+use super::connection::{Connection, Reading, State};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::driver::Readiness;
@@ -60,7 +60,7 @@ impl Carrier for Connection {
     }
 
     fn peer(&self) -> Address {
-        self.peer.clone()
+        self.true_peer()
     }
 
     fn host(&self) -> Address {
@@ -70,15 +70,15 @@ impl Carrier for Connection {
     }
 
     fn drained(&self) -> Deferred<()> {
-        match self.state.get() {
-            State::Doomed | State::Lost => fail(self.clone_reason().unwrap_or_else(done)),
-            _ if self.is_drained() => succeed(()),
-            _ => {
-                let (trigger, deferred) = Deferred::new();
-                self.with_rare(|rare| rare.drained.push(trigger));
-                deferred
-            }
+        if let Some(reason) = self.clone_reason() {
+            return fail(reason);
         }
+        if self.is_drained() {
+            return succeed(());
+        }
+        let (trigger, deferred) = Deferred::new();
+        self.with_rare(|rare| rare.drained.push(trigger));
+        deferred
     }
 
     fn set_close_timeout(&self, timeout: Duration) {

@@ -6,7 +6,7 @@
 //!        ▲                            │ 3 failed, stop_connecting     │ 4 lost
 //!        └────────────────────────────┴───────────────────────────────┘
 //! ```
-//! What happens to a connector is queued and told to the factory in order, one at a time: a factory
+//! The stage changes when something happens; the factory is told of it in order, one at a time: one
 //! that calls its connector from inside a call is told the consequence after that call.
 
 use super::connection::Connection;
@@ -169,11 +169,11 @@ impl Reactor {
 #[derive(Clone)]
 #[doc(alias = "IConnector")]
 pub struct Connector {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
 }
 
-struct Shared {
-    inner: Rc<Loop>,
+pub(super) struct Shared {
+    pub(super) inner: Rc<Loop>,
     to: ConnectTo,
     /// Borrowed to look or to change, never while the factory is called.
     stage: RefCell<Stage>,
@@ -201,6 +201,11 @@ impl Connector {
     #[doc(alias = "getDestination")]
     pub fn destination(&self) -> &ConnectTo {
         &self.shared.to
+    }
+
+    /// The reactor that it connects with.
+    pub fn reactor(&self) -> Reactor {
+        Reactor::from(self.shared.inner.clone())
     }
 
     /// 1: connects again. Fails with [`NotDisconnected`] while it is connecting or connected.
@@ -243,17 +248,21 @@ impl Connector {
     }
 
     fn begin(&self) {
-        self.happened(Happening::Started);
         let connector = self.clone();
         let attempt = self.shared.inner.connect(self.shared.to.clone()).add_both(move |outcome| {
-            connector.happened(match outcome {
-                Ok(connection) => Happening::Made(connection),
-                Err(failure) => Happening::Failed(failure),
-            });
+            let (stage, happening) = match outcome {
+                Ok(connection) => {
+                    (Stage::Connected(connection.clone()), Happening::Made(connection))
+                }
+                Err(failure) => (Stage::Disconnected, Happening::Failed(failure)),
+            };
+            connector.set_stage(stage);
+            connector.happened(happening);
             Ok(())
         });
         // It has not fired yet: a task is not polled from inside `connect`.
-        self.shared.stage.replace(Stage::Connecting(attempt));
+        self.set_stage(Stage::Connecting(attempt));
+        self.happened(Happening::Started);
     }
 
     /// Queues what happened, and tells it unless the factory is in a call already.
@@ -302,12 +311,10 @@ impl<F: ClientFactory> AnyFactory for Client<F> {
             Happening::Started => self.start(connector),
             Happening::Made(connection) => self.make(connector, connection),
             Happening::Failed(reason) => {
-                connector.set_stage(Stage::Disconnected);
                 self.factory.client_connection_failed(connector, &reason);
                 self.stop_unless_connecting(connector);
             }
             Happening::Lost(reason) => {
-                connector.set_stage(Stage::Disconnected);
                 self.factory.client_connection_lost(connector, &reason);
                 self.stop_unless_connecting(connector);
             }
@@ -324,9 +331,11 @@ impl<F: ClientFactory> Client<F> {
     }
 
     fn make(&mut self, connector: &Connector, connection: Rc<Connection>) {
-        connector.set_stage(Stage::Connected(connection.clone()));
         let lost = connector.clone();
-        connection.set_on_lost(move |reason| lost.happened(Happening::Lost(reason.clone())));
+        connection.set_on_lost(move |reason| {
+            lost.set_stage(Stage::Disconnected);
+            lost.happened(Happening::Lost(reason.clone()));
+        });
         let build = || self.factory.build_protocol(&connection.peer);
         match contain(Location::caller(), build) {
             Ok(Some(protocol)) => connection.begin(Box::new(protocol)),
@@ -472,6 +481,13 @@ impl<P: Protocol> Host<P> {
     }
 }
 
+impl<P> Drop for Host<P> {
+    fn drop(&mut self) {
+        // Also after a panic in connection_lost: the handles that are left find nobody.
+        drop(self.0.protocol.take());
+    }
+}
+
 impl<P: Protocol> Protocol for Host<P> {
     fn connection_made(&mut self, _: &Transport) {
         self.call(|protocol, transport| protocol.connection_made(transport));
@@ -486,8 +502,10 @@ impl<P: Protocol> Protocol for Host<P> {
     }
 
     fn connection_lost(&mut self, reason: &Failure) {
+        // What still waits was held up by a panic, and comes too late now.
+        let late = self.0.calls.take();
         self.call(|protocol, _| protocol.connection_lost(reason));
-        drop(self.0.protocol.take());
+        drop(late);
     }
 
     fn read_closed(&mut self, _: &Transport) {

@@ -134,6 +134,8 @@ pub(super) struct Waiters {
 
 #[derive(Default)]
 pub(super) struct Rare {
+    /// Whom a layer says that the peer is.
+    peer: Option<Address>,
     /// This end's address, once the connection is lost.
     pub(super) host: Option<Address>,
     pub(super) drained: Vec<Trigger<()>>,
@@ -174,11 +176,17 @@ impl Rare {
 
 impl Connection {
     /// A connection over a new stream, not served yet.
-    pub(crate) fn open(inner: &Rc<Loop>, stream: AnyStream, peer: Address) -> Rc<Connection> {
+    pub(crate) fn open(
+        inner: &Rc<Loop>,
+        stream: impl Into<AnyStream>,
+        peer: Address,
+    ) -> Rc<Connection> {
+        let stream = stream.into();
         let make = |key| Connection::new(inner, key, stream, peer);
         let connection = inner.sources.insert_with(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
             connection.broke(error);
+            connection.mark_dirty();
         }
         connection
     }
@@ -327,8 +335,18 @@ impl Connection {
 
     pub(super) fn read_failed(&self, error: io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.heard_all(),
+            io::ErrorKind::Interrupted => {}
             _ => self.broke(error),
+        }
+    }
+
+    /// Nothing is left to read for now: if a write has failed, that was what was waited for.
+    fn heard_all(&self) {
+        if self.writing.get() == Writing::Ended
+            && let Some(reason) = self.clone_reason()
+        {
+            self.doom(reason);
         }
     }
 
@@ -415,6 +433,8 @@ impl Connection {
     fn settle_open(self: &Rc<Self>) {
         if self.writing.get() == Writing::Ending && self.is_drained() {
             self.end_writing();
+            // What the protocol did in answer is seen to by the next flush.
+            return self.mark_dirty();
         }
         if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
             return self.end();
@@ -425,8 +445,7 @@ impl Connection {
     fn end_writing(self: &Rc<Self>) {
         self.writing.set(Writing::Ended);
         if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
-            self.broke(error);
-            return self.mark_dirty();
+            return self.broke(error);
         }
         self.call_protocol(|protocol, transport| protocol.write_closed(transport));
         self.wake_writer();
@@ -506,6 +525,19 @@ impl Connection {
 
     // ---- small matters ----
 
+    /// The peer's address, as a layer under this connection knows it.
+    pub(crate) fn true_peer(&self) -> Address {
+        let told = self.rare.borrow().as_ref().and_then(|rare| rare.peer.clone());
+        told.unwrap_or_else(|| self.peer.clone())
+    }
+
+    /// Has the stream say who the peer is, now that its layer knows.
+    pub(crate) fn ask_for_peer(&self) {
+        let peer = self.with_stream(|stream| stream.peer()).ok();
+        let former = self.with_rare(|rare| std::mem::replace(&mut rare.peer, peer));
+        drop(former);
+    }
+
     pub(super) fn with_stream<R>(
         &self,
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
@@ -552,6 +584,14 @@ impl Connection {
         reason
     }
 
+    /// Whether it is known why the connection ends, be it that only a write has failed so far.
+    pub(super) fn has_reason(&self) -> bool {
+        let reason = self.reason.take();
+        let is_there = reason.is_some();
+        self.reason.set(reason);
+        is_there
+    }
+
     pub(super) fn forget_readiness(&self, gone: Readiness) {
         self.readiness.set(self.readiness.get().without(gone));
     }
@@ -559,7 +599,10 @@ impl Connection {
     /// Has the loop settle this connection at the end of the turn; a callback in progress does so
     /// itself when it returns.
     pub(super) fn mark_dirty(&self) {
-        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
+        if self.call.get() != Call::None {
+            return self.is_unsettled.set(true);
+        }
+        if !self.is_dirty.replace(true) {
             self.inner.sources.mark_dirty(self.key);
         }
     }
@@ -584,7 +627,7 @@ impl Connection {
     }
 
     fn fire_drained(&self) {
-        if !self.has_rare() || self.state.get() == State::Doomed || !self.is_drained() {
+        if !self.has_rare() || !self.is_drained() || self.has_reason() {
             return;
         }
         for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
@@ -593,23 +636,17 @@ impl Connection {
         }
     }
 
-    /// What an event means that is none, or for a face that wants no bytes.
+    /// An event that is none: what was left undone is done now.
     #[cold]
-    fn ready_rarely(self: &Rc<Self>, readiness: Readiness) {
-        if readiness == Readiness::NONE {
-            self.is_lingering.set(false);
-            self.tell_resumed();
-        }
-        if self.reading.get() == Reading::Paused
-            && readiness.has(Readiness::READ_CLOSED.and(Readiness::BROKEN))
-        {
-            self.look_for_end();
-        }
+    fn ready_again(self: &Rc<Self>) {
+        self.is_lingering.set(false);
+        self.tell_resumed();
     }
 
-    /// While reading is paused, an end is looked for without reading.
+    /// While reading is paused, an end that was announced is looked for without reading.
+    #[cold]
     fn look_for_end(self: &Rc<Self>) {
-        if self.state.get() != State::Open {
+        if !self.readiness.get().has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
             return;
         }
         match self.with_stream(|stream| stream.is_at_end()) {
@@ -623,10 +660,13 @@ impl Connection {
 impl Source for Connection {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
-        if readiness == Readiness::NONE || self.reading.get() == Reading::Paused {
-            self.ready_rarely(readiness);
+        if readiness == Readiness::NONE {
+            self.ready_again();
         }
         self.receive(scratch);
+        if self.reading.get() == Reading::Paused {
+            self.look_for_end();
+        }
         if self.is_unsettled.get() {
             self.settle();
         }
@@ -644,11 +684,12 @@ impl Source for Connection {
     }
 
     fn lose(self: Rc<Self>, reason: &Failure) {
+        use io::ErrorKind::ConnectionAborted;
         self.send();
-        // In the error: a protocol can tell the end of its reactor from a network's.
+        // As a source: a protocol can tell the end of its reactor from a network's.
         self.broke(match reason.check() {
-            Some(&stopped @ ReactorStopped) => io::Error::other(stopped),
-            None => io::Error::other(reason.to_string()),
+            Some(&stopped @ ReactorStopped) => io::Error::new(ConnectionAborted, stopped),
+            None => io::Error::new(ConnectionAborted, reason.to_string()),
         });
         self.settle();
     }

@@ -1,10 +1,11 @@
-//! Making a connection: names to addresses, one address after the other, within a time limit.
+//! Making a connection: names to addresses, a race of the addresses, all within a time limit.
 //!
 //! It is written as an `async fn` and run as a task; its Deferred gives a connection without a
 //! face. Cancelling drops the task, and with it the socket that is being connected.
 
 use super::connection::Connection;
 use super::layer::Layer;
+use super::racing::{Causes, race};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Key, Readiness};
@@ -33,9 +34,11 @@ use std::time::Duration;
 /// assert_eq!(to.to_string(), "example.org:80");
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias = "HostnameEndpoint")]
 pub struct ConnectTo {
     target: Target,
     timeout: Duration,
+    attempt_delay: Duration,
     bind: Option<SocketAddr>,
     layer: Option<Put>,
 }
@@ -59,6 +62,9 @@ impl fmt::Debug for Put {
 
 /// Twisted's own limit.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// What RFC 8305 recommends, and the least that it allows.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const LEAST_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 const BACKLOG_PATIENCE: Duration = Duration::from_millis(5);
 
 impl ConnectTo {
@@ -93,6 +99,15 @@ impl ConnectTo {
         self
     }
 
+    /// How long an address is tried alone before the next one of the name is tried beside it; 250 ms
+    /// unless set, and at least 10 ms.
+    #[doc(alias = "attemptDelay")]
+    #[must_use]
+    pub fn attempt_delay(mut self, delay: Duration) -> ConnectTo {
+        self.attempt_delay = delay.max(LEAST_ATTEMPT_DELAY);
+        self
+    }
+
     /// The local address to connect from.
     #[doc(alias = "bindAddress")]
     #[must_use]
@@ -113,7 +128,7 @@ impl ConnectTo {
         Ok((host, port))
     }
 
-    fn cannot(&self, causes: Vec<(Option<Address>, io::Error)>) -> ConnectError {
+    fn cannot(&self, causes: Causes) -> ConnectError {
         ConnectError { target: self.to_string(), causes }
     }
 }
@@ -129,7 +144,13 @@ impl fmt::Display for ConnectTo {
 
 impl From<Target> for ConnectTo {
     fn from(target: Target) -> ConnectTo {
-        ConnectTo { target, timeout: TIMEOUT, bind: None, layer: None }
+        ConnectTo {
+            target,
+            timeout: TIMEOUT,
+            attempt_delay: ATTEMPT_DELAY,
+            bind: None,
+            layer: None,
+        }
     }
 }
 
@@ -162,6 +183,8 @@ impl From<&Address> for ConnectTo {
         match target {
             Address::Ip(address) => ConnectTo::from(*address),
             Address::Unix(name) => ConnectTo::unix(name.clone()),
+            // It will say so: nothing has such an address.
+            Address::Pipe(name) => ConnectTo::new(name.to_string()),
         }
     }
 }
@@ -181,7 +204,7 @@ impl From<(&str, u16)> for ConnectTo {
 pub struct ConnectError {
     target: String,
     /// What each address answered; without an address, what stood before any attempt.
-    causes: Vec<(Option<Address>, io::Error)>,
+    causes: Causes,
 }
 
 impl ConnectError {
@@ -221,25 +244,28 @@ impl Loop {
 
 async fn connect_in_time(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
     let limit = Reactor::from(inner.clone()).sleep(to.timeout);
-    match select(pin!(connect(inner, to)), limit).await {
+    let causes = RefCell::new(Vec::new());
+    match select(pin!(connect(inner, to, &causes)), limit).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
             let why = format!("no connection within {:?}", to.timeout);
-            Err(to.cannot(vec![(None, io::Error::new(io::ErrorKind::TimedOut, why))]).into())
+            let mut causes = causes.take();
+            causes.push((None, io::Error::new(io::ErrorKind::TimedOut, why)));
+            Err(to.cannot(causes).into())
         }
     }
 }
 
-async fn connect(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
+async fn connect(
+    inner: &Rc<Loop>,
+    to: &ConnectTo,
+    causes: &RefCell<Causes>,
+) -> Result<Rc<Connection>> {
     let addresses = addresses(inner, to).await.map_err(|cause| to.cannot(vec![(None, cause)]))?;
-    let mut causes = Vec::new();
-    for address in addresses {
-        match connect_one(inner, &address, to.bind).await {
-            Ok(connection) => return put_on(connection, to).await,
-            Err(cause) => causes.push((Some(address), cause)),
-        }
+    match race(inner, addresses, to.bind, to.attempt_delay, causes).await {
+        Some(connection) => put_on(connection, to).await,
+        None => Err(to.cannot(causes.take()).into()),
     }
-    Err(to.cannot(causes).into())
 }
 
 async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>> {
@@ -283,10 +309,10 @@ impl Drop for Shaking {
 }
 
 async fn resolve(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let answer = Arc::new(Mutex::new(Lookup { answer: None, waker: None }));
-    let desk = answer.clone();
-    inner.driver.resolve(host, port, Box::new(move |answer| Lookup::fill(&desk, answer)));
-    let found = std::future::poll_fn(|context| Lookup::poll(&answer, context)).await;
+    let found = match inner.resolver() {
+        Some(resolver) => resolver.resolve(host, port).await.map_err(io_error),
+        None => ask_driver(inner, host, port).await,
+    };
     let why = |cause: String| {
         io::Error::new(io::ErrorKind::NotFound, format!("the name {host} has no address: {cause}"))
     };
@@ -294,6 +320,17 @@ async fn resolve(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<Sock
         Ok(found) if found.is_empty() => Err(why("the answer is empty".into())),
         found => found.map_err(|error| why(error.to_string())),
     }
+}
+
+fn io_error(failure: Failure) -> io::Error {
+    io::Error::other(failure.to_string())
+}
+
+async fn ask_driver(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let answer = Arc::new(Mutex::new(Lookup { answer: None, waker: None }));
+    let desk = answer.clone();
+    inner.driver.resolve(host, port, Box::new(move |answer| Lookup::fill(&desk, answer)));
+    std::future::poll_fn(|context| Lookup::poll(&answer, context)).await
 }
 
 /// Where a resolver, in whatever thread, leaves its answer.
@@ -323,7 +360,7 @@ impl Lookup {
     }
 }
 
-async fn connect_one(
+pub(super) async fn connect_one(
     inner: &Rc<Loop>,
     to: &Address,
     from: Option<SocketAddr>,
@@ -346,7 +383,12 @@ async fn connect_one(
             lost: Cell::default(),
         })
     });
-    let mut attempting = Attempting { inner: inner.clone(), attempt, stream: RefCell::new(None) };
+    let mut attempting = Attempting {
+        inner: inner.clone(),
+        attempt,
+        stream: RefCell::new(None),
+        is_made: Cell::new(false),
+    };
     stream.register(attempting.attempt.key)?;
     attempting.stream = RefCell::new(Some(stream));
     attempting.await
@@ -378,8 +420,10 @@ impl Source for Attempt {
 struct Attempting {
     inner: Rc<Loop>,
     attempt: Rc<Attempt>,
-    /// Absent once it has become a connection's.
+    /// Absent while it is not registered yet, and once it has become a connection's or failed.
     stream: RefCell<Option<Box<dyn ByteStream>>>,
+    /// The key is a connection's now.
+    is_made: Cell<bool>,
 }
 
 impl Future for Attempting {
@@ -395,12 +439,15 @@ impl Future for Attempting {
         }
         let Some(mut stream) = self.stream.take() else { return Poll::Pending };
         match stream.finish_connecting().and_then(|()| stream.peer()) {
-            Ok(peer) => Poll::Ready(Ok(Connection::adopt(
-                &self.inner,
-                self.attempt.key,
-                stream.into(),
-                peer,
-            ))),
+            Ok(peer) => {
+                self.is_made.set(true);
+                Poll::Ready(Ok(Connection::adopt(
+                    &self.inner,
+                    self.attempt.key,
+                    stream.into(),
+                    peer,
+                )))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.stream.replace(Some(stream));
                 Poll::Pending
@@ -412,7 +459,7 @@ impl Future for Attempting {
 
 impl Drop for Attempting {
     fn drop(&mut self) {
-        if self.stream.take().is_some() {
+        if !self.is_made.get() {
             self.inner.sources.remove(self.attempt.key);
         }
     }

@@ -8,14 +8,16 @@ pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod connector;
 mod datagram;
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS is the only layer"))]
 pub(crate) mod layer;
 mod outgoing;
 pub(crate) mod port;
 mod pull;
 mod push;
+mod racing;
+mod reconnecting;
 
 pub use client::{ClientFactory, Connected, Connector, NoProtocol, NotConnecting, NotDisconnected};
 pub use connector::{ConnectError, ConnectTo};
 pub use datagram::{CannotSend, DatagramProtocol, DatagramTransport, UdpSocket};
 pub use port::{CannotListen, ListenUnix, Port};
+pub use reconnecting::{ReconnectingClientFactory, Retrying};

@@ -228,7 +228,8 @@ impl Connection {
 
     pub(super) fn discard_outgoing(&self) {
         if self.inner.cork.owner() == self.key {
-            self.inner.cork.release();
+            // It stays this connection's until the call in progress is over.
+            self.inner.cork.empty();
         }
         if let Some(buffer) = self.outgoing.take() {
             self.inner.pool.give(buffer);

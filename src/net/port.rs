@@ -6,7 +6,7 @@
 
 use super::connection::Connection;
 use crate::address::{Address, UnixName};
-use crate::deferred::{Deferred, Trigger};
+use crate::deferred::Deferred;
 use crate::driver::{AnyStream, Key, Listener, Readiness, UnixOptions};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
@@ -51,7 +51,10 @@ impl Port {
         let (trigger, deferred) = Deferred::new();
         self.listening.close();
         let listening = self.listening.clone();
-        let finish = Box::new(move || listening.dismiss(&trigger));
+        let finish = Box::new(move || {
+            // Cancelled meanwhile: nobody waits.
+            let _ = trigger.fire(listening.dismiss());
+        });
         self.listening.inner.timers.call_later(Duration::ZERO, finish);
         deferred
     }
@@ -120,7 +123,7 @@ impl Reactor {
     where
         F: Factory + 'static,
     {
-        self.inner().listen_unix(&at.into(), Box::new(Reception(factory)))
+        self.inner().listen_unix(&at.into(), reception(factory))
     }
 }
 
@@ -132,9 +135,10 @@ impl Reactor {
 /// let at = ListenUnix::new("/run/bus").mode(0o660);
 /// # let _ = at;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenUnix {
     name: UnixName,
+    backlog: u32,
     mode: Option<u32>,
     lock: bool,
 }
@@ -145,8 +149,15 @@ impl ListenUnix {
     /// At a path, a file `PATH.lock` is locked for as long as the port is open, so that no two
     /// processes listen there; a socket that a process left behind is removed.
     pub fn new(name: impl Into<UnixName>) -> ListenUnix {
-        let UnixOptions { mode, lock, .. } = UnixOptions::default();
-        ListenUnix { name: name.into(), mode, lock }
+        let UnixOptions { backlog, mode, lock } = UnixOptions::default();
+        ListenUnix { name: name.into(), backlog, mode, lock }
+    }
+
+    /// So many connections may wait to be accepted; 1024 unless set.
+    #[must_use]
+    pub fn backlog(mut self, backlog: u32) -> ListenUnix {
+        self.backlog = backlog;
+        self
     }
 
     /// Who may connect, as the bits of a file's mode; the process' umask decides unless set.
@@ -201,7 +212,7 @@ impl<F: Factory> Welcome for Reception<F> {
     }
 
     fn serve(&mut self, connection: Rc<Connection>) {
-        match self.0.build_protocol(&connection.peer) {
+        match self.0.build_protocol(&connection.true_peer()) {
             Some(protocol) => connection.begin(Box::new(protocol)),
             None => connection.begin_losing(),
         }
@@ -268,12 +279,27 @@ impl Loop {
     ) -> Result<Port> {
         let cannot =
             |cause| CannotListen { address: Address::Unix(at.name.clone()).to_string(), cause };
-        let options = UnixOptions { backlog: BACKLOG, mode: at.mode, lock: at.lock };
-        let listener = self.driver.listen_unix(&at.name, &options).map_err(cannot)?;
-        Ok(self.listen_with(listener, welcome).map_err(cannot)?)
+        Ok(self.listen_at_unix(at, welcome).map_err(cannot)?)
     }
 
-    pub(crate) fn listen_with(
+    pub(crate) fn listen_at_unix(
+        self: &Rc<Self>,
+        at: &ListenUnix,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
+        let options = UnixOptions { backlog: at.backlog, mode: at.mode, lock: at.lock };
+        self.listen_with(self.driver.listen_unix(&at.name, &options)?, welcome)
+    }
+
+    pub(crate) fn listen_inherited(
+        self: &Rc<Self>,
+        number: u32,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
+        self.listen_with(self.driver.listen_inherited(number)?, welcome)
+    }
+
+    fn listen_with(
         self: &Rc<Self>,
         listener: Box<dyn Listener>,
         mut welcome: Box<dyn Welcome>,
@@ -349,17 +375,18 @@ impl Listening {
         self.inner.sources.remove(self.key);
     }
 
-    /// Tells the factory that this was all.
-    fn dismiss(&self, done: &Trigger<()>) {
-        let told = match self.welcome.take() {
-            Some(mut welcome) => contain(Location::caller(), || welcome.stopped()),
-            None => Ok(()),
-        };
-        // Cancelled meanwhile: nobody waits.
-        let _ = match told {
-            Ok(()) => done.callback(()),
-            Err(failure) => done.errback(failure),
-        };
+    /// Tells the factory that this was all, and drops it.
+    fn dismiss(&self) -> Result {
+        let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
+        let told = contain(Location::caller(), || welcome.stopped());
+        attempt("panic in the drop of a factory", || drop(welcome));
+        told
+    }
+
+    fn dismiss_for_nobody(&self) {
+        if let Err(failure) = self.dismiss() {
+            report("panic in the stop of a factory", &failure);
+        }
     }
 }
 
@@ -381,9 +408,14 @@ impl Source for Listening {
 
     fn lose(self: Rc<Self>, _reason: &Failure) {
         self.close();
-        if let Some(mut welcome) = self.welcome.take() {
-            attempt("panic in the stop of a factory", || welcome.stopped());
-        }
+        self.dismiss_for_nobody();
+    }
+}
+
+/// The reactor went before the factory of a closed port was told.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.dismiss_for_nobody();
     }
 }
 

@@ -22,6 +22,8 @@ impl Connection {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
+        } else if self.reading.get() == Reading::Paused {
+            return self.wait_to_read(context);
         }
         Poll::Ready(())
     }
@@ -32,11 +34,15 @@ impl Connection {
     pub(crate) fn try_read(self: &Rc<Self>, buffer: &mut [u8]) -> Option<io::Result<usize>> {
         match self.reading.get() {
             Reading::Open => {}
+            Reading::Paused => return None,
             Reading::Ended => return Some(Ok(0)),
-            Reading::Paused | Reading::Closed => return Some(self.end_as_read()),
+            Reading::Closed => return Some(self.end_as_read()),
         }
         match self.read_into(buffer) {
-            Ok(0) => self.peer_ended(),
+            Ok(0) => {
+                self.peer_ended();
+                self.mark_dirty();
+            }
             Ok(count) => return Some(Ok(count)),
             Err(error) => self.read_failed(error),
         }
@@ -100,7 +106,7 @@ impl Connection {
     pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.send();
         self.mark_if_doomed();
-        if matches!(self.state.get(), State::Doomed | State::Lost) {
+        if self.has_reason() {
             return Poll::Ready(Err(self.end_as_write()));
         }
         if self.is_drained() {
@@ -112,10 +118,13 @@ impl Connection {
     /// Ends this half; ready when the system was told.
     pub(crate) fn poll_close(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.begin_losing_write();
-        if self.state.get() != State::Open || self.writing.get() == Writing::Ended {
-            return Poll::Ready(Ok(()));
+        if self.state.get() == State::Open && self.writing.get() != Writing::Ended {
+            return self.wait_to_write(context, true);
         }
-        self.wait_to_write(context, true)
+        Poll::Ready(match self.clone_reason() {
+            Some(reason) if !reason.is::<ConnectionDone>() => Err(as_io_error(&reason)),
+            _ => Ok(()),
+        })
     }
 
     fn wait_to_read<T>(&self, context: &Context<'_>) -> Poll<T> {

@@ -231,8 +231,9 @@ impl fmt::Debug for SystemEventTrigger {
 
 impl Lifecycle {
     pub(super) fn forget_triggers(&self) {
-        let triggers = self.triggers.take();
-        attempt("drop of a system event trigger", || drop(triggers));
+        for trigger in self.triggers.take() {
+            attempt("drop of a system event trigger", || drop(trigger));
+        }
     }
 
     /// Takes the triggers of one phase, in order of addition.

@@ -7,7 +7,7 @@
 //!   3  ready sources            connections read and call their protocols
 //!   4  due timers               one batch, in order of deadline, then of call_later
 //!   5  calls from threads       one batch, in order
-//!   6  ready tasks              one batch of futures, each polled once
+//!   6  ready tasks              one batch of futures; if they are few, those too that they wake
 //!   7  flush                    what was written meanwhile goes out, one send per connection
 //! ```
 //! Every step takes its batch first: what a step causes for itself waits for the next turn, so that
@@ -29,7 +29,11 @@
 mod descriptor;
 mod lifecycle;
 mod mailbox;
+mod names;
+mod react;
 mod remote;
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+mod signal;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sources;
@@ -49,10 +53,14 @@ pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
 pub use lifecycle::{
     Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
 };
+pub use names::Resolver;
+pub use react::{ExitStatus, react};
 pub use remote::{ReactorGone, Remote};
+#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+pub use signal::Signal;
+#[cfg(all(unix, feature = "signals"))]
+pub use signals::SignalWatch;
 pub(crate) use sources::Source;
-pub(crate) use spawn::Spawned;
-use tasks::Caught;
 pub(crate) use tasks::Waiter;
 pub use threads::{Sendable, WouldDeadlock};
 pub use time::{Sleep, YieldNow};
@@ -89,6 +97,7 @@ pub(crate) struct Loop {
     pub(crate) tasks: tasks::Tasks,
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
+    names: names::Names,
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     threads: threads::Threads,
@@ -119,6 +128,7 @@ impl Reactor {
             tasks: tasks::Tasks::new(),
             pool: Pool::default(),
             cork: Cork::new(),
+            names: names::Names::default(),
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),
@@ -188,14 +198,32 @@ impl Loop {
     pub(crate) fn tear_down(self: &Rc<Self>) {
         // User code that is called here may make handles and drop them: that must not start over.
         self.handles.set(self.handles.get() + 1);
-        self.office.mailbox.close();
-        self.sources.lose_all(&Failure::from(ReactorGone));
-        self.tasks.cancel_all();
-        self.timers.clear();
-        self.life.forget_triggers();
+        for letter in self.office.mailbox.close() {
+            attempt("drop of a call from a thread", || drop(letter));
+        }
+        // What user code begins while it is ended is ended in the next round. Whoever begins anew
+        // each time, as a client that connects again at once, is left to itself in the end.
+        for _ in 0..ROUNDS {
+            self.end_all();
+            if self.sources.len() + self.tasks.len() == 0 && self.timers.until_next().is_none() {
+                break;
+            }
+        }
+        self.names.forget();
         self.abandon_threads();
     }
+
+    fn end_all(&self) {
+        self.sources.lose_all(&Failure::from(ReactorGone));
+        self.tasks.cancel_all();
+        for action in self.timers.clear() {
+            attempt("drop of a delayed call", || drop(action));
+        }
+        self.life.forget_triggers();
+    }
 }
+
+const ROUNDS: usize = 8;
 
 /// Calls user code that nobody waits for; a panic in it is reported as `what`.
 pub(crate) fn attempt(what: &str, call: impl FnOnce()) {

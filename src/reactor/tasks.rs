@@ -1,35 +1,35 @@
 //! The executor: futures that run between the events of a loop.
 //!
 //! # Theory
-//! A task is a boxed future and the waker that names it. Waking puts the task into the queue, once;
-//! a turn polls what the queue held when the batch began, so a task that wakes itself waits for the
-//! next turn and cannot starve the sockets. While a task is polled its future is *out of the task*:
-//! it may spawn, wake and cancel whatever it likes, itself too.
+//! A task is a boxed future, the waker that names it, and whoever its result is for. Waking puts the
+//! task into the queue, once. A turn polls what the queue held when the batch began, however long
+//! it takes; while that was few, it goes on with those that were woken meanwhile, so that tasks that
+//! wake each other do not pay for a look at the sockets each time. A task that woke *itself* waits
+//! for the next turn in any case: it wants others to go first, and cannot starve the sockets.
+//!
+//! While a task is polled its future is *out of the task*: it may spawn, wake and cancel whatever it
+//! likes, itself too.
 //!
 //! The waker is made once per task. Woken in the loop's own thread it finds the task by its key;
 //! woken elsewhere it leaves a letter (`mailbox.rs`). What belongs to this loop remembers the task
 //! itself instead ([`Waiter`]).
 //!
 //! # Invariants
-//! * `is_queued` is true exactly while the task is in the queue.
-//! * A task that is not in the table was cancelled or is done: its future is dropped, not put back.
-//! * The futures here do not panic: [`Loop::launch`]'s callers wrap the user's in [`Caught`].
+//! * `is_queued` is true exactly while the task is in the queue, or among those of the next turn.
+//! * A task that `is_over` was cancelled or is done: its future is dropped, not put back.
+//! * [`Body::poll`] does not panic for what the user's future does.
 //! * Futures are dropped with no borrow alive.
 //!
 //! # Not here
-//! What a finished task's result goes to: `spawn.rs`.
+//! What is polled, and what its result goes to: `spawn.rs`.
 
 use super::remote::Office;
 use super::{CURRENT, Loop};
+use crate::deferred::in_place;
 use crate::driver::Key;
-use crate::failure::{Result, contain};
 use crate::slots::Slots;
-use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
-use std::panic::Location;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -40,23 +40,38 @@ pub(crate) struct Tasks {
     table: RefCell<Slots<Rc<Task>>>,
     /// Borrowed for one push or pop.
     queue: RefCell<VecDeque<Rc<Task>>>,
+    /// Those that woke themselves: the next turn's. Borrowed for one push, or to be emptied.
+    later: RefCell<VecDeque<Rc<Task>>>,
     /// How many more reads and writes the task being polled may make at once.
     budget: Cell<u32>,
     /// The task being polled. Borrowed to look or to exchange.
     current: RefCell<Option<Rc<Task>>>,
 }
 
-struct Task {
-    key: Key,
-    /// Absent while it is polled, and for good once it is done or cancelled.
-    future: Cell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+pub(super) struct Task<B: ?Sized = dyn Body> {
+    pub(super) key: Key,
     waker: Waker,
     is_queued: Cell<bool>,
-    is_over: Cell<bool>,
+    is_polled: Cell<bool>,
+    /// Done, cancelled or given up.
+    pub(super) is_over: Cell<bool>,
+    pub(super) body: B,
+}
+
+/// The part of a task that knows what is polled, and for whom.
+pub(super) trait Body {
+    /// Polls the future; delivers its result, and marks the task as over, unless it is that already.
+    fn poll(&self, is_over: &Cell<bool>, context: &mut Context<'_>) -> Poll<()>;
+    /// Drops the future.
+    fn clear(&self);
+    /// Tells whoever waits for the result that none will come.
+    fn abandon(&self);
 }
 
 /// So many tasks are polled before the sockets are looked at again.
 const BATCH: usize = 1024;
+/// So many are, if they are woken soon enough, though there were fewer at first.
+const ROUND: usize = 64;
 /// So many reads and writes may succeed in one poll: a peer that never pauses starves nobody.
 const BUDGET: u32 = 64;
 
@@ -65,6 +80,7 @@ impl Tasks {
         Tasks {
             table: RefCell::new(Slots::new()),
             queue: RefCell::default(),
+            later: RefCell::default(),
             budget: Cell::new(BUDGET),
             current: RefCell::default(),
         }
@@ -87,23 +103,27 @@ impl Tasks {
     }
 
     fn queue(&self, task: Rc<Task>) {
-        if !task.is_queued.replace(true) {
-            self.queue.borrow_mut().push_back(task);
+        if task.is_queued.replace(true) {
+            return;
         }
+        let queue = if task.is_polled.get() { &self.later } else { &self.queue };
+        queue.borrow_mut().push_back(task);
     }
 
-    /// Drops a task's future: at once, or when its poll in progress returns.
-    pub(super) fn cancel(&self, key: Key) {
-        let task = self.table.borrow_mut().remove(key);
-        if let Some(task) = task {
-            task.end();
-        }
+    /// Takes a task that is over out of the table.
+    pub(super) fn forget(&self, key: Key) {
+        let removed = self.table.borrow_mut().remove(key);
+        drop(removed);
     }
 
     pub(super) fn cancel_all(&self) {
         let keys = self.table.borrow().keys();
-        keys.into_iter().for_each(|key| self.cancel(key));
+        for key in keys {
+            let task = self.table.borrow_mut().remove(key);
+            task.into_iter().for_each(|task| task.give_up());
+        }
         self.queue.take();
+        self.later.take();
     }
 
     /// Whether a task is being polled right now.
@@ -122,41 +142,41 @@ impl Tasks {
 
     /// Polls the tasks of this batch; calls `after_each` after each.
     pub(super) fn poll_batch(&self, after_each: impl Fn()) {
-        let count = self.queue.borrow().len().min(BATCH);
+        let count = self.queue.borrow().len().clamp(ROUND, BATCH);
         for _ in 0..count {
-            let Some(task) = self.queue.borrow_mut().pop_front() else { return };
+            let Some(task) = self.queue.borrow_mut().pop_front() else { break };
             self.poll(&task);
             after_each();
         }
+        self.queue.borrow_mut().append(&mut self.later.borrow_mut());
     }
 
     #[inline]
     fn poll(&self, task: &Rc<Task>) {
         task.is_queued.set(false);
-        let Some(mut future) = task.future.take() else { return };
-        self.budget.set(BUDGET);
-        let former = self.current.replace(Some(task.clone()));
-        let outcome = future.as_mut().poll(&mut Context::from_waker(&task.waker));
-        self.current.replace(former);
-        if outcome.is_pending() && !task.is_over.get() {
-            return task.future.set(Some(future));
+        if task.is_over.get() {
+            return;
         }
-        self.bury(task, future);
-    }
-
-    #[cold]
-    fn bury(&self, task: &Task, future: Pin<Box<dyn Future<Output = ()>>>) {
-        task.is_over.set(true);
-        let removed = self.table.borrow_mut().remove(task.key);
-        super::attempt("drop of a task", || drop((removed, future)));
+        self.budget.set(BUDGET);
+        task.is_polled.set(true);
+        let former = self.current.replace(Some(task.clone()));
+        let polled = task.body.poll(&task.is_over, &mut Context::from_waker(&task.waker));
+        self.current.replace(former);
+        task.is_polled.set(false);
+        if polled.is_ready() {
+            self.forget(task.key);
+        } else if task.is_over.get() {
+            task.body.clear();
+        }
     }
 }
 
 impl Task {
-    fn end(&self) {
-        self.is_over.set(true);
-        let future = self.future.take();
-        super::attempt("drop of a task", || drop(future));
+    fn give_up(&self) {
+        if !self.is_over.replace(true) {
+            self.body.clear();
+            self.body.abandon();
+        }
     }
 }
 
@@ -201,25 +221,22 @@ impl Waiter {
 }
 
 impl Loop {
-    /// Starts a task with the future that `make` returns for the task's key, which is not polled yet.
-    ///
-    /// `make` must not reach for the tasks: it is called while their table is borrowed.
-    pub(crate) fn launch<F>(self: &Rc<Self>, make: impl FnOnce(Key) -> F)
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        let mut launched = None;
-        self.tasks.table.borrow_mut().insert_with(|key| {
-            let task = Task {
-                key,
-                future: Cell::new(Some(Box::pin(make(key)))),
-                waker: waker(self.office.clone(), key),
-                is_queued: Cell::new(true),
-                is_over: Cell::new(false),
-            };
-            launched.insert(Rc::new(task)).clone()
+    /// Starts a task, which is not polled yet.
+    #[inline]
+    pub(super) fn launch<B: Body + 'static>(&self, make: impl FnOnce() -> B) -> Rc<Task<B>> {
+        let key = self.tasks.table.borrow_mut().next_key();
+        let waker = waker(self.office.clone(), key);
+        let task = in_place(move || Task {
+            key,
+            waker,
+            is_queued: Cell::new(true),
+            is_polled: Cell::new(false),
+            is_over: Cell::new(false),
+            body: make(),
         });
-        self.tasks.queue.borrow_mut().extend(launched);
+        self.tasks.table.borrow_mut().insert_with(|_key| task.clone());
+        self.tasks.queue.borrow_mut().push_back(task.clone());
+        task
     }
 }
 
@@ -242,31 +259,4 @@ fn wake_here(office: &Arc<Office>, key: Key) -> bool {
     });
     // The thread may be ending, its locals gone: then the letter goes the long way.
     woken.ok().flatten().is_some()
-}
-
-pin_project! {
-    /// The user's future; a panic in it becomes its failure.
-    pub(crate) struct Caught<F> {
-        #[pin]
-        future: F,
-        made: &'static Location<'static>,
-    }
-}
-
-impl<F: Future> Caught<F> {
-    pub(crate) fn new(made: &'static Location<'static>, future: F) -> Caught<F> {
-        Caught { future, made }
-    }
-}
-
-impl<F: Future> Future for Caught<F> {
-    type Output = Result<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match contain(this.made, || this.future.poll(context)) {
-            Ok(poll) => poll.map(Ok),
-            Err(failure) => Poll::Ready(Err(failure)),
-        }
-    }
 }

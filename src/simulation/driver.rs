@@ -108,6 +108,10 @@ impl Driver for SimulatedDriver {
         state.later(nanos(delay), Event::Work(work));
     }
 
+    fn entropy(&self) -> u64 {
+        self.world.state.borrow_mut().random.bits()
+    }
+
     /// A signal ends the program that simulates, not a host in it.
     fn has_signals(&self) -> bool {
         false
@@ -227,6 +231,12 @@ impl SimulatedStream {
         };
         let (host, connection): (usize, Connection) = (socket.host, socket.connection);
         let Some(fault) = state.call(host, connection, call) else { return Ok(None) };
+        if call == Call::Write
+            && let Some(socket) = state.sockets.get_mut(self.key)
+        {
+            // Should there be no room by the time of the edge that a fault owes, one follows later.
+            socket.out.wants_room = true;
+        }
         match fault {
             Fault::Short => return Ok(Some(fault)),
             Fault::WouldBlock => state.rise_soon(self.key),

@@ -2,9 +2,10 @@
 
 use super::agenda::Event;
 use super::driver::SimulatedDriver;
-use super::fault::Faults;
+use super::fault::{Call, Fault, Faults};
 use super::random::nanos;
 use super::run::World;
+use super::socket::Stage;
 use super::trace::What;
 use super::world::State;
 use crate::driver::Key;
@@ -158,6 +159,11 @@ impl Host {
         self.world.state.borrow_mut().machines[self.index].set_faults(faults);
     }
 
+    /// Lets the next call of this kind fail, once; said twice, the next two.
+    pub fn fail_next(&self, call: Call, fault: Fault) {
+        self.world.state.borrow_mut().machines[self.index].plan_fault(call, fault);
+    }
+
     /// Sets how many sockets it may have; more fail as they do when a process is out of descriptors.
     pub fn limit_descriptors(&self, most: usize) {
         self.world.state.borrow_mut().machines[self.index].most_descriptors = most;
@@ -190,6 +196,12 @@ impl State {
         self.note(host, 0, 15, || What::Noted("crashes".into()));
         for key in self.sockets_where(|at, _| at == host) {
             self.sockets.remove(key);
+        }
+        // What the others had not told their programs yet, their systems forget.
+        for key in self.sockets_where(|_, peer| peer == host) {
+            if self.sockets.get(key).is_some_and(|socket| socket.stage == Stage::HalfOpen) {
+                self.sockets.remove(key);
+            }
         }
         for key in self.listeners.keys() {
             if self.listeners.get(key).is_some_and(|listener| listener.host == host) {

@@ -29,6 +29,7 @@ mod random;
 mod run;
 mod socket;
 mod stuck;
+mod survey;
 mod trace;
 mod world;
 
@@ -38,6 +39,7 @@ pub use host::Host;
 pub use link::{Latency, Link};
 pub use random::Random;
 pub use stuck::{Stuck, Why};
+pub use survey::{Fallen, Survey, chosen_seed, for_each_seed, walk_faults};
 pub use trace::{Happening, What};
 
 use crate::deferred::IntoDeferred;

@@ -269,9 +269,11 @@ impl State {
     }
 
     pub(super) fn on_reset(&mut self, key: Key) {
-        let is_open = self.sockets.get(key).is_some_and(|socket| socket.stage == Stage::Open);
-        if is_open {
-            self.kill(key, io::ErrorKind::ConnectionReset);
+        match self.sockets.get(key).map(|socket| socket.stage) {
+            Some(Stage::Open) => self.kill(key, io::ErrorKind::ConnectionReset),
+            // Nobody was told of it yet.
+            Some(Stage::HalfOpen) => drop(self.sockets.remove(key)),
+            _ => {}
         }
     }
 

@@ -80,7 +80,7 @@ mod tests {
     fn a_seed_means_the_same_numbers_on_every_machine() {
         let mut random = Random::new(1);
         let numbers: Vec<u64> = (0..3).map(|_| random.below(1000)).collect();
-        assert_eq!(numbers, [734, 866, 112]);
+        assert_eq!(numbers, [749, 372, 438]);
     }
 
     #[test]

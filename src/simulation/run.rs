@@ -9,7 +9,7 @@
 //! its wait lets the rest of the world go on until there is something for it.
 //!
 //! # Invariants
-//! * Turns take no time; so that tasks that only yield do not stop it, a thousand rounds do.
+//! * Turns take no time; so that tasks that only yield do not stop it, a hundred rounds do.
 //! * A host's turn is made with no borrow of the state alive.
 
 use super::Simulation;
@@ -44,7 +44,7 @@ pub(super) struct World {
     pub(super) simulation: RefCell<Weak<super::Owner>>,
 }
 
-const ROUNDS: u32 = 1000;
+const ROUNDS: u32 = 100;
 const MICROSECOND: u64 = 1_000;
 /// One virtual day.
 const LIMIT: u64 = 86_400_000_000_000;

@@ -47,6 +47,9 @@ pub(super) struct Machine {
     /// Counts its lives: sockets of a former one are gone.
     pub(super) life: u32,
     pub(super) faults: Faults,
+    /// Single calls that shall fail, each once.
+    pub(super) planned: Vec<(Call, Fault)>,
+    /// Whether any of that is anything.
     pub(super) has_faults: bool,
     /// Sockets and listeners that it holds.
     pub(super) descriptors: usize,
@@ -146,6 +149,7 @@ impl State {
             is_paused: false,
             life: 0,
             faults: Faults::none(),
+            planned: Vec::new(),
             has_faults: false,
             descriptors: 0,
             most_descriptors: usize::MAX,
@@ -193,11 +197,13 @@ impl State {
         call: Call,
     ) -> Option<Fault> {
         self.calls += 1;
-        let machine = &self.machines[host];
+        let machine = &mut self.machines[host];
         let chosen = self.fault_at.filter(|(number, _)| *number == self.calls);
         if chosen.is_none() && !machine.has_faults {
             return None;
         }
+        let planned = machine.planned.iter().position(|(planned, _)| *planned == call);
+        let chosen = chosen.or_else(|| planned.map(|place| (0, machine.planned.remove(place).1)));
         let by_rate = || machine.faults.draw(call, &mut self.random);
         let fault = chosen.map(|(_, fault)| fault).or_else(by_rate)?;
         if !is_possible(call, fault) {
@@ -289,7 +295,12 @@ impl Machine {
 
     pub(super) fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
-        self.has_faults = faults != Faults::none();
+        self.has_faults = faults != Faults::none() || !self.planned.is_empty();
+    }
+
+    pub(super) fn plan_fault(&mut self, call: Call, fault: Fault) {
+        self.planned.push((call, fault));
+        self.has_faults = true;
     }
 }
 

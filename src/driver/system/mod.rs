@@ -3,6 +3,8 @@
 //! Linux' epoll takes timeouts in nanoseconds, mio in milliseconds, rounded up. Where a timeout has
 //! a fraction of a millisecond that matters, `precise.rs` waits on mio's own epoll instead.
 
+mod inherited;
+mod pipe;
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
@@ -12,7 +14,7 @@ mod unix_datagram;
 mod workers;
 
 use super::{
-    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, PoolSize,
+    Answer, ByteStream, DatagramSocket, Driver, Interest, Key, Listener, Nudge, Pipes, PoolSize,
     Readiness, Ready, UnixOptions,
 };
 use crate::address::{Address, UnixName};
@@ -91,6 +93,7 @@ impl Driver for SystemDriver {
         match to {
             Address::Ip(to) => tcp::connect(&self.registry, *to, from),
             Address::Unix(to) => unix::connect(&self.registry, to),
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -100,6 +103,7 @@ impl Driver for SystemDriver {
             Address::Unix(at) => {
                 self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
             }
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -107,11 +111,20 @@ impl Driver for SystemDriver {
         unix::listen(&self.registry, at, options)
     }
 
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        inherited::listen(&self.registry, number)
+    }
+
     fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
         match at {
             Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
             Address::Unix(name) => unix_datagram::bind(&self.registry, name),
+            Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        pipe::adopt(&self.registry, pipes)
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
@@ -164,7 +177,9 @@ fn translate(event: &Event) -> Ready {
     // An end is rare: one question for all kinds of it.
     if event.is_read_closed() || event.is_error() {
         let broken = event.is_error() || event.is_write_closed();
+        // A pipe's end comes alone; a read finds it.
         readiness = readiness
+            .and(Readiness::READABLE)
             .and(Readiness::READ_CLOSED.when(event.is_read_closed()))
             .and(Readiness::BROKEN.when(broken));
     }

@@ -60,8 +60,10 @@ fn translate(event: &Event) -> Ready {
     // By copy: the fields of the kernel's own struct are not aligned.
     let Event { flags, data } = *event;
     let has = |wanted: EventFlags| flags.intersects(wanted);
+    let ended = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
     let readiness = Readiness::READABLE
-        .when(has(EventFlags::IN | EventFlags::PRI))
+        // A pipe's end comes alone; a read finds it.
+        .when(has(EventFlags::IN | EventFlags::PRI | ended))
         .and(Readiness::WRITABLE.when(has(EventFlags::OUT)))
         .and(Readiness::READ_CLOSED.when(has(EventFlags::RDHUP | EventFlags::HUP)))
         .and(Readiness::BROKEN.when(has(EventFlags::ERR | EventFlags::HUP)));

@@ -146,8 +146,13 @@ pub(super) fn listen(
     socket.set_tcp_nodelay(true)?;
     socket.bind(&at.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(adopt(registry, socket))
+}
+
+/// A port over a socket that listens already and does not block.
+pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
     let socket = TcpListener::from_std(socket.into());
-    Ok(Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() }))
+    Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() })
 }
 
 impl Listener for TcpPort {

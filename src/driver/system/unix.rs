@@ -212,9 +212,18 @@ pub(super) fn listen(
         }
     };
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(port(registry, socket, place))
+}
+
+/// A port over a socket that listens already and does not block; its name is another's to remove.
+pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
+    port(registry, socket, None)
+}
+
+fn port(registry: &Rc<Registry>, socket: Socket, place: Option<Place>) -> Box<dyn Listener> {
     let socket = UnixListener::from_std(OwnedFd::from(socket).into());
     let reserve = open_reserve();
-    Ok(Box::new(UnixPort { socket, registry: registry.clone(), reserve, _place: place }))
+    Box::new(UnixPort { socket, registry: registry.clone(), reserve, _place: place })
 }
 
 impl Listener for UnixPort {

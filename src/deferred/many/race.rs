@@ -106,3 +106,39 @@ impl fmt::Display for FailureGroup {
 }
 
 impl Error for FailureGroup {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cancelled, Trigger, succeed};
+    use futures_util::FutureExt;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    #[test]
+    fn the_losers_are_cancelled() {
+        let cancelled = Rc::new(Cell::new(false));
+        let flag = cancelled.clone();
+        let (_trigger, loser) = Deferred::with_canceller(move |_: &Trigger<u8>| flag.set(true));
+        let winner = race([loser, succeed(7)]);
+        assert_eq!(winner.now_or_never().unwrap().unwrap(), (1, 7));
+        assert!(cancelled.get());
+    }
+
+    #[test]
+    fn nobody_wins_an_empty_race() {
+        let failure = race::<u8>([]).now_or_never().unwrap().unwrap_err();
+        assert!(failure.check::<FailureGroup>().unwrap().failures().is_empty());
+    }
+
+    #[test]
+    fn a_cancelled_race_fails_with_the_failures_of_all() {
+        let ends = [(); 2].map(|()| Deferred::<u8>::new());
+        let (_triggers, deferreds): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        let lost = race(deferreds);
+        lost.cancel();
+        let failure = lost.now_or_never().unwrap().unwrap_err();
+        let failures = failure.check::<FailureGroup>().unwrap().failures();
+        assert!(failures.len() == 2 && failures.iter().all(|failure| failure.is::<Cancelled>()));
+    }
+}

@@ -2,6 +2,12 @@
 //!
 //! What it means that one of them came is for a [`Verdict`] to say; `list` and `race` have theirs.
 
+mod list;
+mod race;
+
+pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
+pub use race::{FailureGroup, race};
+
 use crate::deferred::tail::{Cancel, cancel};
 use crate::deferred::{Deferred, Trigger};
 use crate::failure::{Place, Result};

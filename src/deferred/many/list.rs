@@ -304,3 +304,97 @@ impl Error for FirstError {
 fn first_error(index: usize, failure: Failure) -> Failure {
     Failure::at(failure.location(), FirstError { index, failure })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cancelled, Trigger, fail, on_report, succeed};
+    use futures_util::FutureExt;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    fn reports() -> Rc<RefCell<Vec<String>>> {
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let sink = heard.clone();
+        on_report(move |report| sink.borrow_mut().push(report.failure().to_string()));
+        heard
+    }
+
+    fn no<T>() -> Deferred<T> {
+        fail(Failure::msg("no"))
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_list() {
+        let (one, two) = (Deferred::new(), Deferred::new());
+        let all = DeferredList::new([one.1, two.1]).results();
+        two.0.callback(2).unwrap();
+        one.0.callback(1).unwrap();
+        let results = all.now_or_never().unwrap().unwrap();
+        assert_eq!(results.into_iter().flatten().collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn an_empty_list_fires_at_once_in_every_way() {
+        let list = || DeferredList::<u8>::new([]);
+        assert!(list().results().now_or_never().unwrap().unwrap().is_empty());
+        assert!(list().gather().now_or_never().unwrap().unwrap().is_empty());
+        let one = list().fire_on_one_callback().now_or_never().unwrap().unwrap();
+        assert!(matches!(one, OneOrAll::AllFailed(failures) if failures.is_empty()));
+    }
+
+    #[test]
+    fn a_failure_after_the_end_is_reported_unless_errors_are_consumed() {
+        let reports = reports();
+        let list = || DeferredList::new([succeed(1), no()]);
+        drop(list().consume_errors().fire_on_one_callback());
+        assert!(reports.borrow().is_empty());
+        drop(list().fire_on_one_callback());
+        assert_eq!(*reports.borrow(), ["no"]);
+    }
+
+    #[test]
+    fn the_first_failure_says_which_and_where() {
+        let failure = gather_results([succeed(1), no()]).now_or_never().unwrap().unwrap_err();
+        let first = failure.check::<FirstError>().unwrap();
+        assert_eq!(first.index(), 1);
+        assert_eq!(failure.location(), first.failure().location());
+    }
+
+    #[test]
+    fn the_others_are_cancelled_only_if_asked() {
+        let cancelled = Rc::new(RefCell::new(0));
+        let pending = || {
+            let count = cancelled.clone();
+            let canceller = move |_: &Trigger<u8>| *count.borrow_mut() += 1;
+            Deferred::with_canceller(canceller)
+        };
+        let (one, two) = (pending(), pending());
+        drop(DeferredList::new([one.1, no()]).gather().add_errback(|_| Ok(vec![])));
+        assert_eq!(*cancelled.borrow(), 0);
+        let list = DeferredList::new([two.1, no()]).cancel_others().consume_errors();
+        drop(list.gather().add_errback(|_| Ok(vec![])));
+        assert_eq!(*cancelled.borrow(), 1);
+    }
+
+    #[test]
+    fn cancelling_the_list_lets_its_members_decide() {
+        let (_trigger, stubborn) = Deferred::<u8>::new();
+        let (inner_trigger, inner) = Deferred::<u8>::new();
+        let all = DeferredList::new([stubborn.add_errback(move |_| inner)]).results();
+        all.cancel();
+        let mut all = all;
+        assert!((&mut all).now_or_never().is_none());
+        inner_trigger.callback(7).unwrap();
+        assert_eq!(*all.now_or_never().unwrap().unwrap()[0].as_ref().unwrap(), 7);
+    }
+
+    #[test]
+    fn cancelling_a_gathering_is_the_failure_of_its_first_member() {
+        let (_trigger, d) = Deferred::<u8>::new();
+        let all = gather_results([d]);
+        all.cancel();
+        let failure = all.now_or_never().unwrap().unwrap_err();
+        assert!(failure.check::<FirstError>().unwrap().failure().is::<Cancelled>());
+    }
+}

@@ -1,0 +1,72 @@
+//! One client after the other, each with a protocol of the same kind.
+
+use super::ClientEndpoint;
+use crate::address::{Address, UnixName};
+use crate::deferred::Deferred;
+use crate::net::{ConnectTo, Connected};
+use crate::protocol::Protocol;
+use crate::reactor::Reactor;
+use std::fmt;
+use std::rc::Rc;
+
+/// Connects clients of one kind, each for itself.
+///
+/// ```
+/// use ropewalk::endpoint::ClientCreator;
+/// use ropewalk::{Protocol, Reactor, Result, Transport};
+///
+/// struct Quiet;
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+/// let reactor = Reactor::new()?;
+/// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
+/// let creator = ClientCreator::new(&reactor, || Quiet);
+/// let connected = reactor.run_until(creator.connect_tcp(&port.host()))?;
+/// assert_eq!(connected.transport().peer(), port.host());
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+pub struct ClientCreator<B> {
+    reactor: Reactor,
+    build: Rc<B>,
+}
+
+impl<B, P> ClientCreator<B>
+where
+    B: Fn() -> P + 'static,
+    P: Protocol + 'static,
+{
+    /// For protocols that `build` makes.
+    pub fn new(reactor: &Reactor, build: B) -> ClientCreator<B> {
+        ClientCreator { reactor: reactor.clone(), build: Rc::new(build) }
+    }
+
+    /// Connects to an endpoint; cancelling gives up.
+    #[track_caller]
+    pub fn connect(&self, to: &ClientEndpoint) -> Deferred<Connected<P>> {
+        let build = self.build.clone();
+        to.connect(&self.reactor, move |_: &Address| build())
+    }
+
+    /// Connects by TCP.
+    #[track_caller]
+    #[doc(alias = "connectTCP")]
+    pub fn connect_tcp(&self, to: impl Into<ConnectTo>) -> Deferred<Connected<P>> {
+        self.connect(&to.into().into())
+    }
+
+    /// Connects to a Unix socket.
+    #[track_caller]
+    #[doc(alias = "connectUNIX")]
+    pub fn connect_unix(&self, to: impl Into<UnixName>) -> Deferred<Connected<P>> {
+        self.connect(&ConnectTo::unix(to).into())
+    }
+}
+
+impl<B> fmt::Debug for ClientCreator<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCreator").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! Failures: where they come from, how to ask them, and that none is lost.
+//!
+//! # Raising
+//!
+//! A [`Failure`] is any standard error, with the place where it arose. `?` makes one of every error, and
+//! remembers its own line. [`Failure::msg`] makes one of a text, for what nobody will ask about.
+//!
+//! ```
+//! use ropewalk::{Failure, Result};
+//!
+//! fn port(text: &str) -> Result<u16> {
+//!     let port = text.parse()?; // a ParseIntError, from this line
+//!     if port < 1024 {
+//!         return Err(Failure::msg(format!("port {port} is not ours to take")));
+//!     }
+//!     Ok(port)
+//! }
+//!
+//! assert_eq!(port("80").unwrap_err().to_string(), "port 80 is not ours to take");
+//! assert!(port("x").unwrap_err().location().file().ends_with(".rs"));
+//! ```
+//!
+//! `data_received`, handlers, tasks, timers and steps all return [`Result`](crate::Result) or may: a `?`
+//! in `data_received` closes the connection with that reason.
+//!
+//! # Asking
+//!
+//! [`check`](Failure::check) gives the error if it is of that type, [`is`](Failure::is) tells whether it
+//! is, [`trap`](Failure::trap) passes on all others. A clone is cheap and shares everything.
+//!
+//! ```
+//! use ropewalk::{Deferred, fail};
+//! use std::io;
+//!
+//! let d: Deferred<u32> = fail(io::Error::from(io::ErrorKind::ConnectionRefused));
+//! d.add_errback(|failure| {
+//!     let error = failure.trap::<io::Error>()?;
+//!     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+//!     Ok(0)
+//! });
+//! ```
+//!
+//! An errback *handles* the failure if it returns a value; it passes the failure on with `Err(failure)`.
+//! Nothing returned handles it too: `|failure| println!("{failure}")` is an end.
+//!
+//! Printed with `{}` a failure says what its error says; with `{:?}`, as a `main` that returns it
+//! prints it, it tells of its sources and its place, and shows the stack if `RUST_BACKTRACE` is set.
+//!
+//! # Panics
+//!
+//! A panic in code of yours ends what it happened in and nothing else: the step, the task, the
+//! connection. It becomes a failure there, [`Panicked`](crate::Panicked), that an errback can see.
+//!
+//! # Nobody handled it
+//!
+//! A failure that reaches the end of a chain which nobody holds any more is reported, when it gets there:
+//!
+//! ```text
+//! unhandled failure in Deferred: connection refused, made at src/main.rs:12, arose at src/net.rs:40
+//! ```
+//!
+//! That is one line on standard error, or whatever [`on_report`](crate::on_report) asks for: a test
+//! fails, a service counts. Two kinds are not reported, because nobody could have handled them:
+//! [`NeverFired`](crate::NeverFired), when both ends were dropped, and the
+//! [`Cancelled`](crate::Cancelled) of a future that was dropped while it was awaited.
+//!
+//! ```
+//! use ropewalk::{Deferred, Failure, on_report};
+//! use std::{cell::RefCell, rc::Rc};
+//!
+//! let heard = Rc::new(RefCell::new(Vec::new()));
+//! let sink = heard.clone();
+//! on_report(move |report| sink.borrow_mut().push(report.failure().to_string()));
+//!
+//! let (trigger, d) = Deferred::new();
+//! d.map(|n: u32| println!("{n}")); // dropped: nobody looks at the end of it
+//! trigger.errback(Failure::msg("no number")).unwrap();
+//! assert_eq!(*heard.borrow(), ["no number"]);
+//! ```
+
+#[cfg(doc)]
+use crate::Failure;

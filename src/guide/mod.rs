@@ -1,0 +1,10 @@
+//! How to think in this crate: pages to read, with programs that run.
+//!
+//! * [From Twisted](from_twisted): the names, the differences, three ports side by side.
+//! * [Deferreds and futures](deferreds_and_futures): which to use, how to convert, what dropping and
+//!   cancelling mean.
+//! * [Errors](errors): failures, `?`, and what becomes of a failure that nobody handles.
+
+pub mod deferreds_and_futures;
+pub mod errors;
+pub mod from_twisted;

@@ -1,0 +1,125 @@
+//! Standard input and output as a connection, in both faces.
+//!
+//! What is read comes from standard input, what is written goes to standard output: one connection
+//! like any other, with its water marks, its half-close and its one end. Pipes, terminals and files do
+//! equally well; a file is read in turns, as everything is. The end of input is
+//! [`Protocol::read_closed`], whose default ends the connection after what was written; a reader of
+//! the output that went away is a [`ConnectionLost`](crate::ConnectionLost).
+//!
+//! While the connection lives, what the descriptors refer to does not block, for others who have it
+//! open neither; printing to it meanwhile may fail. It is put back at the end.
+
+use crate::address::Address;
+use crate::driver::Pipes;
+use crate::failure::Result;
+use crate::net::connection::Connection;
+use crate::protocol::Protocol;
+use crate::reactor::Reactor;
+use crate::stream::Stream;
+use crate::transport::Transport;
+use std::io::{self, stdin, stdout};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+impl Reactor {
+    /// Makes standard input and output the connection of a protocol.
+    ///
+    /// ```no_run
+    /// use ropewalk::{Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Shout;
+    /// impl Protocol for Shout {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         transport.write(&data.to_ascii_uppercase());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// reactor.connect_stdio(Shout)?;
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "StandardIO")]
+    pub fn connect_stdio(&self, protocol: impl Protocol + 'static) -> Result<Transport> {
+        let (input, output) = standard()?;
+        let connection = connection(self, Some(input), Some(output), Address::pipe("stdio"))?;
+        connection.begin(Box::new(protocol));
+        Ok(connection.transport())
+    }
+
+    /// Makes standard input and output a stream.
+    pub fn open_stdio(&self) -> Result<Stream> {
+        let (input, output) = standard()?;
+        let connection = connection(self, Some(input), Some(output), Address::pipe("stdio"))?;
+        Ok(Stream::new(connection))
+    }
+
+    /// Makes two descriptors of anybody's the connection of a protocol.
+    ///
+    /// ```
+    /// use ropewalk::{Failure, Protocol, Reactor, Result, Transport};
+    /// use std::io::{Read, Write, pipe};
+    ///
+    /// struct Shout(Reactor);
+    /// impl Protocol for Shout {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         transport.write(&data.to_ascii_uppercase());
+    ///         Ok(())
+    ///     }
+    ///     fn connection_lost(&mut self, _reason: &Failure) {
+    ///         let _ = self.0.stop();
+    ///     }
+    /// }
+    /// let ((input, mut to), (mut from, output)) = (pipe()?, pipe()?);
+    /// to.write_all(b"rope")?;
+    /// drop(to);
+    /// let reactor = Reactor::new()?;
+    /// reactor.connect_pipes(input, output, Shout(reactor.clone()))?;
+    /// reactor.run()?;
+    /// let mut heard = String::new();
+    /// from.read_to_string(&mut heard)?;
+    /// assert_eq!(heard, "ROPE");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn connect_pipes(
+        &self,
+        input: impl Into<OwnedFd>,
+        output: impl Into<OwnedFd>,
+        protocol: impl Protocol + 'static,
+    ) -> Result<Transport> {
+        let (input, output) = (Some(input.into()), Some(output.into()));
+        let connection = connection(self, input, output, Address::pipe("pipes"))?;
+        connection.begin(Box::new(protocol));
+        Ok(connection.transport())
+    }
+
+    /// Makes two descriptors of anybody's a stream.
+    pub fn open_pipes(
+        &self,
+        input: impl Into<OwnedFd>,
+        output: impl Into<OwnedFd>,
+    ) -> Result<Stream> {
+        let (input, output) = (Some(input.into()), Some(output.into()));
+        Ok(Stream::new(connection(self, input, output, Address::pipe("pipes"))?))
+    }
+}
+
+fn standard() -> Result<(OwnedFd, OwnedFd)> {
+    let what = |error: io::Error| {
+        io::Error::new(error.kind(), format!("standard input or output cannot be had: {error}"))
+    };
+    let input = stdin().as_fd().try_clone_to_owned().map_err(what)?;
+    Ok((input, stdout().as_fd().try_clone_to_owned().map_err(what)?))
+}
+
+/// A connection over descriptors, without a face yet.
+pub(crate) fn connection(
+    reactor: &Reactor,
+    input: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    name: Address,
+) -> Result<Rc<Connection>> {
+    let inner = reactor.inner();
+    let stream = inner.driver.adopt(Pipes { input, output, name: name.clone() })?;
+    Ok(Connection::open(inner, stream, name))
+}

@@ -1,0 +1,177 @@
+//! Signals to this process. Each test has a signal of its own: they are the whole process'.
+
+#![cfg(all(unix, feature = "signals"))]
+#![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
+
+use ropewalk::{Cancelled, Reactor, Signal};
+use std::cell::Cell;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+use std::rc::Rc;
+
+/// Sends a signal to this process, and returns when it was sent.
+fn raise(signal: Signal) {
+    kill(signal, std::process::id());
+}
+
+fn kill(signal: Signal, process: u32) {
+    let script = format!("kill -{} {process}", signal.number());
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+}
+
+fn turn_until(reactor: &Reactor, is_enough: impl Fn() -> bool) {
+    while !is_enough() {
+        reactor.turn(None).unwrap();
+    }
+}
+
+#[test]
+fn every_watch_hears_every_signal_until_it_is_removed() {
+    let reactor = Reactor::new().unwrap();
+    let counts = [0; 2].map(|_| Rc::new(Cell::new(0)));
+    let [first, second] = [0, 1].map(|n| {
+        let count = counts[n].clone();
+        reactor.on_signal(Signal::Usr1, move || count.set(count.get() + 1)).unwrap()
+    });
+    raise(Signal::Usr1);
+    turn_until(&reactor, || counts.iter().all(|count| count.get() == 1));
+    first.remove();
+    raise(Signal::Usr1);
+    turn_until(&reactor, || counts[1].get() == 2);
+    assert_eq!(counts[0].get(), 1);
+    second.remove();
+}
+
+#[test]
+fn a_signal_that_came_before_the_reactor_runs_is_heard_when_it_does() {
+    let reactor = Reactor::new().unwrap();
+    let signal = reactor.signal(Signal::Usr2);
+    raise(Signal::Usr2);
+    reactor.run_until(signal).unwrap();
+}
+
+#[test]
+fn a_deferred_signal_fires_once_and_can_be_cancelled() {
+    let reactor = Reactor::new().unwrap();
+    let (cancelled, kept) = (reactor.signal(Signal::Cont), reactor.signal(Signal::Cont));
+    cancelled.cancel();
+    raise(Signal::Cont);
+    reactor.run_until(kept).unwrap();
+    assert!(reactor.run_until(cancelled).unwrap_err().is::<Cancelled>());
+}
+
+#[test]
+fn a_watch_may_remove_itself_and_is_then_called_no_more() {
+    let reactor = Reactor::new().unwrap();
+    let (count, watch) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
+    let (heard, own) = (count.clone(), watch.clone());
+    let made = reactor.on_signal(Signal::Winch, move || {
+        heard.set(heard.get() + 1);
+        let own: Option<ropewalk::SignalWatch> = own.take();
+        own.unwrap().remove();
+    });
+    watch.set(Some(made.unwrap()));
+    raise(Signal::Winch);
+    raise(Signal::Winch);
+    turn_until(&reactor, || count.get() > 0);
+    raise(Signal::Winch);
+    reactor.run_until(async { Ok(()) }).unwrap();
+    assert_eq!(count.get(), 1);
+}
+
+#[test]
+fn a_deferred_signal_fails_when_the_reactor_shuts_down() {
+    let reactor = Reactor::new().unwrap();
+    let signal = reactor.signal(Signal::Alarm);
+    let stopper = reactor.clone();
+    reactor.call_when_running(move || stopper.stop());
+    reactor.run().unwrap();
+    assert!(reactor.run_until(signal).is_err());
+}
+
+#[test]
+fn signals_that_cannot_be_caught_are_refused_by_name() {
+    let reactor = Reactor::new().unwrap();
+    let failure = reactor.on_signal(Signal::Kill, || ()).unwrap_err();
+    assert_eq!(failure.to_string(), "cannot watch SIGKILL: it cannot be caught");
+    let failure = reactor.run_until(reactor.signal(Signal::Stop)).unwrap_err();
+    assert!(failure.to_string().starts_with("cannot watch SIGSTOP"));
+}
+
+/// Runs the test of this name again in a process of its own, where `role` says so to it.
+fn in_a_process_of_its_own(test: &str, role: fn(), prelude: &str) -> Option<ExitStatus> {
+    const MARK: &str = "ROPEWALK_TEST_ROLE";
+    if std::env::var_os(MARK).is_some() {
+        role();
+        return None;
+    }
+    let program = std::env::current_exe().unwrap();
+    let script = format!("{prelude} exec \"$0\" --exact {test}");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(program).env(MARK, "1");
+    Some(command.output().unwrap().status)
+}
+
+#[test]
+fn a_signal_has_its_former_effect_again_when_the_last_watch_goes() {
+    let role = || {
+        let reactor = Reactor::new().unwrap();
+        for _ in 0..2 {
+            let signal = reactor.signal(Signal::Hup);
+            raise(Signal::Hup);
+            reactor.run_until(signal).unwrap();
+        }
+        raise(Signal::Hup);
+        // Here only if nothing has ended the process.
+        std::process::exit(77);
+    };
+    let test = "a_signal_has_its_former_effect_again_when_the_last_watch_goes";
+    if let Some(status) = in_a_process_of_its_own(test, role, "") {
+        assert_eq!(status.signal(), Some(Signal::Hup.number()), "{status}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_from_the_start_is_ignored_again() {
+    let role = || {
+        let reactor = Reactor::new().unwrap();
+        let signal = reactor.signal(Signal::Hup);
+        raise(Signal::Hup);
+        reactor.run_until(signal).unwrap();
+        raise(Signal::Hup);
+        std::process::exit(77);
+    };
+    let test = "a_signal_that_was_ignored_from_the_start_is_ignored_again";
+    if let Some(status) = in_a_process_of_its_own(test, role, "trap '' HUP;") {
+        assert_eq!(status.code(), Some(77), "{status}");
+    }
+}
+
+#[test]
+fn a_watch_of_sigterm_takes_the_place_of_stopping() {
+    let role = || {
+        let reactor = Reactor::new().unwrap();
+        let (count, stopper) = (Rc::new(Cell::new(0)), reactor.clone());
+        let heard = count.clone();
+        let watch = reactor.on_signal(Signal::Term, move || heard.set(heard.get() + 1)).unwrap();
+        reactor.call_when_running(|| raise(Signal::Term));
+        let seen = count.clone();
+        let outcome = reactor.run_until(async move {
+            while seen.get() == 0 {
+                stopper.yield_now().await;
+            }
+            Ok(())
+        });
+        outcome.unwrap();
+        watch.remove();
+        // Nobody has taken it over now: it stops the reactor.
+        reactor.call_when_running(|| raise(Signal::Term));
+        reactor.run().unwrap();
+        std::process::exit(if count.get() == 1 { 77 } else { 1 });
+    };
+    let test = "a_watch_of_sigterm_takes_the_place_of_stopping";
+    if let Some(status) = in_a_process_of_its_own(test, role, "") {
+        assert_eq!(status.code(), Some(77), "{status}");
+    }
+}
