@@ -13,7 +13,7 @@
 //! Whoever can connect can say anything in a header: listen where only the balancer can.
 
 use crate::address::{Address, UnixName};
-use crate::driver::{ByteStream, Key};
+use crate::driver::{AnyStream, ByteStream, Key};
 use crate::net::connection::Connection;
 use crate::net::layer::{Dressed, Layer};
 use crate::net::port::Welcome;

@@ -228,7 +228,7 @@ impl Welcome for Dressed {
             Ok(wrap) => wrap,
             Err(error) => return crate::failure::report("handshake", &error.into()),
         };
-        let connection = Connection::open(inner, wrap(stream.into_box()).into(), peer);
+        let connection = Connection::open(inner, wrap(stream.into_box()), peer);
         let below = self.below.clone();
         connection.shake_hands(self.layer.limit(), move |connection, outcome| match outcome {
             Ok(()) if with(&below, |below| below.serve(connection.clone())) => {}

@@ -29,7 +29,6 @@ use crate::deferred::in_place;
 use crate::driver::Key;
 use crate::slots::Slots;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -38,10 +37,12 @@ use std::task::{Context, Poll, Waker};
 pub(crate) struct Tasks {
     /// Borrowed to look one entry up, never while a future runs or is dropped.
     table: RefCell<Slots<Rc<Task>>>,
-    /// Borrowed for one push or pop.
-    queue: RefCell<VecDeque<Rc<Task>>>,
+    /// Borrowed for one push, or to be exchanged.
+    queue: RefCell<Vec<Rc<Task>>>,
     /// Those that woke themselves: the next turn's. Borrowed for one push, or to be emptied.
-    later: RefCell<VecDeque<Rc<Task>>>,
+    later: RefCell<Vec<Rc<Task>>>,
+    /// Empty; kept for its memory.
+    spare: Cell<Vec<Rc<Task>>>,
     /// How many more reads and writes the task being polled may make at once.
     budget: Cell<u32>,
     /// The task being polled. Borrowed to look or to exchange.
@@ -81,6 +82,7 @@ impl Tasks {
             table: RefCell::new(Slots::new()),
             queue: RefCell::default(),
             later: RefCell::default(),
+            spare: Cell::default(),
             budget: Cell::new(BUDGET),
             current: RefCell::default(),
         }
@@ -102,12 +104,13 @@ impl Tasks {
         }
     }
 
+    #[inline]
     fn queue(&self, task: Rc<Task>) {
         if task.is_queued.replace(true) {
             return;
         }
         let queue = if task.is_polled.get() { &self.later } else { &self.queue };
-        queue.borrow_mut().push_back(task);
+        queue.borrow_mut().push(task);
     }
 
     /// Takes a task that is over out of the table.
@@ -142,13 +145,27 @@ impl Tasks {
 
     /// Polls the tasks of this batch; calls `after_each` after each.
     pub(super) fn poll_batch(&self, after_each: impl Fn()) {
-        let count = self.queue.borrow().len().clamp(ROUND, BATCH);
-        for _ in 0..count {
-            let Some(task) = self.queue.borrow_mut().pop_front() else { break };
-            self.poll(&task);
-            after_each();
+        let mut left = self.queue.borrow().len().clamp(ROUND, BATCH);
+        let mut batch = self.spare.take();
+        while self.take_batch(&mut batch, left) {
+            left -= batch.len();
+            for task in batch.drain(..) {
+                self.poll(&task);
+                after_each();
+            }
         }
+        self.spare.set(batch);
         self.queue.borrow_mut().append(&mut self.later.borrow_mut());
+    }
+
+    /// Moves the oldest of the queue, `limit` at most, to an empty batch. False: there are none.
+    fn take_batch(&self, batch: &mut Vec<Rc<Task>>, limit: usize) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        std::mem::swap(batch, &mut *queue);
+        if batch.len() > limit {
+            queue.extend(batch.drain(limit..));
+        }
+        !batch.is_empty()
     }
 
     #[inline]
@@ -185,8 +202,10 @@ impl Task {
 /// Knowing the task spares what a waker costs: two counts, an indirect call, a look at the thread.
 #[derive(Default)]
 pub(crate) struct Waiter {
-    /// Exchanged whole; a waker is called and dropped outside.
-    who: Cell<Who>,
+    /// Who waits, or waited last: most often it is the same task again. Borrowed to look, or to be
+    /// exchanged; a waker is called and dropped outside.
+    who: RefCell<Who>,
+    is_waiting: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -199,8 +218,22 @@ enum Who {
 
 impl Waiter {
     /// Remembers the task that is polled with `context`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&self, context: &Context<'_>, tasks: &Tasks) {
+        self.is_waiting.set(true);
+        let is_known = match (&*self.who.borrow(), &*tasks.current.borrow()) {
+            (Who::Task(known), Some(task)) => {
+                Rc::ptr_eq(known, task) && task.waker.will_wake(context.waker())
+            }
+            _ => false,
+        };
+        if !is_known {
+            self.meet(context, tasks);
+        }
+    }
+
+    #[cold]
+    fn meet(&self, context: &Context<'_>, tasks: &Tasks) {
         let who = match &*tasks.current.borrow() {
             // A combinator that wakes by itself has a waker of its own.
             Some(task) if task.waker.will_wake(context.waker()) => Who::Task(task.clone()),
@@ -212,10 +245,20 @@ impl Waiter {
 
     #[inline]
     pub(crate) fn wake(&self, tasks: &Tasks) {
-        match self.who.take() {
-            Who::Nobody => {}
-            Who::Task(task) => tasks.queue(task),
-            Who::Other(waker) => waker.wake(),
+        if !self.is_waiting.replace(false) {
+            return;
+        }
+        let known = match &*self.who.borrow() {
+            Who::Task(task) => task.clone(),
+            _ => return self.wake_other(),
+        };
+        tasks.queue(known);
+    }
+
+    #[cold]
+    fn wake_other(&self) {
+        if let Who::Other(waker) = self.who.take() {
+            waker.wake();
         }
     }
 }
@@ -235,7 +278,7 @@ impl Loop {
             body: make(),
         });
         self.tasks.table.borrow_mut().insert_with(|_key| task.clone());
-        self.tasks.queue.borrow_mut().push_back(task.clone());
+        self.tasks.queue.borrow_mut().push(task.clone());
         task
     }
 }
