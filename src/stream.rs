@@ -155,17 +155,27 @@ impl Inbox {
             // No buffer is held while there is nothing to put into it.
             ready!(connection.poll_readable(context));
             let mut buffer = connection.lend_buffer(self.is_busy);
-            match connection.try_read(buffer.space()) {
-                Some(Ok(count)) if count > 0 => {
-                    self.is_busy = count == buffer.space().len();
+            match connection.read_short(buffer.space()) {
+                Ok(count) => {
+                    self.is_busy = false;
                     buffer.filled(count);
                     // It was absent: spares the drop of nothing.
                     std::mem::forget(self.buffer.replace(buffer));
                 }
-                outcome => {
-                    connection.take_buffer_back(buffer);
-                    if let Some(outcome) = outcome {
-                        return Poll::Ready(outcome.map(|_| &[][..]));
+                Err(unusual) => {
+                    let wanted = buffer.space().len();
+                    match connection.read_unusual(unusual, wanted) {
+                        Some(Ok(count)) if count > 0 => {
+                            self.is_busy = count == wanted;
+                            buffer.filled(count);
+                            self.buffer = Some(buffer);
+                        }
+                        outcome => {
+                            connection.take_buffer_back(buffer);
+                            if let Some(outcome) = outcome {
+                                return Poll::Ready(outcome.map(|_| &[][..]));
+                            }
+                        }
                     }
                 }
             }

@@ -10,6 +10,9 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+/// A read that was no short one, or none because there is nothing to read from.
+type Unusual = Option<io::Result<usize>>;
+
 impl Connection {
     /// Ready when a read is worth trying, be it to find the end.
     #[inline(always)]
@@ -37,35 +40,40 @@ impl Connection {
     /// nothing after all.
     #[inline(always)]
     pub(crate) fn try_read(self: &Rc<Self>, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        match self.read_short(buffer) {
+            Ok(count) => Some(Ok(count)),
+            Err(unusual) => self.read_unusual(unusual, buffer.len()),
+        }
+    }
+
+    /// One read; the count if it brought some and left none. What else it was is for `read_unusual`.
+    #[inline(always)]
+    pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, Unusual> {
         if self.reading.get() != Reading::Open {
-            return self.read_none();
+            return Err(None);
         }
         match self.read(buffer) {
             Ok(count) if count > 0 && self.is_short_read(count, buffer.len()) => {
                 self.forget_readable();
-                Some(Ok(count))
+                Ok(count)
             }
-            outcome => self.read_outcome(outcome, buffer.len()),
+            outcome => Err(Some(outcome)),
         }
     }
 
-    /// What a read gives where there is nothing to read from.
     #[cold]
-    fn read_none(&self) -> Option<io::Result<usize>> {
-        match self.reading.get() {
-            Reading::Open | Reading::Paused => None,
-            Reading::Ended => Some(Ok(0)),
-            Reading::Closed => Some(self.end_as_read()),
-        }
-    }
-
-    /// After a read that was not a short one.
-    #[cold]
-    fn read_outcome(
+    pub(crate) fn read_unusual(
         self: &Rc<Self>,
-        outcome: io::Result<usize>,
+        unusual: Unusual,
         wanted: usize,
     ) -> Option<io::Result<usize>> {
+        let Some(outcome) = unusual else {
+            return match self.reading.get() {
+                Reading::Open | Reading::Paused => None,
+                Reading::Ended => Some(Ok(0)),
+                Reading::Closed => Some(self.end_as_read()),
+            };
+        };
         self.learn_from(&outcome, wanted);
         match outcome {
             Ok(0) => {

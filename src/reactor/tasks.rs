@@ -29,10 +29,11 @@ use crate::deferred::in_place;
 use crate::driver::Key;
 use crate::slots::Slots;
 use std::cell::{Cell, RefCell};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 pub(crate) struct Tasks {
     /// Borrowed to look one entry up, never while a future runs or is dropped.
@@ -45,8 +46,9 @@ pub(crate) struct Tasks {
     spare: Cell<Vec<Rc<Task>>>,
     /// How many more reads and writes the task being polled may make at once.
     budget: Cell<u32>,
-    /// The task being polled. Borrowed to look or to exchange.
-    current: RefCell<Option<Rc<Task>>>,
+    /// The task being polled.
+    current: Cell<Option<Rc<Task>>>,
+    is_polling: Cell<bool>,
 }
 
 pub(super) struct Task<B: ?Sized = dyn Body> {
@@ -84,7 +86,8 @@ impl Tasks {
             later: RefCell::default(),
             spare: Cell::default(),
             budget: Cell::new(BUDGET),
-            current: RefCell::default(),
+            current: Cell::default(),
+            is_polling: Cell::new(false),
         }
     }
 
@@ -104,7 +107,7 @@ impl Tasks {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn queue(&self, task: Rc<Task>) {
         if task.is_queued.replace(true) {
             return;
@@ -132,15 +135,18 @@ impl Tasks {
     /// Whether a task is being polled right now.
     #[inline]
     pub(crate) fn is_polling(&self) -> bool {
-        self.current.borrow().is_some()
+        self.is_polling.get()
     }
 
     /// Takes one read or write off the budget of the task being polled.
     #[inline]
     pub(crate) fn spend(&self) -> bool {
         let left = self.budget.get();
-        self.budget.set(left.saturating_sub(1));
-        left > 0
+        if left == 0 {
+            return false;
+        }
+        self.budget.set(left - 1);
+        true
     }
 
     /// Polls the tasks of this batch; calls `after_each` after each.
@@ -176,9 +182,11 @@ impl Tasks {
         }
         self.budget.set(BUDGET);
         task.is_polled.set(true);
-        let former = self.current.replace(Some(task.clone()));
+        self.is_polling.set(true);
+        self.current.set(Some(task.clone()));
         let polled = task.body.poll(&task.is_over, &mut Context::from_waker(&task.waker));
-        self.current.replace(former);
+        self.current.set(None);
+        self.is_polling.set(false);
         task.is_polled.set(false);
         if polled.is_ready() {
             self.forget(task.key);
@@ -200,11 +208,13 @@ impl Task {
 /// Who waits for something: a task of this loop, or anybody else by a waker.
 ///
 /// Knowing the task spares what a waker costs: two counts, an indirect call, a look at the thread.
-#[derive(Default)]
+///
+/// Whoever waited last is remembered: most often it waits here again, and then nothing is exchanged.
 pub(crate) struct Waiter {
-    /// Who waits, or waited last: most often it is the same task again. Borrowed to look, or to be
-    /// exchanged; a waker is called and dropped outside.
-    who: RefCell<Who>,
+    /// Exchanged whole; a waker is called and dropped outside.
+    who: Cell<Who>,
+    /// What tells the waker of `who`, which keeps it from being another's: its data and its calls.
+    seen: Cell<(*const (), *const RawWakerVTable)>,
     is_waiting: Cell<bool>,
 }
 
@@ -216,50 +226,60 @@ enum Who {
     Other(Waker),
 }
 
+const NEVER_SEEN: (*const (), *const RawWakerVTable) = (ptr::null(), ptr::null());
+
+impl Default for Waiter {
+    fn default() -> Waiter {
+        Waiter { who: Cell::default(), seen: Cell::new(NEVER_SEEN), is_waiting: Cell::new(false) }
+    }
+}
+
 impl Waiter {
     /// Remembers the task that is polled with `context`.
     #[inline(always)]
     pub(crate) fn wait(&self, context: &Context<'_>, tasks: &Tasks) {
         self.is_waiting.set(true);
-        let is_known = match (&*self.who.borrow(), &*tasks.current.borrow()) {
-            (Who::Task(known), Some(task)) => {
-                Rc::ptr_eq(known, task) && task.waker.will_wake(context.waker())
-            }
-            _ => false,
-        };
-        if !is_known {
-            self.meet(context, tasks);
+        let (data, calls) = self.seen.get();
+        let waker = context.waker();
+        if waker.data() != data || !ptr::eq(waker.vtable(), calls) {
+            self.meet(waker, tasks);
         }
     }
 
     #[cold]
-    fn meet(&self, context: &Context<'_>, tasks: &Tasks) {
-        let who = match &*tasks.current.borrow() {
+    fn meet(&self, waker: &Waker, tasks: &Tasks) {
+        let current = tasks.current.take();
+        let who = match &current {
             // A combinator that wakes by itself has a waker of its own.
-            Some(task) if task.waker.will_wake(context.waker()) => Who::Task(task.clone()),
-            _ => Who::Other(context.waker().clone()),
+            Some(task) if task.waker.will_wake(waker) => Who::Task(task.clone()),
+            _ => Who::Other(waker.clone()),
         };
+        tasks.current.set(current);
+        self.seen.set((waker.data(), waker.vtable()));
         let former = self.who.replace(who);
         drop(former);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self, tasks: &Tasks) {
         if !self.is_waiting.replace(false) {
             return;
         }
-        let known = match &*self.who.borrow() {
-            Who::Task(task) => task.clone(),
-            _ => return self.wake_other(),
-        };
-        tasks.queue(known);
+        match self.who.take() {
+            Who::Task(task) => {
+                tasks.queue(task.clone());
+                // Nobody was put there meanwhile: spares the drop of nothing.
+                std::mem::forget(self.who.replace(Who::Task(task)));
+            }
+            Who::Other(waker) => self.wake_other(waker),
+            Who::Nobody => {}
+        }
     }
 
     #[cold]
-    fn wake_other(&self) {
-        if let Who::Other(waker) = self.who.take() {
-            waker.wake();
-        }
+    fn wake_other(&self, waker: Waker) {
+        self.seen.set(NEVER_SEEN);
+        waker.wake();
     }
 }
 
