@@ -5,6 +5,7 @@
 mod address;
 mod buffer;
 mod clock;
+pub mod conformance;
 pub mod deferred;
 pub mod driver;
 pub mod endpoint;
@@ -22,6 +23,8 @@ mod slots;
 #[cfg(unix)]
 mod stdio;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 
 pub use address::{Address, UnixName};

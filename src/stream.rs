@@ -302,8 +302,7 @@ impl Reactor {
         H: AsyncFn(Stream) -> R + 'static,
         R: IntoDeferred<Output = ()> + 'static,
     {
-        let service = Service { handler: Rc::new(handler), made: Location::caller() };
-        self.inner().listen_unix(&at.into(), Box::new(service))
+        self.inner().listen_unix(&at.into(), service(handler))
     }
 
     /// Connects to a Unix socket and gives the stream.

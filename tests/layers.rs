@@ -13,7 +13,7 @@ const SHELVES: [&str; 10] = [
     "tls stream policies stdio process",
     "endpoint",
     "protocols",
-    "application",
+    "application conformance",
     "guide lib",
 ];
 

@@ -6,6 +6,7 @@
 //!
 //! loom takes sequentially consistent steps for acquire and release, so what passes here needs no
 //! more than that.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 #[path = "../src/reactor/mailbox.rs"]
 #[allow(dead_code, reason = "the reactor uses what is not modelled here")]

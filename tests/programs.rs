@@ -82,6 +82,26 @@ fn chat_gives_a_line_to_everyone_else() {
 }
 
 #[test]
+fn defer_to_thread_prints_dots_while_the_thread_sleeps() {
+    let output = run("defer_to_thread", &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (dots, rest) = text.split_once('\n').unwrap();
+    assert!(dots.len() > 1 && dots.bytes().all(|byte| byte == b'.'), "{text}");
+    let rest: Vec<_> = rest.lines().filter(|line| !line.trim_matches('.').is_empty()).collect();
+    assert_eq!(rest, ["the thread slept for 1s", "a thread fired a Deferred: done"]);
+}
+
+#[test]
+fn udp_echo_hears_its_own_datagram_in_both_faces() {
+    for arguments in [&["--once"][..], &["--once", "--async"]] {
+        let output = run("udp_echo", arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let address = text.lines().next().unwrap().strip_prefix("echoing at ").unwrap();
+        assert_eq!(text.lines().nth(1).unwrap(), format!("{address} says: hello, datagram"));
+    }
+}
+
+#[test]
 fn bare_descriptor_reads_until_the_connection_is_done() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

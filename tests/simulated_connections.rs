@@ -650,7 +650,9 @@ fn slow_reader(simulation: &Simulation) -> Result {
 
 // ---- walked and seeded ----
 
-const SCENARIOS: [(&str, fn(&Simulation) -> Result); 6] = [
+type Scenario = fn(&Simulation) -> Result;
+
+const SCENARIOS: [(&str, Scenario); 6] = [
     ("echo with callbacks", echo_with_callbacks),
     ("echo with async", echo_with_async),
     ("poetry", poetry),

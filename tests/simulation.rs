@@ -1,4 +1,5 @@
 //! What the simulated network promises, seen from outside.
+#![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{Faults, Host, Latency, Link, Simulation, Stuck, Why};
@@ -208,7 +209,7 @@ fn a_fast_clock_rings_early() {
     let host = simulation.host("fast");
     host.set_clock_drift(1_000_000);
     let nap = host.reactor().sleep(Duration::from_secs(10));
-    simulation.run_until(async move { Ok(nap.await) }).unwrap();
+    simulation.run_until(async move { nap.await }).unwrap();
     assert_eq!(simulation.time().as_millis(), 5000);
 }
 
@@ -268,4 +269,104 @@ fn a_pedantic_system_loses_no_byte() {
         let answer = answer.unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
         assert!(answer == question, "seed {seed}");
     }
+}
+
+#[test]
+fn a_picture_shows_hosts_and_what_travelled_between_them() {
+    let (simulation, _, client) = two_hosts(12);
+    simulation.keep_trace();
+    simulation.run_until(ask(&client.reactor(), b"<hello>".to_vec())).unwrap();
+    let picture = simulation.picture();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    assert!(picture.contains(">server</text>") && picture.contains(">client</text>"));
+    assert!(picture.contains("#1 gets 7 bytes from client: &lt;hello&gt;</text>"));
+    assert_eq!(picture.matches("marker-end=\"url(#data)\"").count(), 2);
+    assert!(!picture.contains("observer"));
+}
+
+#[test]
+fn a_script_that_makes_no_sense_is_refused_with_its_line() {
+    let (simulation, _, _) = two_hosts(13);
+    let refused = |text: &str| simulation.script(text).unwrap_err().to_string();
+    assert_eq!(
+        refused("# fine\n\ncut client-server"),
+        "line 3 of the script: a time is missing: \"at 3 s\""
+    );
+    assert_eq!(
+        refused("melt server at 3 s"),
+        "line 1 of the script: melt is none of cut, reset, crash and pause"
+    );
+    assert_eq!(
+        refused("crash server at soon"),
+        "line 1 of the script: \"soon\" is no time, as \"3 s\" and \"250 ms\" are"
+    );
+    assert_eq!(
+        refused("cut server at 3 s"),
+        "line 1 of the script: server is no pair of hosts, as \"a-b\" is"
+    );
+}
+
+#[test]
+fn a_script_does_what_it_says_when_it_says() {
+    let (simulation, server, client) = two_hosts(14);
+    simulation.script("crash server at 1 s for 500 ms\ncut client>server at 2 s for 1 s").unwrap();
+    simulation.run_for(Duration::from_millis(1200)).unwrap();
+    assert!(!server.is_up());
+    simulation.run_for(Duration::from_millis(800)).unwrap();
+    assert!(server.is_up());
+    let answer = simulation.run_until(ask(&client.reactor(), b"late".to_vec())).unwrap();
+    assert_eq!(answer, b"late");
+    assert!(simulation.time() > Duration::from_secs(3));
+}
+
+#[test]
+fn a_failing_scenario_names_its_seed_and_the_command_that_runs_it_again() {
+    let failure = ropewalk::simulation::for_each_seed(0..50, |simulation| {
+        match simulation.random(|random| random.below(10)) {
+            3 => panic!("three"),
+            _ => Ok(()),
+        }
+    })
+    .unwrap_err();
+    let fallen = failure.check::<ropewalk::simulation::Fallen>().unwrap();
+    let text = failure.to_string();
+    assert!(text.starts_with(&format!("seed {} failed at 0ns", fallen.seed())), "{text}");
+    assert!(text.contains("three"), "{text}");
+    let command = format!("ROPEWALK_SEED={} cargo test", fallen.seed());
+    assert!(text.contains(&command), "{text}");
+}
+
+#[test]
+fn a_pump_gives_both_ends_their_end_in_order() {
+    struct Bye;
+    impl Protocol for Bye {
+        fn data_received(&mut self, transport: &Transport, data: &[u8]) -> ropewalk::Result {
+            transport.write(data);
+            transport.lose_connection();
+            Ok(())
+        }
+    }
+    let seen = Seen::default();
+    let (heard, ends, reason) = seen.clone();
+    let mut pump = ropewalk::simulation::Pump::new(Witness { heard, ends, reason }, Bye);
+    pump.with_client(|_, transport| transport.write(b"one byte at a time"));
+    while pump.pump(1) {}
+    assert!(pump.is_over());
+    assert_eq!((&**seen.0.borrow(), seen.1.get()), (&b"o"[..], 1));
+    assert_eq!(*seen.2.borrow(), "the connection was closed in order");
+}
+
+#[test]
+fn an_abort_is_a_loss_at_the_other_end_of_a_pump() {
+    let (near, far) = (Seen::default(), Seen::default());
+    let witness = |seen: &Seen| {
+        let (heard, ends, reason) = seen.clone();
+        Witness { heard, ends, reason }
+    };
+    let mut pump = ropewalk::simulation::Pump::new(witness(&near), witness(&far));
+    pump.with_server(|_, transport| transport.abort_connection());
+    pump.flush();
+    assert!(near.2.borrow().contains("was lost"), "{}", near.2.borrow());
+    assert!(far.2.borrow().contains("aborted here"), "{}", far.2.borrow());
+    assert_eq!((near.1.get(), far.1.get()), (1, 1));
 }

@@ -273,6 +273,38 @@ fn a_stopped_socket_tells_its_protocol_once_and_frees_its_port() {
 }
 
 #[test]
+fn a_protocol_may_stop_its_socket_while_more_datagrams_wait() {
+    struct Enough(Rc<Cell<usize>>, Rc<Cell<bool>>);
+    impl DatagramProtocol for Enough {
+        fn datagram_received(
+            &mut self,
+            transport: &DatagramTransport,
+            _: &[u8],
+            _: &Address,
+        ) -> Result {
+            self.0.set(self.0.get() + 1);
+            drop(transport.stop_listening());
+            Ok(())
+        }
+        fn stopped(&mut self) {
+            self.1.set(true);
+        }
+    }
+    let reports = reports();
+    let reactor = Reactor::new().unwrap();
+    let (count, is_stopped) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+    let protocol = Enough(count.clone(), is_stopped.clone());
+    let socket = reactor.listen_udp("127.0.0.1:0", protocol).unwrap();
+    for _ in 0..3 {
+        socket.write_to(b"x", &socket.host()).unwrap();
+    }
+    while !is_stopped.get() {
+        reactor.turn(None).unwrap();
+    }
+    assert_eq!((count.get(), reports.borrow().len()), (1, 0), "{reports:?}");
+}
+
+#[test]
 fn a_buffer_that_is_too_short_is_an_error_that_says_how_long_the_datagram_was() {
     let reactor = Reactor::new().unwrap();
     let socket = reactor.open_udp("127.0.0.1:0").unwrap();
@@ -428,6 +460,40 @@ fn a_datagram_longer_than_any_of_ip_is_reported_instead_of_cut() {
     reactor.run().unwrap();
     assert_eq!(*heard.datagrams.borrow(), [b"short"]);
     assert!(reports.borrow()[0].contains("of 70000 bytes"), "{reports:?}");
+}
+
+#[test]
+fn a_peer_written_with_twisted_is_answered() {
+    const PEER: &str = "
+import sys
+from twisted.internet import reactor
+from twisted.internet.protocol import DatagramProtocol
+class Peer(DatagramProtocol):
+    def startProtocol(self):
+        self.transport.connect('127.0.0.1', int(sys.argv[1]))
+        self.transport.write(b'there and back')
+    def datagramReceived(self, data, address):
+        print(data.decode())
+        reactor.stop()
+reactor.listenUDP(0, Peer(), interface='127.0.0.1')
+reactor.run()
+";
+    let python = |script: &str| {
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    if !python("import twisted").status().is_ok_and(|status| status.success()) {
+        return println!("not tested: Twisted is not installed");
+    }
+    let reactor = Reactor::new().unwrap();
+    let (mut ear, _heard) = Ear::new(0);
+    ear.answers = true;
+    let server = reactor.listen_udp("127.0.0.1:0", ear).unwrap();
+    let port = server.host().port().unwrap().to_string();
+    let mut peer = python(PEER);
+    let said = reactor.defer_to_thread(move || Ok(peer.arg(port).output()?.stdout));
+    assert_eq!(reactor.run_until(said).unwrap(), b"there and back\n");
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::cell::Cell;
 /// What stands at the end of a `Root`: a canceller, or none.
 pub(super) trait OnCancel<T>: Orphan<T> {
     /// Calls the canceller, if there is one.
-    fn call(&self, trigger: &Trigger<T>) -> Asked;
+    fn call(&self, trigger: &Trigger<T>) -> Heard;
     /// Drops it: the Deferred has fired.
     fn forget(&self) {}
 }
 
 /// Who heard of a cancellation.
-pub(super) enum Asked {
+pub(super) enum Heard {
     /// Nobody: whoever does the work may still come with a result.
     Nobody,
     /// The canceller: it had its chance to fire.
@@ -25,8 +25,8 @@ pub(super) enum Asked {
 pub(super) struct Uncaring;
 
 impl<T: 'static> OnCancel<T> for Uncaring {
-    fn call(&self, _trigger: &Trigger<T>) -> Asked {
-        Asked::Nobody
+    fn call(&self, _trigger: &Trigger<T>) -> Heard {
+        Heard::Nobody
     }
 }
 
@@ -40,11 +40,11 @@ impl<F> Canceller<F> {
 }
 
 impl<T: 'static, F: FnOnce(&Trigger<T>)> OnCancel<T> for Canceller<F> {
-    fn call(&self, trigger: &Trigger<T>) -> Asked {
+    fn call(&self, trigger: &Trigger<T>) -> Heard {
         if let Some(canceller) = self.0.take() {
             canceller(trigger);
         }
-        Asked::Told
+        Heard::Told
     }
 
     fn forget(&self) {
@@ -56,8 +56,8 @@ impl<T: 'static, F: FnOnce(&Trigger<T>)> OnCancel<T> for Canceller<F> {
 pub(super) struct Forward<F>(pub(super) F);
 
 impl<T: 'static, F: Fn()> OnCancel<T> for Forward<F> {
-    fn call(&self, _trigger: &Trigger<T>) -> Asked {
+    fn call(&self, _trigger: &Trigger<T>) -> Heard {
         (self.0)();
-        Asked::Forwarded
+        Heard::Forwarded
     }
 }

@@ -3,7 +3,7 @@
 use crate::deferred::IntoDeferred;
 use crate::deferred::canceller::{Canceller, OnCancel, Uncaring};
 use crate::deferred::link::attach;
-use crate::deferred::tail::{Cancel, End, Source, cancel};
+use crate::deferred::tail::{Cancel, Source, cancel};
 use crate::deferred::trigger::{Trigger, root};
 use crate::failure::{Failure, Place, Result, contain};
 use std::panic::Location;
@@ -249,11 +249,11 @@ impl<T: 'static> Deferred<T> {
         let made = self.made;
         let state = match self.into_state() {
             State::Fired(input) => run(input, step, place),
-            State::Pending(source) | State::Awaited(source) => match source.tail().take() {
-                End::Outcome(input) => run(input, step, place), // 2
-                open => {
+            State::Pending(source) | State::Awaited(source) => match source.tail().ask() {
+                Ok(input) => run(input, step, place), // 2
+                Err(former) => {
                     let link = attach(source, step, place);
-                    drop(open); // A waker's Drop is not our code: not before the link is whole.
+                    drop(former);
                     State::Pending(link)
                 }
             },

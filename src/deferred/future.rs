@@ -59,18 +59,18 @@ impl<T> Deferred<T> {
         let made = self.made;
         match self.take_state() {
             State::Fired(result) => unobserved(result, made, false),
-            State::Pending(source) => match source.tail().take() {
-                End::Outcome(outcome) => unobserved(outcome, made, false),
-                open => {
+            State::Pending(source) => match source.tail().ask() {
+                Ok(outcome) => unobserved(outcome, made, false),
+                Err(former) => {
                     source.tail().put(End::Detached(made));
-                    drop(open);
+                    drop(former);
                 }
             },
-            State::Awaited(source) => match source.tail().take() {
-                End::Outcome(outcome) => unobserved(outcome, made, true),
-                open => {
+            State::Awaited(source) => match source.tail().ask() {
+                Ok(outcome) => unobserved(outcome, made, true),
+                Err(former) => {
                     source.tail().put(End::Abandoned(made));
-                    drop(open);
+                    drop(former);
                     let node: Rc<dyn Cancel> = source;
                     after_drop(move || cancel(node, made));
                 }

@@ -75,9 +75,9 @@ where
 
     /// 3. The step returned a Deferred: its outcome will be this link's.
     fn wait_for(self: Rc<Self>, source: Rc<dyn Source<U>>, direct: u32) -> Option<Rc<dyn Step>> {
-        let _open = match source.tail().take() {
-            End::Outcome(outcome) => return self.tail.settle(outcome, direct),
-            open => open, // Perhaps a waker, whose Drop is not our code: not before the link is whole.
+        let _former = match source.tail().ask() {
+            Ok(outcome) => return self.tail.settle(outcome, direct),
+            Err(former) => former, // Dropped at the end, when the link is whole.
         };
         match self.tail.take() {
             // This link itself was returned from a step. Its follower follows the newcomer directly:
@@ -120,7 +120,14 @@ where
             self.stage.set(Stage::Ready(input));
             return Some(self);
         }
-        self.stage.set(Stage::Running);
+        match self.stage.replace(Stage::Running) {
+            Stage::Waiting(upstream) => drop(upstream),
+            // Not so: a link accepts once. Named one by one so that no arm moves the whole enum.
+            Stage::Following(source) => drop(source),
+            Stage::Ready(first) => drop(first),
+            Stage::Landed(outcome) => drop(outcome),
+            Stage::Running => {}
+        }
         self.call(input, direct - 1)
     }
 }

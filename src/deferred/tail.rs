@@ -135,15 +135,41 @@ impl<T> Tail<T> {
         drive(self.settle(outcome, DIRECT));
     }
 
+    /// 4. The outcome, for the Deferred that holds this end; or whoever polled it before.
+    ///
+    /// Then the tail is to be filled again, and only after that may the waker be dropped: its Drop is
+    /// not our code.
+    #[inline]
+    pub(super) fn ask(&self) -> Result<Result<T>, Option<Waker>> {
+        match self.take() {
+            End::Outcome(outcome) => Ok(outcome),
+            End::Waker(waker) => Err(Some(waker)),
+            End::Open | End::Detached(_) | End::Abandoned(_) | End::Spent => Err(None),
+            // Not so: there is no Deferred then that could ask. Named one by one, here and below, so
+            // that each arm moves its one pointer out; a catch-all would have to move the whole enum.
+            End::Sink(link) => {
+                drop(link);
+                Err(None)
+            }
+            End::Follower(link) => {
+                drop(link);
+                Err(None)
+            }
+        }
+    }
+
     /// 1, 2. A task asks for the outcome.
     pub(super) fn poll(&self, waker: &Waker) -> Option<Result<T>> {
-        let (known, open) = match self.take() {
-            End::Outcome(outcome) => return Some(outcome),
-            End::Waker(known) if known.will_wake(waker) => (known, End::Open),
-            open => (waker.clone(), open),
+        let former = match self.ask() {
+            Ok(outcome) => return Some(outcome),
+            Err(former) => former,
         };
-        self.put(End::Waker(known));
-        drop(open); // Not our code: not before the tail is whole.
+        let (kept, former) = match former {
+            Some(known) if known.will_wake(waker) => (known, None),
+            other => (waker.clone(), other),
+        };
+        self.put(End::Waker(kept));
+        drop(former);
         None
     }
 
@@ -159,7 +185,9 @@ impl<T> Tail<T> {
             }
             End::Detached(made) => unobserved(outcome, made, false),
             End::Abandoned(made) => unobserved(outcome, made, true),
-            End::Open | End::Outcome(_) | End::Spent => self.put(End::Outcome(outcome)),
+            End::Open | End::Spent => self.put(End::Outcome(outcome)),
+            // Not so: a node has one outcome.
+            End::Outcome(first) => self.put(End::Outcome(first)),
         }
         None
     }

@@ -1,6 +1,6 @@
 //! The firing end of a Deferred.
 
-use crate::deferred::canceller::{Asked, OnCancel};
+use crate::deferred::canceller::{Heard, OnCancel};
 use crate::deferred::later::after_drop;
 use crate::deferred::tail::{Cancel, Source, Tail, in_place};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
@@ -165,11 +165,11 @@ impl<T> Root<T> {
     }
 
     /// 2. Asks the canceller.
-    fn ask_canceller(&self, trigger: &Trigger<T>) -> Asked {
+    fn ask_canceller(&self, trigger: &Trigger<T>) -> Heard {
         self.stage.set(Stage::Cancelling);
         contain(self.made, || self.canceller.call(trigger)).unwrap_or_else(|panic| {
             report("panic in canceller", &panic);
-            Asked::Told
+            Heard::Told
         })
     }
 }
@@ -190,9 +190,9 @@ impl<T: 'static, C: OnCancel<T> + 'static> Cancel for Root<T, C> {
         // NeverFired.
         let trigger = Trigger::new(root.clone());
         let next = match root.ask_canceller(&trigger) {
-            Asked::Nobody => Stage::Late,    // 3
-            Asked::Told => Stage::Called,    // 4
-            Asked::Forwarded => Stage::Open, // 6
+            Heard::Nobody => Stage::Late,    // 3
+            Heard::Told => Stage::Called,    // 4
+            Heard::Forwarded => Stage::Open, // 6
         };
         if root.stage.get() == Stage::Cancelling {
             root.stage.set(next);

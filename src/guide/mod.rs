@@ -4,7 +4,9 @@
 //! * [Deferreds and futures](deferreds_and_futures): which to use, how to convert, what dropping and
 //!   cancelling mean.
 //! * [Errors](errors): failures, `?`, and what becomes of a failure that nobody handles.
+//! * [Testing without a network](testing): from a recording transport to a partition under many seeds.
 
 pub mod deferreds_and_futures;
 pub mod errors;
 pub mod from_twisted;
+pub mod testing;

@@ -628,9 +628,9 @@ impl Connection {
         }
     }
 
-    /// An event that is none: what was left undone is done now.
+    /// What was left undone is taken up again.
     #[cold]
-    fn ready_again(self: &Rc<Self>) {
+    fn taken_up(self: &Rc<Self>) {
         self.is_lingering.set(false);
         self.tell_resumed();
     }
@@ -653,7 +653,7 @@ impl Source for Connection {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
         if readiness == Readiness::NONE {
-            self.ready_again();
+            self.taken_up();
         }
         self.receive(scratch);
         if self.reading.get() == Reading::Paused {

@@ -4,7 +4,9 @@
 //! face. Cancelling drops the task, and with it the socket that is being connected.
 
 use super::connection::Connection;
+#[cfg(feature = "tls")]
 use super::layer::Layer;
+use super::layer::Put;
 use super::racing::{Causes, race};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
@@ -40,7 +42,8 @@ pub struct ConnectTo {
     timeout: Duration,
     attempt_delay: Duration,
     bind: Option<SocketAddr>,
-    layer: Option<Put>,
+    /// The outermost first.
+    layers: Vec<Put>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,16 +51,6 @@ enum Target {
     /// A host and a port, as it was given.
     Name(String),
     Unix(UnixName),
-}
-
-/// A layer to put on.
-#[derive(Clone)]
-struct Put(Rc<dyn Layer>);
-
-impl fmt::Debug for Put {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a layer")
-    }
 }
 
 /// Twisted's own limit.
@@ -88,7 +81,7 @@ impl ConnectTo {
     #[cfg(feature = "tls")]
     #[must_use]
     pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ConnectTo {
-        self.layer = Some(Put(layer));
+        self.layers.push(Put(layer));
         self
     }
 
@@ -149,7 +142,7 @@ impl From<Target> for ConnectTo {
             timeout: TIMEOUT,
             attempt_delay: ATTEMPT_DELAY,
             bind: None,
-            layer: None,
+            layers: Vec::new(),
         }
     }
 }
@@ -280,18 +273,19 @@ async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>>
     Ok(found.into_iter().map(Address::from).collect())
 }
 
-/// Puts the layer on, if there is to be one, and waits for its handshake.
+/// Puts the layers on, and waits for the handshake of each.
 async fn put_on(connection: Rc<Connection>, to: &ConnectTo) -> Result<Rc<Connection>> {
-    let Some(Put(layer)) = &to.layer else { return Ok(connection) };
     let mut shaking = Shaking(Some(connection.clone()));
     let host = to.host_and_port().ok().map(|(host, _)| host);
     let cannot = |cause| to.cannot(vec![(Some(connection.peer.clone()), cause)]);
-    let wrap = layer.prepare(host).map_err(cannot)?;
-    if let Err(failure) = connection.dress(wrap, layer.limit()).await {
-        return Err(match failure.check::<ConnectionLost>() {
-            Some(lost) => cannot(io::Error::new(lost.kind(), lost.cause().to_string())).into(),
-            None => failure,
-        });
+    for Put(layer) in &to.layers {
+        let wrap = layer.prepare(host).map_err(cannot)?;
+        if let Err(failure) = connection.dress(wrap, layer.limit()).await {
+            return Err(match failure.check::<ConnectionLost>() {
+                Some(lost) => cannot(io::Error::new(lost.kind(), lost.cause().to_string())).into(),
+                None => failure,
+            });
+        }
     }
     shaking.0 = None;
     Ok(connection)

@@ -17,7 +17,7 @@
 //! # Not here
 //! What layers there are: `tls/`.
 
-use super::connection::{Connection, State, done, report_own};
+use super::connection::{Connection, Reading, State, done, report_own};
 use super::port::Welcome;
 use crate::address::Address;
 use crate::clock::DelayedCall;
@@ -25,8 +25,9 @@ use crate::deferred::Deferred;
 use crate::driver::{AnyStream, ByteStream, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::{Loop, attempt};
-use crate::transport::{ConnectionLost, Wrap};
+use crate::transport::{Carrier, ConnectionLost, Wrap};
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
@@ -40,6 +41,25 @@ pub(crate) trait Layer {
 
     /// How long its handshake may take.
     fn limit(&self) -> Duration;
+}
+
+/// A layer to put on.
+#[derive(Clone)]
+pub(crate) struct Put(pub(crate) Rc<dyn Layer>);
+
+/// The same layer, not an equal one.
+impl PartialEq for Put {
+    fn eq(&self, other: &Put) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Put {}
+
+impl fmt::Debug for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a layer")
+    }
 }
 
 /// A handshake under way.
@@ -93,7 +113,7 @@ impl Connection {
     }
 
     /// Has the new stream shake hands; `done` is told how that ended.
-    pub(crate) fn shake_hands(
+    pub(crate) fn await_handshake(
         self: &Rc<Self>,
         limit: Duration,
         done: impl FnOnce(&Rc<Connection>, Result) + 'static,
@@ -188,13 +208,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Puts a layer on a connection and has it shake hands.
+    /// Puts a layer on a connection and has it shake hands, once what was written before is sent.
     pub(crate) fn dress(self: &Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
+        self.send_all();
+        if self.is_drained() {
+            return self.dress_now(wrap, limit);
+        }
+        // What the peer answers belongs to the layer: nobody reads it before.
+        let was_open = self.reading.get() == Reading::Open;
+        self.pause_reading();
+        let connection = self.clone();
+        self.drained().add_callback(move |()| {
+            if was_open {
+                connection.resume_reading();
+            }
+            connection.dress_now(wrap, limit)
+        })
+    }
+
+    fn dress_now(self: &Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
         let (trigger, deferred) = Deferred::new();
         if let Err(failure) = self.put_layer_on(wrap) {
             return crate::deferred::fail(failure);
         }
-        self.shake_hands(limit, move |_, outcome| {
+        self.await_handshake(limit, move |_, outcome| {
             // Whoever cancelled wants to know no more.
             let _ = match outcome {
                 Ok(()) => trigger.callback(()),
@@ -224,21 +261,21 @@ impl Welcome for Dressed {
     }
 
     fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
-        let wrap = match self.layer.prepare(None) {
-            Ok(wrap) => wrap,
-            Err(error) => return crate::failure::report("handshake", &error.into()),
-        };
-        let connection = Connection::open(inner, wrap(stream.into_box()), peer);
+        self.serve(Connection::open(inner, stream, peer));
+    }
+
+    fn serve(&mut self, connection: Rc<Connection>) {
+        let wrapped = self.layer.prepare(None).map_err(Failure::from);
+        if let Err(failure) = wrapped.and_then(|wrap| connection.put_layer_on(wrap)) {
+            crate::failure::report("handshake", &failure);
+            return connection.abort(failure);
+        }
         let below = self.below.clone();
-        connection.shake_hands(self.layer.limit(), move |connection, outcome| match outcome {
+        connection.await_handshake(self.layer.limit(), move |connection, outcome| match outcome {
             Ok(()) if with(&below, |below| below.serve(connection.clone())) => {}
             Ok(()) => connection.begin_losing(),
             Err(failure) => handshake_failed(&failure),
         });
-    }
-
-    fn serve(&mut self, connection: Rc<Connection>) {
-        with(&self.below, |below| below.serve(connection));
     }
 
     fn stopped(&mut self) {

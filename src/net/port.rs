@@ -5,6 +5,9 @@
 //! loop does not spin; that is said once, until accepting works again.
 
 use super::connection::Connection;
+#[cfg(feature = "tls")]
+use super::layer::Layer;
+use super::layer::{Dressed, Put};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::driver::{AnyStream, Key, Listener, Readiness, UnixOptions};
@@ -141,6 +144,8 @@ pub struct ListenUnix {
     backlog: u32,
     mode: Option<u32>,
     lock: bool,
+    /// The outermost first.
+    layers: Vec<Put>,
 }
 
 impl ListenUnix {
@@ -150,7 +155,7 @@ impl ListenUnix {
     /// processes listen there; a socket that a process left behind is removed.
     pub fn new(name: impl Into<UnixName>) -> ListenUnix {
         let UnixOptions { backlog, mode, lock } = UnixOptions::default();
-        ListenUnix { name: name.into(), backlog, mode, lock }
+        ListenUnix { name: name.into(), backlog, mode, lock, layers: Vec::new() }
     }
 
     /// So many connections may wait to be accepted; 1024 unless set.
@@ -164,6 +169,14 @@ impl ListenUnix {
     #[must_use]
     pub fn mode(mut self, mode: u32) -> ListenUnix {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Puts a layer on each connection, before its face sees it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ListenUnix {
+        self.layers.push(Put(layer));
         self
     }
 
@@ -288,6 +301,10 @@ impl Loop {
         welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
         let options = UnixOptions { backlog: at.backlog, mode: at.mode, lock: at.lock };
+        let dress = |below, Put(layer): &Put| -> Box<dyn Welcome> {
+            Box::new(Dressed::new(layer.clone(), below))
+        };
+        let welcome = at.layers.iter().rev().fold(welcome, dress);
         self.listen_with(self.driver.listen_unix(&at.name, &options)?, welcome)
     }
 

@@ -69,10 +69,12 @@ impl Loop {
     }
 }
 
+type Pinned<F, T> = Pin<Box<Stage<F, T>>>;
+
 /// What a task does: the user's future, then what it returned if that has to be waited for.
 struct Work<F, T, R> {
     /// Absent while it is polled, and for good once the task is over.
-    stage: Cell<Option<Pin<Box<Stage<F, T>>>>>,
+    stage: Cell<Option<Pinned<F, T>>>,
     made: Place,
     result: R,
 }
@@ -110,7 +112,8 @@ where
         attempt("drop of a task", || drop(stage));
         // Cancelled during its last poll: it has failed, and nobody waits any more.
         if !is_over.replace(true) {
-            self.result.deliver(outcome);
+            // A value that nobody waits for is dropped there.
+            attempt("drop of a task's result", || self.result.deliver(outcome));
         }
         Poll::Ready(())
     }
@@ -121,7 +124,7 @@ where
     }
 
     fn abandon(&self) {
-        self.result.deliver(Err(Failure::at(self.made, NeverFired)));
+        self.result.abandon(self.made);
     }
 }
 
@@ -149,6 +152,9 @@ where
 trait Deliver<T> {
     /// Called once at most.
     fn deliver(&self, outcome: Result<T>);
+
+    /// None will come, of the task that was made there.
+    fn abandon(&self, made: Place);
 }
 
 /// For a Deferred: the task is the head of its chain.
@@ -161,6 +167,10 @@ impl<T> Deliver<T> for Awaited<T> {
     #[inline]
     fn deliver(&self, outcome: Result<T>) {
         self.tail.fire(outcome);
+    }
+
+    fn abandon(&self, made: Place) {
+        self.deliver(Err(Failure::at(made, NeverFired)));
     }
 }
 
@@ -198,5 +208,189 @@ impl<T, D: FnOnce(Result<T>)> Deliver<T> for Told<D> {
         if let Some(deliver) = self.0.take() {
             deliver(outcome);
         }
+    }
+
+    fn abandon(&self, _made: Place) {
+        // That a handler was dropped with its reactor is no failure of the handler.
+        let deliver = self.0.take();
+        attempt("drop of a task", || drop(deliver));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Cancelled, Deferred, NeverFired, Reactor, Result, on_report};
+    use std::cell::{Cell, RefCell};
+    use std::future::{pending, poll_fn};
+    use std::rc::Rc;
+    use std::task::{Poll, Waker};
+    use std::time::Duration;
+
+    type Notes = Rc<RefCell<Vec<&'static str>>>;
+
+    /// Notes its own end.
+    struct Noted(Notes, &'static str);
+
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0.borrow_mut().push(self.1);
+        }
+    }
+
+    fn turn(reactor: &Reactor) {
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Counts its polls; wakes itself in each.
+    async fn restless(polls: Rc<Cell<u32>>) {
+        poll_fn(|context| {
+            polls.set(polls.get() + 1);
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
+    }
+
+    #[test]
+    fn a_task_that_wakes_itself_is_polled_once_a_turn() {
+        let (reactor, polls) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
+        drop(reactor.spawn(restless(polls.clone())));
+        for count in 1..4 {
+            turn(&reactor);
+            assert_eq!(polls.get(), count);
+        }
+    }
+
+    #[test]
+    fn a_task_that_yields_goes_on_in_the_next_turn() {
+        let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+        let (clock, log) = (reactor.clone(), notes.clone());
+        drop(reactor.spawn(async move {
+            log.borrow_mut().push("first");
+            clock.yield_now().await;
+            log.borrow_mut().push("second");
+        }));
+        turn(&reactor);
+        assert_eq!(*notes.borrow(), ["first"]);
+        turn(&reactor);
+        assert_eq!(*notes.borrow(), ["first", "second"]);
+    }
+
+    #[test]
+    fn a_task_woken_by_another_is_polled_in_the_same_turn() {
+        let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+        let (trigger, bell) = Deferred::<()>::new();
+        let log = notes.clone();
+        drop(reactor.spawn(async move {
+            let rang = bell.await;
+            log.borrow_mut().push("woken");
+            rang
+        }));
+        drop(reactor.spawn(async move { Ok(trigger.callback(())?) }));
+        turn(&reactor);
+        assert_eq!(*notes.borrow(), ["woken"]);
+    }
+
+    /// Two that wake each other without end.
+    #[test]
+    fn tasks_that_wake_each_other_let_the_turn_end() {
+        let (reactor, polls) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
+        let wakers: Rc<RefCell<[Option<Waker>; 2]>> = Rc::default();
+        for me in 0..2 {
+            let (wakers, polls) = (wakers.clone(), polls.clone());
+            drop(reactor.spawn(poll_fn(move |context| -> Poll<()> {
+                polls.set(polls.get() + 1);
+                wakers.borrow_mut()[me] = Some(context.waker().clone());
+                let other = wakers.borrow()[1 - me].clone();
+                other.into_iter().for_each(Waker::wake);
+                Poll::Pending
+            })));
+        }
+        turn(&reactor);
+        let first = polls.get();
+        assert!(first > 2, "they should meet more than once a turn");
+        turn(&reactor);
+        assert_eq!(polls.get(), 2 * first);
+    }
+
+    #[test]
+    fn a_cancelled_task_drops_its_future_before_its_deferred_fails() {
+        let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+        let noted = Noted(notes.clone(), "dropped");
+        let task = reactor.spawn(async move {
+            let _noted = noted;
+            pending::<Result>().await
+        });
+        let log = notes.clone();
+        let chain = task.add_both(move |result: Result| {
+            assert!(result.unwrap_err().is::<Cancelled>());
+            log.borrow_mut().push("failed");
+        });
+        turn(&reactor);
+        chain.cancel();
+        assert_eq!(*notes.borrow(), ["dropped", "failed"]);
+        turn(&reactor);
+        assert_eq!(notes.borrow().len(), 2);
+    }
+
+    #[test]
+    fn a_task_that_cancels_itself_is_dropped_when_its_poll_returns() {
+        let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+        let own: Rc<RefCell<Option<Deferred<()>>>> = Rc::default();
+        let (noted, mine, log) = (Noted(notes.clone(), "dropped"), own.clone(), notes.clone());
+        let task = reactor.spawn(async move {
+            let _noted = noted;
+            let task = mine.take().unwrap();
+            task.cancel();
+            log.borrow_mut().push("cancelled");
+            drop(task.add_errback(|failure| {
+                failure.trap::<Cancelled>()?;
+                Ok(())
+            }));
+            pending::<Result>().await
+        });
+        own.replace(Some(task));
+        turn(&reactor);
+        assert_eq!(*notes.borrow(), ["cancelled", "dropped"]);
+    }
+
+    #[test]
+    fn a_task_that_is_done_cannot_be_cancelled() {
+        let reactor = Reactor::new().unwrap();
+        let task = reactor.spawn(async { Ok(7) });
+        turn(&reactor);
+        task.cancel();
+        let outcome = reactor.run_until(task);
+        assert_eq!(outcome.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_dropped_reactor_fails_the_deferreds_of_its_tasks() {
+        let reactor = Reactor::new().unwrap();
+        let never = Rc::new(Cell::new(false));
+        let seen = never.clone();
+        let task = reactor.spawn(pending::<Result>());
+        drop(task.add_both(move |result: Result| {
+            seen.set(result.unwrap_err().is::<NeverFired>());
+        }));
+        drop(reactor);
+        assert!(never.get());
+    }
+
+    #[test]
+    fn a_panic_in_a_task_is_its_failure_and_nobody_elses() {
+        let reports = Rc::new(Cell::new(0));
+        let heard = reports.clone();
+        on_report(move |_| heard.set(heard.get() + 1));
+        let reactor = Reactor::new().unwrap();
+        let bad = reactor.spawn(async {
+            if true {
+                panic!("on purpose")
+            }
+        });
+        let good = reactor.spawn(async { Ok(7) });
+        assert_eq!(reactor.run_until(good).unwrap(), 7);
+        assert!(reactor.run_until(bad).unwrap_err().to_string().contains("on purpose"));
+        assert_eq!(reports.get(), 0);
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Threads {
     parked: RefCell<Slots<Parked>>,
     /// How many of them are the results of work.
     busy: Cell<usize>,
+    /// The size of the pool that was asked for last.
+    size: Cell<PoolSize>,
 }
 
 struct Parked {
@@ -244,7 +246,7 @@ impl Reactor {
     /// ```
     #[doc(alias = "suggestThreadPoolSize")]
     pub fn suggest_thread_pool_size(&self, most: usize) {
-        self.adjust_thread_pool(PoolSize { most, ..PoolSize::default() });
+        self.adjust_thread_pool(PoolSize { most, ..self.inner().threads.size.get() });
     }
 
     /// Sets how many threads there are for blocking work, at least and at most, and how long an idle
@@ -260,6 +262,7 @@ impl Reactor {
     /// ```
     #[doc(alias = "adjustPoolsize")]
     pub fn adjust_thread_pool(&self, size: PoolSize) {
+        self.inner().threads.size.set(size);
         self.inner().driver.size_pool(size);
     }
 
@@ -311,6 +314,7 @@ impl Remote {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "blockingCallFromThread")]
+    #[track_caller]
     pub fn blocking_call_from_thread<F, R>(&self, call: F) -> Result<R::Output>
     where
         F: FnOnce(&Reactor) -> R + Send + 'static,

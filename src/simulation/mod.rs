@@ -25,9 +25,14 @@ mod fault;
 mod host;
 mod link;
 mod network;
+mod picture;
+mod pump;
 mod random;
+mod recording;
 mod run;
+mod script;
 mod socket;
+mod split;
 mod stuck;
 mod survey;
 mod trace;
@@ -37,7 +42,11 @@ pub use driver::SimulatedDriver;
 pub use fault::{Call, Fault, Faults};
 pub use host::Host;
 pub use link::{Latency, Link};
+pub use pump::Pump;
 pub use random::Random;
+pub use recording::RecordingTransport;
+pub use script::BadScript;
+pub use split::every_split;
 pub use stuck::{Stuck, Why};
 pub use survey::{Fallen, Survey, chosen_seed, for_each_seed, walk_faults};
 pub use trace::{Happening, What};
@@ -273,6 +282,13 @@ impl Simulation {
     pub fn trace(&self) -> String {
         let state = self.world().state.borrow();
         state.trace.happenings().iter().map(|happening| format!("{happening}\n")).collect()
+    }
+
+    /// What has happened since [`keep_trace`](Simulation::keep_trace), as a sequence diagram in SVG:
+    /// its last three hundred lines.
+    pub fn picture(&self) -> String {
+        let state = self.world().state.borrow();
+        picture::draw(state.seed, state.trace.happenings())
     }
 
     /// Enters a line of the test's own into the trace.

@@ -166,9 +166,7 @@ impl State {
         let bytes = if let Segment::Data(data) = &segment { data.len() } else { 0 };
         let (from, to) = (socket.host, socket.peer_host);
         let now = self.now;
-        self.link(from, to);
-        let Some(link) = self.links.get_mut(&(from, to)) else { return };
-        let arrival = link.arrival(now, bytes, &mut self.random);
+        let arrival = self.arrival(from, to, bytes);
         let Some(socket) = self.sockets.get_mut(key) else { return };
         let pipe = &mut socket.out;
         pipe.last_arrival = arrival.max(pipe.last_arrival);
@@ -303,7 +301,7 @@ impl State {
     pub(super) fn free_room(&mut self, reader: Key, bytes: usize) {
         let Some(socket) = self.sockets.get(reader) else { return };
         let (from, to, peer) = (socket.host, socket.peer_host, socket.peer);
-        let is_cut = self.links.get(&(from, to)).is_some_and(|link| link.is_cut);
+        let is_cut = self.find_link(from, to).is_some_and(|link| link.is_cut);
         let Some((key, writer)) =
             peer.and_then(|key| self.sockets.get_mut(key).map(|socket| (key, socket)))
         else {

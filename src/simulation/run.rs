@@ -58,6 +58,13 @@ pub(super) enum Step {
     None,
 }
 
+/// What a round came to.
+enum Round {
+    Did,
+    /// Nobody has anything to do before this much time has passed.
+    Idle(Option<u64>),
+}
+
 impl World {
     pub(super) fn new(seed: u64) -> Rc<World> {
         Rc::new(World {
@@ -86,29 +93,47 @@ impl World {
 
     /// Lets one thing happen: a round, or what is next, if that is not after `until`.
     pub(super) fn step(&self, until: u64) -> Result<Step> {
-        if self.round()? {
-            return Ok(Step::Some);
+        match self.round()? {
+            Round::Did => Ok(Step::Some),
+            Round::Idle(timer) => self.advance(timer, until),
         }
-        self.advance(until)
     }
 
-    /// Every host that has something to do makes one turn.
-    fn round(&self) -> Result<bool> {
+    /// Every host that has something to do makes one turn; if none has, says when a timer is due.
+    fn round(&self) -> Result<Round> {
         let mut did = false;
+        let mut timer: Option<u64> = None;
         let count = self.reactors.borrow().len();
         for host in 0..count {
-            if let Some(inner) = self.inner(host)
-                && self.may_turn(host, &inner)
-                && self.has_to_do(host, &inner)
-            {
-                self.turn(host, &inner)?;
-                did = true;
+            let Some(inner) = self.inner(host).filter(|inner| self.may_turn(host, inner)) else {
+                continue;
+            };
+            match self.due(host, &inner) {
+                Some(0) => {
+                    self.turn(host, &inner)?;
+                    did = true;
+                }
+                Some(delay) => timer = Some(timer.map_or(delay, |timer| timer.min(delay))),
+                None => {}
             }
         }
-        if did && self.count_round() {
+        if !did {
+            return Ok(Round::Idle(timer));
+        }
+        if self.count_round() {
             self.jump(self.time() + MICROSECOND);
         }
-        Ok(did)
+        Ok(Round::Did)
+    }
+
+    /// In how much of the world's time a host has something to do by itself; `None`: not at all.
+    fn due(&self, host: usize, inner: &Loop) -> Option<u64> {
+        let has_ready = !self.state.borrow().machines[host].ready.is_empty();
+        let idle = if has_ready { Duration::ZERO } else { inner.idle_time()? };
+        if idle.is_zero() {
+            return Some(0);
+        }
+        Some(self.state.borrow().machines[host].clock.to_world(nanos(idle)))
     }
 
     /// Whether time should pass although there is something to do.
@@ -122,11 +147,6 @@ impl World {
         let state = self.state.borrow();
         let machine = &state.machines[host];
         machine.is_up && !machine.is_paused && !inner.is_entered()
-    }
-
-    fn has_to_do(&self, host: usize, inner: &Loop) -> bool {
-        let has_ready = !self.state.borrow().machines[host].ready.is_empty();
-        has_ready || inner.idle_time() == Some(Duration::ZERO)
     }
 
     pub(super) fn turn(&self, host: usize, inner: &Rc<Loop>) -> Result {
@@ -146,37 +166,37 @@ impl World {
         self.turning.get() == Some(host)
     }
 
-    /// Jumps to what is next and lets it happen.
-    fn advance(&self, until: u64) -> Result<Step> {
-        let Some(next) = self.next_time().filter(|&next| next <= until) else {
+    /// Jumps to what is next and lets it happen; who is called by that takes a turn at once.
+    fn advance(&self, timer: Option<u64>, until: u64) -> Result<Step> {
+        let Some(next) = self.next_time(timer).filter(|&next| next <= until) else {
             return Ok(Step::None);
         };
         self.jump(next);
+        while let Some(host) = self.next_called() {
+            if let Some(inner) = self.inner(host).filter(|inner| self.may_turn(host, inner)) {
+                self.turn(host, &inner)?;
+            }
+        }
         Ok(Step::Some)
     }
 
-    fn next_time(&self) -> Option<u64> {
-        let event = self.state.borrow().agenda.next_time();
-        let count = self.reactors.borrow().len();
-        let timers = (0..count).filter_map(|host| self.next_timer(host));
-        timers.chain(event).min()
+    fn next_called(&self) -> Option<usize> {
+        self.state.borrow_mut().called.pop()
     }
 
-    /// When the next timer of a host is due that the world may turn.
-    fn next_timer(&self, host: usize) -> Option<u64> {
-        let inner = self.inner(host).filter(|inner| self.may_turn(host, inner))?;
-        let delay = nanos(inner.idle_time()?);
+    fn next_time(&self, timer: Option<u64>) -> Option<u64> {
         let state = self.state.borrow();
-        Some(state.now.saturating_add(state.machines[host].clock.to_world(delay)))
+        let timer = timer.map(|delay| state.now.saturating_add(delay));
+        [timer, state.agenda.next_time()].into_iter().flatten().min()
     }
 
     pub(super) fn is_idle(&self) -> bool {
         let count = self.reactors.borrow().len();
-        let is_busy = |host| {
-            self.inner(host)
-                .is_some_and(|inner| self.may_turn(host, &inner) && self.has_to_do(host, &inner))
+        let has_plans = |host| {
+            let inner = self.inner(host).filter(|inner| self.may_turn(host, inner));
+            inner.is_some_and(|inner| self.due(host, &inner).is_some())
         };
-        !(0..count).any(is_busy) && self.next_time().is_none()
+        !(0..count).any(has_plans) && self.state.borrow().agenda.next_time().is_none()
     }
 
     /// Sets the time and lets the events that are due happen.
@@ -240,13 +260,13 @@ impl World {
     fn is_called(&self, host: usize) -> bool {
         let is_paused = self.state.borrow().machines[host].is_paused;
         // What an event woke in its own thread is a task that is ready, not mail.
-        !is_paused && self.inner(host).is_some_and(|inner| self.has_to_do(host, &inner))
+        !is_paused && self.inner(host).is_some_and(|inner| self.due(host, &inner) == Some(0))
     }
 
     /// A host that is run by itself is busy: the others get a round as well.
     pub(super) fn pass_time(&self) -> io::Result<()> {
-        let did = self.round().map_err(|failure| io::Error::other(failure.to_string()))?;
-        if !did && self.count_round() {
+        let round = self.round().map_err(|failure| io::Error::other(failure.to_string()))?;
+        if matches!(round, Round::Idle(_)) && self.count_round() {
             self.jump(self.time() + MICROSECOND);
         }
         Ok(())

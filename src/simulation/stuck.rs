@@ -67,8 +67,8 @@ impl State {
             // Writing into a String does not fail.
             let _ = self.explain_host(&mut text, host, machine, inner);
         }
-        for ((from, to), link) in &self.links {
-            let _ = self.explain_link(&mut text, (*from, *to), link);
+        for (ends, link) in self.links() {
+            let _ = self.explain_link(&mut text, ends, link);
         }
         let at = Duration::from_nanos(self.now);
         Stuck { why, seed: self.seed, at, explanation: text }

@@ -23,7 +23,10 @@ pub(super) struct State {
     pub(super) random: Random,
     pub(super) agenda: Agenda,
     pub(super) machines: Vec<Machine>,
-    pub(super) links: BTreeMap<(usize, usize), Link>,
+    /// Hosts for which something has become ready since they were looked at.
+    pub(super) called: Vec<usize>,
+    /// By sender, then by receiver, as far as they were needed.
+    links: Vec<Vec<Option<Link>>>,
     pub(super) default_link: Link,
     pub(super) sockets: Slots<Socket>,
     pub(super) listeners: Slots<Listening>,
@@ -125,7 +128,8 @@ impl State {
             random: Random::new(seed),
             agenda: Agenda::default(),
             machines: Vec::new(),
-            links: BTreeMap::new(),
+            called: Vec::new(),
+            links: Vec::new(),
             default_link: Link::new(),
             sockets: Slots::new(),
             listeners: Slots::new(),
@@ -169,10 +173,45 @@ impl State {
     }
 
     pub(super) fn link(&mut self, from: usize, to: usize) -> &mut Link {
-        let default = &self.default_link;
-        self.links
-            .entry((from, to))
-            .or_insert_with(|| if from == to { Link::loopback() } else { default.clone() })
+        if self.find_link(from, to).is_none() {
+            self.make_link(from, to);
+        }
+        self.links[from][to].get_or_insert_default()
+    }
+
+    #[inline]
+    pub(super) fn find_link(&self, from: usize, to: usize) -> Option<&Link> {
+        self.links.get(from)?.get(to)?.as_ref()
+    }
+
+    #[cold]
+    fn make_link(&mut self, from: usize, to: usize) {
+        if self.links.len() <= from {
+            self.links.resize_with(from + 1, Vec::new);
+        }
+        if self.links[from].len() <= to {
+            self.links[from].resize_with(to + 1, || None);
+        }
+        let is_loopback = from == to;
+        let link = if is_loopback { Link::loopback() } else { self.default_link.clone() };
+        self.links[from][to] = Some(link);
+    }
+
+    /// All links that were needed so far, with who sends and who receives.
+    pub(super) fn links(&self) -> impl Iterator<Item = ((usize, usize), &Link)> {
+        self.links.iter().enumerate().flat_map(|(from, row)| {
+            let links = row.iter().enumerate();
+            links.filter_map(move |(to, link)| Some(((from, to), link.as_ref()?)))
+        })
+    }
+
+    /// When so many bytes that are sent now are there.
+    pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: usize) -> u64 {
+        if self.find_link(from, to).is_none() {
+            self.make_link(from, to);
+        }
+        let link = self.links[from][to].get_or_insert_default();
+        link.arrival(self.now, bytes, &mut self.random)
     }
 
     /// Nothing sent from one host gets to the other now.
@@ -239,7 +278,8 @@ impl State {
             && socket.key.is_some()
             && !std::mem::replace(&mut socket.is_queued, true)
         {
-            self.machines[socket.host].ready.push_back(ReadyId::Socket(key));
+            let host = socket.host;
+            self.call_host(host, ReadyId::Socket(key));
         }
     }
 
@@ -248,8 +288,17 @@ impl State {
             && listener.key.is_some()
             && !std::mem::replace(&mut listener.is_queued, true)
         {
-            self.machines[listener.host].ready.push_back(ReadyId::Listener(key));
+            let host = listener.host;
+            self.call_host(host, ReadyId::Listener(key));
         }
+    }
+
+    fn call_host(&mut self, host: usize, id: ReadyId) {
+        let ready = &mut self.machines[host].ready;
+        if ready.is_empty() {
+            self.called.push(host);
+        }
+        ready.push_back(id);
     }
 
     /// Tells a host what has become ready, as it is now.

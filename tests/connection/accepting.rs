@@ -1,10 +1,9 @@
 //! Ports: factories, closing, bad addresses, and a process without descriptors.
 
 use super::kit::{
-    FACES, Face, Notes, Peer, Role, alone_and_well, census, descriptors, hear_reports, serve, turn,
-    until,
+    FACES, Face, Notes, Peer, Role, alone_and_well, census, hear_reports, serve, turn, until,
 };
-use ropewalk::{Address, CannotListen, Factory, Failure, Protocol, Reactor, Result, Transport};
+use ropewalk::{Address, CannotListen, Factory, Protocol, Reactor, Result, Transport};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -236,24 +235,19 @@ fn without_descriptors_a_call_is_one_error_that_names_the_address() {
             setrlimit(Resource::Nofile, few).unwrap();
             let reactor = Reactor::new().unwrap();
             let server = serve(Face::Protocol, &reactor, Role::Echo);
-            let (taken, before) = (exhaust(0), descriptors);
-            let outcome: Result<_, Failure> =
-                reactor.turn(Some(std::time::Duration::ZERO)).and_then(|()| {
-                    let opening = reactor.open_tcp(&server.port.host());
-                    let heard = Notes::default();
-                    let notes = heard.clone();
-                    opening
-                        .add_both(move |outcome| notes.add(outcome.err().expect("no descriptor")));
-                    until(&reactor, "it fails", || heard.len() == 1);
-                    Ok(heard.all()[0].clone())
-                });
+            // What is made on first use is made before.
+            turn(&reactor);
+            let (taken, heard) = (exhaust(0), Notes::default());
+            let notes = heard.clone();
+            let opening = reactor.open_tcp(&server.port.host());
+            opening.add_both(move |outcome| notes.add(outcome.expect_err("no descriptor")));
+            until(&reactor, "it fails", || heard.len() == 1);
             let expected = format!("cannot connect to {}: ", server.port.host());
-            assert!(outcome.unwrap().starts_with(&expected));
+            assert!(heard.all()[0].starts_with(&expected), "{:?}", heard.all());
             assert!(reactor.listen_tcp("127.0.0.1:0", |_: &Address| Silent).is_err());
             let failed = reactor.run().unwrap_err();
             assert!(failed.to_string().contains("open files"), "{failed}");
             drop(taken);
-            let _ = before();
             let stopper = reactor.clone();
             reactor.call_when_running(move || stopper.stop());
             reactor.run().expect("with descriptors it runs");

@@ -300,7 +300,7 @@ fn dropping_the_writing_half_ends_it_and_the_reading_half_reads_on() {
         let (mut read, mut write) = stream.split();
         write.write_all(b"that was all").await?;
         drop(write);
-        read.read_to_end(&mut *Box::new(Vec::new())).await.map(drop)?;
+        read.read_to_end(&mut Vec::new()).await.map(drop)?;
         sink.borrow_mut().push("the peer's end");
         Ok(())
     };

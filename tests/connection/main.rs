@@ -1,10 +1,13 @@
 //! The life of a connection on real loopback sockets, in both faces, and of the reactor around it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 #[path = "../kit/mod.rs"]
 mod kit;
 
 mod accepting;
 mod calling;
+mod connected;
+mod connectors;
 mod ends;
 mod lifecycle;
 mod many;

@@ -65,7 +65,9 @@ fn a_signal_stops_every_reactor_of_the_process() {
             let barrier = barrier.clone();
             std::thread::spawn(move || {
                 let reactor = Reactor::new().unwrap();
-                reactor.call_later(Duration::ZERO, move || drop(barrier.wait()));
+                reactor.call_later(Duration::ZERO, move || {
+                    barrier.wait();
+                });
                 reactor.run().is_ok()
             })
         });

@@ -10,7 +10,7 @@ use ropewalk::{Address, Failure, Port, Protocol, Reactor, Result, Stream, Transp
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Command, Output};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -149,6 +149,16 @@ impl Peer {
         });
         self.end.as_deref().expect("it ended")
     }
+}
+
+/// An address that refuses: its port is taken, by a socket that does not listen.
+pub(crate) fn nowhere() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("loopback has a port");
+    let address = socket.local_addr().expect("it is bound");
+    (socket, address.as_socket().expect("an IP address"))
 }
 
 /// A connection's face.

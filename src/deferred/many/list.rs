@@ -81,12 +81,14 @@ impl<T: 'static> DeferredList<T> {
 
     /// Cancels those that have not come when the waiting ends early. Twisted leaves them running.
     ///
+    /// That they fail with [`Cancelled`](crate::Cancelled) then is not reported.
+    ///
     /// ```
     /// use ropewalk::{Deferred, DeferredList, Failure, fail};
     ///
     /// let (_trigger, work) = Deferred::<()>::with_canceller(|_| println!("no longer wanted"));
     /// let all = [work, fail(Failure::msg("no"))];
-    /// DeferredList::new(all).cancel_others().consume_errors().gather().add_errback(|_| Ok(vec![]));
+    /// DeferredList::new(all).cancel_others().gather().add_errback(|_| Ok(vec![]));
     /// ```
     pub fn cancel_others(mut self) -> DeferredList<T> {
         self.manners.cancel_others = true;
@@ -369,12 +371,12 @@ mod tests {
             let canceller = move |_: &Trigger<u8>| *count.borrow_mut() += 1;
             Deferred::with_canceller(canceller)
         };
-        let (one, two) = (pending(), pending());
+        let (one, two, reports) = (pending(), pending(), reports());
         drop(DeferredList::new([one.1, no()]).gather().add_errback(|_| Ok(vec![])));
         assert_eq!(*cancelled.borrow(), 0);
-        let list = DeferredList::new([two.1, no()]).cancel_others().consume_errors();
+        let list = DeferredList::new([two.1, no()]).cancel_others();
         drop(list.gather().add_errback(|_| Ok(vec![])));
-        assert_eq!(*cancelled.borrow(), 1);
+        assert_eq!((*cancelled.borrow(), reports.borrow().len()), (1, 0));
     }
 
     #[test]

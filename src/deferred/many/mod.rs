@@ -9,8 +9,8 @@ pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
 pub use race::{FailureGroup, race};
 
 use crate::deferred::tail::{Cancel, cancel};
-use crate::deferred::{Deferred, Trigger};
-use crate::failure::{Place, Result};
+use crate::deferred::{Cancelled, Deferred, Trigger};
+use crate::failure::{Failure, Place, Result};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -52,6 +52,20 @@ pub(super) struct Manners {
     pub(super) cancel_others: bool,
     /// Drops failures that come later, instead of reporting them.
     pub(super) consume_errors: bool,
+}
+
+impl Manners {
+    /// Ends an outcome that came after the decision.
+    fn too_late<T>(self, outcome: Result<T>) -> Result {
+        match outcome {
+            Err(failure) if self.consume_errors || self.is_our_doing(&failure) => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    fn is_our_doing(self, failure: &Failure) -> bool {
+        self.cancel_others && failure.is::<Cancelled>()
+    }
 }
 
 /// What is shared by those who are waited for.
@@ -99,7 +113,7 @@ impl<V: 'static, O: 'static> Many<V, O> {
         V: Verdict<T, Output = O>,
     {
         if self.decided.get() {
-            return if self.manners.consume_errors { Ok(()) } else { outcome.map(drop) };
+            return self.manners.too_late(outcome);
         }
         let verdict = self.verdict.borrow_mut().hear(index, outcome);
         let Some(verdict) = verdict else { return Ok(()) };

@@ -155,6 +155,14 @@ pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener
     Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() })
 }
 
+impl Drop for TcpPort {
+    fn drop(&mut self) {
+        // A socket that was taken over is open elsewhere too: closing it here takes it out of no queue.
+        // One that was never registered is in none.
+        let _ = self.registry.deregister(&mut self.socket);
+    }
+}
+
 impl Listener for TcpPort {
     fn register(&mut self, key: Key) -> io::Result<()> {
         self.registry.register(

@@ -226,6 +226,13 @@ fn port(registry: &Rc<Registry>, socket: Socket, place: Option<Place>) -> Box<dy
     Box::new(UnixPort { socket, registry: registry.clone(), reserve, _place: place })
 }
 
+impl Drop for UnixPort {
+    fn drop(&mut self) {
+        // As with TCP: a socket that was taken over would stay in the queue. None that is in none fails.
+        let _ = self.registry.deregister(&mut self.socket);
+    }
+}
+
 impl Listener for UnixPort {
     fn register(&mut self, key: Key) -> io::Result<()> {
         let token = mio::Token(key.to_token());

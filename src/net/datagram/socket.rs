@@ -120,6 +120,10 @@ impl Datagrams {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        self.socket.borrow().is_none()
+    }
+
     pub(super) fn is_ready(&self, wanted: Readiness) -> bool {
         self.readiness.get().has(wanted)
     }
@@ -261,6 +265,9 @@ impl Datagrams {
     fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
         let mut bytes = 0;
         for _ in 0..DATAGRAMS_PER_TURN {
+            if self.is_closed() {
+                return;
+            }
             if !self.is_ready(Readiness::READABLE) || bytes >= BYTES_PER_TURN {
                 break;
             }

@@ -1,0 +1,173 @@
+//! A protocol that notes what it is told, and lets a check wait for it.
+
+use crate::failure::{Failure, Result};
+use crate::protocol::Protocol;
+use crate::transport::Transport;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+/// What one end was told; clones are the same log.
+#[derive(Clone)]
+pub(super) struct Log(Rc<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    /// Borrowed to clone.
+    transport: RefCell<Option<Transport>>,
+    /// Borrowed to append, to take, to look.
+    data: RefCell<Vec<u8>>,
+    events: RefCell<Vec<&'static str>>,
+    lost: RefCell<Option<Failure>>,
+    manner: Cell<Manner>,
+    /// Told something from inside something else, or after the end.
+    is_broken: Cell<bool>,
+    /// A callback is in progress.
+    is_inside: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+/// What the protocol does by itself.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) enum Manner {
+    /// Notes, and ends when its peer does.
+    #[default]
+    Listens,
+    /// Sends back what it gets.
+    Echoes,
+    /// Stays when its peer ends its half.
+    Stays,
+    /// Fails at the first byte.
+    Fails,
+}
+
+impl Log {
+    pub(super) fn new() -> Log {
+        Log(Rc::default())
+    }
+
+    pub(super) fn recorder(&self) -> Recorder {
+        Recorder(self.clone())
+    }
+
+    pub(super) fn set_manner(&self, manner: Manner) {
+        self.0.manner.set(manner);
+    }
+
+    pub(super) fn data(&self) -> Vec<u8> {
+        self.0.data.borrow().clone()
+    }
+
+    pub(super) fn forget_data(&self) {
+        self.0.data.borrow_mut().clear();
+    }
+
+    pub(super) fn count(&self, event: &str) -> usize {
+        self.0.events.borrow().iter().filter(|other| **other == event).count()
+    }
+
+    pub(super) fn lost(&self) -> Option<Failure> {
+        self.0.lost.borrow().clone()
+    }
+
+    /// Waits until the log fulfils a condition.
+    pub(super) async fn until(&self, condition: impl Fn(&Log) -> bool) {
+        std::future::poll_fn(|context| {
+            if condition(self) {
+                return Poll::Ready(());
+            }
+            drop(self.0.waker.replace(Some(context.waker().clone())));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(super) async fn until_data(&self, length: usize) {
+        self.until(|log| log.0.data.borrow().len() >= length).await;
+    }
+
+    pub(super) async fn transport(&self) -> Result<Transport> {
+        self.until(|log| log.0.transport.borrow().is_some()).await;
+        let transport = self.0.transport.borrow().clone();
+        transport.ok_or_else(|| Failure::msg("the transport is gone"))
+    }
+
+    /// Waits for the end, and checks that all was told once and in order.
+    pub(super) async fn until_lost(&self) -> Result<Failure> {
+        self.until(|log| log.lost().is_some()).await;
+        let events = self.0.events.borrow().join(", ");
+        let once = self.count("made") == 1 && self.count("lost") == 1;
+        let in_order = events.starts_with("made") && events.ends_with("lost");
+        if !once || !in_order || self.0.is_broken.get() {
+            return Err(Failure::msg(format!("it was told: {events}")));
+        }
+        self.lost().ok_or_else(|| Failure::msg("it was not lost"))
+    }
+
+    fn note(&self, event: &'static str, react: impl FnOnce() -> Result) -> Result {
+        if self.0.is_inside.replace(true) || self.lost().is_some() {
+            self.0.is_broken.set(true);
+        }
+        self.0.events.borrow_mut().push(event);
+        let outcome = react();
+        self.0.is_inside.set(false);
+        self.0.waker.take().into_iter().for_each(Waker::wake);
+        outcome
+    }
+}
+
+pub(super) struct Recorder(Log);
+
+impl Recorder {
+    fn note(&self, event: &'static str) {
+        // There is nothing in it that fails.
+        let _ = self.0.note(event, || Ok(()));
+    }
+
+    fn manner(&self) -> Manner {
+        self.0.0.manner.get()
+    }
+}
+
+impl Protocol for Recorder {
+    fn connection_made(&mut self, transport: &Transport) {
+        drop(self.0.0.transport.replace(Some(transport.clone())));
+        self.note("made");
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.0.note("data", || {
+            self.0.0.data.borrow_mut().extend_from_slice(data);
+            match self.manner() {
+                Manner::Echoes => transport.write(data),
+                Manner::Fails => return Err(Failure::msg("on purpose")),
+                Manner::Listens | Manner::Stays => {}
+            }
+            Ok(())
+        })
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        self.note("lost");
+        self.0.0.lost.replace(Some(reason.clone()));
+    }
+
+    fn read_closed(&mut self, transport: &Transport) {
+        self.note("read closed");
+        if self.manner() != Manner::Stays {
+            transport.lose_connection();
+        }
+    }
+
+    fn write_closed(&mut self, _: &Transport) {
+        self.note("write closed");
+    }
+
+    fn pause_writing(&mut self, _: &Transport) {
+        self.note("full");
+    }
+
+    fn resume_writing(&mut self, _: &Transport) {
+        self.note("room");
+    }
+}

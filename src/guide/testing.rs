@@ -1,0 +1,222 @@
+//! Testing without a network: from ten lines to a partition, and to a thousand seeds.
+//!
+//! No test here sleeps, opens a port or fails on a slow machine. What can be tested without a
+//! simulation should be: the pages go from the smallest tool to the largest.
+//!
+//! # One protocol: call it
+//!
+//! A protocol is a value with methods. Give it a [`RecordingTransport`] and look at what it wrote.
+//! Bytes arrive in any cut, so test every cut: [`every_split`] makes them.
+//!
+//! ```
+//! use ropewalk::simulation::{RecordingTransport, every_split};
+//! use ropewalk::{Protocol, Result, Transport};
+//!
+//! /// Says how long each line was.
+//! #[derive(Default)]
+//! struct Measure(Vec<u8>);
+//! impl Protocol for Measure {
+//!     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+//!         for &byte in data {
+//!             match byte {
+//!                 b'\n' => transport.write(format!("{}\n", std::mem::take(&mut self.0).len()).as_bytes()),
+//!                 _ => self.0.push(byte),
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! every_split(b"one\nthree\n", |pieces| {
+//!     let (mut measure, recording) = (Measure::default(), RecordingTransport::new());
+//!     for piece in pieces {
+//!         measure.data_received(&recording.transport(), piece).unwrap();
+//!     }
+//!     assert_eq!(recording.take(), b"3\n5\n");
+//! });
+//! ```
+//!
+//! # Time: a clock that you wind
+//!
+//! Whatever takes a [`&dyn Clock`](crate::Clock) takes a [`TestClock`](crate::TestClock):
+//!
+//! ```
+//! use ropewalk::{Clock, TestClock};
+//! use std::{cell::Cell, rc::Rc, time::Duration};
+//!
+//! let (clock, rang) = (TestClock::new(), Rc::new(Cell::new(false)));
+//! let bell = rang.clone();
+//! clock.call_later(Duration::from_secs(60), Box::new(move || bell.set(true)));
+//! clock.advance(Duration::from_secs(59));
+//! assert!(!rang.get());
+//! clock.advance(Duration::from_secs(1));
+//! assert!(rang.get());
+//! ```
+//!
+//! # Two protocols: a pump
+//!
+//! [`Pump`] holds a client's and a server's protocol and moves bytes and ends between them, as many at
+//! a time as the test likes: `pump(1)` is the network that cuts after every byte.
+//!
+//! ```
+//! use ropewalk::simulation::Pump;
+//! use ropewalk::{Protocol, Result, Transport};
+//!
+//! struct Greets(String);
+//! impl Protocol for Greets {
+//!     fn connection_made(&mut self, transport: &Transport) {
+//!         transport.write(b"hello\n");
+//!         transport.lose_write_connection();
+//!     }
+//!     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+//!         self.0.push_str(std::str::from_utf8(data)?);
+//!         Ok(())
+//!     }
+//! }
+//! struct Echo;
+//! impl Protocol for Echo {
+//!     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+//!         transport.write(data);
+//!         Ok(())
+//!     }
+//! }
+//! let mut pump = Pump::new(Greets(String::new()), Echo);
+//! while pump.pump(1) {}
+//! assert_eq!(pump.client().0, "hello\n");
+//! assert!(pump.is_over());
+//! ```
+//!
+//! # The whole program: a simulation
+//!
+//! A [`Simulation`] is a network of hosts in one thread. Each host has a reactor, and all that runs on
+//! it is the code that will run in production; only who makes the reactor is different. So write the
+//! program as a function of a reactor:
+//!
+//! ```
+//! use futures_util::{AsyncReadExt, AsyncWriteExt};
+//! use ropewalk::simulation::Simulation;
+//! use ropewalk::{Reactor, Result};
+//! use std::time::Duration;
+//!
+//! /// In production: `serve(&Reactor::new()?)`.
+//! fn serve(reactor: &Reactor) -> Result {
+//!     reactor.serve_tcp("0.0.0.0:80", async |mut stream| {
+//!         let mut name = String::new();
+//!         stream.read_to_string(&mut name).await?;
+//!         stream.reactor().sleep(Duration::from_secs(3600)).await; // it thinks for an hour
+//!         stream.write_all(format!("hello, {name}").as_bytes()).await?;
+//!         Ok(())
+//!     })?;
+//!     Ok(())
+//! }
+//!
+//! let simulation = Simulation::new(1);
+//! let (server, client) = (simulation.host("server"), simulation.host("client"));
+//! server.boot(serve);
+//! let reactor = client.reactor();
+//! let answer = simulation.run_until(async move {
+//!     let mut stream = reactor.open_tcp("server:80").await?;
+//!     stream.write_all(b"world").await?;
+//!     stream.close().await?;
+//!     let mut answer = String::new();
+//!     stream.read_to_string(&mut answer).await?;
+//!     Ok(answer)
+//! })?;
+//! assert_eq!(answer, "hello, world");
+//! assert!(simulation.time() > Duration::from_secs(3600)); // virtual ones: it took a millisecond
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! [`run_until`](Simulation::run_until) ends in one of three ways: with the result; with a deadlock,
+//! when nothing is left to happen; or at a limit of virtual time. The last two are a
+//! [`Stuck`](crate::simulation::Stuck) that says who waits for what:
+//!
+//! ```text
+//! deadlock: nothing is left to happen, at 2.3ms of seed 6
+//!   server is up, 1 tasks wait, no timer
+//!     #1 with client is open, waits for bytes
+//!   client is up, 1 tasks wait, no timer
+//!     #1 with server is open, waits for bytes
+//! ```
+//!
+//! # Trouble: a partition, a crash
+//!
+//! Links have latency, bandwidth and loss; they are cut and healed, hosts crash and start again, by
+//! calls ([`cut`](Simulation::cut), [`Host::crash`](crate::simulation::Host::crash)), by a script, or by
+//! a plan that follows from the seed ([`plan_troubles`](Simulation::plan_troubles)). This is the test
+//! that a client survives a partition:
+//!
+//! ```
+//! use futures_util::AsyncReadExt;
+//! use ropewalk::simulation::Simulation;
+//! use ropewalk::{ConnectTo, Reactor, Result};
+//! use std::time::Duration;
+//!
+//! /// Tries each second until it has heard the greeting.
+//! async fn greeting(reactor: Reactor) -> Result<String> {
+//!     loop {
+//!         let to = ConnectTo::new("server:80").timeout(Duration::from_secs(1));
+//!         if let Ok(mut stream) = reactor.open_tcp(to).await {
+//!             let mut text = String::new();
+//!             if stream.read_to_string(&mut text).await.is_ok() {
+//!                 return Ok(text);
+//!             }
+//!         }
+//!         reactor.sleep(Duration::from_secs(1)).await;
+//!     }
+//! }
+//!
+//! let simulation = Simulation::new(1);
+//! let (server, client) = (simulation.host("server"), simulation.host("client"));
+//! server.boot(|reactor| {
+//!     reactor.serve_tcp("0.0.0.0:80", async |mut stream| {
+//!         use futures_util::AsyncWriteExt;
+//!         Ok(stream.write_all(b"at last").await?)
+//!     })?;
+//!     Ok(())
+//! });
+//! simulation.script("cut client-server at 0 s for 10 s\ncrash server at 2 s for 3 s")?;
+//! let text = simulation.run_until(greeting(client.reactor()))?;
+//! assert_eq!(text, "at last");
+//! assert!(simulation.time() > Duration::from_secs(10));
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! # Many seeds
+//!
+//! Everything that varies comes from the seed. [`for_each_seed`] runs a scenario under many and stops
+//! at the first failure with the command that runs that one again; [`walk_faults`] lets each single
+//! call of the system fail in turn. In the failing run,
+//! [`keep_trace`](Simulation::keep_trace) keeps what happens, [`trace`](Simulation::trace) prints it and
+//! [`picture`](Simulation::picture) draws it as a sequence diagram.
+//!
+//! ```
+//! use ropewalk::simulation::{Faults, for_each_seed};
+//! use std::time::Duration;
+//!
+//! let survey = for_each_seed(0..20, |simulation| {
+//!     let (server, client) = (simulation.host("server"), simulation.host("client"));
+//!     server.set_faults(Faults::pedantic()); // short reads, short writes, would-block storms
+//!     server.boot(|reactor| reactor.serve_tcp("0.0.0.0:80", async |_stream| Ok(())).map(drop));
+//!     let reactor = client.reactor();
+//!     simulation.run_until(async move {
+//!         reactor.open_tcp("server:80").await?;
+//!         Ok(())
+//!     })?;
+//!     simulation.run_until_idle()
+//! })?;
+//! println!("{survey}");
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! `examples/simulation.rs` is a key-value service tested so, with a planted bug to be found.
+//!
+//! # What a simulation does not tell
+//!
+//! How fast the program is, and how the real kernel behaves where this one's model of it ends. A turn
+//! takes no virtual time. Listen at an address, not at a name: names to listen at are asked of the
+//! real system. Keep a test to its own hosts: other threads are ordered by nobody's seed.
+
+#[cfg(doc)]
+use crate::simulation::{
+    Pump, RecordingTransport, Simulation, every_split, for_each_seed, walk_faults,
+};

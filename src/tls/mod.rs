@@ -1,0 +1,306 @@
+//! TLS over any stream, in both roles: TCP, Unix sockets, TLS itself.
+//!
+//! A TLS connection is a [`Transport`] or a [`Stream`](crate::Stream) as any other; what differs is
+//! how it is made:
+//!
+//! | | server | client |
+//! |---|---|---|
+//! | new, over TCP | [`Reactor::listen_tls`], [`Reactor::serve_tls`] | [`Reactor::connect_tls`], [`Reactor::open_tls`] |
+//! | new, over anything | [`ListenUnix::tls`] | [`ConnectTo::tls`] |
+//! | on a live connection | [`start_tls`] | [`start_tls`] |
+//!
+//! # Rules
+//! * The handshake comes first: `connection_made`, or the handler's start, comes after it, when the
+//!   peer is known. A handshake that is not over within 10 s is given up.
+//! * Servers are verified: by the system's certificates, for the name that was connected to.
+//! * An end in order says so in TLS (close_notify), in both directions. A peer that ends the
+//!   connection without a word may have been cut off by somebody else: that is
+//!   [`ConnectionLost`](crate::ConnectionLost).
+//! * Half a connection can be ended, as over TCP.
+//!
+//! # Deviations from Twisted
+//! | Twisted | here |
+//! |---|---|
+//! | `connectionMade` before the handshake, `handshakeCompleted` after | `connection_made` after it |
+//! | without a host name nothing is verified | always verified, unless [forbidden](ClientConfig::dangerously_trusting_anybody) |
+//! | `loseWriteConnection` shuts the socket: both ends see a loss | close_notify, and reading goes on |
+//! | an abort ends with `ConnectionLost` | `ConnectionAborted`, as everywhere |
+//!
+//! # Example
+//! ```
+//! use futures_util::{AsyncReadExt, AsyncWriteExt};
+//! use ropewalk::Reactor;
+//! use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+//!
+//! let identity = Identity::self_signed(&["localhost"])?;
+//! let client = ClientConfig::trusting(identity.certificate_pem()).server_name("localhost");
+//! let reactor = Reactor::new()?;
+//! let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |mut stream| {
+//!     Ok(stream.write_all(b"hello, whoever you are").await?)
+//! })?;
+//! let opening = reactor.open_tls(&port.host(), &client);
+//! let greeting = reactor.run_until(async move {
+//!     let mut greeting = String::new();
+//!     opening.await?.read_to_string(&mut greeting).await?;
+//!     Ok(greeting)
+//! })?;
+//! assert_eq!(greeting, "hello, whoever you are");
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! # Not here
+//! How a connection carries a layer and waits for its handshake: `net/layer.rs`.
+
+mod config;
+mod development;
+mod fault;
+mod session;
+mod stream;
+
+pub use config::{ClientConfig, Identity, ServerConfig};
+pub use fault::Fault;
+pub use session::{Session, session};
+
+use crate::address::Address;
+use crate::deferred::{Deferred, IntoDeferred, fail};
+use crate::failure::{Failure, Result};
+use crate::net::layer::{Dressed, Layer};
+use crate::net::port::{Welcome, reception};
+use crate::net::{ClientFactory, ConnectTo, Connector, ListenUnix, Port};
+use crate::protocol::Factory;
+use crate::reactor::Reactor;
+use crate::stream::{Stream, service};
+use crate::transport::{Transport, Wrap};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, ServerConnection};
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::rc::Rc;
+use std::time::Duration;
+use stream::TlsStream;
+
+impl Reactor {
+    /// Accepts TLS connections and gives each a protocol of the factory's, once its handshake is over.
+    ///
+    /// The address is as in [`Reactor::listen_tcp`]. Fails with what is wrong with the configuration,
+    /// or with [`CannotListen`](crate::CannotListen).
+    ///
+    /// ```
+    /// use ropewalk::tls::{Identity, ServerConfig};
+    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Echo;
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         transport.write(data);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
+    /// let reactor = Reactor::new()?;
+    /// reactor.listen_tls("127.0.0.1:0", &config, |_: &Address| Echo)?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "listenSSL")]
+    pub fn listen_tls<A, F>(&self, address: A, config: &ServerConfig, factory: F) -> Result<Port>
+    where
+        A: ToSocketAddrs + fmt::Debug,
+        F: Factory + 'static,
+    {
+        self.listen_dressed(address, config, reception(factory))
+    }
+
+    /// Accepts TLS connections and runs `handler` for each, once its handshake is over.
+    #[track_caller]
+    pub fn serve_tls<A, H, R>(&self, address: A, config: &ServerConfig, handler: H) -> Result<Port>
+    where
+        A: ToSocketAddrs + fmt::Debug,
+        H: AsyncFn(Stream) -> R + 'static,
+        R: IntoDeferred<Output = ()> + 'static,
+    {
+        self.listen_dressed(address, config, service(handler))
+    }
+
+    fn listen_dressed(
+        &self,
+        address: impl ToSocketAddrs + fmt::Debug,
+        config: &ServerConfig,
+        below: Box<dyn Welcome>,
+    ) -> Result<Port> {
+        config.build()?;
+        let welcome = Dressed::new(Rc::new(config.clone()), below);
+        self.inner().listen_tcp(address, Box::new(welcome))
+    }
+
+    /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
+    /// fails is a connection that failed.
+    #[doc(alias = "connectSSL")]
+    pub fn connect_tls<F>(
+        &self,
+        to: impl Into<ConnectTo>,
+        config: &ClientConfig,
+        factory: F,
+    ) -> Connector
+    where
+        F: ClientFactory + 'static,
+    {
+        self.connect_tcp(to.into().tls(config), factory)
+    }
+
+    /// Connects by TCP and TLS and gives the stream.
+    ///
+    /// Fails with [`ConnectError`](crate::ConnectError), which says what is wrong with the peer.
+    #[track_caller]
+    pub fn open_tls(&self, to: impl Into<ConnectTo>, config: &ClientConfig) -> Deferred<Stream> {
+        self.open_tcp(to.into().tls(config))
+    }
+}
+
+impl ConnectTo {
+    /// Speaks TLS there. Twice, it speaks TLS in TLS: the first one is the outer one.
+    ///
+    /// ```
+    /// use ropewalk::ConnectTo;
+    /// use ropewalk::tls::ClientConfig;
+    ///
+    /// let to = ConnectTo::unix("/run/bus").tls(&ClientConfig::new().server_name("bus"));
+    /// # let _ = to;
+    /// ```
+    #[must_use]
+    pub fn tls(self, config: &ClientConfig) -> ConnectTo {
+        self.through(Rc::new(config.clone()))
+    }
+}
+
+impl ListenUnix {
+    /// Speaks TLS there.
+    ///
+    /// ```
+    /// use ropewalk::ListenUnix;
+    /// use ropewalk::tls::{Identity, ServerConfig};
+    ///
+    /// let config = ServerConfig::new(Identity::self_signed(&["bus"])?);
+    /// let at = ListenUnix::new("/run/bus").tls(&config);
+    /// # let _ = at;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[must_use]
+    pub fn tls(self, config: &ServerConfig) -> ListenUnix {
+        self.through(Rc::new(config.clone()))
+    }
+}
+
+/// Speaks TLS from now on, on a connection that is there; fires when the handshake is over.
+///
+/// The role is that of the configuration. What was written before leaves unencrypted first; what is
+/// written from now on waits for the handshake. If that fails, so does the connection. A client
+/// verifies the name that its configuration gives, or else the peer's IP address.
+///
+/// Bytes that a protocol was given before, or that a [`Stream`] has read ahead, were not protected:
+/// forget what was learned from them.
+///
+/// ```
+/// use futures_util::{AsyncReadExt, AsyncWriteExt};
+/// use ropewalk::Reactor;
+/// use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
+///
+/// let identity = Identity::self_signed(&["127.0.0.1"])?;
+/// let client = ClientConfig::trusting(identity.certificate_pem());
+/// let server = ServerConfig::new(identity);
+/// let reactor = Reactor::new()?;
+/// let port = reactor.serve_tcp("127.0.0.1:0", async move |mut stream| {
+///     stream.write_all(b"go").await?;
+///     start_tls(&stream.transport(), &server).await?;
+///     stream.write_all(b"a secret").await?;
+///     Ok(())
+/// })?;
+/// let opening = reactor.open_tcp(&port.host());
+/// let secret = reactor.run_until(async move {
+///     let mut stream = opening.await?;
+///     stream.read_exact(&mut [0; 2]).await?;
+///     start_tls(&stream.transport(), &client).await?;
+///     let mut secret = String::new();
+///     stream.read_to_string(&mut secret).await?;
+///     Ok(secret)
+/// })?;
+/// assert_eq!(secret, "a secret");
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[doc(alias = "startTLS")]
+#[track_caller]
+pub fn start_tls(transport: &Transport, config: &dyn Role) -> Deferred<()> {
+    match config.wrap(&transport.peer()) {
+        Ok((wrap, limit)) => transport.shake_hands(wrap, limit),
+        Err(failure) => fail(failure),
+    }
+}
+
+/// Which end of TLS a configuration makes: a [`ServerConfig`] or a [`ClientConfig`].
+pub trait Role: sealed::Wraps {}
+
+impl Role for ServerConfig {}
+impl Role for ClientConfig {}
+
+mod sealed {
+    use crate::address::Address;
+    use crate::failure::Result;
+    use crate::transport::Wrap;
+    use std::time::Duration;
+
+    pub trait Wraps {
+        fn wrap(&self, peer: &Address) -> Result<(Wrap, Duration)>;
+    }
+}
+
+impl sealed::Wraps for ServerConfig {
+    fn wrap(&self, _peer: &Address) -> Result<(Wrap, Duration)> {
+        Ok((self.prepare(None)?, self.limit))
+    }
+}
+
+impl sealed::Wraps for ClientConfig {
+    fn wrap(&self, peer: &Address) -> Result<(Wrap, Duration)> {
+        let host = peer.ip().map(|ip| ip.to_string());
+        Ok((self.prepare(host.as_deref())?, self.limit))
+    }
+}
+
+impl Layer for ServerConfig {
+    fn prepare(&self, _host: Option<&str>) -> io::Result<Wrap> {
+        let session = ServerConnection::new(self.build().map_err(bad_config)?);
+        let session = session.map_err(io::Error::other)?;
+        Ok(Box::new(|below| Box::new(TlsStream::new(below, session.into()))))
+    }
+
+    fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl Layer for ClientConfig {
+    fn prepare(&self, host: Option<&str>) -> io::Result<Wrap> {
+        let name = self.server_name.as_deref().or(host).ok_or_else(nameless)?;
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| bad_name(name))?;
+        let session = ClientConnection::new(self.build().map_err(bad_config)?, name);
+        let session = session.map_err(io::Error::other)?;
+        Ok(Box::new(|below| Box::new(TlsStream::new(below, session.into()))))
+    }
+
+    fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+fn bad_config(failure: Failure) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, failure.to_string())
+}
+
+fn nameless() -> io::Error {
+    let why = "a TLS client has to know the server's name: set `server_name`";
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+fn bad_name(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no name of a TLS server"))
+}

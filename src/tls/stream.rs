@@ -1,0 +1,389 @@
+//! One end of a TLS connection, as a stream of bytes over another.
+//!
+//! # Theory
+//! rustls turns ciphertext into plaintext and back and never touches a socket; here it is fed. A read
+//! takes as much ciphertext as there is room for plaintext, in few large system calls, and digests it
+//! until the room is full or nothing is left below.
+//!
+//! A write encrypts at most 64 KiB ahead of what the stream below takes, and says that bytes are
+//! taken only as their ciphertext leaves. What the caller still holds then is what the peer has still
+//! to get: marks, `drained` and the end of a connection mean over TLS what they mean without it.
+//!
+//! # Invariants
+//! * The caller of a write that came short repeats the bytes that were not taken: `unsent` of them
+//!   are encrypted already, and are not encrypted twice.
+//! * A short read means that nothing is left, unless `holds_more`.
+//! * Until the handshake is over no byte is taken or given.
+//! * An idle stream holds no buffer of its own.
+
+use super::fault::Fault;
+use crate::address::Address;
+use crate::buffer::{Buffer, LARGE, Pool};
+use crate::driver::{ByteStream, Key};
+use rustls::Connection;
+use std::any::Any;
+use std::io::{self, IoSlice, Read, Write};
+use std::time::Duration;
+
+pub(super) struct TlsStream {
+    below: Box<dyn ByteStream>,
+    pub(super) session: Connection,
+    /// Ciphertext that was read and not digested; absent when that is nothing.
+    incoming: Option<Box<Buffer>>,
+    /// What to fail with, once the plaintext before it was given.
+    failed: Option<io::Error>,
+    /// So much plaintext waits in the session.
+    ready: usize,
+    /// So many bytes are encrypted of those that the caller was not told are taken.
+    unsent: usize,
+    is_shaking: bool,
+    /// The peer said that it is done, and all before that was given.
+    has_ended: bool,
+    /// The stream below has ended.
+    is_cut: bool,
+    /// This end said that it is done.
+    has_left: bool,
+}
+
+/// Room for one whole record, however small the caller's buffer is.
+const RECORD: usize = 16 * 1024 + 512;
+
+thread_local! {
+    /// Lends what ciphertext is read into.
+    static BUFFERS: Pool = Pool::default();
+}
+
+impl TlsStream {
+    pub(super) fn new(below: Box<dyn ByteStream>, session: Connection) -> TlsStream {
+        TlsStream {
+            below,
+            session,
+            incoming: None,
+            failed: None,
+            ready: 0,
+            unsent: 0,
+            is_shaking: true,
+            has_ended: false,
+            is_cut: false,
+            has_left: false,
+        }
+    }
+
+    /// Reads ciphertext from below; returns whether that came short.
+    fn fill(&mut self, room: usize) -> io::Result<bool> {
+        let lent = BUFFERS.try_with(Pool::large);
+        let mut buffer = lent.unwrap_or_else(|_| Pool::default().large());
+        let room = room.clamp(RECORD, LARGE);
+        match self.below.read(&mut buffer.space()[..room]) {
+            Ok(0) => {
+                give_back(buffer);
+                self.is_cut = true;
+                self.session.read_tls(&mut io::empty())?;
+                Ok(false)
+            }
+            Ok(count) => {
+                buffer.filled(count);
+                self.incoming = Some(buffer);
+                Ok(count < room)
+            }
+            Err(error) => {
+                give_back(buffer);
+                Err(error)
+            }
+        }
+    }
+
+    /// Has the session take a piece of the ciphertext.
+    fn digest(&mut self) -> io::Result<()> {
+        let Some(mut buffer) = self.incoming.take() else { return Ok(()) };
+        let count = self.session.read_tls(&mut buffer.as_slice())?;
+        buffer.consume(count);
+        // It takes nothing more after the peer's goodbye.
+        if buffer.is_empty() || count == 0 {
+            give_back(buffer);
+        } else {
+            self.incoming = Some(buffer);
+        }
+        self.process()
+    }
+
+    fn process(&mut self) -> io::Result<()> {
+        let outcome = self.session.process_new_packets();
+        match outcome {
+            Ok(state) => {
+                self.ready = state.plaintext_bytes_to_read();
+                Ok(())
+            }
+            Err(error) => {
+                // The peer is told why, if it can be told at all.
+                let _ = self.send();
+                Err(io::Error::new(io::ErrorKind::InvalidData, Fault(error)))
+            }
+        }
+    }
+
+    /// Moves plaintext out of the session.
+    fn take(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        match self.session.reader().read(target) {
+            Ok(0) => {
+                self.has_ended = true;
+                Ok(0)
+            }
+            Ok(count) => {
+                self.ready = self.ready.saturating_sub(count);
+                Ok(count)
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(0),
+                _ => Err(cut_off()),
+            },
+        }
+    }
+
+    /// Reads until the target is full or nothing is left; returns how much, and what went wrong.
+    fn read_on(&mut self, target: &mut [u8]) -> (usize, io::Result<()>) {
+        let (mut filled, mut is_drained) = (0, false);
+        loop {
+            match self.take(&mut target[filled..]) {
+                Ok(count) => {
+                    filled += count;
+                    // The peer's goodbye shows only when all before it was taken.
+                    if count > 0 && filled < target.len() {
+                        continue;
+                    }
+                }
+                Err(error) => return (filled, Err(error)),
+            }
+            if filled == target.len() || self.has_ended {
+                return (filled, Ok(()));
+            }
+            let step = match self.incoming {
+                Some(_) => self.digest(),
+                None if is_drained => return (filled, Ok(())),
+                None => self.fill(target.len() - filled).map(|short| is_drained = short),
+            };
+            match step {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (filled, Ok(())),
+                Err(error) => return (filled, Err(error)),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// Passes ciphertext down; returns how much, and whether that was all.
+    fn send(&mut self) -> io::Result<(usize, bool)> {
+        let mut sent = 0;
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut Below(&mut *self.below)) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok((sent, false));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((sent, true))
+    }
+
+    fn send_all(&mut self) -> io::Result<()> {
+        match self.send()? {
+            (_, true) => Ok(()),
+            (_, false) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn say_goodbye(&mut self) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.session.send_close_notify();
+        }
+    }
+
+    fn shake(&mut self) -> io::Result<()> {
+        let mut is_drained = false;
+        loop {
+            // What cannot leave now follows later: `flush` sees to it.
+            self.send()?;
+            if !self.session.is_handshaking() {
+                self.is_shaking = false;
+                return Ok(());
+            }
+            match self.incoming {
+                Some(_) => self.digest()?,
+                None if is_drained => return Err(io::ErrorKind::WouldBlock.into()),
+                None => is_drained = self.fill(RECORD)?,
+            }
+            if self.is_cut {
+                return Err(cut_off());
+            }
+        }
+    }
+}
+
+fn give_back(buffer: Box<Buffer>) {
+    // A thread that is ending frees it instead.
+    let _ = BUFFERS.try_with(|buffers| buffers.give(buffer));
+}
+
+fn cut_off() -> io::Error {
+    let why = "the peer ended the connection without a word in TLS: what it sent may be cut short";
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
+}
+
+impl ByteStream for TlsStream {
+    fn register(&mut self, key: Key) -> io::Result<()> {
+        self.below.register(key)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_shaking {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let (filled, outcome) = self.read_on(buffer);
+        if self.session.wants_write() {
+            // An answer of TLS' own. If it cannot leave, or not now, that shows when writing.
+            let _ = self.send();
+        }
+        match outcome {
+            Err(error) if filled == 0 => Err(error),
+            Err(error) => {
+                self.failed = Some(error);
+                Ok(filled)
+            }
+            Ok(()) if filled == 0 && !self.has_ended => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(()) => Ok(filled),
+        }
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.has_left {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut taken = 0;
+        while taken < data.len() && !self.is_shaking {
+            if self.unsent == 0 {
+                self.unsent = self.session.writer().write(&data[taken..])?;
+            }
+            let (sent, is_all) = self.send()?;
+            let left = if is_all { self.unsent } else { sent.min(self.unsent.saturating_sub(1)) };
+            let left = left.min(data.len() - taken);
+            self.unsent -= left;
+            taken += left;
+            if !is_all {
+                break;
+            }
+        }
+        match taken {
+            0 if !data.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(taken),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.write(first.map_or(&[], |slice| slice))
+    }
+
+    /// Says so in TLS alone: the stream below stays whole, for what TLS may still have to say.
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.say_goodbye();
+        // What is left follows with `flush`.
+        self.send().map(drop)
+    }
+
+    fn set_abort(&mut self) {
+        self.below.set_abort();
+    }
+
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        while !self.is_shaking && self.ready == 0 {
+            if self.session.process_new_packets().is_ok_and(|state| state.peer_has_closed()) {
+                return Ok(true);
+            }
+            let step = match self.incoming {
+                Some(_) => self.digest(),
+                None if self.below.is_at_end()? => return Err(cut_off()),
+                None => self.fill(RECORD).map(drop),
+            };
+            match step {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                outcome => outcome?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// The handshake, as far as it goes now.
+    fn finish_connecting(&mut self) -> io::Result<()> {
+        if !self.below.is_plain() {
+            self.below.flush().or_else(unless_blocked)?;
+        }
+        if self.is_shaking { self.shake() } else { Ok(()) }
+    }
+
+    fn peer(&self) -> io::Result<Address> {
+        self.below.peer()
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        self.below.host()
+    }
+
+    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
+        self.below.set_nodelay(on)
+    }
+
+    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
+        self.below.set_keepalive(idle)
+    }
+
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    fn holds_more(&mut self) -> bool {
+        let has_more = self.ready > 0 || self.incoming.is_some() || self.failed.is_some();
+        has_more || self.has_ended || self.below.holds_more()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send_all()?;
+        self.below.flush()
+    }
+
+    fn take_leave(&mut self) -> io::Result<()> {
+        self.say_goodbye();
+        self.send_all()?;
+        self.below.take_leave()
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+fn unless_blocked(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::WouldBlock { Ok(()) } else { Err(error) }
+}
+
+/// The stream below, as rustls wants to write to it.
+struct Below<'a>(&'a mut dyn ByteStream);
+
+impl Write for Below<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.write(data)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

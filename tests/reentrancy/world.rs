@@ -1,0 +1,193 @@
+//! A reactor with bystanders, with belongings to do something to, and with the deeds.
+
+use super::cast::{ARMED, Client, ENDED, Ledger, Maker, OWN, Recorder};
+use super::kit::{Face, Peer, Role, serve};
+use super::table::{Deed, Site};
+use ropewalk::{
+    Address, Connected, Connector, Deferred, DelayedCall, Port, Reactor, ReactorStopped, Stream,
+    Transport,
+};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// What the deeds are done to, besides the site's own connection.
+pub(crate) struct Belongings {
+    pub(crate) transport: Transport,
+    pub(crate) stream: Stream,
+    pub(crate) port: Port,
+    pub(crate) connector: Connector,
+    pub(crate) connected: Connected<Recorder>,
+    pub(crate) call: DelayedCall,
+    pub(crate) task: Deferred<()>,
+    pub(crate) sleeper: Deferred<()>,
+    pub(crate) _reactor: Reactor,
+}
+
+pub(crate) struct World {
+    pub(crate) reactor: Reactor,
+    pub(crate) ledger: Rc<Ledger>,
+    /// Nobody does anything to them.
+    pub(crate) bystanders: [Port; 2],
+    pub(crate) belongings: Rc<RefCell<Option<Belongings>>>,
+    pub(crate) peers: Rc<RefCell<Vec<Peer>>>,
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        let (reactor, ledger) = (Reactor::new().unwrap(), Rc::new(Ledger::default()));
+        let bystanders = [
+            serve(Face::Protocol, &reactor, Role::Echo).port,
+            serve(Face::Stream, &reactor, Role::Echo).port,
+        ];
+        let world =
+            World { reactor, ledger, bystanders, belongings: Rc::default(), peers: Rc::default() };
+        let belongings = world.acquire();
+        world.belongings.replace(Some(belongings));
+        world
+    }
+
+    pub(crate) fn acquire(&self) -> Belongings {
+        let (reactor, ledger, at) = (&self.reactor, &self.ledger, self.bystanders[0].host());
+        let books = ledger.clone();
+        let port =
+            reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Recorder::new(None, &books));
+        let books = ledger.clone();
+        let connecting = reactor.connect(&at, move |_: &Address| Recorder::new(None, &books));
+        let connected = reactor.run_until(connecting).unwrap();
+        // A site that no factory has.
+        let client = Client(Maker { site: Site::Timer, ledger: ledger.clone() });
+        let connector = reactor.connect_tcp(&at, client);
+        let stream = reactor.run_until(reactor.open_tcp(&at)).unwrap();
+        OWN.take();
+        Belongings {
+            transport: connected.transport().clone(),
+            stream,
+            port: port.unwrap(),
+            connector,
+            connected,
+            call: reactor.call_later(Duration::from_secs(3600), || {}),
+            task: reactor.spawn(std::future::pending::<()>()).add_errback(|_| ()),
+            sleeper: reactor.spawn(reactor.sleep(Duration::from_secs(3600))).add_errback(|_| ()),
+            _reactor: reactor.clone(),
+        }
+    }
+
+    /// Has the deed done when the site is reached.
+    pub(crate) fn arm(&self, deed: Deed) {
+        let (belongings, reactor, ledger) =
+            (self.belongings.clone(), self.reactor.clone(), self.ledger.clone());
+        let act = move || match deed {
+            Deed::Drop => {
+                let all = (belongings.take(), OWN.take());
+                drop((all, reactor));
+            }
+            _ => {
+                let Some(mut all) = belongings.take() else { return };
+                let own = OWN.with_borrow(Clone::clone);
+                do_it(deed, &reactor, &ledger, own.as_ref(), &mut all);
+                ENDED.set(own);
+                belongings.replace(Some(all));
+            }
+        };
+        ARMED.set(Some(Box::new(act)));
+    }
+
+    /// Runs until `happened`; whether the reactor was stopped instead.
+    pub(crate) fn drive(&self, what: String, mut happened: impl FnMut() -> bool + 'static) -> bool {
+        let (clock, peers) = (self.reactor.clone(), self.peers.clone());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let driven = self.reactor.run_until(async move {
+            loop {
+                peers.borrow_mut().iter_mut().for_each(|peer| {
+                    peer.hear();
+                });
+                if happened() {
+                    return Ok(());
+                }
+                assert!(Instant::now() < deadline, "in vain: {what}");
+                clock.sleep(Duration::from_micros(200)).await;
+            }
+        });
+        match driven {
+            Ok(()) => false,
+            Err(failure) => {
+                assert!(failure.is::<ReactorStopped>(), "{failure}");
+                true
+            }
+        }
+    }
+
+    pub(crate) fn call(&self, port: &Port) -> Peer {
+        Peer::call(port)
+    }
+
+    pub(crate) fn listen(&self, site: Site) -> Port {
+        let maker = Maker { site, ledger: self.ledger.clone() };
+        self.reactor.listen_tcp("127.0.0.1:0", maker).unwrap()
+    }
+}
+
+fn do_it(
+    deed: Deed,
+    reactor: &Reactor,
+    ledger: &Rc<Ledger>,
+    own: Option<&Transport>,
+    all: &mut Belongings,
+) {
+    let stream = all.stream.transport();
+    let transports: Vec<_> =
+        [Some(&all.transport), Some(&stream), own].into_iter().flatten().collect();
+    match deed {
+        Deed::Write => {
+            for transport in transports {
+                transport.write(b"small");
+                transport.write(&[1; 40_000]);
+                transport.write(b"small");
+            }
+            all.connected.call(|_, transport| transport.write(b"from a call"));
+        }
+        Deed::Close => {
+            transports.into_iter().for_each(Transport::lose_connection);
+            all.connector.disconnect();
+            drop(all.port.stop_listening());
+        }
+        Deed::HalfClose => transports.into_iter().for_each(Transport::lose_write_connection),
+        Deed::Abort => transports.into_iter().for_each(Transport::abort_connection),
+        // It may be stopping already, or not have begun.
+        Deed::Stop => drop(reactor.stop()),
+        Deed::Spawn => {
+            let again = reactor.clone();
+            drop(reactor.spawn(async move {
+                again.yield_now().await;
+                drop(again.spawn(async { Ok(()) }));
+            }));
+        }
+        Deed::Cancel => {
+            let _ = all.call.cancel();
+            all.task.cancel();
+            all.sleeper.cancel();
+            let _ = all.connector.stop_connecting();
+        }
+        Deed::Pause => {
+            for transport in transports {
+                transport.pause_reading();
+                transport.resume_reading();
+            }
+        }
+        Deed::Begin => {
+            reactor.call_later(Duration::ZERO, || {});
+            reactor.on_shutdown(|| {}).remove();
+            let books = ledger.clone();
+            let port =
+                reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Recorder::new(None, &books));
+            let at = port.unwrap().host();
+            drop(reactor.open_tcp(&at));
+            let books = ledger.clone();
+            drop(reactor.connect(&at, move |_: &Address| Recorder::new(None, &books)));
+            reactor.remote().call_from_thread(|_| {}).unwrap();
+            reactor.call_when_running(|| {});
+        }
+        Deed::Drop => unreachable!("it needs no borrow"),
+    }
+}
