@@ -98,6 +98,8 @@ pub(crate) struct Pool {
 /// Empty buffers of one size; each a box, as connections hold them.
 #[derive(Default)]
 struct Shelf<const SIZE: usize> {
+    /// The one that came back last, if it is not lent again.
+    last: Cell<Option<Box<Buffer>>>,
     /// Borrowed for one push or pop.
     #[expect(clippy::vec_box, reason = "lent and given back as boxes")]
     kept: RefCell<Vec<Box<Buffer>>>,
@@ -132,12 +134,24 @@ impl Pool {
 impl<const SIZE: usize> Shelf<SIZE> {
     #[inline(always)]
     fn take(&self) -> Box<Buffer> {
+        self.last.take().unwrap_or_else(|| self.take_kept())
+    }
+
+    #[cold]
+    fn take_kept(&self) -> Box<Buffer> {
         let kept = self.kept.borrow_mut().pop();
         kept.unwrap_or_else(|| Box::new(Buffer::with_size(SIZE)))
     }
 
     #[inline(always)]
     fn put(&self, buffer: Box<Buffer>) {
+        if let Some(former) = self.last.replace(Some(buffer)) {
+            self.keep(former);
+        }
+    }
+
+    #[cold]
+    fn keep(&self, buffer: Box<Buffer>) {
         let mut kept = self.kept.borrow_mut();
         if kept.len() < KEPT / SIZE {
             kept.push(buffer);
@@ -231,6 +245,6 @@ mod tests {
         let mut buffer = pool.small();
         buffer.append(&[0; SMALL + 1]);
         pool.give(buffer);
-        assert!(pool.small.kept.take().is_empty() && pool.large.kept.take().is_empty());
+        assert!(pool.small.last.take().is_none() && pool.large.last.take().is_none());
     }
 }

@@ -128,5 +128,5 @@ pub(crate) fn connection(
 ) -> Result<Rc<Connection>> {
     let inner = reactor.inner();
     let stream = inner.driver.adopt(Pipes { input, output, name: name.clone() })?;
-    Ok(Connection::open(inner, stream.into(), name))
+    Ok(Connection::open(inner, stream, name))
 }

@@ -155,16 +155,27 @@ impl Inbox {
             // No buffer is held while there is nothing to put into it.
             ready!(connection.poll_readable(context));
             let mut buffer = connection.lend_buffer(self.is_busy);
-            match connection.try_read(buffer.space()) {
-                Some(Ok(count)) if count > 0 => {
-                    self.is_busy = count == buffer.space().len();
+            match connection.read_short(buffer.space()) {
+                Ok(count) => {
+                    self.is_busy = false;
                     buffer.filled(count);
-                    self.buffer = Some(buffer);
+                    // It was absent: spares the drop of nothing.
+                    std::mem::forget(self.buffer.replace(buffer));
                 }
-                outcome => {
-                    connection.take_buffer_back(buffer);
-                    if let Some(outcome) = outcome {
-                        return Poll::Ready(outcome.map(|_| &[][..]));
+                Err(unusual) => {
+                    let wanted = buffer.space().len();
+                    match connection.read_unusual(unusual, wanted) {
+                        Some(Ok(count)) if count > 0 => {
+                            self.is_busy = count == wanted;
+                            buffer.filled(count);
+                            self.buffer = Some(buffer);
+                        }
+                        outcome => {
+                            connection.take_buffer_back(buffer);
+                            if let Some(outcome) = outcome {
+                                return Poll::Ready(outcome.map(|_| &[][..]));
+                            }
+                        }
                     }
                 }
             }
@@ -172,6 +183,7 @@ impl Inbox {
         Poll::Ready(Ok(self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())))
     }
 
+    #[inline(always)]
     fn consume(&mut self, connection: &Connection, count: usize) {
         let Some(mut buffer) = self.buffer.take() else { return };
         buffer.consume(count);

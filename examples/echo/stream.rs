@@ -1,20 +1,14 @@
-//! The echo in async functions. While a connection is idle it owns no buffer: `fill_buf` lends one
+//! The echo in async functions. While a connection is idle it owns no buffer: reading lends one
 //! for as long as it holds bytes.
 
+use futures_util::io::copy_buf;
 use futures_util::{AsyncBufReadExt, AsyncWriteExt};
 use ropewalk::{Result, Stream};
 
 pub(crate) async fn echo(stream: Stream) -> Result {
-    let (mut reader, mut writer) = stream.split();
-    loop {
-        let data = reader.fill_buf().await?;
-        if data.is_empty() {
-            return Ok(());
-        }
-        writer.write_all(data).await?;
-        let n = data.len();
-        reader.consume_unpin(n);
-    }
+    let (reader, mut writer) = stream.split();
+    copy_buf(reader, &mut writer).await?;
+    Ok(())
 }
 
 pub(crate) async fn echo_lines(mut stream: Stream) -> Result {

@@ -136,9 +136,7 @@ impl ClientEndpoint {
             },
             #[cfg(unix)]
             Kind::Stdio => match crate::stdio::standard_stream(reactor.inner()) {
-                Ok((stream, name)) => {
-                    succeed(Connection::open(reactor.inner(), stream.into(), name))
-                }
+                Ok((stream, name)) => succeed(Connection::open(reactor.inner(), stream, name)),
                 Err(failure) => fail(failure),
             },
         }

@@ -178,7 +178,12 @@ impl Rare {
 
 impl Connection {
     /// A connection over a new stream, not served yet.
-    pub(crate) fn open(inner: &Rc<Loop>, stream: AnyStream, peer: Address) -> Rc<Connection> {
+    pub(crate) fn open(
+        inner: &Rc<Loop>,
+        stream: impl Into<AnyStream>,
+        peer: Address,
+    ) -> Rc<Connection> {
+        let stream = stream.into();
         let make = |key| Connection::new(inner, key, stream, peer);
         let connection = inner.sources.insert_with(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
@@ -294,17 +299,6 @@ impl Connection {
         }
     }
 
-    /// One read; learns from it whether more is there.
-    #[inline(always)]
-    pub(super) fn read_into(self: &Rc<Self>, buffer: &mut [u8]) -> io::Result<usize> {
-        let outcome = self.read(buffer);
-        match outcome {
-            Ok(count) if self.is_short_read(count, buffer.len()) => self.forget_readable(),
-            _ => self.learn_from(&outcome, buffer.len()),
-        }
-        outcome
-    }
-
     /// Whether a read says that nothing is left; a peer's end, once announced, hides behind a short
     /// read, and a layer hides more.
     #[inline(always)]
@@ -312,8 +306,9 @@ impl Connection {
         count < wanted && !self.readiness.get().has(HIDING)
     }
 
+    /// Learns from a read whether more is there.
     #[cold]
-    fn learn_from(self: &Rc<Self>, outcome: &io::Result<usize>, wanted: usize) {
+    pub(super) fn learn_from(self: &Rc<Self>, outcome: &io::Result<usize>, wanted: usize) {
         let is_drained = match outcome {
             Ok(count) => self.is_short_read(*count, wanted),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
@@ -620,10 +615,12 @@ impl Connection {
     }
 
     /// A buffer of the pool, for a stream to read into.
+    #[inline(always)]
     pub(crate) fn lend_buffer(&self, large: bool) -> Box<Buffer> {
         if large { self.inner.pool.large() } else { self.inner.pool.small() }
     }
 
+    #[inline(always)]
     pub(crate) fn take_buffer_back(&self, buffer: Box<Buffer>) {
         self.inner.pool.give(buffer);
     }

@@ -84,7 +84,7 @@ impl Connection {
     }
 
     /// A stream is written to: until the poll in progress returns, its bytes collect in the cork.
-    #[inline]
+    #[inline(always)]
     pub(super) fn cork_for_poll(&self) {
         if self.call.get() == Call::None && self.inner.tasks.is_polling() {
             self.cork();
@@ -102,6 +102,15 @@ impl Connection {
         }
         self.inner.cork.set_owner(Key::NONE);
         self.send_cork();
+    }
+
+    /// As `uncork`, and the loop settles what comes of it.
+    #[inline(always)]
+    pub(super) fn uncork_in_poll(&self) {
+        self.uncork();
+        if self.is_unsettled.get() {
+            self.mark_dirty();
+        }
     }
 
     /// The cork was this connection's own until it wrote too much, or ended.

@@ -10,35 +10,72 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+/// A read that was no short one, or none because there is nothing to read from.
+type Unusual = Option<io::Result<usize>>;
+
 impl Connection {
     /// Ready when a read is worth trying, be it to find the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.wants_bytes() {
+            return self.poll_budget(context);
+        }
         if matches!(self.reading.get(), Reading::Open | Reading::Paused) {
-            if !self.wants_bytes() {
-                return self.wait_to_read(context);
-            }
-            if !self.inner.tasks.spend() {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        } else if self.reading.get() == Reading::Paused {
             return self.wait_to_read(context);
+        }
+        Poll::Ready(())
+    }
+
+    /// Pending if the task has had its share of this turn.
+    #[inline(always)]
+    fn poll_budget(&self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.inner.tasks.spend() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         Poll::Ready(())
     }
 
     /// One read into the caller's buffer, which is not empty; 0 is the peer's end. `None`: there was
     /// nothing after all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_read(self: &Rc<Self>, buffer: &mut [u8]) -> Option<io::Result<usize>> {
-        match self.reading.get() {
-            Reading::Open => {}
-            Reading::Paused => return None,
-            Reading::Ended => return Some(Ok(0)),
-            Reading::Closed => return Some(self.end_as_read()),
+        match self.read_short(buffer) {
+            Ok(count) => Some(Ok(count)),
+            Err(unusual) => self.read_unusual(unusual, buffer.len()),
         }
-        match self.read_into(buffer) {
+    }
+
+    /// One read; the count if it brought some and left none. What else it was is for `read_unusual`.
+    #[inline(always)]
+    pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, Unusual> {
+        if self.reading.get() != Reading::Open {
+            return Err(None);
+        }
+        match self.read(buffer) {
+            Ok(count) if count > 0 && self.is_short_read(count, buffer.len()) => {
+                self.forget_readable();
+                Ok(count)
+            }
+            outcome => Err(Some(outcome)),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn read_unusual(
+        self: &Rc<Self>,
+        unusual: Unusual,
+        wanted: usize,
+    ) -> Option<io::Result<usize>> {
+        let Some(outcome) = unusual else {
+            return match self.reading.get() {
+                Reading::Open | Reading::Paused => None,
+                Reading::Ended => Some(Ok(0)),
+                Reading::Closed => Some(self.end_as_read()),
+            };
+        };
+        self.learn_from(&outcome, wanted);
+        match outcome {
             Ok(0) => {
                 self.peer_ended();
                 self.mark_dirty();
@@ -79,6 +116,7 @@ impl Connection {
         self.poll_write_uncorked(context, data)
     }
 
+    #[cold]
     fn poll_write_uncorked(
         &self,
         context: &mut Context<'_>,
@@ -127,7 +165,12 @@ impl Connection {
         })
     }
 
+    /// Who waits for bytes has most likely answered the last ones: that goes out now.
+    #[inline(always)]
     fn wait_to_read<T>(&self, context: &Context<'_>) -> Poll<T> {
+        if self.call.get() == Call::Corked {
+            self.uncork_in_poll();
+        }
         if let Some(waiters) = self.waiters() {
             waiters.reader.wait(context, &self.inner.tasks);
         }

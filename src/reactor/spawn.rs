@@ -105,7 +105,8 @@ where
         let Some(mut stage) = self.stage.take() else { return Poll::Pending };
         let polled = contain(self.made, || stage.as_mut().poll(context));
         let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))) else {
-            self.stage.set(Some(stage));
+            // Absent while it is polled: spares the drop of nothing.
+            std::mem::forget(self.stage.replace(Some(stage)));
             return Poll::Pending;
         };
         attempt("drop of a task", || drop(stage));

@@ -29,23 +29,26 @@ use crate::deferred::in_place;
 use crate::driver::Key;
 use crate::slots::Slots;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 pub(crate) struct Tasks {
     /// Borrowed to look one entry up, never while a future runs or is dropped.
     table: RefCell<Slots<Rc<Task>>>,
-    /// Borrowed for one push or pop.
-    queue: RefCell<VecDeque<Rc<Task>>>,
+    /// Borrowed for one push, or to be exchanged.
+    queue: RefCell<Vec<Rc<Task>>>,
     /// Those that woke themselves: the next turn's. Borrowed for one push, or to be emptied.
-    later: RefCell<VecDeque<Rc<Task>>>,
+    later: RefCell<Vec<Rc<Task>>>,
+    /// Empty; kept for its memory.
+    spare: Cell<Vec<Rc<Task>>>,
     /// How many more reads and writes the task being polled may make at once.
     budget: Cell<u32>,
-    /// The task being polled. Borrowed to look or to exchange.
-    current: RefCell<Option<Rc<Task>>>,
+    /// The task being polled.
+    current: Cell<Option<Rc<Task>>>,
+    is_polling: Cell<bool>,
 }
 
 pub(super) struct Task<B: ?Sized = dyn Body> {
@@ -81,8 +84,10 @@ impl Tasks {
             table: RefCell::new(Slots::new()),
             queue: RefCell::default(),
             later: RefCell::default(),
+            spare: Cell::default(),
             budget: Cell::new(BUDGET),
-            current: RefCell::default(),
+            current: Cell::default(),
+            is_polling: Cell::new(false),
         }
     }
 
@@ -102,12 +107,13 @@ impl Tasks {
         }
     }
 
+    #[inline(always)]
     fn queue(&self, task: Rc<Task>) {
         if task.is_queued.replace(true) {
             return;
         }
         let queue = if task.is_polled.get() { &self.later } else { &self.queue };
-        queue.borrow_mut().push_back(task);
+        queue.borrow_mut().push(task);
     }
 
     /// Takes a task that is over out of the table.
@@ -129,27 +135,44 @@ impl Tasks {
     /// Whether a task is being polled right now.
     #[inline]
     pub(crate) fn is_polling(&self) -> bool {
-        self.current.borrow().is_some()
+        self.is_polling.get()
     }
 
     /// Takes one read or write off the budget of the task being polled.
     #[inline]
     pub(crate) fn spend(&self) -> bool {
         let left = self.budget.get();
-        self.budget.set(left.saturating_sub(1));
-        // A task of another loop, or of a foreign executor, is not this one's to hold back.
-        left > 0 || !self.is_polling()
+        if left == 0 {
+            // A task of another loop, or of a foreign executor, is not this one's to hold back.
+            return !self.is_polling();
+        }
+        self.budget.set(left - 1);
+        true
     }
 
     /// Polls the tasks of this batch; calls `after_each` after each.
     pub(super) fn poll_batch(&self, after_each: impl Fn()) {
-        let count = self.queue.borrow().len().clamp(ROUND, BATCH);
-        for _ in 0..count {
-            let Some(task) = self.queue.borrow_mut().pop_front() else { break };
-            self.poll(&task);
-            after_each();
+        let mut left = self.queue.borrow().len().clamp(ROUND, BATCH);
+        let mut batch = self.spare.take();
+        while self.take_batch(&mut batch, left) {
+            left -= batch.len();
+            for task in batch.drain(..) {
+                self.poll(&task);
+                after_each();
+            }
         }
+        self.spare.set(batch);
         self.queue.borrow_mut().append(&mut self.later.borrow_mut());
+    }
+
+    /// Moves the oldest of the queue, `limit` at most, to an empty batch. False: there are none.
+    fn take_batch(&self, batch: &mut Vec<Rc<Task>>, limit: usize) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        std::mem::swap(batch, &mut *queue);
+        if batch.len() > limit {
+            queue.extend(batch.drain(limit..));
+        }
+        !batch.is_empty()
     }
 
     #[inline]
@@ -160,9 +183,11 @@ impl Tasks {
         }
         self.budget.set(BUDGET);
         task.is_polled.set(true);
-        let former = self.current.replace(Some(task.clone()));
+        self.is_polling.set(true);
+        self.current.set(Some(task.clone()));
         let polled = task.body.poll(&task.is_over, &mut Context::from_waker(&task.waker));
-        self.current.replace(former);
+        self.current.set(None);
+        self.is_polling.set(false);
         task.is_polled.set(false);
         if polled.is_ready() {
             self.forget(task.key);
@@ -184,10 +209,14 @@ impl Task {
 /// Who waits for something: a task of this loop, or anybody else by a waker.
 ///
 /// Knowing the task spares what a waker costs: two counts, an indirect call, a look at the thread.
-#[derive(Default)]
+///
+/// Whoever waited last is remembered: most often it waits here again, and then nothing is exchanged.
 pub(crate) struct Waiter {
     /// Exchanged whole; a waker is called and dropped outside.
     who: Cell<Who>,
+    /// What tells the waker of `who`, which keeps it from being another's: its data and its calls.
+    seen: Cell<(*const (), *const RawWakerVTable)>,
+    is_waiting: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -198,26 +227,60 @@ enum Who {
     Other(Waker),
 }
 
+const NEVER_SEEN: (*const (), *const RawWakerVTable) = (ptr::null(), ptr::null());
+
+impl Default for Waiter {
+    fn default() -> Waiter {
+        Waiter { who: Cell::default(), seen: Cell::new(NEVER_SEEN), is_waiting: Cell::new(false) }
+    }
+}
+
 impl Waiter {
     /// Remembers the task that is polled with `context`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&self, context: &Context<'_>, tasks: &Tasks) {
-        let who = match &*tasks.current.borrow() {
+        self.is_waiting.set(true);
+        let (data, calls) = self.seen.get();
+        let waker = context.waker();
+        if waker.data() != data || !ptr::eq(waker.vtable(), calls) {
+            self.meet(waker, tasks);
+        }
+    }
+
+    #[cold]
+    fn meet(&self, waker: &Waker, tasks: &Tasks) {
+        let current = tasks.current.take();
+        let who = match &current {
             // A combinator that wakes by itself has a waker of its own.
-            Some(task) if task.waker.will_wake(context.waker()) => Who::Task(task.clone()),
-            _ => Who::Other(context.waker().clone()),
+            Some(task) if task.waker.will_wake(waker) => Who::Task(task.clone()),
+            _ => Who::Other(waker.clone()),
         };
+        tasks.current.set(current);
+        self.seen.set((waker.data(), waker.vtable()));
         let former = self.who.replace(who);
         drop(former);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self, tasks: &Tasks) {
-        match self.who.take() {
-            Who::Nobody => {}
-            Who::Task(task) => tasks.queue(task),
-            Who::Other(waker) => waker.wake(),
+        if !self.is_waiting.replace(false) {
+            return;
         }
+        match self.who.take() {
+            Who::Task(task) => {
+                tasks.queue(task.clone());
+                // Nobody was put there meanwhile: spares the drop of nothing.
+                std::mem::forget(self.who.replace(Who::Task(task)));
+            }
+            Who::Other(waker) => self.wake_other(waker),
+            Who::Nobody => {}
+        }
+    }
+
+    #[cold]
+    fn wake_other(&self, waker: Waker) {
+        self.seen.set(NEVER_SEEN);
+        waker.wake();
     }
 }
 
@@ -236,7 +299,7 @@ impl Loop {
             body: make(),
         });
         self.tasks.table.borrow_mut().insert_with(|_key| task.clone());
-        self.tasks.queue.borrow_mut().push_back(task.clone());
+        self.tasks.queue.borrow_mut().push(task.clone());
         task
     }
 }
