@@ -28,7 +28,7 @@ macro_rules! other_events {
             let _ = transport;
         }
 
-        /// The connection has ended; see [`Protocol::connection_lost`].
+        /// The connection has ended; see [`Protocol::connection_lost`](crate::Protocol::connection_lost).
         fn connection_lost(&mut self, reason: &Failure) {
             let _ = reason;
         }
@@ -38,12 +38,12 @@ macro_rules! other_events {
             transport.lose_connection();
         }
 
-        /// Nothing more can be written; see [`Protocol::write_closed`].
+        /// Nothing more can be written; see [`Protocol::write_closed`](crate::Protocol::write_closed).
         fn write_closed(&mut self, transport: &Transport) {
             let _ = transport;
         }
 
-        /// A descriptor came through a Unix socket; see [`Protocol::file_descriptor_received`].
+        /// A descriptor came through a Unix socket; see [`Protocol::file_descriptor_received`](crate::Protocol::file_descriptor_received).
         #[cfg(unix)]
         fn file_descriptor_received(
             &mut self,
@@ -53,12 +53,12 @@ macro_rules! other_events {
             let _ = (transport, descriptor);
         }
 
-        /// Better write no more for now; see [`Protocol::pause_writing`].
+        /// Better write no more for now; see [`Protocol::pause_writing`](crate::Protocol::pause_writing).
         fn pause_writing(&mut self, transport: &Transport) {
             let _ = transport;
         }
 
-        /// Go on writing; see [`Protocol::resume_writing`].
+        /// Go on writing; see [`Protocol::resume_writing`](crate::Protocol::resume_writing).
         fn resume_writing(&mut self, transport: &Transport) {
             let _ = transport;
         }
