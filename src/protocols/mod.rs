@@ -10,7 +10,7 @@
 //! * Once reading is paused or the connection is being lost, no further piece is delivered, not even
 //!   one that is here already. `resume_reading` delivers what was kept, in order.
 //! * The peer's end is told after every whole piece that came before it.
-//! * A peer that breaks the framing loses its connection; [`ConnectionLost`](crate::ConnectionLost)
+//! * A peer that breaks the framing loses its connection; [`ConnectionLost`]
 //!   says why, and nothing is reported: it is the peer's mistake.
 //!
 //! # Deviations from Twisted

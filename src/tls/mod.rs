@@ -1,6 +1,6 @@
 //! TLS over any stream, in both roles: TCP, Unix sockets, TLS itself.
 //!
-//! A TLS connection is a [`Transport`] or a [`Stream`](crate::Stream) as any other; what differs is
+//! A TLS connection is a [`Transport`] or a [`Stream`] as any other; what differs is
 //! how it is made:
 //!
 //! | | server | client |
