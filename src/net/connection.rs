@@ -26,7 +26,7 @@
 //! * No borrow of `stream` outlasts one call to it.
 //!
 //! # Not here
-//! The way out (`outgoing.rs`), the two faces (`push.rs`, `pull.rs`), streams that are more than a socket
+//! The end (`ending.rs`), the way out (`outgoing.rs`), the two faces (`push.rs`, `pull.rs`), streams that are more than a socket
 //! (`layer.rs`).
 
 use super::layer::Handshake;
@@ -37,10 +37,10 @@ use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
 use crate::driver::{AnyStream, ByteStream, Key, Readiness};
-use crate::failure::{Failure, report};
+use crate::failure::Failure;
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter, attempt};
-use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
+use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter};
+use crate::transport::Transport;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -75,7 +75,7 @@ pub(crate) struct Connection {
     pub(super) is_full: Cell<bool>,
     pub(super) call: Cell<Call>,
     /// The close shall discard everything and reset the connection.
-    resets: Cell<bool>,
+    pub(super) resets: Cell<bool>,
     /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
     /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
     pub(super) is_unsettled: Cell<bool>,
@@ -152,7 +152,7 @@ pub(super) struct Rare {
     #[cfg(unix)]
     pub(super) descriptors: VecDeque<OwnedFd>,
     /// Called when the connection is lost, after the face.
-    on_lost: Option<OnLost>,
+    pub(super) on_lost: Option<OnLost>,
 }
 
 type OnLost = Box<dyn FnOnce(&Failure)>;
@@ -360,151 +360,6 @@ impl Connection {
         self.reading.get() == Reading::Ended
     }
 
-    // ---- ending ----
-
-    /// 1: the connection shall end in order.
-    pub(crate) fn begin_losing(&self) {
-        if self.state.get() == State::Open {
-            self.leave_open(State::Losing);
-            self.mark_dirty();
-        }
-    }
-
-    /// 3: the connection will end for this reason, whatever else was wanted.
-    pub(super) fn doom(&self, reason: Failure) {
-        if matches!(self.state.get(), State::Doomed | State::Lost) {
-            return;
-        }
-        self.leave_open(State::Doomed);
-        self.reason.set(Some(reason));
-        self.discard_outgoing();
-    }
-
-    fn leave_open(&self, next: State) {
-        self.state.set(next);
-        self.reading.set(Reading::Closed);
-        self.is_unsettled.set(true);
-        // What a callback in progress still writes is dropped; a cork takes writes unasked.
-        if self.call.get() == Call::Corked {
-            self.call.set(Call::Plain);
-        }
-    }
-
-    /// 3: the stream failed for good.
-    pub(super) fn broke(&self, error: io::Error) {
-        self.doom(self.lost_by(error));
-    }
-
-    /// 3: this end cuts the connection off.
-    pub(crate) fn abort(&self, reason: impl Into<Failure>) {
-        self.resets.set(true);
-        self.doom(reason.into());
-        self.mark_dirty();
-    }
-
-    pub(super) fn lost_by(&self, error: io::Error) -> Failure {
-        ConnectionLost::new(self.peer.clone(), error).into()
-    }
-
-    /// Sends what can be sent and does what follows from the state. The loop alone calls this.
-    pub(super) fn settle(self: &Rc<Self>) {
-        if self.has_layer() {
-            self.tend_layer();
-        }
-        self.send();
-        self.fire_drained();
-        if self.has_rare() {
-            self.tend_producer();
-        }
-        match self.state.get() {
-            State::Lost => {}
-            State::Doomed => self.end(),
-            State::Losing if self.is_done_writing() && self.has_taken_leave() => self.end(),
-            State::Losing => self.watch_closing(),
-            State::Open => self.settle_open(),
-        }
-    }
-
-    fn settle_open(self: &Rc<Self>) {
-        if self.writing.get() == Writing::Ending && self.is_done_writing() {
-            self.end_writing();
-            // What the protocol did in answer is seen to by the next flush.
-            return self.mark_dirty();
-        }
-        if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
-            return self.end();
-        }
-        self.tell_marks();
-    }
-
-    /// All was sent, and nobody has more to write.
-    fn is_done_writing(&self) -> bool {
-        self.is_drained() && !self.has_producer()
-    }
-
-    fn end_writing(self: &Rc<Self>) {
-        self.writing.set(Writing::Ended);
-        if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
-            return self.broke(error);
-        }
-        self.call_protocol(|protocol, transport| protocol.write_closed(transport));
-        self.wake_writer();
-    }
-
-    /// 2 and 4: the end, once.
-    fn end(self: &Rc<Self>) {
-        self.state.set(State::Lost);
-        let reason = self.clone_reason().unwrap_or_else(done);
-        self.reason.set(Some(reason.clone()));
-        self.inner.sources.remove(self.key);
-        self.close_stream();
-        self.discard_outgoing();
-        self.tell_face_lost(&reason);
-        self.tell_others_lost(&reason);
-    }
-
-    fn close_stream(self: &Rc<Self>) {
-        let Some(mut stream) = self.stream.take() else { return };
-        let stream = stream.as_dyn();
-        // Somebody else still holds a transport, who may ask for the address.
-        if Rc::strong_count(self) > 1 {
-            let host = stream.host().ok();
-            self.with_rare(|rare| rare.host = host);
-        }
-        if self.resets.get() {
-            stream.set_abort();
-        }
-    }
-
-    fn tell_face_lost(&self, reason: &Failure) {
-        if let Some(face) = self.face.take() {
-            let mut protocol = face.into_protocol();
-            attempt("panic in connection_lost", || protocol.connection_lost(reason));
-            attempt("panic in the drop of a protocol", || drop(protocol));
-        }
-        self.wake_reader();
-        self.wake_writer();
-    }
-
-    fn tell_others_lost(self: &Rc<Self>, reason: &Failure) {
-        if !self.has_rare() {
-            return;
-        }
-        self.tell_handshake_lost(reason);
-        self.stop_producer();
-        if let Some(timer) = self.with_rare(|rare| rare.close_timer.take()) {
-            // It may be this very timer that ended the connection.
-            let _ = timer.cancel();
-        }
-        for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
-            // A Deferred that was cancelled meanwhile wants nothing any more.
-            let _ = trigger.errback(reason.clone());
-        }
-        if let Some(on_lost) = self.with_rare(|rare| rare.on_lost.take()) {
-            attempt("panic after connection_lost", || on_lost(reason));
-        }
-    }
-
     // ---- the face ----
 
     /// The pulling face, if that is this connection's.
@@ -512,7 +367,7 @@ impl Connection {
         self.waiters.get().map(|waiters| &**waiters)
     }
 
-    fn wake_reader(&self) {
+    pub(super) fn wake_reader(&self) {
         if let Some(waiters) = self.waiters() {
             waiters.reader.wake(&self.inner.tasks);
         }
@@ -629,16 +484,6 @@ impl Connection {
         self.with_rare(|rare| rare.close_timeout.unwrap_or(CLOSE_TIMEOUT))
     }
 
-    fn fire_drained(&self) {
-        if !self.has_rare() || !self.is_drained() || self.has_reason() {
-            return;
-        }
-        for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
-            // A Deferred that was cancelled meanwhile wants nothing any more.
-            let _ = trigger.callback(());
-        }
-    }
-
     /// What was left undone is taken up again.
     #[cold]
     fn taken_up(self: &Rc<Self>) {
@@ -696,28 +541,4 @@ impl Source for Connection {
         });
         self.settle();
     }
-}
-
-/// The reason of an end in order. Made once a thread: a failure looks at its stack when it is made.
-pub(super) fn done() -> Failure {
-    thread_local! {
-        static DONE: Failure = ConnectionDone.into();
-    }
-    DONE.try_with(Failure::clone).unwrap_or_else(|_| ConnectionDone.into())
-}
-
-/// Reports a failure of the application's own; that the peer went away is none.
-pub(crate) fn report_own(what: &str, failure: &Failure) {
-    if !is_of_connection(failure) {
-        report(what, failure);
-    }
-}
-
-fn is_of_connection(failure: &Failure) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted as Aborted, ConnectionReset, NotConnected};
-    let ended = [BrokenPipe, Aborted, ConnectionReset, NotConnected];
-    failure.is::<ConnectionDone>()
-        || failure.is::<ConnectionLost>()
-        || failure.is::<ConnectionAborted>()
-        || failure.check::<io::Error>().is_some_and(|error| ended.contains(&error.kind()))
 }

@@ -17,7 +17,8 @@
 //! # Not here
 //! What layers there are: `tls/`.
 
-use super::connection::{Connection, Reading, State, done, report_own};
+use super::connection::{Connection, Reading, State};
+use super::ending::{done, report_own};
 use super::port::Welcome;
 use crate::address::Address;
 use crate::clock::DelayedCall;

@@ -5,8 +5,11 @@
 
 mod carrier;
 pub(crate) mod client;
+mod connected;
 pub(crate) mod connection;
 pub(crate) mod connector;
+mod ending;
+pub(crate) use ending::report_own;
 mod datagram;
 pub(crate) mod layer;
 mod outgoing;
@@ -17,7 +20,8 @@ mod push;
 mod racing;
 mod reconnecting;
 
-pub use client::{ClientFactory, Connected, Connector, NoProtocol, NotConnecting, NotDisconnected};
+pub use client::{ClientFactory, Connector, NoProtocol, NotConnecting, NotDisconnected};
+pub use connected::Connected;
 pub use connector::{ConnectError, ConnectTo};
 pub use datagram::{CannotSend, DatagramProtocol, DatagramTransport, UdpSocket};
 pub use port::{CannotListen, ListenUnix, Port};

@@ -5,7 +5,8 @@
 //! compiled once for each type of protocol, together with `data_received` and the writes in it. All
 //! other calls are rare, and made through `dyn Protocol`.
 
-use super::connection::{Connection, report_own};
+use super::connection::Connection;
+use super::ending::report_own;
 use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
