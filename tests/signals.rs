@@ -122,7 +122,13 @@ fn a_signal_has_its_former_effect_again_when_the_last_watch_goes() {
             reactor.run_until(signal).unwrap();
         }
         raise(Signal::Hup);
-        // Here only if nothing has ended the process.
+        // Any thread may be the one that takes the signal: this one waits for the end, unless none comes.
+        let (_silent, never) = std::sync::mpsc::channel::<()>();
+        let _ = never.recv_timeout(std::time::Duration::from_secs(if is_ignored(Signal::Hup) {
+            0
+        } else {
+            20
+        }));
         std::process::exit(77);
     };
     let test = "a_signal_has_its_former_effect_again_when_the_last_watch_goes";
