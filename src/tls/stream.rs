@@ -159,7 +159,8 @@ impl TlsStream {
             }
             let step = match self.incoming {
                 Some(_) => self.digest(),
-                None if is_drained => return (filled, Ok(())),
+                // With nothing to show for it, a short read is no proof: the end may hide behind it.
+                None if is_drained && filled > 0 => return (filled, Ok(())),
                 None => self.fill(target.len() - filled).map(|short| is_drained = short),
             };
             match step {
@@ -199,7 +200,6 @@ impl TlsStream {
     }
 
     fn shake(&mut self) -> io::Result<()> {
-        let mut is_drained = false;
         loop {
             // What cannot leave now follows later: `flush` sees to it.
             self.send()?;
@@ -209,8 +209,7 @@ impl TlsStream {
             }
             match self.incoming {
                 Some(_) => self.digest()?,
-                None if is_drained => return Err(io::ErrorKind::WouldBlock.into()),
-                None => is_drained = self.fill(RECORD)?,
+                None => _ = self.fill(RECORD)?,
             }
             if self.is_cut {
                 return Err(cut_off());
