@@ -398,3 +398,30 @@ fn a_stream_that_is_written_to_and_ended_in_one_poll_is_ended() {
         assert_eq!(census(&reactor).0, left, "{end:?}");
     }
 }
+
+#[test]
+fn small_answers_that_a_full_socket_cuts_arrive_whole() {
+    let much = pattern(8 << 20);
+    for face in FACES {
+        let reactor = Reactor::new().unwrap();
+        let server = serve(face, &reactor, Role::Echo);
+        let (mut peer, mut sent) = (Peer::call(&server.port), 0);
+        turn(&reactor);
+        // One small answer a turn, until the peer's and the system's buffers are full.
+        for piece in much.chunks(8000) {
+            let Ok(count) = peer.socket.write(piece) else { break };
+            sent += count;
+            reactor.turn(Some(Duration::ZERO)).unwrap();
+            if count < piece.len() {
+                break;
+            }
+        }
+        until(&reactor, "all is sent and heard", || {
+            if let Ok(count) = peer.socket.write(&much[sent..]) {
+                sent += count;
+            }
+            peer.hear().len() == much.len()
+        });
+        assert!(peer.got == much, "{face:?}");
+    }
+}
