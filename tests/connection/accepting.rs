@@ -245,8 +245,11 @@ fn without_descriptors_a_call_is_one_error_that_names_the_address() {
             let expected = format!("cannot connect to {}: ", server.port.host());
             assert!(heard.all()[0].starts_with(&expected), "{:?}", heard.all());
             assert!(reactor.listen_tcp("127.0.0.1:0", |_: &Address| Silent).is_err());
-            let failed = reactor.run().unwrap_err();
-            assert!(failed.to_string().contains("open files"), "{failed}");
+            // A running reactor hears signals through descriptors of its own.
+            if cfg!(feature = "signals") {
+                let failed = reactor.run().unwrap_err();
+                assert!(failed.to_string().contains("open files"), "{failed}");
+            }
             drop(taken);
             let stopper = reactor.clone();
             reactor.call_when_running(move || stopper.stop());
