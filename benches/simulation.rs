@@ -4,8 +4,8 @@
 //! cargo bench --bench simulation               # 100 000 clients of an echo, a chat of 10 000
 //! cargo bench --bench simulation -- 10000      # that many clients, a tenth of it in the chat
 //! # instructions per message, both ends included: count two lengths and divide the difference
-//! valgrind --tool=callgrind target/release/deps/simulation-* messages 10000
-//! valgrind --tool=callgrind target/release/deps/simulation-* messages 20000
+//! target/release/deps/simulation-* messages 10000
+//! target/release/deps/simulation-* messages 20000
 //! ```
 
 use ropewalk::simulation::{Host, Latency, Link, Simulation};
