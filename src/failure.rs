@@ -397,6 +397,24 @@ fn print(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// An error that is its text and nothing more.
+macro_rules! plain_error {
+    ($(#[$doc:meta])* $name:ident, $text:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($text)
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+pub(crate) use plain_error;
+
 #[cfg(test)]
 mod tests {
     use super::*;

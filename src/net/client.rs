@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::connector::ConnectTo;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
-use crate::failure::{Failure, Result, contain};
+use crate::failure::{Failure, Result, contain, plain_error};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::{Loop, Reactor, attempt};
 use std::cell::{Cell, RefCell};
@@ -349,31 +349,15 @@ impl<F: ClientFactory> Client<F> {
     }
 }
 
-macro_rules! client_error {
-    ($(#[$doc:meta])* $name:ident, $text:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct $name;
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($text)
-            }
-        }
-
-        impl std::error::Error for $name {}
-    };
-}
-
-client_error! {
+plain_error! {
     /// A connector was told to stop connecting, but it was not.
     NotConnecting, "the connector is not connecting"
 }
-client_error! {
+plain_error! {
     /// A connector was told to connect while it was connecting or connected.
     NotDisconnected, "the connector is connecting or connected already"
 }
-client_error! {
+plain_error! {
     /// The factory built no protocol for the connection, which was closed.
     NoProtocol, "the factory built no protocol"
 }

@@ -17,7 +17,7 @@
 use super::turn::Entered;
 use super::{Loop, Reactor, attempt};
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, plain_error};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -379,31 +379,15 @@ impl Drop for Running {
     }
 }
 
-macro_rules! lifecycle_error {
-    ($(#[$doc:meta])* $name:ident, $text:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct $name;
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($text)
-            }
-        }
-
-        impl std::error::Error for $name {}
-    };
-}
-
-lifecycle_error! {
+plain_error! {
     /// The reactor was told to stop, but it does not run.
     ReactorNotRunning, "the reactor is not running"
 }
-lifecycle_error! {
+plain_error! {
     /// The reactor was told to run from inside one of its own turns.
     ReactorAlreadyRunning, "the reactor is already running"
 }
-lifecycle_error! {
+plain_error! {
     /// The reactor stopped before what was waited for had happened.
     ReactorStopped, "the reactor was stopped"
 }
