@@ -381,3 +381,41 @@ fn handler_failed(connection: &Rc<Connection>, failure: Failure) {
     report_own("unhandled failure in a handler", &failure);
     connection.abort(failure);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+    use std::future::poll_fn;
+
+    /// The seat of a task that is done is taken by the next; its waker is the same.
+    #[test]
+    fn bytes_wake_the_task_that_a_stream_was_given_to_by_one_that_is_done() {
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+            let mut word = [0; 2];
+            stream.read_exact(&mut word).await?;
+            Ok(stream.write_all(b"answer").await?)
+        });
+        let stream = reactor.open_tcp(&port.unwrap().host());
+        let stream = reactor.run_until(stream).unwrap();
+        let first = reactor.spawn(async move {
+            let mut stream = stream;
+            // Looks once, and goes.
+            let looked = poll_fn(|context| {
+                let mut byte = [0];
+                Poll::Ready(Pin::new(&mut stream).poll_read(context, &mut byte).is_ready())
+            });
+            assert!(!looked.await, "nobody wrote yet");
+            Ok(stream)
+        });
+        let mut stream = reactor.run_until(first).unwrap();
+        let second = reactor.spawn(async move {
+            stream.write_all(b"go").await?;
+            let mut answer = [0; 6];
+            stream.read_exact(&mut answer).await?;
+            Ok(answer)
+        });
+        assert_eq!(&reactor.run_until(second).unwrap(), b"answer");
+    }
+}

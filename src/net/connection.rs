@@ -265,7 +265,7 @@ impl Connection {
             return;
         }
         if let Some(waiters) = self.waiters() {
-            return waiters.reader.wake(&self.inner.tasks);
+            return waiters.reader.serve(&self.inner);
         }
         if let Some(outcome) = self.push_short(scratch) {
             self.receive_on(outcome, scratch);
