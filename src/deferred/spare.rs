@@ -1,4 +1,4 @@
-//! Nodes that are used again: of each kind the last one that ended is kept.
+//! Nodes that are used again: of each kind the last few that ended are kept.
 //!
 //! A node lives as long as one wait, and a program that answers requests makes and ends nodes of the
 //! same few kinds without end. Making one afresh is half of the cost of a chain; a kept one costs a
@@ -8,20 +8,27 @@
 //! What is not here: whoever looks whether a node has ended; it must be held by nobody else.
 
 use std::any::{Any, TypeId};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-/// How many kinds have a place. Two kinds may share one: then the later of them has it.
+/// How many kinds have a place. Two kinds may share one: each may find the other's node, and frees it.
 const PLACES: usize = 32;
 
-type Place = Cell<Option<Rc<dyn Any>>>;
+/// How many nodes are kept at a place below the top.
+const DEPTH: usize = 64;
 
-thread_local! {
-    static SPARES: [Place; PLACES] = const { [const { Cell::new(None) }; PLACES] };
+/// The last one on top, where a program with one wait at a time needs no more than a look.
+struct Place {
+    top: Cell<Option<Rc<dyn Any>>>,
+    below: RefCell<Vec<Rc<dyn Any>>>,
 }
 
-/// The node that was kept, if there is one of this kind.
+thread_local! {
+    static SPARES: [Place; PLACES] = const { [const { Place::new() }; PLACES] };
+}
+
+/// A node that was kept, if there is one of this kind.
 #[inline]
 pub(super) fn take<N: 'static>() -> Option<Rc<N>> {
     let node = SPARES.try_with(|spares| spares[place::<N>()].take()).ok()??;
@@ -31,8 +38,33 @@ pub(super) fn take<N: 'static>() -> Option<Rc<N>> {
 /// Keeps an empty node that nobody else holds. At the end of a thread it is freed.
 #[inline]
 pub(super) fn keep<N: 'static>(node: Rc<N>) {
-    // Freed if the thread is ending, as is the one that had the place.
-    let _ended = SPARES.try_with(|spares| spares[place::<N>()].set(Some(node)));
+    // Freed if the thread is ending, as are those that were kept.
+    let _ended = SPARES.try_with(|spares| spares[place::<N>()].keep(node));
+}
+
+impl Place {
+    const fn new() -> Place {
+        Place { top: Cell::new(None), below: RefCell::new(Vec::new()) }
+    }
+
+    #[inline]
+    fn take(&self) -> Option<Rc<dyn Any>> {
+        self.top.take().or_else(|| self.below.borrow_mut().pop())
+    }
+
+    #[inline]
+    fn keep(&self, node: Rc<dyn Any>) {
+        if let Some(former) = self.top.replace(Some(node)) {
+            self.bury(former);
+        }
+    }
+
+    fn bury(&self, node: Rc<dyn Any>) {
+        let mut below = self.below.borrow_mut();
+        if below.len() < DEPTH {
+            below.push(node);
+        }
+    }
 }
 
 /// Where nodes of this kind are kept; a constant, once compiled.
@@ -62,7 +94,7 @@ impl Hasher for Sum {
 
 #[cfg(test)]
 mod tests {
-    use super::{keep, take};
+    use super::{DEPTH, keep, take};
     use crate::Deferred;
     use std::rc::Rc;
 
@@ -80,13 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn of_each_kind_one_is_kept() {
-        let former = Rc::new(Node(1));
-        let kept = Rc::downgrade(&former);
-        keep(former);
-        keep(Rc::new(Node(2)));
-        assert!(kept.upgrade().is_none());
-        assert_eq!(take::<Node>().unwrap().0, 2);
+    fn more_than_so_many_are_not_kept() {
+        let nodes: Vec<_> = (0..200).map(|_| Rc::new(Node(2))).collect();
+        let kept: Vec<_> = nodes.iter().map(Rc::downgrade).collect();
+        nodes.into_iter().for_each(keep);
+        assert_eq!(kept.iter().filter(|node| node.strong_count() == 1).count(), DEPTH + 1);
+        assert_eq!(std::iter::from_fn(take::<Node>).count(), DEPTH + 1);
     }
 
     /// What the nodes of one chain were given does not come up in the next.
