@@ -145,15 +145,33 @@ impl Connection {
         if matches!(self.state.get(), State::Doomed | State::Lost) {
             return;
         }
-        let is_shaking = self.has_rare() && self.with_rare(|rare| rare.handshake.is_some());
-        let outcome = self.with_stream(|stream| match is_shaking {
-            true => stream.finish_connecting(),
-            false => stream.flush(),
-        });
-        match outcome {
-            Ok(()) if is_shaking => self.handshake_succeeded(),
-            Err(error) => self.read_failed(error),
-            Ok(()) => {}
+        if self.has_rare() && self.with_rare(|rare| rare.handshake.is_some()) {
+            return self.go_on_shaking();
+        }
+        // Where there is no room nothing is tried: a success would use the room up of which an edge
+        // is to tell, and the edge would not come.
+        if self.readiness.get().has(Readiness::WRITABLE)
+            && let Err(error) = self.with_stream(|stream| stream.flush())
+        {
+            self.again_if_interrupted(&error);
+            self.write_failed(error);
+        }
+    }
+
+    fn go_on_shaking(self: &Rc<Self>) {
+        match self.with_stream(|stream| stream.finish_connecting()) {
+            Ok(()) => self.handshake_succeeded(),
+            Err(error) => {
+                self.again_if_interrupted(&error);
+                self.read_failed(error);
+            }
+        }
+    }
+
+    /// No edge follows what a signal interrupted.
+    fn again_if_interrupted(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::Interrupted {
+            self.mark_dirty();
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct TlsStream {
     /// So many bytes are encrypted of those that the caller was not told are taken.
     unsent: usize,
     is_shaking: bool,
+    /// The stream below takes nothing more: an edge will say when it does.
+    is_blocked: bool,
     /// The peer said that it is done, and all before that was given.
     has_ended: bool,
     /// The stream below has ended.
@@ -63,6 +65,7 @@ impl TlsStream {
             ready: 0,
             unsent: 0,
             is_shaking: true,
+            is_blocked: false,
             has_ended: false,
             is_cut: false,
             has_left: false,
@@ -178,11 +181,13 @@ impl TlsStream {
             match self.session.write_tls(&mut Below(&mut *self.below)) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
                     return Ok((sent, false));
                 }
                 Err(error) => return Err(error),
             }
         }
+        self.is_blocked = false;
         Ok((sent, true))
     }
 
@@ -241,7 +246,7 @@ impl ByteStream for TlsStream {
             return Err(error);
         }
         let (filled, outcome) = self.read_on(buffer);
-        if self.session.wants_write() {
+        if self.session.wants_write() && !self.is_blocked {
             // An answer of TLS' own. If it cannot leave, or not now, that shows when writing.
             let _ = self.send();
         }
