@@ -184,6 +184,8 @@ impl TlsStream {
                     self.is_blocked = true;
                     return Ok((sent, false));
                 }
+                // Some callers have no other chance, and no edge follows.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
