@@ -40,7 +40,7 @@ use std::ptr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
 pub(crate) struct Tasks {
     /// Borrowed to look one entry up or to change one.
@@ -246,19 +246,17 @@ pub(crate) struct Waiter {
     seat: Cell<Option<Rc<Seat>>>,
     /// Who is no task, or has a waker of its own; called and dropped outside.
     other: Cell<Option<Waker>>,
-    /// What tells the waker of who waits, which keeps it from being another's: its data and its calls.
-    seen: Cell<(*const (), *const RawWakerVTable)>,
+    /// Where the waker of `seat` is; it is no other's, because the seat is kept.
+    seen: Cell<*const Waker>,
     is_waiting: Cell<bool>,
 }
-
-const NEVER_SEEN: (*const (), *const RawWakerVTable) = (ptr::null(), ptr::null());
 
 impl Default for Waiter {
     fn default() -> Waiter {
         Waiter {
             seat: Cell::default(),
             other: Cell::default(),
-            seen: Cell::new(NEVER_SEEN),
+            seen: Cell::new(ptr::null()),
             is_waiting: Cell::new(false),
         }
     }
@@ -267,12 +265,10 @@ impl Default for Waiter {
 impl Waiter {
     /// Remembers the task that is polled with `context`.
     #[inline(always)]
-    pub(crate) fn wait(&self, context: &Context<'_>, tasks: &Tasks) {
+    pub(crate) fn wait(&self, context: &Context<'_>, inner: &Loop) {
         self.is_waiting.set(true);
-        let (data, calls) = self.seen.get();
-        let waker = context.waker();
-        if waker.data() != data || !ptr::eq(waker.vtable(), calls) {
-            self.meet(waker, tasks);
+        if !ptr::eq(context.waker(), self.seen.get()) {
+            self.meet(context.waker(), &inner.tasks);
         }
     }
 
@@ -282,7 +278,7 @@ impl Waiter {
         // A combinator that wakes by itself has a waker of its own.
         let seat = current.filter(|seat| seat.waker.will_wake(waker));
         let other = if seat.is_none() { Some(waker.clone()) } else { None };
-        self.seen.set((waker.data(), waker.vtable()));
+        self.seen.set(seat.as_ref().map_or(ptr::null(), |seat| &raw const seat.waker));
         let former = (self.seat.replace(seat), self.other.replace(other));
         drop(former);
     }
@@ -324,7 +320,6 @@ impl Waiter {
 
     #[cold]
     fn wake_other(&self) {
-        self.seen.set(NEVER_SEEN);
         self.other.take().into_iter().for_each(Waker::wake);
     }
 }
