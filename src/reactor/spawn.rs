@@ -5,6 +5,7 @@ use super::{Loop, Reactor, attempt};
 use crate::deferred::{self, Cancelled, Deferred, IntoDeferred, NeverFired, Tail, in_place};
 use crate::failure::{Failure, Place, Result, contain};
 use pin_project_lite::pin_project;
+use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::Location;
@@ -48,13 +49,11 @@ impl Loop {
         F::Output: IntoDeferred + 'static,
     {
         let made = Location::caller();
-        let mut awaited = None;
-        self.launch(|seat| {
-            let seat = Rc::downgrade(seat);
-            let head = in_place(|| Head { tail: Tail::new(), is_over: Cell::new(false), seat });
-            Work { stage: Stage::Running { future }, made, result: awaited.insert(head).clone() }
+        let mut next = Next { future: Some(future), made, result: None };
+        self.launch(|seat, spent| {
+            Work::renewed(spent, &mut next, || Head::new(Rc::downgrade(seat)))
         });
-        Deferred::of(awaited.expect("launch calls its closure"), made)
+        Deferred::of(next.result.expect("a head gives itself"), made)
     }
 
     /// Runs a future that nobody can cancel; `deliver` gets its result.
@@ -69,8 +68,9 @@ impl Loop {
         F: Future + 'static,
         F::Output: IntoDeferred<Output = T> + 'static,
     {
-        let result = Told(Some(deliver));
-        self.launch(|_seat| Work { stage: Stage::Running { future }, made, result });
+        let result = Some(Told(Some(deliver)));
+        let mut next = Next { future: Some(future), made, result };
+        self.launch(|_seat, spent| Work::renewed(spent, &mut next, || Told(None)));
     }
 }
 
@@ -93,11 +93,55 @@ pin_project! {
     }
 }
 
+/// What a task is made of.
+struct Next<F, R> {
+    /// Absent once it is taken.
+    future: Option<F>,
+    made: Place,
+    /// Given to the task, or by it.
+    result: Option<R>,
+}
+
+impl<F, T, R> Work<F, T, R>
+where
+    F: Future + 'static,
+    F::Output: IntoDeferred<Output = T>,
+    R: Deliver<T> + 'static,
+    T: 'static,
+{
+    /// A task of `next`: one that is spent, or a new one with a result of its own.
+    fn renewed(
+        spent: Option<Pin<Box<dyn Task>>>,
+        next: &mut Next<F, R>,
+        result: impl FnOnce() -> R,
+    ) -> Pin<Box<dyn Task>> {
+        if let Some(mut spent) = spent
+            && spent.as_mut().begin_anew(next)
+        {
+            return spent;
+        }
+        let mut work = Box::pin(Work { stage: Stage::Over, made: next.made, result: result() });
+        work.as_mut().begin(next);
+        work
+    }
+
+    #[inline(always)]
+    fn begin(self: Pin<&mut Self>, next: &mut Next<F, R>) {
+        let mut this = self.project();
+        this.result.renew(&mut next.result);
+        *this.made = next.made;
+        if let Some(future) = next.future.take() {
+            this.stage.set(Stage::Running { future });
+        }
+    }
+}
+
 impl<F, T, R> Task for Work<F, T, R>
 where
-    F: Future,
+    F: Future + 'static,
     F::Output: IntoDeferred<Output = T>,
-    R: Deliver<T>,
+    R: Deliver<T> + 'static,
+    T: 'static,
 {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
@@ -115,6 +159,12 @@ where
         let mut this = self.project();
         attempt("drop of a task", || this.stage.set(Stage::Over));
         this.result.abandon(this.made);
+    }
+
+    fn begin_anew(self: Pin<&mut Self>, next: &mut dyn Any) -> bool {
+        let Some(next) = next.downcast_mut() else { return false };
+        self.begin(next);
+        true
     }
 }
 
@@ -140,8 +190,11 @@ where
 }
 
 /// Whom a task's result is for.
-trait Deliver<T> {
-    /// Called once at most.
+trait Deliver<T>: Sized {
+    /// Begins anew, for a task that begins: takes what it is given, or gives what shall be waited for.
+    fn renew(&mut self, next: &mut Option<Self>);
+
+    /// Called once at most for each task.
     fn deliver(&mut self, outcome: Result<T>);
 
     /// None will come, of the task that was made there.
@@ -156,7 +209,26 @@ struct Head<T> {
     seat: Weak<Seat>,
 }
 
+impl<T> Head<T> {
+    fn new(seat: Weak<Seat>) -> Rc<Head<T>> {
+        in_place(|| Head { tail: Tail::new(), is_over: Cell::new(false), seat })
+    }
+}
+
 impl<T> Deliver<T> for Rc<Head<T>> {
+    #[inline]
+    fn renew(&mut self, next: &mut Option<Self>) {
+        match Rc::get_mut(self) {
+            Some(head) => {
+                head.tail = Tail::new();
+                head.is_over = Cell::new(false);
+            }
+            // The Deferred of the task before is still there.
+            None => *self = Head::new(self.seat.clone()),
+        }
+        *next = Some(self.clone());
+    }
+
     #[inline]
     fn deliver(&mut self, outcome: Result<T>) {
         // Cancelled during its last poll: it has failed, and nobody waits any more.
@@ -193,6 +265,13 @@ impl<T> deferred::Cancel for Head<T> {
 struct Told<D>(Option<D>);
 
 impl<T, D: FnOnce(Result<T>)> Deliver<T> for Told<D> {
+    #[inline]
+    fn renew(&mut self, next: &mut Option<Self>) {
+        if let Some(next) = next.take() {
+            *self = next;
+        }
+    }
+
     fn deliver(&mut self, outcome: Result<T>) {
         if let Some(deliver) = self.0.take() {
             deliver(outcome);
@@ -420,5 +499,40 @@ mod tests {
         turn(&reactor);
         assert_eq!(*notes.borrow(), ["first", "second"]);
         assert_eq!(reactor.inner().tasks.len(), 0);
+    }
+
+    /// Each takes the seat and the memory of the one before, whose Deferred is still held.
+    #[test]
+    fn tasks_of_one_kind_have_results_of_their_own() {
+        let reactor = Reactor::new().unwrap();
+        let begin = |n: u32| {
+            let (trigger, bell) = Deferred::<()>::new();
+            let task = reactor.spawn(async move {
+                assert_ne!(n, 2, "on purpose");
+                bell.await.map(|()| n)
+            });
+            turn(&reactor);
+            (trigger, task)
+        };
+        let ended: Vec<_> = (0..5)
+            .map(|n| {
+                let (trigger, task) = begin(n);
+                if n == 1 {
+                    task.cancel();
+                }
+                let _ = trigger.callback(());
+                turn(&reactor);
+                assert_eq!(reactor.inner().tasks.len(), 0);
+                task
+            })
+            .collect();
+        let results: Vec<_> = ended
+            .into_iter()
+            .map(|task| reactor.run_until(task).map_err(|f| f.to_string()))
+            .collect();
+        let values: Vec<_> = results.iter().map(|result| result.clone().ok()).collect();
+        assert_eq!(values, [Some(0), None, None, Some(3), Some(4)]);
+        assert_eq!(results[1], Err(Cancelled.to_string()));
+        assert!(results[2].as_ref().unwrap_err().contains("on purpose"));
     }
 }

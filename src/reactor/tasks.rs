@@ -2,7 +2,9 @@
 //!
 //! # Theory
 //! A task is a boxed future that knows whom its result is for. It sits in a [`Seat`], which has the
-//! waker: tasks come and go, seats stay and are taken again, so that a waker is made once per seat.
+//! waker: tasks come and go, seats stay and are taken again, so that a waker is made once per seat. A
+//! task that is over stays as well until the seat is taken: if it is of the next one's kind, that
+//! begins in its memory.
 //! Waking a seat puts it into the queue, once. A turn polls what the queue held when the batch began,
 //! however long it takes; while that was few, it goes on with those that were woken meanwhile, so
 //! that tasks that wake each other do not pay for a look at the sockets each time. A task that woke
@@ -34,6 +36,7 @@ use super::remote::Office;
 use super::{CURRENT, Loop};
 use crate::driver::Key;
 use crate::slots::Slots;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::ptr;
@@ -46,7 +49,7 @@ pub(crate) struct Tasks {
     /// Borrowed to look one entry up or to change one.
     seats: RefCell<Slots<Rc<Seat>>>,
     /// Those of `seats` that nobody sits in. Borrowed for one push or pop.
-    vacant: RefCell<Vec<Rc<Seat>>>,
+    vacant: RefCell<Vec<Vacant>>,
     /// Borrowed for one push, or to be exchanged.
     queue: RefCell<Vec<Rc<Seat>>>,
     /// Those that woke themselves: the next turn's. Borrowed for one push, or to be emptied.
@@ -71,12 +74,20 @@ pub(super) struct Seat {
     is_given_up: Cell<bool>,
 }
 
+/// A vacant seat, and who sat there last, whose memory the next may use.
+struct Vacant {
+    seat: Rc<Seat>,
+    spent: Option<Pin<Box<dyn Task>>>,
+}
+
 /// What sits in a seat: it knows what is polled, and for whom.
 pub(super) trait Task {
     /// Polls the future; when it is done, drops it and delivers its result.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()>;
     /// Drops the future, and tells whoever waits for the result that none will come.
     fn give_up(self: Pin<&mut Self>);
+    /// Begins anew, once it is over, with what is in `next`. False: that is of another kind.
+    fn begin_anew(self: Pin<&mut Self>, next: &mut dyn Any) -> bool;
 }
 
 /// So many tasks are polled before the sockets are looked at again.
@@ -85,8 +96,12 @@ const BATCH: usize = 1024;
 const ROUND: usize = 64;
 /// So many reads and writes may succeed in one poll: a peer that never pauses starves nobody.
 const BUDGET: u32 = 64;
-/// So many vacant seats are kept.
-const VACANT: usize = 1024;
+/// So many vacant seats are kept, after more tasks than that at a time.
+const VACANT: usize = 16 * 1024;
+/// With so many of them who sat there is kept,
+const SPENT: usize = 1024;
+/// if that was no larger than this.
+const SPENT_SIZE: usize = 1024;
 
 impl Tasks {
     pub(super) fn new() -> Tasks {
@@ -198,19 +213,19 @@ impl Tasks {
         if seat.is_given_up.replace(false) {
             task.as_mut().give_up();
         }
-        drop(task);
-        self.vacate(seat);
+        self.vacate(seat, task);
     }
 
     /// Nobody sits there any more.
-    fn vacate(&self, seat: &Rc<Seat>) {
-        let mut vacant = self.vacant.borrow_mut();
-        if vacant.len() < VACANT && !seat.is_queued.get() {
-            return vacant.push(seat.clone());
+    fn vacate(&self, seat: &Rc<Seat>, spent: Pin<Box<dyn Task>>) {
+        let others = self.vacant.borrow().len();
+        let is_kept = others < SPENT && size_of_val(&*spent) <= SPENT_SIZE;
+        let vacant = Vacant { seat: seat.clone(), spent: is_kept.then_some(spent) };
+        if seat.is_queued.get() || others >= VACANT {
+            let removed = self.seats.borrow_mut().remove(seat.key);
+            return drop((removed, vacant));
         }
-        drop(vacant);
-        let removed = self.seats.borrow_mut().remove(seat.key);
-        drop(removed);
+        self.vacant.borrow_mut().push(vacant);
     }
 }
 
@@ -227,8 +242,7 @@ impl Seat {
         match self.task.take() {
             Some(mut task) => {
                 task.as_mut().give_up();
-                drop(task);
-                inner.tasks.vacate(self);
+                inner.tasks.vacate(self, task);
             }
             None => self.is_given_up.set(inner.tasks.current.get() == self.key),
         }
@@ -325,17 +339,20 @@ impl Waiter {
 }
 
 impl Loop {
-    /// Seats a task, which is not polled yet.
+    /// Seats a task, which is not polled yet; `make` gets its seat, and who sat there last.
     #[inline]
-    pub(super) fn launch<T: Task + 'static>(self: &Rc<Self>, make: impl FnOnce(&Rc<Seat>) -> T) {
+    pub(super) fn launch(
+        self: &Rc<Self>,
+        make: impl FnOnce(&Rc<Seat>, Option<Pin<Box<dyn Task>>>) -> Pin<Box<dyn Task>>,
+    ) {
         let vacant = self.tasks.vacant.borrow_mut().pop();
-        let seat = vacant.unwrap_or_else(|| self.new_seat());
-        seat.put(Box::pin(make(&seat)));
+        let Vacant { seat, spent } = vacant.unwrap_or_else(|| self.new_seat());
+        seat.put(make(&seat, spent));
         self.tasks.queue(seat);
     }
 
     #[cold]
-    fn new_seat(self: &Rc<Self>) -> Rc<Seat> {
+    fn new_seat(self: &Rc<Self>) -> Vacant {
         let mut seats = self.tasks.seats.borrow_mut();
         let key = seats.next_key();
         let seat = Rc::new(Seat {
@@ -347,7 +364,7 @@ impl Loop {
             is_given_up: Cell::new(false),
         });
         seats.insert_with(|_key| seat.clone());
-        seat
+        Vacant { seat, spent: None }
     }
 }
 
