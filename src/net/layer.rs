@@ -203,7 +203,7 @@ impl Connection {
         let Some(stream) = self.stream.take() else { return Err(done()) };
         let layer = wrap(stream.into_box());
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
-        self.stream.replace(Some(layer.into()));
+        self.stream.set(layer.into());
         self.readiness.set(self.readiness.get().and(marks));
         self.linger();
         Ok(())

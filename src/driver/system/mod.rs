@@ -29,7 +29,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-pub(super) use tcp::TcpByteStream;
+pub(super) use tcp::{SharedRegistry, TcpByteStream, TcpSocket};
 use workers::Workers;
 
 /// The driver of every ordinary reactor: real time, real sockets, real threads.
