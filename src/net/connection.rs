@@ -461,7 +461,7 @@ impl Connection {
         self.with_rare(|rare| rare.close_timeout.unwrap_or(CLOSE_TIMEOUT))
     }
 
-    /// Reads for the protocol, or tells the task that does.
+    /// Reads for the protocol, or lets the task do so.
     #[inline(always)]
     fn ready_to_read(self: Rc<Self>, scratch: &mut [u8]) {
         match self.face.take() {
@@ -472,7 +472,9 @@ impl Connection {
 
     #[inline(never)]
     fn ready_to_pull(self: Rc<Self>) {
-        self.wake_reader();
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.serve(&self.inner);
+        }
         self.settle_if_needed();
     }
 

@@ -31,7 +31,7 @@ impl Loop {
 
     /// A task was polled: what it wrote to a stream goes out.
     #[inline]
-    fn pull_cork(&self) {
+    pub(super) fn pull_cork(&self) {
         let owner = self.cork.owner();
         if owner != Key::NONE && !self.sources.flush_one(owner) {
             self.cork.release();
