@@ -195,14 +195,16 @@ impl Connection {
         connection
     }
 
-    /// A connection over a stream that is registered under `key` already.
+    /// A connection over a stream that is registered under `key` already, and what was named there.
     pub(super) fn adopt(
         inner: &Rc<Loop>,
         key: Key,
         stream: AnyStream,
         peer: Address,
+        named: Readiness,
     ) -> Rc<Connection> {
         let connection = Connection::new(inner, key, stream, peer);
+        connection.readiness.set(connection.readiness.get().and(named));
         inner.sources.replace(key, connection.clone());
         connection
     }
