@@ -1,63 +1,17 @@
 //! Who hears of a cancellation: nobody, a closure of the user, or other Deferreds.
 
-use crate::deferred::trigger::{Orphan, Trigger};
-use std::cell::Cell;
+use crate::deferred::trigger::Trigger;
+use std::rc::Rc;
 
-/// What stands at the end of a `Root`: a canceller, or none.
-pub(super) trait OnCancel<T>: Orphan<T> {
-    /// Calls the canceller, if there is one.
-    fn call(&self, trigger: &Trigger<T>) -> Heard;
-    /// Drops it: the Deferred has fired.
-    fn forget(&self) {}
-}
+/// Code of the user that stops the work, and may fire with what there is.
+pub(super) type Canceller<T> = Box<dyn FnOnce(&Trigger<T>)>;
 
-/// Who heard of a cancellation.
-pub(super) enum Heard {
-    /// Nobody: whoever does the work may still come with a result.
+/// What a cancellation does at the head of a chain that has not fired.
+pub(super) enum OnCancel<T> {
+    /// Nobody hears: whoever does the work may still come with a result.
     Nobody,
-    /// The canceller: it had its chance to fire.
-    Told,
-    /// Other Deferreds, whose outcome will decide.
-    Forwarded,
-}
-
-/// Without a canceller.
-pub(super) struct Uncaring;
-
-impl<T: 'static> OnCancel<T> for Uncaring {
-    fn call(&self, _trigger: &Trigger<T>) -> Heard {
-        Heard::Nobody
-    }
-}
-
-/// A canceller that has not been called yet.
-pub(super) struct Canceller<F>(Cell<Option<F>>);
-
-impl<F> Canceller<F> {
-    pub(super) fn new(canceller: F) -> Canceller<F> {
-        Canceller(Cell::new(Some(canceller)))
-    }
-}
-
-impl<T: 'static, F: FnOnce(&Trigger<T>)> OnCancel<T> for Canceller<F> {
-    fn call(&self, trigger: &Trigger<T>) -> Heard {
-        if let Some(canceller) = self.0.take() {
-            canceller(trigger);
-        }
-        Heard::Told
-    }
-
-    fn forget(&self) {
-        drop(self.0.take());
-    }
-}
-
-/// Cancels others, which decide; may be called again. Owns nothing that firing would have to drop.
-pub(super) struct Forward<F>(pub(super) F);
-
-impl<T: 'static, F: Fn()> OnCancel<T> for Forward<F> {
-    fn call(&self, _trigger: &Trigger<T>) -> Heard {
-        (self.0)();
-        Heard::Forwarded
-    }
+    /// A canceller: called once, it has its chance to fire.
+    Tell(Canceller<T>),
+    /// Other Deferreds are cancelled, whose outcome will decide; may be called again.
+    Forward(Rc<dyn Fn()>),
 }

@@ -1,10 +1,10 @@
 //! The waiting end: a value that will come, and the steps that are added to it.
 
 use crate::deferred::IntoDeferred;
-use crate::deferred::canceller::{Canceller, OnCancel, Uncaring};
+use crate::deferred::canceller::OnCancel;
 use crate::deferred::link::attach;
 use crate::deferred::tail::{Cancel, Source, cancel};
-use crate::deferred::trigger::{Trigger, root};
+use crate::deferred::trigger::Trigger;
 use crate::failure::{Failure, Place, Result, contain};
 use std::panic::Location;
 use std::rc::Rc;
@@ -59,8 +59,11 @@ impl<T: 'static> Deferred<T> {
     /// ```
     #[track_caller]
     #[allow(clippy::new_ret_no_self)] // A Deferred without its Trigger would be of no use.
+    #[inline]
     pub fn new() -> (Trigger<T>, Deferred<T>) {
-        Deferred::rooted(Uncaring, Location::caller())
+        let made = Location::caller();
+        let (trigger, source) = Trigger::rooted(made);
+        (trigger, Deferred::of(source, made))
     }
 
     /// As [`new`](Deferred::new), with code that stops the work when somebody cancels.
@@ -82,16 +85,14 @@ impl<T: 'static> Deferred<T> {
     pub fn with_canceller(
         canceller: impl FnOnce(&Trigger<T>) + 'static,
     ) -> (Trigger<T>, Deferred<T>) {
-        Deferred::rooted(Canceller::new(canceller), Location::caller())
+        Deferred::rooted(OnCancel::Tell(Box::new(canceller)), Location::caller())
     }
 
     /// Makes the two ends, with whatever hears of a cancellation.
-    pub(super) fn rooted(
-        canceller: impl OnCancel<T> + 'static,
-        made: Place,
-    ) -> (Trigger<T>, Deferred<T>) {
-        let (trigger, source) = root(canceller, made);
-        (trigger, Deferred { state: State::Pending(source), made })
+    pub(super) fn rooted(on_cancel: OnCancel<T>, made: Place) -> (Trigger<T>, Deferred<T>) {
+        let (trigger, source) = Trigger::rooted(made);
+        trigger.on_cancel(on_cancel);
+        (trigger, Deferred::of(source, made))
     }
 
     /// Adds a step for a value; a failure passes it by.
@@ -249,14 +250,7 @@ impl<T: 'static> Deferred<T> {
         let made = self.made;
         let state = match self.into_state() {
             State::Fired(input) => run(input, step, place),
-            State::Pending(source) | State::Awaited(source) => match source.tail().ask() {
-                Ok(input) => run(input, step, place), // 2
-                Err(former) => {
-                    let link = attach(source, step, place);
-                    drop(former);
-                    State::Pending(link)
-                }
-            },
+            State::Pending(source) | State::Awaited(source) => attach(source, step, place),
             State::Taken => State::Fired(Err(taken(place))),
         };
         Deferred { state, made }
@@ -264,7 +258,11 @@ impl<T: 'static> Deferred<T> {
 }
 
 #[inline]
-fn run<T, U>(input: Result<T>, step: impl FnOnce(Result<T>) -> State<U>, place: Place) -> State<U> {
+pub(super) fn run<T, U>(
+    input: Result<T>,
+    step: impl FnOnce(Result<T>) -> State<U>,
+    place: Place,
+) -> State<U> {
     contain(place, || step(input)).unwrap_or_else(|panic| State::Fired(Err(panic)))
 }
 

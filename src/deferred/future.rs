@@ -7,8 +7,8 @@
 use crate::deferred::Deferred;
 use crate::deferred::chain::{State, taken};
 use crate::deferred::later::after_drop;
-use crate::deferred::tail::{Cancel, End, cancel, unobserved};
-use crate::failure::Result;
+use crate::deferred::tail::{Cancel, End, Source, cancel, finish, unobserved};
+use crate::failure::{Place, Result};
 use futures_core::FusedFuture;
 use std::fmt;
 use std::future::Future;
@@ -26,6 +26,7 @@ impl<T> Future for Deferred<T> {
             State::Taken => Poll::Ready(Err(taken(self.made))),
             State::Pending(source) | State::Awaited(source) => {
                 if let Some(result) = source.tail().poll(cx.waker()) {
+                    finish(source);
                     return Poll::Ready(result); // 2
                 }
                 self.state = State::Awaited(source); // 1
@@ -59,25 +60,35 @@ impl<T> Deferred<T> {
         let made = self.made;
         match self.take_state() {
             State::Fired(result) => unobserved(result, made, false),
-            State::Pending(source) => match source.tail().ask() {
-                Ok(outcome) => unobserved(outcome, made, false),
-                Err(former) => {
-                    source.tail().put(End::Detached(made));
-                    drop(former);
-                }
-            },
-            State::Awaited(source) => match source.tail().ask() {
-                Ok(outcome) => unobserved(outcome, made, true),
-                Err(former) => {
-                    source.tail().put(End::Abandoned(made));
-                    drop(former);
-                    let node: Rc<dyn Cancel> = source;
-                    after_drop(move || cancel(node, made));
-                }
-            },
+            State::Pending(source) => forgo(source, made, false),
+            State::Awaited(source) => forgo(source, made, true),
             State::Taken => {}
         }
     }
+}
+
+/// Nobody will ask for what comes from `source`.
+#[inline(never)]
+fn forgo<T>(source: Rc<dyn Source<T>>, made: Place, awaited: bool) {
+    match source.tail().ask() {
+        Ok(outcome) => {
+            finish(source);
+            unobserved(outcome, made, awaited);
+        }
+        Err(former) => {
+            source.tail().put(if awaited { End::Abandoned(made) } else { End::Detached(made) });
+            drop(former);
+            if awaited {
+                abandon(source, made);
+            }
+        }
+    }
+}
+
+#[cold]
+fn abandon<T>(source: Rc<dyn Source<T>>, made: Place) {
+    let node: Rc<dyn Cancel> = source;
+    after_drop(move || cancel(node, made));
 }
 
 impl<T> fmt::Debug for Deferred<T> {

@@ -1,7 +1,8 @@
 //! One step of a chain that waits for the step before it.
 
-use crate::deferred::chain::{State, taken};
-use crate::deferred::tail::{Cancel, End, Follower, Sink, Source, Step, Tail, in_place};
+use crate::deferred::chain::{State, run, taken};
+use crate::deferred::spare;
+use crate::deferred::tail::{Cancel, End, Follower, Sink, Source, Step, Tail, finish, in_place};
 use crate::failure::{Place, Result, contain};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ pub(super) struct Link<T, U, F> {
     step: Cell<Option<F>>,
     tail: Tail<U>,
     /// Where the step was added: a panic in it arose there.
-    place: Place,
+    place: Cell<Place>,
 }
 
 /// ```text
@@ -37,46 +38,82 @@ enum Stage<T, U> {
     Landed(Result<U>),
 }
 
-/// Adds `step` below `source`, whose tail is empty.
+/// Adds `step` below `source`, or runs it at once if the outcome is there.
+#[inline]
 pub(super) fn attach<T: 'static, U: 'static, F>(
     source: Rc<dyn Source<T>>,
     step: F,
     place: Place,
-) -> Rc<dyn Source<U>>
+) -> State<U>
 where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
-    let link = in_place(|| Link {
-        stage: Cell::new(Stage::Running),
-        step: Cell::new(Some(step)),
-        tail: Tail::new(),
-        place,
-    });
-    source.tail().put(End::Sink(link.clone()));
+    let above = source.tail();
+    let former = match above.ask() {
+        Ok(input) => {
+            finish(source);
+            return run(input, step, place); // 2 of the Deferred
+        }
+        Err(former) => former,
+    };
+    let link = match spare::take::<Link<T, U, F>>() {
+        Some(link) => link.again(step, place),
+        None => in_place(|| Link {
+            stage: Cell::new(Stage::Running),
+            step: Cell::new(Some(step)),
+            tail: Tail::new(),
+            place: Cell::new(place),
+        }),
+    };
+    above.put(End::Sink(link.clone()));
     std::mem::forget(link.stage.replace(Stage::Waiting(source)));
-    link
+    drop(former);
+    State::Pending(link)
 }
 
 impl<T: 'static, U: 'static, F> Link<T, U, F>
 where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
+    /// An ended link, for another step.
+    #[inline]
+    fn again(self: Rc<Self>, step: F, place: Place) -> Rc<Self> {
+        self.step.set(Some(step));
+        self.place.set(place);
+        self.tail.reopen();
+        self
+    }
+
+    /// 5. Hands the outcome down; the link has ended, unless a Deferred is to ask for it.
+    #[inline]
+    fn settle(self: Rc<Self>, outcome: Result<U>, direct: u32) -> Option<Rc<dyn Step>> {
+        let next = self.tail.settle(outcome, direct);
+        if Rc::strong_count(&self) == 1 {
+            spare::keep(self);
+        }
+        next
+    }
+
     /// 2. Runs the step.
     #[inline]
     fn call(self: Rc<Self>, input: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         let step = self.step.take()?;
-        match contain(self.place, || step(input)) {
-            Err(panic) => self.tail.settle(Err(panic), direct),
-            Ok(State::Fired(outcome)) => self.tail.settle(outcome, direct),
-            Ok(State::Pending(source) | State::Awaited(source)) => self.wait_for(source, direct),
-            Ok(State::Taken) => self.tail.settle(Err(taken(self.place)), direct),
-        }
+        let place = self.place.get();
+        let outcome = match contain(place, || step(input)) {
+            Ok(State::Fired(outcome)) => outcome,
+            Ok(State::Pending(source) | State::Awaited(source)) => {
+                return self.wait_for(source, direct);
+            }
+            Ok(State::Taken) => Err(taken(place)),
+            Err(panic) => Err(panic),
+        };
+        self.settle(outcome, direct)
     }
 
     /// 3. The step returned a Deferred: its outcome will be this link's.
     fn wait_for(self: Rc<Self>, source: Rc<dyn Source<U>>, direct: u32) -> Option<Rc<dyn Step>> {
         let _former = match source.tail().ask() {
-            Ok(outcome) => return self.tail.settle(outcome, direct),
+            Ok(outcome) => return self.settle(outcome, direct),
             Err(former) => former, // Dropped at the end, when the link is whole.
         };
         match self.tail.take() {
@@ -103,7 +140,7 @@ where
     fn run(self: Rc<Self>, direct: u32) -> Option<Rc<dyn Step>> {
         match self.stage.replace(Stage::Running) {
             Stage::Ready(input) => self.call(input, direct),
-            Stage::Landed(outcome) => self.tail.settle(outcome, direct), // 5
+            Stage::Landed(outcome) => self.settle(outcome, direct), // 5
             // Only accept and land give out steps, and each does so once.
             Stage::Waiting(_) | Stage::Running | Stage::Following(_) => None,
         }
@@ -153,6 +190,11 @@ where
 {
     fn tail(&self) -> &Tail<U> {
         &self.tail
+    }
+
+    #[inline]
+    fn end(self: Rc<Self>) {
+        spare::keep(self);
     }
 }
 

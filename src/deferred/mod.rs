@@ -21,7 +21,8 @@
 //!
 //! # Invariants
 //!
-//! * One allocation per pending link, none on a value that is here.
+//! * One node per pending link, none on a value that is here. A node is one allocation, or one that
+//!   ended before (`spare`).
 //! * No walk recurses: not firing, not cancelling, not dropping, nor a drop that fires another chain
 //!   (`later`).
 //! * Every state is in a `Cell` from which it is taken before code of the user runs: callbacks,
@@ -53,6 +54,7 @@ mod later;
 mod link;
 mod locks;
 mod many;
+mod spare;
 mod tail;
 mod task;
 #[cfg(test)]

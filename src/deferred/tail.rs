@@ -58,6 +58,16 @@ pub(super) fn cancel(node: Rc<dyn Cancel>, place: Place) {
 pub(crate) trait Source<T>: Cancel {
     /// Its downstream end.
     fn tail(&self) -> &Tail<T>;
+    /// Its outcome was taken, and nobody else holds it.
+    fn end(self: Rc<Self>) {}
+}
+
+/// Lets go of a source whose outcome was taken.
+#[inline]
+pub(super) fn finish<T>(source: Rc<dyn Source<T>>) {
+    if Rc::strong_count(&source) == 1 {
+        source.end();
+    }
 }
 
 /// A node made where it will stay.
@@ -103,6 +113,12 @@ pub(super) enum End<T> {
 impl<T> Tail<T> {
     pub(crate) const fn new() -> Tail<T> {
         Tail(Cell::new(End::Open))
+    }
+
+    /// Of an ended node: ready for another one.
+    #[inline]
+    pub(super) fn reopen(&self) {
+        self.put(End::Open);
     }
 
     /// 4. What is there: the outcome, or whoever waits for it. Nothing is left.

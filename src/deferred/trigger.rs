@@ -1,7 +1,8 @@
 //! The firing end of a Deferred.
 
-use crate::deferred::canceller::{Heard, OnCancel};
+use crate::deferred::canceller::OnCancel;
 use crate::deferred::later::after_drop;
+use crate::deferred::spare;
 use crate::deferred::tail::{Cancel, Source, Tail, in_place};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, contain, report};
@@ -112,22 +113,24 @@ impl<T> Drop for Trigger<T> {
     fn drop(&mut self) {
         let left = self.root.triggers.get() - 1;
         self.root.triggers.set(left);
-        if left == 0 && self.root.stage.get() == Stage::Open {
-            self.root.canceller.orphan(self.root.clone());
+        if left == 0 {
+            (self.root.orphan)(&self.root);
         }
     }
 }
 
 /// The first node of a chain: what a Trigger fires.
-///
-/// With its canceller inside, if it has one: that too is part of the one allocation.
-pub(super) struct Root<T, C: ?Sized = dyn OnCancel<T>> {
+pub(super) struct Root<T> {
     stage: Cell<Stage>,
     /// How many Triggers there are; when it falls to zero in `Open`, the chain fails.
     triggers: Cell<usize>,
     tail: Tail<T>,
-    made: Place,
-    canceller: C,
+    made: Cell<Place>,
+    on_cancel: Cell<OnCancel<T>>,
+    /// What to do when the last trigger is gone.
+    ///
+    /// A function in each, because a Drop does not know that `T` is `'static`; whoever made the root did.
+    orphan: fn(&Rc<Root<T>>),
 }
 
 /// ```text
@@ -148,76 +151,127 @@ enum Stage {
     Called,
 }
 
-pub(super) fn root<T: 'static, C: OnCancel<T> + 'static>(
-    canceller: C,
-    made: Place,
-) -> (Trigger<T>, Rc<dyn Source<T>>) {
-    let (stage, triggers) = (Cell::new(Stage::Open), Cell::new(0));
-    let root = in_place(|| Root { stage, triggers, tail: Tail::new(), made, canceller });
-    (Trigger::new(root.clone()), root)
+/// A root that no cancellation is heard by, for one trigger.
+#[inline(never)]
+fn root<T: 'static>(made: Place) -> Rc<Root<T>> {
+    match spare::take::<Root<T>>() {
+        Some(root) => root.again(made),
+        None => in_place(|| Root {
+            stage: Cell::new(Stage::Open),
+            triggers: Cell::new(1),
+            tail: Tail::new(),
+            made: Cell::new(made),
+            on_cancel: Cell::new(OnCancel::Nobody),
+            orphan: Root::orphaned,
+        }),
+    }
+}
+
+impl<T> Trigger<T> {
+    /// The two ends of a new chain.
+    #[inline(always)]
+    pub(super) fn rooted(made: Place) -> (Trigger<T>, Rc<dyn Source<T>>)
+    where
+        T: 'static,
+    {
+        let root = root(made);
+        (Trigger { root: root.clone() }, root)
+    }
+
+    /// Who hears of a cancellation from now on.
+    pub(super) fn on_cancel(&self, on_cancel: OnCancel<T>) {
+        self.root.on_cancel.set(on_cancel);
+    }
 }
 
 impl<T> Root<T> {
     /// 1, 4. The stage has changed already.
+    #[inline]
     fn settle(&self, outcome: Result<T>) {
-        self.canceller.forget();
+        drop(self.on_cancel.replace(OnCancel::Nobody));
         self.tail.fire(outcome);
     }
 
-    /// 2. Asks the canceller.
-    fn ask_canceller(&self, trigger: &Trigger<T>) -> Heard {
+    /// 2. Asks whoever hears of it; gives the stage if nothing was fired.
+    fn ask(&self, trigger: &Trigger<T>) -> Stage {
         self.stage.set(Stage::Cancelling);
-        contain(self.made, || self.canceller.call(trigger)).unwrap_or_else(|panic| {
+        match self.on_cancel.replace(OnCancel::Nobody) {
+            OnCancel::Nobody => Stage::Late, // 3
+            OnCancel::Tell(canceller) => {
+                self.call(|| canceller(trigger));
+                Stage::Called // 4
+            }
+            OnCancel::Forward(others) => {
+                self.on_cancel.set(OnCancel::Forward(others.clone()));
+                self.call(|| others());
+                Stage::Open // 6
+            }
+        }
+    }
+
+    fn call(&self, canceller: impl FnOnce()) {
+        if let Err(panic) = contain(self.made.get(), canceller) {
             report("panic in canceller", &panic);
-            Heard::Told
-        })
+        }
     }
 }
 
-impl<T: 'static, C: OnCancel<T> + 'static> Source<T> for Root<T, C> {
+impl<T: 'static> Root<T> {
+    /// An ended root, for another chain.
+    #[inline]
+    fn again(self: Rc<Self>, made: Place) -> Rc<Self> {
+        self.stage.set(Stage::Open);
+        self.triggers.set(1);
+        self.tail.reopen();
+        self.made.set(made);
+        self
+    }
+
+    /// 1. The last trigger is gone.
+    fn orphaned(self: &Rc<Self>) {
+        if self.stage.get() == Stage::Open {
+            self.clone().forsaken();
+        } else if Rc::strong_count(self) == 1 {
+            spare::keep(self.clone());
+        }
+    }
+
+    #[cold]
+    fn forsaken(self: Rc<Self>) {
+        after_drop(move || {
+            if self.stage.get() == Stage::Open {
+                self.stage.set(Stage::Called);
+                self.settle(Err(Failure::at(self.made.get(), NeverFired)));
+            }
+        });
+    }
+}
+
+impl<T: 'static> Source<T> for Root<T> {
     fn tail(&self) -> &Tail<T> {
         &self.tail
     }
+
+    fn end(self: Rc<Self>) {
+        spare::keep(self);
+    }
 }
 
-impl<T: 'static, C: OnCancel<T> + 'static> Cancel for Root<T, C> {
+impl<T: 'static> Cancel for Root<T> {
     fn cancel(self: Rc<Self>, place: Place) -> Option<Rc<dyn Cancel>> {
         if self.stage.get() != Stage::Open {
             return None;
         }
-        let root: Rc<Root<T>> = self;
         // Alive until the end: a canceller that drops the last other trigger means Cancelled, not
         // NeverFired.
-        let trigger = Trigger::new(root.clone());
-        let next = match root.ask_canceller(&trigger) {
-            Heard::Nobody => Stage::Late,    // 3
-            Heard::Told => Stage::Called,    // 4
-            Heard::Forwarded => Stage::Open, // 6
-        };
-        if root.stage.get() == Stage::Cancelling {
-            root.stage.set(next);
+        let trigger = Trigger::new(self.clone());
+        let next = self.ask(&trigger);
+        if self.stage.get() == Stage::Cancelling {
+            self.stage.set(next);
             if next != Stage::Open {
-                root.settle(Err(Failure::at(place, Cancelled)));
+                self.settle(Err(Failure::at(place, Cancelled)));
             }
         }
         None
-    }
-}
-
-/// What to do (1) when the last trigger is gone.
-///
-/// A trait, because a Drop does not know that `T` is `'static`; whoever made the root did.
-pub(super) trait Orphan<T> {
-    fn orphan(&self, root: Rc<Root<T>>);
-}
-
-impl<T: 'static, C> Orphan<T> for C {
-    fn orphan(&self, root: Rc<Root<T>>) {
-        after_drop(move || {
-            if root.stage.get() == Stage::Open {
-                root.stage.set(Stage::Called);
-                root.settle(Err(Failure::at(root.made, NeverFired)));
-            }
-        });
     }
 }

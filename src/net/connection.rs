@@ -160,7 +160,7 @@ type OnLost = Box<dyn FnOnce(&Failure)>;
 /// So many reads in a row are one connection's share of a turn.
 const READS_PER_TURN: usize = 4;
 /// With any of these a short read does not mean that nothing is left.
-const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::LAYERED);
+const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::LAYERED);
 /// So many descriptors wait for a stream to take them.
 #[cfg(unix)]
 const DESCRIPTORS_KEPT: usize = 256;
@@ -258,20 +258,6 @@ impl Connection {
 
     // ---- the way in ----
 
-    /// Reads what came, or tells whoever does.
-    #[inline(always)]
-    fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
-        if !self.wants_bytes() {
-            return;
-        }
-        if let Some(waiters) = self.waiters() {
-            return waiters.reader.wake(&self.inner.tasks);
-        }
-        if let Some(outcome) = self.push_short(scratch) {
-            self.receive_on(outcome, scratch);
-        }
-    }
-
     #[inline(always)]
     pub(super) fn wants_bytes(&self) -> bool {
         self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
@@ -279,7 +265,7 @@ impl Connection {
 
     /// After a read that was more than a short one, or brought nothing.
     #[cold]
-    fn receive_on(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+    pub(super) fn receive_on(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
         self.receive_outcome(outcome, scratch);
         for _ in 1..READS_PER_TURN {
             if !self.wants_bytes() {
@@ -484,11 +470,39 @@ impl Connection {
         self.with_rare(|rare| rare.close_timeout.unwrap_or(CLOSE_TIMEOUT))
     }
 
-    /// What was left undone is taken up again.
+    /// Reads for the protocol, or tells the task that does.
+    #[inline(always)]
+    fn ready_to_read(self: Rc<Self>, scratch: &mut [u8]) {
+        match self.face.take() {
+            Some(face) => face.ready(self, scratch),
+            None => self.ready_to_pull(),
+        }
+    }
+
+    #[inline(never)]
+    fn ready_to_pull(self: Rc<Self>) {
+        self.wake_reader();
+        self.settle_if_needed();
+    }
+
+    /// Takes up again what was left undone, or serves what is no reading.
     #[cold]
-    fn taken_up(self: &Rc<Self>) {
-        self.is_lingering.set(false);
-        self.tell_resumed();
+    fn ready_otherwise(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
+        if readiness == Readiness::NONE {
+            self.is_lingering.set(false);
+            self.tell_resumed();
+            if self.wants_bytes() {
+                return self.ready_to_read(scratch);
+            }
+        }
+        self.after_reading();
+    }
+
+    pub(super) fn after_reading(self: &Rc<Self>) {
+        if self.reading.get() == Reading::Paused {
+            self.look_for_end();
+        }
+        self.settle_if_needed();
     }
 
     /// While reading is paused, an end that was announced is looked for without reading.
@@ -508,16 +522,11 @@ impl Connection {
 impl Source for Connection {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
-        if readiness == Readiness::NONE {
-            self.taken_up();
+        // Either call is the last thing done here, and so a jump.
+        if readiness == Readiness::NONE || !self.wants_bytes() {
+            return self.ready_otherwise(readiness, scratch);
         }
-        self.receive(scratch);
-        if self.reading.get() == Reading::Paused {
-            self.look_for_end();
-        }
-        if self.is_unsettled.get() {
-            self.settle();
-        }
+        self.ready_to_read(scratch);
     }
 
     fn flush(self: Rc<Self>) {
@@ -526,9 +535,7 @@ impl Source for Connection {
             self.uncork();
         }
         self.send();
-        if self.is_unsettled.get() {
-            self.settle();
-        }
+        self.settle_if_needed();
     }
 
     fn lose(self: Rc<Self>, reason: &Failure) {

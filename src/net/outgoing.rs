@@ -205,7 +205,7 @@ impl Connection {
     }
 
     #[cold]
-    fn write_failed(&self, error: io::Error) {
+    pub(super) fn write_failed(&self, error: io::Error) {
         match error.kind() {
             io::ErrorKind::WouldBlock => self.forget_readiness(Readiness::WRITABLE),
             io::ErrorKind::Interrupted => {}

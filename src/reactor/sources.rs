@@ -155,6 +155,6 @@ impl Sources {
 
     #[inline]
     fn get(&self, key: Key) -> Option<Rc<dyn Source>> {
-        self.table.borrow().get(key).cloned()
+        self.table.borrow_mut().get(key).cloned()
     }
 }

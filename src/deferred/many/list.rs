@@ -1,12 +1,13 @@
 //! Waiting for all Deferreds of a list.
 
 use crate::deferred::Deferred;
-use crate::deferred::canceller::Forward;
+use crate::deferred::canceller::OnCancel;
 use crate::deferred::many::{Manners, Many, Nodes, Verdict};
 use crate::failure::{Failure, Place, Result};
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
+use std::rc::Rc;
 
 /// Several Deferreds that are waited for together, and when the waiting ends.
 ///
@@ -140,7 +141,8 @@ impl<T: 'static> DeferredList<T> {
     fn wait<V: Verdict<T> + 'static>(self, verdict: V) -> Deferred<V::Output> {
         let (made, nodes) = (self.made, Nodes::of(&self.deferreds));
         let inputs = nodes.clone();
-        let (trigger, all) = Deferred::rooted(Forward(move || inputs.cancel(None, made)), made);
+        let forward = OnCancel::Forward(Rc::new(move || inputs.cancel(None, made)));
+        let (trigger, all) = Deferred::rooted(forward, made);
         Many::new(verdict, trigger, nodes, self.manners, made).wait_for(self.deferreds);
         all
     }

@@ -1,7 +1,7 @@
 //! Waiting for the first value of several Deferreds.
 
 use crate::deferred::Deferred;
-use crate::deferred::canceller::Canceller;
+use crate::deferred::canceller::OnCancel;
 use crate::deferred::many::{Manners, Many, Nodes, Verdict};
 use crate::failure::{Failure, Place, Result};
 use std::error::Error;
@@ -28,7 +28,7 @@ pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Def
     let deferreds: Vec<_> = deferreds.into_iter().collect();
     let nodes = Nodes::of(&deferreds);
     let inputs = nodes.clone();
-    let canceller = Canceller::new(move |_: &_| inputs.cancel(None, made));
+    let canceller = OnCancel::Tell(Box::new(move |_: &_| inputs.cancel(None, made)));
     let (trigger, winner) = Deferred::rooted(canceller, made);
     let failures = deferreds.iter().map(|_| None).collect();
     let manners = Manners { cancel_others: true, consume_errors: true };

@@ -51,7 +51,7 @@ fn is_under_way(error: &io::Error) -> bool {
 impl TcpByteStream {
     #[inline(always)]
     pub(in crate::driver) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.0)
+        Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.1)
     }
 
     #[inline(always)]
