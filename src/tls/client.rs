@@ -2,11 +2,13 @@
 
 use super::anybody::Anybody;
 use super::config::{Built, HANDSHAKE, protocols};
+use super::directory::contents_of;
 use super::identity::Identity;
 use super::trust::{provider, roots_in, system_roots};
 use crate::failure::Result;
 use rustls::client::WebPkiServerVerifier;
 use rustls::{RootCertStore, client};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +65,19 @@ impl ClientConfig {
     pub fn trusting(certificates: impl AsRef<[u8]>) -> ClientConfig {
         let trust = Trust::These(certificates.as_ref().to_vec());
         ClientConfig { trust, ..ClientConfig::new() }
+    }
+
+    /// Trusts the certificates in a file, or in all files of a directory whose names end in `.pem`, as
+    /// [`trusting`](ClientConfig::trusting) does. They are read now.
+    ///
+    /// ```
+    /// use ropewalk::tls::ClientConfig;
+    ///
+    /// let failure = ClientConfig::trusting_files("/no/such/file.pem").unwrap_err();
+    /// assert!(failure.to_string().starts_with("cannot read /no/such/file.pem: "));
+    /// ```
+    pub fn trusting_files(path: impl AsRef<Path>) -> Result<ClientConfig> {
+        Ok(ClientConfig::trusting(contents_of(path.as_ref())?))
     }
 
     /// Believes every server that it is who it says: anybody on the way can read and change

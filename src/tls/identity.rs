@@ -61,8 +61,11 @@ impl Identity {
 
     /// As [`from_pem`](Identity::from_pem), from two files, which may be the same one.
     pub fn from_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity> {
-        Identity::from_pem(read(certificates.as_ref())?, read(key.as_ref())?).map_err(|failure| {
-            Failure::msg(format!("{}: {failure}", certificates.as_ref().display()))
+        let (certificates, key) = (certificates.as_ref(), key.as_ref());
+        let identity = Identity::from_pem(read(certificates)?, read(key)?);
+        identity.map_err(|failure| {
+            let (certificates, key) = (certificates.display(), key.display());
+            Failure::msg(format!("{certificates} with the key {key}: {failure}"))
         })
     }
 
@@ -105,8 +108,14 @@ pub(super) fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>
     CertificateDer::pem_slice_iter(pem).map(|found| found.map_err(wrong)).collect()
 }
 
+pub(super) fn keys_in(pem: &[u8]) -> Result<Vec<PrivateKeyDer<'static>>> {
+    let wrong = |error| Failure::msg(format!("a private key's PEM is damaged: {error}"));
+    PrivateKeyDer::pem_slice_iter(pem).map(|found| found.map_err(wrong)).collect()
+}
+
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Failure::msg(format!("{}: {error}", path.display())))
+    let unreadable = |error| Failure::msg(format!("cannot read {}: {error}", path.display()));
+    std::fs::read(path).map_err(unreadable)
 }
 
 /// Bytes as PEM: base64 in lines of 64 letters, between two lines that say what it is.

@@ -55,6 +55,7 @@ mod anybody;
 mod client;
 mod config;
 mod development;
+mod directory;
 mod fault;
 mod identity;
 mod server;

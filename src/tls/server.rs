@@ -1,6 +1,7 @@
 //! What a TLS server is, to whom, and what it wants of its clients.
 
 use super::config::{Built, HANDSHAKE, protocols};
+use super::directory::{Files, files_at, identities_at, names_of};
 use super::identity::Identity;
 use super::trust::{provider, roots_in};
 use crate::failure::Result;
@@ -10,6 +11,8 @@ use rustls::server::{
     ClientCertVerifierBuilder, ClientHello, ResolvesServerCert, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,12 +29,20 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    identity: Identity,
+    who: Who,
     named: Vec<(String, Identity)>,
     alpn: Vec<Vec<u8>>,
     clients: Clients,
     pub(super) limit: Duration,
     built: Built<server::ServerConfig>,
+}
+
+/// Who answers to names that are not among the `named`.
+#[derive(Clone, Debug)]
+enum Who {
+    One(Identity),
+    /// Whoever is in this directory.
+    These(PathBuf),
 }
 
 /// Who has to show a certificate to a server.
@@ -45,8 +56,40 @@ enum Clients {
 impl ServerConfig {
     /// A server with this identity, for every name that it is called by.
     pub fn new(identity: Identity) -> ServerConfig {
+        ServerConfig::of(Who::One(identity))
+    }
+
+    /// A server with the certificates of a directory and of those below it, each for the names that
+    /// it holds for; a client that calls it by another name gets to see the first.
+    ///
+    /// Every file whose name ends in `.pem` is read, and every certificate is taken whose key is in
+    /// one of them; those that vouch for it stand behind it. The directory may be a file.
+    ///
+    /// It is read when a port begins to listen, which fails if nothing can be used, and again after a
+    /// change: a renewed certificate is seen by the next connection.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use ropewalk::tls::{Identity, ServerConfig};
+    ///
+    /// let directory = std::env::temp_dir().join(format!("certificates-{}", std::process::id()));
+    /// std::fs::create_dir_all(&directory)?;
+    /// let identity = Identity::self_signed(&["localhost"])?;
+    /// std::fs::write(directory.join("certificate.pem"), identity.certificate_pem())?;
+    /// std::fs::write(directory.join("key.pem"), identity.key_pem())?;
+    ///
+    /// let config = ServerConfig::from_directory(&directory);
+    /// Reactor::new()?.serve_tls("127.0.0.1:0", &config, async |_| Ok(()))?;
+    /// std::fs::remove_dir_all(&directory)?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn from_directory(directory: impl Into<PathBuf>) -> ServerConfig {
+        ServerConfig::of(Who::These(directory.into()))
+    }
+
+    fn of(who: Who) -> ServerConfig {
         ServerConfig {
-            identity,
+            who,
             named: Vec::new(),
             alpn: Vec::new(),
             clients: Clients::Nobody,
@@ -93,7 +136,12 @@ impl ServerConfig {
 
     /// Says now what is wrong with it, and keeps what was built.
     pub(super) fn build(&self) -> Result<Arc<server::ServerConfig>> {
-        self.built.get(|| self.build_anew())
+        let files = match &self.who {
+            Who::One(_) => Files::new(),
+            // Why it cannot be read is said by those who read it.
+            Who::These(directory) => files_at(directory).unwrap_or_default(),
+        };
+        self.built.get_for(files, || self.build_anew())
     }
 
     fn build_anew(&self) -> Result<server::ServerConfig> {
@@ -104,19 +152,31 @@ impl ServerConfig {
             Clients::Asked(trusted) => client_verifier(trusted)?.allow_unauthenticated().build()?,
             Clients::Required(trusted) => client_verifier(trusted)?.build()?,
         };
-        let names = Names {
-            default: self.identity.certified()?,
-            named: self
-                .named
-                .iter()
-                .map(|(name, identity)| Ok((name.clone(), identity.certified()?)))
-                .collect::<Result<_>>()?,
-        };
         let mut config =
-            builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(names));
+            builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(self.names()?));
         config.alpn_protocols = self.alpn.clone();
         config.ticketer = ring::Ticketer::new()?;
         Ok(config)
+    }
+
+    fn names(&self) -> Result<Names> {
+        let mut by_name = HashMap::new();
+        for (name, identity) in &self.named {
+            by_name.entry(name.clone()).or_insert(identity.certified()?);
+        }
+        let default = match &self.who {
+            Who::One(identity) => Some(identity.certified()?),
+            Who::These(directory) => {
+                let found = identities_at(directory)?;
+                for identity in &found {
+                    let names = names_of(identity).into_iter();
+                    let named = names.map(|name| (name, identity.clone()));
+                    named.for_each(|(name, identity)| _ = by_name.entry(name).or_insert(identity));
+                }
+                found.into_iter().next()
+            }
+        };
+        Ok(Names { default, by_name })
     }
 }
 
@@ -128,22 +188,26 @@ fn client_verifier(trusted: &[u8]) -> Result<ClientCertVerifierBuilder> {
 /// Which certificate a client gets to see.
 #[derive(Debug)]
 struct Names {
-    default: Arc<CertifiedKey>,
-    named: Vec<(String, Arc<CertifiedKey>)>,
+    /// For clients that call the server by no name, or by none of those below.
+    default: Option<Arc<CertifiedKey>>,
+    /// In small letters; `*.` stands for one label.
+    by_name: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Names {
+    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let name = name.to_ascii_lowercase();
+        self.by_name.get(&name).or_else(|| {
+            let (_, parent) = name.split_once('.')?;
+            self.by_name.get(&format!("*.{parent}"))
+        })
+    }
 }
 
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().unwrap_or_default();
-        let fits = self.named.iter().find(|(pattern, _)| matches(pattern, name));
-        Some(fits.map_or(&self.default, |(_, key)| key).clone())
-    }
-}
-
-fn matches(pattern: &str, name: &str) -> bool {
-    match (pattern.strip_prefix("*."), name.split_once('.')) {
-        (Some(parent), Some((_, rest))) => rest.eq_ignore_ascii_case(parent),
-        _ => pattern.eq_ignore_ascii_case(name),
+        let named = hello.server_name().and_then(|name| self.find(name));
+        named.or(self.default.as_ref()).cloned()
     }
 }
 
@@ -151,12 +215,23 @@ fn matches(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The name that the certificate was made for which a client gets to see.
+    fn shown<'n>(names: &'n Names, called: &str) -> Option<&'n str> {
+        let found = names.find(called)?;
+        names.by_name.iter().find(|(_, it)| Arc::ptr_eq(it, found)).map(|(name, _)| &**name)
+    }
+
     #[test]
-    fn a_star_stands_for_one_label() {
-        assert!(matches("*.example.org", "www.EXAMPLE.org"));
-        assert!(!matches("*.example.org", "a.b.example.org"));
-        assert!(!matches("*.example.org", "example.org"));
-        assert!(matches("example.org", "Example.org"));
+    fn a_star_stands_for_one_label_and_a_whole_name_comes_first() {
+        let identity = |name: &str| Identity::self_signed(&[name]).unwrap();
+        let config = ServerConfig::new(identity("localhost"))
+            .name("*.Example.org", identity("*.example.org"))
+            .name("www.example.org", identity("www.example.org"));
+        let names = config.names().unwrap();
+        assert_eq!(shown(&names, "mail.EXAMPLE.org"), Some("*.example.org"));
+        assert_eq!(shown(&names, "www.example.org"), Some("www.example.org"));
+        assert_eq!(shown(&names, "a.b.example.org"), None);
+        assert_eq!(shown(&names, "example.org"), None);
     }
 
     #[test]
