@@ -51,14 +51,22 @@
 //! # Not here
 //! How a connection carries a layer and waits for its handshake: `net/layer.rs`.
 
+mod anybody;
+mod client;
 mod config;
 mod development;
+mod directory;
 mod fault;
+mod identity;
+mod server;
 mod session;
 mod stream;
+mod trust;
 
-pub use config::{ClientConfig, Identity, ServerConfig};
+pub use client::ClientConfig;
 pub use fault::Fault;
+pub use identity::Identity;
+pub use server::ServerConfig;
 pub use session::{Session, session};
 
 use crate::address::Address;
