@@ -125,6 +125,8 @@ impl Drop for WriteHalf {
 struct Inbox {
     /// Absent when that is nothing.
     buffer: Option<Box<Buffer>>,
+    /// The connection's layers when it was filled.
+    layers: u8,
     /// The last read filled its buffer: the next one takes a large one.
     is_busy: bool,
 }
@@ -140,6 +142,9 @@ impl Inbox {
             return Poll::Ready(Ok(0));
         }
         let Some(buffer) = &self.buffer else { return connection.poll_read(context, target) };
+        if self.layers != connection.layers.get() {
+            return Poll::Ready(self.refuse(connection));
+        }
         let count = buffer.len().min(target.len());
         target[..count].copy_from_slice(&buffer.as_slice()[..count]);
         self.consume(connection, count);
@@ -152,11 +157,23 @@ impl Inbox {
         connection: &Rc<Connection>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<&[u8]>> {
-        if self.buffer.is_none() {
+        if self.buffer.is_some() {
+            if self.layers != connection.layers.get() {
+                return Poll::Ready(self.refuse(connection).map(|_| &[][..]));
+            }
+        } else {
+            self.layers = connection.layers.get();
             // No buffer is held while there is nothing to put into it.
             ready!(self.poll_read_in(connection, context))?;
         }
         Poll::Ready(Ok(self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())))
+    }
+
+    /// Forgets what came before a layer and was not asked for until now.
+    #[cold]
+    fn refuse(&mut self, connection: &Connection) -> io::Result<usize> {
+        let count = self.buffer.take().map_or(0, |buffer| buffer.len());
+        connection.refuse_clear(count)
     }
 
     #[inline(always)]

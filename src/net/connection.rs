@@ -23,7 +23,7 @@
 //! * `stream` is there in every state but lost; after it nothing but addresses and the reason is.
 //! * A connection has one face: a protocol, or those who wait on a stream.
 //! * `reason` is set in doomed and lost, and from a failed write until the end.
-//! * No borrow of `stream` outlasts one call to it.
+//! * `stream` is taken out for one call to it, and put back.
 //!
 //! # Not here
 //! The end (`ending.rs`), the way out (`outgoing.rs`), the two faces (`push.rs`, `pull.rs`), streams that are more than a socket
@@ -36,7 +36,7 @@ use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
-use crate::driver::{AnyStream, ByteStream, Key, Readiness};
+use crate::driver::{AnyStream, ByteStream, Key, Readiness, StreamCell};
 use crate::failure::Failure;
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter};
@@ -52,7 +52,7 @@ use std::time::Duration;
 pub(crate) struct Connection {
     pub(crate) inner: Rc<Loop>,
     pub(super) key: Key,
-    pub(super) stream: RefCell<Option<AnyStream>>,
+    pub(super) stream: StreamCell,
     /// The pushing face. Absent while it is called, and once lost.
     pub(super) face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
@@ -74,6 +74,8 @@ pub(crate) struct Connection {
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
     pub(super) call: Cell<Call>,
+    /// How often a layer was put on that shakes hands.
+    pub(crate) layers: Cell<u8>,
     /// The close shall discard everything and reset the connection.
     pub(super) resets: Cell<bool>,
     /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
@@ -193,14 +195,16 @@ impl Connection {
         connection
     }
 
-    /// A connection over a stream that is registered under `key` already.
+    /// A connection over a stream that is registered under `key` already, and what was named there.
     pub(super) fn adopt(
         inner: &Rc<Loop>,
         key: Key,
         stream: AnyStream,
         peer: Address,
+        named: Readiness,
     ) -> Rc<Connection> {
         let connection = Connection::new(inner, key, stream, peer);
+        connection.readiness.set(connection.readiness.get().and(named));
         inner.sources.replace(key, connection.clone());
         connection
     }
@@ -212,7 +216,7 @@ impl Connection {
             key,
             // Data often comes with the connection: the first read is tried without an event.
             readiness: Cell::new(both.and(Connection::mark_of(stream.as_dyn()))),
-            stream: RefCell::new(Some(stream)),
+            stream: StreamCell::new(stream),
             face: Cell::default(),
             waiters: OnceCell::new(),
             outgoing: Cell::default(),
@@ -226,6 +230,7 @@ impl Connection {
             writing: Cell::new(Writing::Open),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
+            layers: Cell::new(0),
             resets: Cell::new(false),
             is_unsettled: Cell::new(false),
             is_dirty: Cell::new(false),
@@ -384,26 +389,17 @@ impl Connection {
         &self,
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
-        match &mut *self.stream.borrow_mut() {
-            Some(stream) => call(stream.as_dyn()),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.stream.with(call)
     }
 
     #[inline(always)]
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut *self.stream.borrow_mut() {
-            Some(stream) => stream.read(buffer),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.stream.read(buffer)
     }
 
     #[inline(always)]
     pub(super) fn write_once(&self, data: &[u8]) -> io::Result<usize> {
-        match &mut *self.stream.borrow_mut() {
-            Some(stream) => stream.write(data),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.stream.write(data)
     }
 
     pub(super) fn with_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {

@@ -13,7 +13,7 @@
 
 use super::connection::{Call, Connection, State, Writing};
 use crate::buffer::Buffer;
-use crate::driver::{Key, Readiness};
+use crate::driver::{Key, Otherwise, Readiness};
 use crate::transport::ConnectionAborted;
 use std::io;
 use std::rc::Rc;
@@ -119,15 +119,16 @@ impl Connection {
             return;
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        let outcome = if may { self.write_once(&bytes) } else { Ok(0) };
-        if !matches!(outcome, Ok(count) if count == bytes.len()) {
-            self.cork_was_cut(outcome, &bytes);
+        match if may { self.stream.try_write(&bytes) } else { Ok(0) } {
+            Ok(count) if count == bytes.len() => {}
+            outcome => self.cork_was_cut(outcome, &bytes),
         }
         bytes.clear();
     }
 
     #[cold]
-    fn cork_was_cut(&self, outcome: io::Result<usize>, bytes: &[u8]) {
+    fn cork_was_cut(&self, outcome: Result<usize, Otherwise>, bytes: &[u8]) {
+        let outcome = outcome.or_else(|why| self.stream.write_otherwise(why, bytes));
         let sent = self.note_outcome(outcome, bytes.len());
         if sent < bytes.len() && self.writing.get() != Writing::Ended {
             self.keep(&bytes[sent..]);

@@ -214,7 +214,7 @@ impl Connection {
     }
 
     /// What a reader is told once the connection has ended.
-    fn end_as_read(&self) -> io::Result<usize> {
+    pub(super) fn end_as_read(&self) -> io::Result<usize> {
         match self.clone_reason() {
             Some(reason) if !reason.is::<ConnectionDone>() => Err(as_io_error(&reason)),
             _ => Ok(0),
