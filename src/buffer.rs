@@ -51,7 +51,8 @@ impl Buffer {
     /// The first `count` bytes of the memory are the buffer's content now.
     #[inline]
     pub(crate) fn fill(&mut self, count: usize) {
-        (self.start, self.end) = (0, count.min(self.bytes.len()));
+        debug_assert!(count <= self.bytes.len(), "more than there is room for");
+        (self.start, self.end) = (0, count);
     }
 
     #[inline]
@@ -166,15 +167,20 @@ impl<const SIZE: usize> Shelf<SIZE> {
 ///
 /// # Invariants
 /// * It is empty while it has no owner.
+/// * It never grows: what it has no room for goes another way.
 pub(crate) struct Cork {
     owner: Cell<Key>,
     /// Borrowed to append, or for one send.
     pub(crate) bytes: RefCell<Vec<u8>>,
 }
 
+/// So many bytes are collected at once.
+pub(crate) const CORKED: usize = 16 * 1024;
+
 impl Cork {
     pub(crate) fn new() -> Cork {
-        Cork { owner: Cell::new(Key::NONE), bytes: RefCell::default() }
+        let bytes = RefCell::new(Vec::with_capacity(CORKED));
+        Cork { owner: Cell::new(Key::NONE), bytes }
     }
 
     #[inline]

@@ -264,8 +264,17 @@ impl Error for Panicked {}
 /// Runs code of the user; a panic in it becomes a failure that arose at `location`.
 #[inline]
 pub(crate) fn contain<T>(location: Place, code: impl FnOnce() -> T) -> Result<T> {
+    contain_by(|| location, code)
+}
+
+/// As [`contain`]; where it arose is asked for only after a panic.
+#[inline]
+pub(crate) fn contain_by<T>(
+    location: impl FnOnce() -> Place,
+    code: impl FnOnce() -> T,
+) -> Result<T> {
     // Unwind safe: what the code could leave half done is its own, and it is not run again.
-    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(location, payload))
+    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(location(), payload))
 }
 
 #[cold]

@@ -7,7 +7,7 @@
 //! Dropping a stream ends its connection in order. A handler that fails or panics aborts it.
 
 use crate::address::{Address, UnixName};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, LARGE};
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
@@ -52,12 +52,14 @@ pub struct Stream {
     inbox: Inbox,
 }
 
-/// A stream's share in the connection; without one the connection is lost in order.
+/// A stream's share in the connection, or a half's; without one the connection is lost in order.
 struct End(Rc<Connection>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.begin_losing();
+        if !self.0.leave_half() {
+            self.0.begin_losing();
+        }
     }
 }
 
@@ -98,20 +100,21 @@ impl Stream {
     /// Two halves, for two tasks. The connection is lost when both are dropped; dropping the writing
     /// half tells the peer that nothing more comes.
     pub fn split(self) -> (ReadHalf, WriteHalf) {
-        let end = Rc::new(self.end);
-        (ReadHalf { end: end.clone(), inbox: self.inbox }, WriteHalf { end })
+        self.end.0.split();
+        let end = End(self.end.0.clone());
+        (ReadHalf { end: self.end, inbox: self.inbox }, WriteHalf { end })
     }
 }
 
 /// The reading half of a [`Stream`].
 pub struct ReadHalf {
-    end: Rc<End>,
+    end: End,
     inbox: Inbox,
 }
 
 /// The writing half of a [`Stream`].
 pub struct WriteHalf {
-    end: Rc<End>,
+    end: End,
 }
 
 impl Drop for WriteHalf {
@@ -162,7 +165,6 @@ impl Inbox {
                 return Poll::Ready(self.refuse(connection).map(|_| &[][..]));
             }
         } else {
-            self.layers = connection.layers.get();
             // No buffer is held while there is nothing to put into it.
             ready!(self.poll_read_in(connection, context))?;
         }
@@ -182,10 +184,10 @@ impl Inbox {
         connection: &Rc<Connection>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.is_busy || !ready!(connection.poll_bytes(context)) {
+        if !ready!(connection.poll_bytes(context)) {
             return self.poll_read_on(connection, context);
         }
-        let mut buffer = connection.lend_buffer(false);
+        let mut buffer = self.lend(connection);
         match connection.read_short(buffer.space()) {
             Ok(count) => {
                 buffer.fill(count);
@@ -203,6 +205,15 @@ impl Inbox {
         }
     }
 
+    #[inline(always)]
+    fn lend(&mut self, connection: &Connection) -> Box<Buffer> {
+        self.layers = connection.layers.get();
+        if std::mem::take(&mut self.is_busy) {
+            return connection.lend_large();
+        }
+        connection.lend_small()
+    }
+
     /// Reads until there is an outcome.
     #[cold]
     fn poll_read_on(
@@ -212,7 +223,7 @@ impl Inbox {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(connection.poll_readable(context));
-            let mut buffer = connection.lend_buffer(self.is_busy);
+            let mut buffer = self.lend(connection);
             let outcome = connection.try_read(buffer.space());
             if let Some(outcome) = self.take_in(connection, buffer, outcome) {
                 return Poll::Ready(outcome);
@@ -229,6 +240,7 @@ impl Inbox {
         outcome: Option<io::Result<usize>>,
     ) -> Option<io::Result<()>> {
         let Some(Ok(count @ 1..)) = outcome else {
+            self.is_busy = buffer.space().len() == LARGE;
             connection.take_buffer_back(buffer);
             return outcome.map(|ended| ended.map(drop));
         };

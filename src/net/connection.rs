@@ -133,6 +133,8 @@ pub(super) struct Waiters {
     pub(super) writer: Waiter,
     /// The writer waits for the last byte to be sent, not merely for room.
     pub(super) awaits_all: Cell<bool>,
+    /// There are two halves of the stream.
+    pub(super) is_split: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -453,8 +455,13 @@ impl Connection {
 
     /// A buffer of the pool, for a stream to read into.
     #[inline(always)]
-    pub(crate) fn lend_buffer(&self, large: bool) -> Box<Buffer> {
-        if large { self.inner.pool.large() } else { self.inner.pool.small() }
+    pub(crate) fn lend_small(&self) -> Box<Buffer> {
+        self.inner.pool.small()
+    }
+
+    #[cold]
+    pub(crate) fn lend_large(&self) -> Box<Buffer> {
+        self.inner.pool.large()
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@
 //! reads on to the end, and only then is lost, for the reason of the write.
 
 use super::connection::{Call, Connection, State, Writing};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, CORKED};
 use crate::driver::{Key, Otherwise, Readiness};
 use crate::transport::ConnectionAborted;
 use std::io;
@@ -23,7 +23,7 @@ pub(super) const HIGH: usize = 64 * 1024;
 /// No more than this waits: the face is told to resume.
 pub(super) const LOW: usize = 16 * 1024;
 /// A write of so much is not worth copying if the socket may take it at once.
-const DIRECT: usize = 16 * 1024;
+const DIRECT: usize = CORKED;
 
 impl Connection {
     /// A write of either face; dropped unless this end is open.
@@ -31,7 +31,7 @@ impl Connection {
     pub(super) fn append(&self, data: &[u8]) {
         if self.call.get() == Call::Corked {
             let mut cork = self.inner.cork.bytes.borrow_mut();
-            if cork.len() + data.len() < DIRECT {
+            if data.len() <= cork.capacity() - cork.len() {
                 return cork.extend_from_slice(data);
             }
         }

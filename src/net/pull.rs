@@ -14,6 +14,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 impl Connection {
+    /// The stream has two halves from now on.
+    pub(crate) fn split(&self) {
+        if let Some(waiters) = self.waiters() {
+            waiters.is_split.set(true);
+        }
+    }
+
+    /// One half is dropped. False: it was the last, or the stream was whole.
+    pub(crate) fn leave_half(&self) -> bool {
+        self.waiters().is_some_and(|waiters| waiters.is_split.replace(false))
+    }
+
     /// Ready when a read is worth trying, be it to find the end.
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.wants_bytes() {

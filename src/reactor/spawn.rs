@@ -1,9 +1,9 @@
 //! Tasks with a result: a spawned future is a Deferred.
 
-use super::tasks::{Seat, Task};
+use super::tasks::{Seat, Task, Tasks};
 use super::{Loop, Reactor, attempt};
 use crate::deferred::{self, Cancelled, Deferred, IntoDeferred, NeverFired, Tail, in_place};
-use crate::failure::{Failure, Place, Result, contain};
+use crate::failure::{Failure, Place, Result, contain_by};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::cell::Cell;
@@ -79,7 +79,8 @@ pin_project! {
     struct Work<F, T, R> {
         #[pin]
         stage: Stage<F, T>,
-        made: Place,
+        // A cell, or it would be looked at before each poll, for the panic that there may be.
+        made: Cell<Place>,
         result: R,
     }
 }
@@ -88,8 +89,8 @@ pin_project! {
     #[project = StageProjection]
     enum Stage<F, T> {
         Running { #[pin] future: F },
-        Waiting { deferred: Deferred<T> },
-        Over,
+        /// What it returned has to be waited for, or nothing is left to do.
+        Returned { deferred: Option<Deferred<T>> },
     }
 }
 
@@ -120,16 +121,30 @@ where
         {
             return spent;
         }
-        let mut work = Box::pin(Work { stage: Stage::Over, made: next.made, result: result() });
+        let mut work =
+            Box::pin(Work { stage: Stage::OVER, made: Cell::new(next.made), result: result() });
         work.as_mut().begin(next);
         work
+    }
+
+    #[inline(always)]
+    fn step(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let polled = contain_by(|| this.made.get(), || this.stage.as_mut().poll(context));
+        let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))) else {
+            return Poll::Pending;
+        };
+        attempt("drop of a task", || this.stage.set(Stage::OVER));
+        // A value that nobody waits for is dropped there.
+        attempt("drop of a task's result", || this.result.deliver(outcome));
+        Poll::Ready(())
     }
 
     #[inline(always)]
     fn begin(self: Pin<&mut Self>, next: &mut Next<F, R>) {
         let mut this = self.project();
         this.result.renew(&mut next.result);
-        *this.made = next.made;
+        this.made.set(next.made);
         if let Some(future) = next.future.take() {
             this.stage.set(Stage::Running { future });
         }
@@ -143,22 +158,17 @@ where
     R: Deliver<T> + 'static,
     T: 'static,
 {
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        let polled = contain(this.made, || this.stage.as_mut().poll(context));
-        let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))) else {
-            return Poll::Pending;
-        };
-        attempt("drop of a task", || this.stage.set(Stage::Over));
-        // A value that nobody waits for is dropped there.
-        attempt("drop of a task's result", || this.result.deliver(outcome));
-        Poll::Ready(())
+    fn poll(mut self: Pin<Box<Self>>, seat: &Rc<Seat>, tasks: &Tasks) {
+        match tasks.during(seat, |context| self.as_mut().step(context)) {
+            Poll::Pending => seat.put(self),
+            Poll::Ready(()) => tasks.end(seat, self),
+        }
     }
 
     fn give_up(self: Pin<&mut Self>) {
         let mut this = self.project();
-        attempt("drop of a task", || this.stage.set(Stage::Over));
-        this.result.abandon(this.made);
+        attempt("drop of a task", || this.stage.set(Stage::OVER));
+        this.result.abandon(this.made.get());
     }
 
     fn begin_anew(self: Pin<&mut Self>, next: &mut dyn Any) -> bool {
@@ -166,6 +176,10 @@ where
         self.begin(next);
         true
     }
+}
+
+impl<F, T> Stage<F, T> {
+    const OVER: Self = Stage::Returned { deferred: None };
 }
 
 impl<F, T> Stage<F, T>
@@ -179,12 +193,16 @@ where
             let returned = ready!(future.poll(context)).into_deferred();
             match returned.into_result() {
                 Ok(result) => return Poll::Ready(result),
-                Err(deferred) => self.set(Stage::Waiting { deferred }),
+                Err(deferred) => self.set(Stage::Returned { deferred: Some(deferred) }),
             }
         }
         match self.project() {
-            StageProjection::Waiting { deferred } => Pin::new(deferred).poll(context),
-            StageProjection::Running { .. } | StageProjection::Over => Poll::Pending,
+            StageProjection::Returned { deferred: Some(deferred) } => {
+                Pin::new(deferred).poll(context)
+            }
+            StageProjection::Returned { deferred: None } | StageProjection::Running { .. } => {
+                Poll::Pending
+            }
         }
     }
 }

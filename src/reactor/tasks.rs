@@ -82,8 +82,9 @@ struct Vacant {
 
 /// What sits in a seat: it knows what is polled, and for whom.
 pub(super) trait Task {
-    /// Polls the future; when it is done, drops it and delivers its result.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()>;
+    /// Polls the future, in [`Tasks::during`], and puts itself back into its seat; when the future is
+    /// done, drops it, delivers its result, and leaves.
+    fn poll(self: Pin<Box<Self>>, seat: &Rc<Seat>, tasks: &Tasks);
     /// Drops the future, and tells whoever waits for the result that none will come.
     fn give_up(self: Pin<&mut Self>);
     /// Begins anew, once it is over, with what is in `next`. False: that is of another kind.
@@ -159,15 +160,21 @@ impl Tasks {
     }
 
     /// Takes one read or write off the budget of the task being polled.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn spend(&self) -> bool {
-        let left = self.budget.get();
-        if left == 0 {
-            // A task of another loop, or of a foreign executor, is not this one's to hold back.
-            return !self.is_polling();
+        let (left, has_none) = self.budget.get().overflowing_sub(1);
+        self.budget.set(left);
+        if has_none {
+            return self.spend_nothing();
         }
-        self.budget.set(left - 1);
         true
+    }
+
+    #[cold]
+    fn spend_nothing(&self) -> bool {
+        self.budget.set(0);
+        // A task of another loop, or of a foreign executor, is not this one's to hold back.
+        !self.is_polling()
     }
 
     /// Polls the tasks of this batch; calls `after_each` after each.
@@ -198,19 +205,28 @@ impl Tasks {
 
     #[inline(always)]
     fn poll(&self, seat: &Rc<Seat>) {
-        let Some(mut task) = seat.task.take() else { return };
+        if let Some(task) = seat.task.take() {
+            task.poll(seat, self);
+        }
+    }
+
+    /// Polls a task that was taken out of its seat. Ready if it is not to go back.
+    #[inline(always)]
+    pub(super) fn during(
+        &self,
+        seat: &Seat,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<()>,
+    ) -> Poll<()> {
         self.budget.set(BUDGET);
         self.current.set(seat.key);
-        let polled = task.as_mut().poll(&mut Context::from_waker(&seat.waker));
+        let polled = poll(&mut Context::from_waker(&seat.waker));
         self.current.set(Key::NONE);
-        if polled.is_ready() || seat.is_given_up.get() {
-            return self.end(seat, task);
-        }
-        seat.put(task);
+        if seat.is_given_up.get() { Poll::Ready(()) } else { polled }
     }
 
     /// The task is done, or was given up while it was polled.
-    fn end(&self, seat: &Rc<Seat>, mut task: Pin<Box<dyn Task>>) {
+    #[inline(never)]
+    pub(super) fn end(&self, seat: &Rc<Seat>, mut task: Pin<Box<dyn Task>>) {
         if seat.is_given_up.replace(false) {
             task.as_mut().give_up();
         }
@@ -232,7 +248,7 @@ impl Tasks {
 
 impl Seat {
     #[inline(always)]
-    fn put(&self, task: Pin<Box<dyn Task>>) {
+    pub(super) fn put(&self, task: Pin<Box<dyn Task>>) {
         // Absent while it is polled: spares the drop of nothing.
         std::mem::forget(self.task.replace(Some(task)));
     }
