@@ -237,9 +237,8 @@ impl Connection {
     pub(crate) fn begin<P: Protocol + 'static>(self: &Rc<Self>, protocol: Box<P>) {
         self.face.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
-        // Read from at the end of this very step, or of the next turn's.
+        // Read from at the end of this very step, or of the next turn's; settled there too.
         self.linger();
-        self.mark_dirty();
     }
 
     /// Gives the connection to a task that will pull.
@@ -429,13 +428,11 @@ impl Connection {
         self.readiness.set(self.readiness.get().without(gone));
     }
 
-    /// Has the loop settle this connection at the end of the turn; a callback in progress does so
-    /// itself when it returns.
+    /// Has the connection settled: by the callback in progress when it returns, else by the loop at the
+    /// end of the turn.
     pub(super) fn mark_dirty(&self) {
-        if self.call.get() != Call::None {
-            return self.is_unsettled.set(true);
-        }
-        if !self.is_dirty.replace(true) {
+        self.is_unsettled.set(true);
+        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
             self.inner.sources.mark_dirty(self.key);
         }
     }
