@@ -13,6 +13,7 @@ mod ending;
 pub(crate) use ending::report_own;
 mod datagram;
 pub(crate) mod layer;
+mod listening;
 mod outgoing;
 pub(crate) mod port;
 mod producing;
