@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
     pub(super) call: Cell<Call>,
+    /// How often a layer was put on that shakes hands.
+    pub(crate) layers: Cell<u8>,
     /// The close shall discard everything and reset the connection.
     pub(super) resets: Cell<bool>,
     /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
@@ -144,14 +146,16 @@ impl Connection {
         connection
     }
 
-    /// A connection over a stream that is registered under `key` already.
+    /// A connection over a stream that is registered under `key` already, and what was named there.
     pub(super) fn adopt(
         inner: &Rc<Loop>,
         key: Key,
         stream: AnyStream,
         peer: Address,
+        named: Readiness,
     ) -> Rc<Connection> {
         let connection = Connection::new(inner, key, stream, peer);
+        connection.readiness.set(connection.readiness.get().and(named));
         inner.sources.replace(key, connection.clone());
         connection
     }
@@ -177,6 +181,7 @@ impl Connection {
             writing: Cell::new(Writing::Open),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
+            layers: Cell::new(0),
             resets: Cell::new(false),
             is_unsettled: Cell::new(false),
             is_dirty: Cell::new(false),

@@ -15,7 +15,7 @@ const READS_PER_TURN: usize = 4;
 const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::LAYERED);
 
 impl Connection {
-    /// Reads for the protocol, or tells the task that does.
+    /// Reads for the protocol, or lets the task do so.
     #[inline(always)]
     pub(super) fn ready_to_read(self: Rc<Self>, scratch: &mut [u8]) {
         match self.face.take() {
@@ -26,7 +26,9 @@ impl Connection {
 
     #[inline(never)]
     fn ready_to_pull(self: Rc<Self>) {
-        self.wake_reader();
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.serve(&self.inner);
+        }
         self.settle_if_needed();
     }
 

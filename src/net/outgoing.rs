@@ -82,17 +82,6 @@ impl Connection {
         self.call.set(Call::Corked);
     }
 
-    /// A stream is written to: until the poll in progress returns, its bytes collect in the cork.
-    #[inline(always)]
-    pub(super) fn cork_for_poll(&self) {
-        if self.call.get() == Call::None && self.inner.tasks.is_polling() {
-            self.cork();
-            if self.call.get() == Call::Plain {
-                self.call.set(Call::None);
-            }
-        }
-    }
-
     /// The callback or the poll is over: what it wrote goes out.
     #[inline(always)]
     pub(super) fn uncork(&self) {
