@@ -136,9 +136,7 @@ impl Reactor {
         config: &ServerConfig,
         below: Box<dyn Welcome>,
     ) -> Result<Port> {
-        config.build()?;
-        let welcome = Dressed::new(Rc::new(config.clone()), below);
-        self.inner().listen_tcp(address, Box::new(welcome))
+        self.inner().listen_tcp(address, config.dressed(below)?)
     }
 
     /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
@@ -271,6 +269,14 @@ impl sealed::Wraps for ClientConfig {
     fn wrap(&self, peer: &Address) -> Result<(Wrap, Duration)> {
         let host = peer.ip().map(|ip| ip.to_string());
         Ok((self.prepare(host.as_deref())?, self.limit))
+    }
+}
+
+impl ServerConfig {
+    /// What a port does that speaks TLS, and then what the welcome below does.
+    pub(crate) fn dressed(&self, below: Box<dyn Welcome>) -> Result<Box<dyn Welcome>> {
+        self.build()?;
+        Ok(Box::new(Dressed::new(Rc::new(self.clone()), below)))
     }
 }
 
