@@ -422,6 +422,21 @@ mod tls {
         }
     }
 
+    #[cfg(feature = "idna")]
+    #[test]
+    fn a_name_beyond_ascii_is_verified_by_its_a_label() {
+        let directory = Directory::new("beyond-ascii");
+        directory.write("a.pem", &identity("bücher.test"));
+        let certificates = directory.quoted("");
+        in_both_faces(&format!("tls:{certificates}:0:interface=127.0.0.1"), |reactor, port| {
+            let to = quote(&format!("tcp:127.0.0.1:{}", port_of(port)));
+            for name in ["bücher.test", "BÜCHER.test", "xn--bcher-kva.test"] {
+                let text = format!("tls:{name}:443:endpoint={to}:trustRoots={certificates}");
+                mirrors(reactor, &client(&text));
+            }
+        });
+    }
+
     #[cfg(feature = "process")]
     #[test]
     fn tls_runs_through_a_program() {

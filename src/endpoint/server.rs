@@ -10,6 +10,7 @@ use crate::deferred::IntoDeferred;
 #[cfg(feature = "tls")]
 use crate::failure::Failure;
 use crate::failure::Result;
+use crate::net::naming::ascii_name;
 use crate::net::port::{BACKLOG, Welcome, reception};
 use crate::net::{CannotListen, ListenUnix, Port};
 use crate::protocol::Factory;
@@ -125,7 +126,7 @@ impl Kind {
     fn open(&self, inner: &Rc<Loop>, welcome: Box<dyn Welcome>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog } => {
-                let addresses = (interface.as_str(), *port).to_socket_addrs()?;
+                let addresses = (&*ascii_name(interface)?, *port).to_socket_addrs()?;
                 inner.listen_first(addresses, *backlog, welcome)
             }
             Kind::Unix(at) => inner.listen_at_unix(at, welcome),

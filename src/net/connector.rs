@@ -5,6 +5,7 @@
 
 use super::connection::Connection;
 use super::layer::{Layer, Put};
+use super::naming::ascii_name;
 use super::racing::{Causes, race};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
@@ -61,6 +62,7 @@ const BACKLOG_PATIENCE: Duration = Duration::from_millis(5);
 impl ConnectTo {
     /// A host and a port, as `host:port`; an IPv6 address stands in brackets.
     ///
+    /// A name beyond ASCII takes the feature `idna`, or is given as its A-label: `xn--bcher-kva.example:80`.
     /// What is wrong with it is said when it is connected to.
     pub fn new(target: impl Into<String>) -> ConnectTo {
         ConnectTo::from(Target::Name(target.into()))
@@ -283,7 +285,7 @@ async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>>
     let (host, port) = to.host_and_port()?;
     let found = match host.parse() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => resolve(inner, host, port).await?,
+        Err(_) => resolve(inner, &ascii_name(host)?, port).await?,
     };
     Ok(found.into_iter().map(Address::from).collect())
 }

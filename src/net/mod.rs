@@ -12,6 +12,7 @@ mod ending;
 pub(crate) use ending::report_own;
 mod datagram;
 pub(crate) mod layer;
+pub(crate) mod naming;
 mod outgoing;
 pub(crate) mod port;
 mod producing;

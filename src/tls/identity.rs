@@ -3,6 +3,7 @@
 use super::development::{Validity, certify};
 use super::trust::provider;
 use crate::failure::{Failure, Result};
+use crate::net::naming::ascii_name;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -43,7 +44,8 @@ impl Identity {
     }
 
     fn self_signed_for(names: &[&str], validity: &Validity) -> Result<Identity> {
-        let (certificate, key) = certify(names, validity)?;
+        let names = names.iter().map(|name| ascii_name(name)).collect::<Result<Vec<_>, _>>()?;
+        let (certificate, key) = certify(&names, validity)?;
         let key = PrivateKeyDer::Pkcs8(key.into());
         Ok(Identity { chain: vec![certificate.into()], key })
     }
