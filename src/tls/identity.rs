@@ -31,7 +31,7 @@ impl Identity {
     /// A new certificate for development that nobody but those who are told to trusts; it holds for
     /// a year.
     ///
-    /// The names are those of hosts or IP addresses. See [`ClientConfig::trusting`].
+    /// The names are those of hosts or IP addresses. See [`ClientConfig::trusting`](super::ClientConfig::trusting).
     pub fn self_signed(names: &[&str]) -> Result<Identity> {
         Identity::self_signed_for(names, &Validity::days(365))
     }
