@@ -196,6 +196,12 @@ impl Timers {
         Some(Duration::from_nanos(first.saturating_sub(self.time())))
     }
 
+    /// When the next call is due, in nanoseconds since these timers were made.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.heap.borrow().first()
+    }
+
     /// Every call that waits, in no particular order.
     pub(crate) fn pending(self: &Rc<Self>) -> Vec<DelayedCall> {
         let calls = self.heap.borrow().calls();
@@ -205,10 +211,6 @@ impl Timers {
     /// Moves the calls that are due by now into `batch`, first deadline first.
     pub(crate) fn take_due(&self, batch: &mut Vec<Rc<Call>>) {
         let mut heap = self.heap.borrow_mut();
-        // A loop without timers never asks what time it is.
-        if heap.first().is_none() {
-            return;
-        }
         let now = self.time();
         while let Some(call) = heap.pop_due(now) {
             batch.push(call);

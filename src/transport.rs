@@ -62,6 +62,10 @@ pub(crate) trait Carrier {
         let _ = (wrap, limit);
         crate::deferred::fail(Failure::msg("this transport takes no layer"))
     }
+    /// How often a layer was put on that shakes hands, as TLS is.
+    fn layers(&self) -> u8 {
+        0
+    }
     /// Shows the stream, if it is one that wants to be seen.
     #[cfg(feature = "tls")]
     fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
@@ -197,6 +201,11 @@ impl Transport {
     #[cfg(feature = "tls")]
     pub(crate) fn shake_hands(&self, wrap: Wrap, limit: Duration) -> Deferred<()> {
         self.carrier.clone().shake_hands(wrap, limit)
+    }
+
+    /// Bytes that came when this was another number came outside of the layer that is there now.
+    pub(crate) fn layers(&self) -> u8 {
+        self.carrier.layers()
     }
 
     #[cfg(feature = "tls")]

@@ -109,6 +109,158 @@ fn simulated_connections_keep_every_promise() {
     }
 }
 
+#[cfg(feature = "tls")]
+mod tls {
+    //! TLS over whatever carries it. Who is cut off always sees it, over Unix sockets too: the
+    //! goodbye is missing.
+
+    use super::{Ground, Running, holds};
+    use ropewalk::simulation::Simulation;
+    use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+    use ropewalk::{
+        Address, ConnectTo, Deferred, ListenUnix, Port, Protocol, Reactor, Result, Stream, fail,
+    };
+    use std::cell::Cell;
+
+    /// Ports and connections with TLS on them.
+    struct Tls {
+        server: ServerConfig,
+        client: ClientConfig,
+        over: Over,
+    }
+
+    enum Over {
+        Tcp,
+        Simulated(Simulation),
+        /// A Unix socket of this name, and so many layers.
+        Unix(&'static str, usize),
+    }
+
+    /// Calls the port's method for TCP or for Unix sockets; gives the port.
+    macro_rules! listen {
+        ($tls:ident, $reactor:ident.$tcp:ident or $unix:ident, $with:expr) => {
+            match &$tls.over {
+                Over::Tcp => $reactor.$tcp("127.0.0.1:0", &$tls.server, $with),
+                Over::Simulated(_) => $reactor.$tcp("0.0.0.0:0", &$tls.server, $with),
+                Over::Unix(name, layers) => {
+                    let at = ListenUnix::new(Tls::name(name));
+                    let dress = |at: ListenUnix, _| at.tls(&$tls.server);
+                    $reactor.$unix((0..*layers).fold(at, dress), $with)
+                }
+            }
+        };
+    }
+
+    impl Tls {
+        fn over(over: Over) -> Tls {
+            let identity = Identity::self_signed(&["localhost"]).expect("it is a name");
+            let client = ClientConfig::trusting(identity.certificate_pem());
+            Tls {
+                server: ServerConfig::new(identity),
+                client: client.server_name("localhost"),
+                over,
+            }
+        }
+
+        /// An abstract one, of this process' own.
+        fn name(name: &str) -> ropewalk::UnixName {
+            let name = format!("ropewalk-conformance-{name}-{}", std::process::id());
+            ropewalk::UnixName::Abstract(name.into_bytes().into())
+        }
+
+        fn to(&self, port: &Port) -> ConnectTo {
+            let (to, layers) = match &self.over {
+                Over::Tcp => (ConnectTo::from(&port.host()), 1),
+                Over::Simulated(_) => {
+                    (ConnectTo::from(("host", port.host().port().expect("it is TCP's"))), 1)
+                }
+                Over::Unix(name, layers) => (ConnectTo::unix(Tls::name(name)), *layers),
+            };
+            (0..layers).fold(to, |to, _| to.tls(&self.client))
+        }
+    }
+
+    impl Ground for Tls {
+        fn reactor(&self) -> Result<Reactor> {
+            match &self.over {
+                Over::Simulated(simulation) => Ok(simulation.host("host").reactor()),
+                _ => Reactor::new(),
+            }
+        }
+
+        fn protocols(
+            &self,
+            reactor: &Reactor,
+            server: Box<dyn Protocol>,
+            client: Box<dyn Protocol>,
+        ) -> Deferred<()> {
+            let (trigger, served) = Deferred::new();
+            let mut server = Some(server);
+            let build = move |_: &Address| {
+                trigger.callback(()).expect("one connection");
+                server.take().expect("one connection")
+            };
+            let port = match listen!(self, reactor.listen_tls or listen_unix, build) {
+                Ok(port) => port,
+                Err(failure) => return fail(failure),
+            };
+            let client = Cell::new(Some(client));
+            let build = move |_: &Address| client.take().expect("one connection");
+            let connecting = reactor.connect(self.to(&port), build);
+            reactor.spawn(async move {
+                connecting.await?;
+                served.await?;
+                port.stop_listening().await
+            })
+        }
+
+        fn streams(&self, reactor: &Reactor) -> Deferred<(Stream, Stream)> {
+            let (trigger, served) = Deferred::new();
+            let give = async move |stream| Ok(trigger.callback(stream)?);
+            let port = match listen!(self, reactor.serve_tls or serve_unix, give) {
+                Ok(port) => port,
+                Err(failure) => return fail(failure),
+            };
+            let opening = reactor.open_tcp(self.to(&port));
+            reactor.spawn(async move {
+                let client = opening.await?;
+                let server = served.await?;
+                port.stop_listening().await?;
+                Ok((server, client))
+            })
+        }
+
+        fn run(&self, reactor: &Reactor, check: Running) -> Result {
+            match &self.over {
+                Over::Simulated(simulation) => simulation.run_until(reactor.spawn(check)),
+                _ => reactor.run_until(check),
+            }
+        }
+    }
+
+    #[test]
+    fn tls_over_tcp_keeps_every_promise() {
+        holds(&Tls::over(Over::Tcp));
+    }
+
+    #[test]
+    fn tls_over_unix_sockets_keeps_every_promise() {
+        holds(&Tls::over(Over::Unix("tls", 1)));
+    }
+
+    #[test]
+    fn tls_in_tls_keeps_every_promise() {
+        holds(&Tls::over(Over::Unix("tls-in-tls", 2)));
+    }
+
+    #[test]
+    fn tls_over_simulated_connections_keeps_every_promise() {
+        for seed in 0..3 {
+            holds(&Tls::over(Over::Simulated(Simulation::new(seed))));
+        }
+    }
+}
+
 /// A transport that breaks a promise: whatever is written, the peer ends.
 struct Broken;
 

@@ -436,8 +436,10 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
         .serve_tcp("127.0.0.1:0", async move |mut stream| {
             let to_send = to_send.clone();
             stream.transport().write(&to_send);
-            start_tls(&stream.transport(), &server).await?;
-            stream.write_all(b"now in secret").await?;
+            let starting = start_tls(&stream.transport(), &server);
+            stream.transport().write(b"now in ");
+            starting.await?;
+            stream.write_all(b"secret").await?;
             stream.read_to_end(&mut Vec::new()).await?;
             Ok(())
         })

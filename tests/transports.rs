@@ -123,6 +123,30 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 }
 
 #[test]
+fn a_lock_that_twisted_made_holds_as_long_as_its_process_lives() {
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let owners = [(std::process::id(), false), (gone.id(), true)];
+    let owners = owners.map(|(number, free)| (number.to_string(), free));
+    for (owner, is_free) in owners.into_iter().chain([("rw-not-a-number".into(), false)]) {
+        let (reactor, place) = (Reactor::new().unwrap(), Place::new());
+        let lock = place.0.with_file_name({
+            let name = place.0.file_name().unwrap();
+            format!("{}.lock", name.to_str().unwrap())
+        });
+        std::os::unix::fs::symlink(&owner, &lock).unwrap();
+        let port = reactor.listen_unix(&place.0, |_: &Address| Echo);
+        assert_eq!(port.is_ok(), is_free, "{owner}: {port:?}");
+        if let Err(failure) = port {
+            let taken = failure.check::<CannotListen>().unwrap();
+            assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+            std::fs::remove_file(lock).unwrap();
+        }
+        assert!(!place.0.with_file_name(owner).exists(), "the link was followed");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_socket_is_left_alone() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
     std::fs::write(&place.0, "precious").unwrap();

@@ -23,7 +23,7 @@
 //! * `stream` is there in every state but lost; after it nothing but addresses and the reason is.
 //! * A connection has one face: a protocol, or those who wait on a stream.
 //! * `reason` is set in doomed and lost, and from a failed write until the end.
-//! * No borrow of `stream` outlasts one call to it.
+//! * `stream` is taken out for one call to it, and put back.
 //!
 //! # Not here
 //! The end (`ending.rs`), the way out (`outgoing.rs`), the two faces (`push.rs`, `pull.rs`), streams that are more than a socket
@@ -36,7 +36,7 @@ use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
-use crate::driver::{AnyStream, ByteStream, Key, Readiness};
+use crate::driver::{AnyStream, ByteStream, Key, Readiness, StreamCell};
 use crate::failure::Failure;
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter};
@@ -52,7 +52,7 @@ use std::time::Duration;
 pub(crate) struct Connection {
     pub(crate) inner: Rc<Loop>,
     pub(super) key: Key,
-    pub(super) stream: RefCell<Option<AnyStream>>,
+    pub(super) stream: StreamCell,
     /// The pushing face. Absent while it is called, and once lost.
     pub(super) face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
@@ -74,6 +74,8 @@ pub(crate) struct Connection {
     /// The protocol was told to pause writing, and not yet to resume.
     pub(super) is_full: Cell<bool>,
     pub(super) call: Cell<Call>,
+    /// How often a layer was put on that shakes hands.
+    pub(crate) layers: Cell<u8>,
     /// The close shall discard everything and reset the connection.
     pub(super) resets: Cell<bool>,
     /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
@@ -160,7 +162,7 @@ type OnLost = Box<dyn FnOnce(&Failure)>;
 /// So many reads in a row are one connection's share of a turn.
 const READS_PER_TURN: usize = 4;
 /// With any of these a short read does not mean that nothing is left.
-const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::LAYERED);
+const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::LAYERED);
 /// So many descriptors wait for a stream to take them.
 #[cfg(unix)]
 const DESCRIPTORS_KEPT: usize = 256;
@@ -193,14 +195,16 @@ impl Connection {
         connection
     }
 
-    /// A connection over a stream that is registered under `key` already.
+    /// A connection over a stream that is registered under `key` already, and what was named there.
     pub(super) fn adopt(
         inner: &Rc<Loop>,
         key: Key,
         stream: AnyStream,
         peer: Address,
+        named: Readiness,
     ) -> Rc<Connection> {
         let connection = Connection::new(inner, key, stream, peer);
+        connection.readiness.set(connection.readiness.get().and(named));
         inner.sources.replace(key, connection.clone());
         connection
     }
@@ -212,7 +216,7 @@ impl Connection {
             key,
             // Data often comes with the connection: the first read is tried without an event.
             readiness: Cell::new(both.and(Connection::mark_of(stream.as_dyn()))),
-            stream: RefCell::new(Some(stream)),
+            stream: StreamCell::new(stream),
             face: Cell::default(),
             waiters: OnceCell::new(),
             outgoing: Cell::default(),
@@ -226,6 +230,7 @@ impl Connection {
             writing: Cell::new(Writing::Open),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
+            layers: Cell::new(0),
             resets: Cell::new(false),
             is_unsettled: Cell::new(false),
             is_dirty: Cell::new(false),
@@ -258,20 +263,6 @@ impl Connection {
 
     // ---- the way in ----
 
-    /// Reads what came, or tells whoever does.
-    #[inline(always)]
-    fn receive(self: &Rc<Self>, scratch: &mut [u8]) {
-        if !self.wants_bytes() {
-            return;
-        }
-        if let Some(waiters) = self.waiters() {
-            return waiters.reader.wake(&self.inner.tasks);
-        }
-        if let Some(outcome) = self.push_short(scratch) {
-            self.receive_on(outcome, scratch);
-        }
-    }
-
     #[inline(always)]
     pub(super) fn wants_bytes(&self) -> bool {
         self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
@@ -279,7 +270,7 @@ impl Connection {
 
     /// After a read that was more than a short one, or brought nothing.
     #[cold]
-    fn receive_on(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+    pub(super) fn receive_on(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
         self.receive_outcome(outcome, scratch);
         for _ in 1..READS_PER_TURN {
             if !self.wants_bytes() {
@@ -398,26 +389,17 @@ impl Connection {
         &self,
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
-        match &mut *self.stream.borrow_mut() {
-            Some(stream) => call(stream.as_dyn()),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.stream.with(call)
     }
 
     #[inline(always)]
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut *self.stream.borrow_mut() {
-            Some(stream) => stream.read(buffer),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.stream.read(buffer)
     }
 
     #[inline(always)]
     pub(super) fn write_once(&self, data: &[u8]) -> io::Result<usize> {
-        match &mut *self.stream.borrow_mut() {
-            Some(stream) => stream.write(data),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.stream.write(data)
     }
 
     pub(super) fn with_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
@@ -484,11 +466,41 @@ impl Connection {
         self.with_rare(|rare| rare.close_timeout.unwrap_or(CLOSE_TIMEOUT))
     }
 
-    /// What was left undone is taken up again.
+    /// Reads for the protocol, or lets the task do so.
+    #[inline(always)]
+    fn ready_to_read(self: Rc<Self>, scratch: &mut [u8]) {
+        match self.face.take() {
+            Some(face) => face.ready(self, scratch),
+            None => self.ready_to_pull(),
+        }
+    }
+
+    #[inline(never)]
+    fn ready_to_pull(self: Rc<Self>) {
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.serve(&self.inner);
+        }
+        self.settle_if_needed();
+    }
+
+    /// Takes up again what was left undone, or serves what is no reading.
     #[cold]
-    fn taken_up(self: &Rc<Self>) {
-        self.is_lingering.set(false);
-        self.tell_resumed();
+    fn ready_otherwise(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
+        if readiness == Readiness::NONE {
+            self.is_lingering.set(false);
+            self.tell_resumed();
+            if self.wants_bytes() {
+                return self.ready_to_read(scratch);
+            }
+        }
+        self.after_reading();
+    }
+
+    pub(super) fn after_reading(self: &Rc<Self>) {
+        if self.reading.get() == Reading::Paused {
+            self.look_for_end();
+        }
+        self.settle_if_needed();
     }
 
     /// While reading is paused, an end that was announced is looked for without reading.
@@ -508,16 +520,11 @@ impl Connection {
 impl Source for Connection {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.readiness.set(self.readiness.get().and(readiness));
-        if readiness == Readiness::NONE {
-            self.taken_up();
+        // Either call is the last thing done here, and so a jump.
+        if readiness == Readiness::NONE || !self.wants_bytes() {
+            return self.ready_otherwise(readiness, scratch);
         }
-        self.receive(scratch);
-        if self.reading.get() == Reading::Paused {
-            self.look_for_end();
-        }
-        if self.is_unsettled.get() {
-            self.settle();
-        }
+        self.ready_to_read(scratch);
     }
 
     fn flush(self: Rc<Self>) {
@@ -526,9 +533,7 @@ impl Source for Connection {
             self.uncork();
         }
         self.send();
-        if self.is_unsettled.get() {
-            self.settle();
-        }
+        self.settle_if_needed();
     }
 
     fn lose(self: Rc<Self>, reason: &Failure) {

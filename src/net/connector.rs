@@ -397,7 +397,7 @@ pub(super) async fn connect_one(
         Rc::new(Attempt {
             key,
             waker: Cell::default(),
-            ready: Cell::default(),
+            readiness: Cell::default(),
             lost: Cell::default(),
         })
     });
@@ -416,14 +416,15 @@ pub(super) async fn connect_one(
 struct Attempt {
     key: Key,
     waker: Cell<Option<Waker>>,
-    ready: Cell<bool>,
+    /// What came is left to the connection: the driver does not say it again.
+    readiness: Cell<Readiness>,
     /// The reactor ended.
     lost: Cell<bool>,
 }
 
 impl Source for Attempt {
-    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
-        self.ready.set(true);
+    fn ready(self: Rc<Self>, readiness: Readiness, _scratch: &mut [u8]) {
+        self.readiness.set(self.readiness.get().and(readiness));
         self.waker.take().into_iter().for_each(Waker::wake);
     }
 
@@ -452,7 +453,7 @@ impl Future for Attempting {
         if self.attempt.lost.get() {
             return Poll::Ready(Err(io::Error::other("the reactor was stopped")));
         }
-        if !self.attempt.ready.replace(false) {
+        if self.attempt.readiness.get() == Readiness::NONE {
             return Poll::Pending;
         }
         let Some(mut stream) = self.stream.take() else { return Poll::Pending };
@@ -464,6 +465,7 @@ impl Future for Attempting {
                     self.attempt.key,
                     stream.into(),
                     peer,
+                    self.attempt.readiness.get(),
                 )))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -55,6 +55,13 @@ impl Connection {
         ConnectionLost::new(self.peer.clone(), error).into()
     }
 
+    #[inline(always)]
+    pub(super) fn settle_if_needed(self: &Rc<Self>) {
+        if self.is_unsettled.get() {
+            self.settle();
+        }
+    }
+
     /// Sends what can be sent and does what follows from the state. The loop alone calls this.
     pub(super) fn settle(self: &Rc<Self>) {
         if self.has_layer() {

@@ -17,16 +17,18 @@
 //! # Not here
 //! What layers there are: `tls/`.
 
-use super::connection::{Connection, Reading, State};
+use super::ahead::Ahead;
+use super::connection::{Connection, State};
 use super::ending::{done, report_own};
 use super::port::Welcome;
 use crate::address::Address;
+use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
-use crate::deferred::Deferred;
+use crate::deferred::{Deferred, fail};
 use crate::driver::{AnyStream, ByteStream, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::{Loop, attempt};
-use crate::transport::{Carrier, ConnectionLost, Wrap};
+use crate::transport::{ConnectionLost, Wrap};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -119,24 +121,49 @@ impl Connection {
         limit: Duration,
         done: impl FnOnce(&Rc<Connection>, Result) + 'static,
     ) {
-        let connection = Rc::downgrade(self);
-        let expire = move || {
-            if let Some(connection) = connection.upgrade() {
-                connection.handshake_expired(limit);
-            }
-        };
-        let timer = self.inner.timers.call_later(limit, Box::new(expire));
+        self.await_handshake_behind(Rc::default(), limit, done);
+    }
+
+    /// The handshake of a layer before whose bytes others are to leave: so many as `ahead` tells.
+    fn await_handshake_behind(
+        self: &Rc<Self>,
+        ahead: Rc<Cell<usize>>,
+        limit: Duration,
+        done: impl FnOnce(&Rc<Connection>, Result) + 'static,
+    ) {
+        let timer = self.limit_handshake(ahead, limit);
         let handshake = Handshake { done: Box::new(done), timer };
         self.with_rare(|rare| rare.handshake = Some(Box::new(handshake)));
         self.mark_dirty();
     }
 
-    fn handshake_expired(&self, limit: Duration) {
-        if self.with_rare(|rare| rare.handshake.is_some()) {
-            let why = format!("the handshake was not over within {limit:?}");
-            let reason = self.lost_by(io::Error::new(io::ErrorKind::TimedOut, why));
-            self.abort(reason);
+    fn limit_handshake(self: &Rc<Self>, ahead: Rc<Cell<usize>>, limit: Duration) -> DelayedCall {
+        let connection = Rc::downgrade(self);
+        let before = ahead.get();
+        let expire = move || {
+            if let Some(connection) = connection.upgrade() {
+                connection.handshake_expired(before, ahead, limit);
+            }
+        };
+        self.inner.timers.call_later(limit, Box::new(expire))
+    }
+
+    fn handshake_expired(self: &Rc<Self>, before: usize, ahead: Rc<Cell<usize>>, limit: Duration) {
+        if !self.with_rare(|rare| rare.handshake.is_some()) {
+            return;
         }
+        if ahead.get() < before {
+            // The peer takes what goes first: the handshake has not had its time yet.
+            let timer = self.limit_handshake(ahead, limit);
+            return self.with_rare(|rare| {
+                if let Some(handshake) = &mut rare.handshake {
+                    handshake.timer = timer;
+                }
+            });
+        }
+        let why = format!("the handshake was not over within {limit:?}");
+        let reason = self.lost_by(io::Error::new(io::ErrorKind::TimedOut, why));
+        self.abort(reason);
     }
 
     /// Does what the layer has to do by itself: its handshake, or what it could not send before.
@@ -145,15 +172,33 @@ impl Connection {
         if matches!(self.state.get(), State::Doomed | State::Lost) {
             return;
         }
-        let is_shaking = self.has_rare() && self.with_rare(|rare| rare.handshake.is_some());
-        let outcome = self.with_stream(|stream| match is_shaking {
-            true => stream.finish_connecting(),
-            false => stream.flush(),
-        });
-        match outcome {
-            Ok(()) if is_shaking => self.handshake_succeeded(),
-            Err(error) => self.read_failed(error),
-            Ok(()) => {}
+        if self.has_rare() && self.with_rare(|rare| rare.handshake.is_some()) {
+            return self.go_on_shaking();
+        }
+        // Where there is no room nothing is tried: a success would use the room up of which an edge
+        // is to tell, and the edge would not come.
+        if self.readiness.get().has(Readiness::WRITABLE)
+            && let Err(error) = self.with_stream(|stream| stream.flush())
+        {
+            self.again_if_interrupted(&error);
+            self.write_failed(error);
+        }
+    }
+
+    fn go_on_shaking(self: &Rc<Self>) {
+        match self.with_stream(|stream| stream.finish_connecting()) {
+            Ok(()) => self.handshake_succeeded(),
+            Err(error) => {
+                self.again_if_interrupted(&error);
+                self.read_failed(error);
+            }
+        }
+    }
+
+    /// No edge follows what a signal interrupted.
+    fn again_if_interrupted(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::Interrupted {
+            self.mark_dirty();
         }
     }
 
@@ -175,6 +220,15 @@ impl Connection {
             let _ = handshake.timer.cancel();
             attempt("panic after a handshake", || (handshake.done)(self, Err(reason.clone())));
         }
+    }
+
+    /// A stream holds bytes that came before its layer, and were asked for after it: somebody on the
+    /// way may have put them there, to be taken for the peer's.
+    #[cold]
+    pub(crate) fn refuse_clear(&self, count: usize) -> io::Result<usize> {
+        self.broke(io::Error::new(io::ErrorKind::InvalidData, in_the_clear(count)));
+        self.mark_dirty();
+        self.end_as_read()
     }
 
     /// Whether the layer has said what it has to say before an end in order.
@@ -203,36 +257,27 @@ impl Connection {
         let Some(stream) = self.stream.take() else { return Err(done()) };
         let layer = wrap(stream.into_box());
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
-        self.stream.replace(Some(layer.into()));
+        self.stream.set(layer.into());
         self.readiness.set(self.readiness.get().and(marks));
         self.linger();
         Ok(())
     }
 
-    /// Puts a layer on a connection and has it shake hands, once what was written before is sent.
+    /// Puts a layer on a connection and has it shake hands. What was written before leaves before it,
+    /// what is written from now on goes through it.
     pub(crate) fn dress(self: &Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
         self.send_all();
-        if self.is_drained() {
-            return self.dress_now(wrap, limit);
-        }
-        // What the peer answers belongs to the layer: nobody reads it before.
-        let was_open = self.reading.get() == Reading::Open;
-        self.pause_reading();
-        let connection = self.clone();
-        self.drained().add_callback(move |()| {
-            if was_open {
-                connection.resume_reading();
-            }
-            connection.dress_now(wrap, limit)
-        })
-    }
-
-    fn dress_now(self: &Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
-        let (trigger, deferred) = Deferred::new();
+        let ahead: Rc<Cell<usize>> = Rc::default();
+        let wrap = match self.outgoing.take() {
+            Some(bytes) => goes_behind(wrap, bytes, ahead.clone()),
+            None => wrap,
+        };
         if let Err(failure) = self.put_layer_on(wrap) {
-            return crate::deferred::fail(failure);
+            return fail(failure);
         }
-        self.await_handshake(limit, move |_, outcome| {
+        self.layers.set(self.layers.get().wrapping_add(1));
+        let (trigger, deferred) = Deferred::new();
+        self.await_handshake_behind(ahead, limit, move |_, outcome| {
             // Whoever cancelled wants to know no more.
             let _ = match outcome {
                 Ok(()) => trigger.callback(()),
@@ -241,6 +286,15 @@ impl Connection {
         });
         deferred
     }
+}
+
+/// What is wrong with bytes that came before the layer that they seem to come from.
+pub(crate) fn in_the_clear(count: usize) -> String {
+    format!("{count} bytes came in the clear behind the start of TLS")
+}
+
+fn goes_behind(wrap: Wrap, bytes: Box<Buffer>, left: Rc<Cell<usize>>) -> Wrap {
+    Box::new(move |below| wrap(Box::new(Ahead::new(below, bytes, left))))
 }
 
 /// What a port with a layer does: handshakes first, and then what the welcome below does.

@@ -3,6 +3,7 @@
 //! A connection (`connection.rs`) owns a stream of bytes from the driver, whatever kind it is, and
 //! serves one of two faces: a protocol, which is pushed what arrives, or a stream, which pulls.
 
+mod ahead;
 mod carrier;
 pub(crate) mod client;
 mod connected;

@@ -7,16 +7,17 @@
 
 use super::connection::Connection;
 use super::ending::report_own;
+use crate::driver::Otherwise;
 use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
-use std::io;
 use std::panic::Location;
 use std::rc::Rc;
 
 pub(super) trait Push {
-    /// Reads once, and if that came short calls `data_received` with it; else returns what it was.
-    fn read(&mut self, connection: &Rc<Connection>, scratch: &mut [u8]) -> Option<Outcome>;
+    /// Serves a connection that has taken this face, as there is something to read: reads once, and
+    /// if that came short, calls `data_received` with it. Puts the face back.
+    fn ready(self: Box<Self>, connection: Rc<Connection>, scratch: &mut [u8]);
 
     /// Calls `data_received`, and sends what that wrote. An error or a panic dooms the connection.
     fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]);
@@ -26,18 +27,16 @@ pub(super) trait Push {
     fn into_protocol(self: Box<Self>) -> Box<dyn Protocol>;
 }
 
-/// Of a read: how many bytes it brought.
-type Outcome = io::Result<usize>;
-
 impl<P: Protocol + 'static> Push for P {
-    fn read(&mut self, connection: &Rc<Connection>, scratch: &mut [u8]) -> Option<Outcome> {
-        match connection.read(scratch) {
+    fn ready(mut self: Box<Self>, connection: Rc<Connection>, scratch: &mut [u8]) {
+        match connection.stream.try_read(scratch) {
             Ok(count) if count > 0 && connection.is_short_read(count, scratch.len()) => {
                 connection.forget_readable();
-                self.receive(connection, &scratch[..count]);
-                None
+                self.receive(&connection, &scratch[..count]);
+                connection.put_face_back(self);
+                connection.settle_if_needed();
             }
-            outcome => Some(outcome),
+            outcome => connection.receive_more(self, outcome, scratch),
         }
     }
 
@@ -87,13 +86,18 @@ impl Connection {
         self.put_face_back(face);
     }
 
-    /// Reads for the protocol, as [`Push::read`] does.
-    #[inline(always)]
-    pub(super) fn push_short(self: &Rc<Self>, scratch: &mut [u8]) -> Option<Outcome> {
-        let mut face = self.face.take()?;
-        let outcome = face.read(self, scratch);
+    /// After a first read that was more than a short one, or brought nothing.
+    #[cold]
+    fn receive_more(
+        self: Rc<Self>,
+        face: Box<dyn Push>,
+        outcome: Result<usize, Otherwise>,
+        scratch: &mut [u8],
+    ) {
         self.put_face_back(face);
-        outcome
+        let outcome = outcome.or_else(|why| self.stream.read_otherwise(why, scratch));
+        self.receive_on(outcome, scratch);
+        self.after_reading();
     }
 
     #[inline(always)]

@@ -72,7 +72,15 @@ impl Clock for Reactor {
 }
 
 impl Loop {
+    #[inline]
     pub(super) fn make_due_calls(&self) {
+        // A loop without timers never asks what time it is.
+        if self.timers.next_deadline().is_some() {
+            self.make_batch_of_calls();
+        }
+    }
+
+    fn make_batch_of_calls(&self) {
         let mut batch = Vec::new();
         self.timers.take_due(&mut batch);
         for call in batch {

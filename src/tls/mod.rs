@@ -204,8 +204,12 @@ impl ListenUnix {
 /// written from now on waits for the handshake. If that fails, so does the connection. A client
 /// verifies the name that its configuration gives, or else the peer's IP address.
 ///
-/// Bytes that a protocol was given before, or that a [`Stream`] has read ahead, were not protected:
-/// forget what was learned from them.
+/// What came before was not protected, be it in the same segment as the word that starts TLS: whoever
+/// is on the way may have written it. A [`Stream`] that has read such bytes ahead, and a framing of
+/// [`protocols`](crate::protocols) that keeps some, fail the connection with
+/// [`ConnectionLost`](crate::ConnectionLost) instead of giving them out as if they had come through TLS.
+/// A protocol that cuts `data` up by itself has to do the same with what is behind that word; and what
+/// was learned before TLS is best forgotten, by all.
 ///
 /// ```
 /// use futures_util::{AsyncReadExt, AsyncWriteExt};

@@ -1,9 +1,9 @@
 //! One end of a TLS connection, as a stream of bytes over another.
 //!
 //! # Theory
-//! rustls turns ciphertext into plaintext and back and never touches a socket; here it is fed. A read
-//! takes as much ciphertext as there is room for plaintext, in few large system calls, and digests it
-//! until the room is full or nothing is left below.
+//! rustls turns ciphertext into plaintext and back and never touches a socket; here it is fed. It
+//! reads from the stream below straight into its own memory, about a record at a time, and decrypts
+//! there, until the caller's buffer is full or nothing is left below.
 //!
 //! A write encrypts at most 64 KiB ahead of what the stream below takes, and says that bytes are
 //! taken only as their ciphertext leaves. What the caller still holds then is what the peer has still
@@ -14,11 +14,9 @@
 //!   are encrypted already, and are not encrypted twice.
 //! * A short read means that nothing is left, unless `holds_more`.
 //! * Until the handshake is over no byte is taken or given.
-//! * An idle stream holds no buffer of its own.
 
 use super::fault::Fault;
 use crate::address::Address;
-use crate::buffer::{Buffer, LARGE, Pool};
 use crate::driver::{ByteStream, Key};
 use rustls::Connection;
 use std::any::Any;
@@ -28,8 +26,6 @@ use std::time::Duration;
 pub(super) struct TlsStream {
     below: Box<dyn ByteStream>,
     pub(super) session: Connection,
-    /// Ciphertext that was read and not digested; absent when that is nothing.
-    incoming: Option<Box<Buffer>>,
     /// What to fail with, once the plaintext before it was given.
     failed: Option<io::Error>,
     /// So much plaintext waits in the session.
@@ -37,6 +33,8 @@ pub(super) struct TlsStream {
     /// So many bytes are encrypted of those that the caller was not told are taken.
     unsent: usize,
     is_shaking: bool,
+    /// The stream below takes nothing more: an edge will say when it does.
+    is_blocked: bool,
     /// The peer said that it is done, and all before that was given.
     has_ended: bool,
     /// The stream below has ended.
@@ -45,66 +43,30 @@ pub(super) struct TlsStream {
     has_left: bool,
 }
 
-/// Room for one whole record, however small the caller's buffer is.
-const RECORD: usize = 16 * 1024 + 512;
-
-thread_local! {
-    /// Lends what ciphertext is read into.
-    static BUFFERS: Pool = Pool::default();
-}
-
 impl TlsStream {
     pub(super) fn new(below: Box<dyn ByteStream>, session: Connection) -> TlsStream {
         TlsStream {
             below,
             session,
-            incoming: None,
             failed: None,
             ready: 0,
             unsent: 0,
             is_shaking: true,
+            is_blocked: false,
             has_ended: false,
             is_cut: false,
             has_left: false,
         }
     }
 
-    /// Reads ciphertext from below; returns whether that came short.
-    fn fill(&mut self, room: usize) -> io::Result<bool> {
-        let lent = BUFFERS.try_with(Pool::large);
-        let mut buffer = lent.unwrap_or_else(|_| Pool::default().large());
-        let room = room.clamp(RECORD, LARGE);
-        match self.below.read(&mut buffer.space()[..room]) {
-            Ok(0) => {
-                give_back(buffer);
-                self.is_cut = true;
-                self.session.read_tls(&mut io::empty())?;
-                Ok(false)
-            }
-            Ok(count) => {
-                buffer.filled(count);
-                self.incoming = Some(buffer);
-                Ok(count < room)
-            }
-            Err(error) => {
-                give_back(buffer);
-                Err(error)
-            }
-        }
-    }
-
-    /// Has the session take a piece of the ciphertext.
-    fn digest(&mut self) -> io::Result<()> {
-        let Some(mut buffer) = self.incoming.take() else { return Ok(()) };
-        let count = self.session.read_tls(&mut buffer.as_slice())?;
-        buffer.consume(count);
-        // It takes nothing more after the peer's goodbye.
-        if buffer.is_empty() || count == 0 {
-            give_back(buffer);
-        } else {
-            self.incoming = Some(buffer);
-        }
-        self.process()
+    /// Has the session read from below and digest that; returns whether the read came short.
+    fn fill(&mut self) -> io::Result<bool> {
+        let mut below = Below { stream: &mut *self.below, came_short: false };
+        let count = self.session.read_tls(&mut below)?;
+        let came_short = below.came_short;
+        self.is_cut = count == 0;
+        self.process()?;
+        Ok(came_short)
     }
 
     fn process(&mut self) -> io::Result<()> {
@@ -157,16 +119,14 @@ impl TlsStream {
             if filled == target.len() || self.has_ended {
                 return (filled, Ok(()));
             }
-            let step = match self.incoming {
-                Some(_) => self.digest(),
-                // With nothing to show for it, a short read is no proof: the end may hide behind it.
-                None if is_drained && filled > 0 => return (filled, Ok(())),
-                None => self.fill(target.len() - filled).map(|short| is_drained = short),
-            };
-            match step {
+            // With nothing to show for it, a short read is no proof: the end may hide behind it.
+            if is_drained && filled > 0 {
+                return (filled, Ok(()));
+            }
+            match self.fill() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (filled, Ok(())),
                 Err(error) => return (filled, Err(error)),
-                Ok(()) => {}
+                Ok(came_short) => is_drained = came_short,
             }
         }
     }
@@ -175,14 +135,19 @@ impl TlsStream {
     fn send(&mut self) -> io::Result<(usize, bool)> {
         let mut sent = 0;
         while self.session.wants_write() {
-            match self.session.write_tls(&mut Below(&mut *self.below)) {
+            match self.session.write_tls(&mut Below { stream: &mut *self.below, came_short: false })
+            {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
                     return Ok((sent, false));
                 }
+                // Some callers have no other chance, and no edge follows.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        self.is_blocked = false;
         Ok((sent, true))
     }
 
@@ -207,20 +172,12 @@ impl TlsStream {
                 self.is_shaking = false;
                 return Ok(());
             }
-            match self.incoming {
-                Some(_) => self.digest()?,
-                None => _ = self.fill(RECORD)?,
-            }
+            self.fill()?;
             if self.is_cut {
                 return Err(cut_off());
             }
         }
     }
-}
-
-fn give_back(buffer: Box<Buffer>) {
-    // A thread that is ending frees it instead.
-    let _ = BUFFERS.try_with(|buffers| buffers.give(buffer));
 }
 
 fn cut_off() -> io::Error {
@@ -241,7 +198,7 @@ impl ByteStream for TlsStream {
             return Err(error);
         }
         let (filled, outcome) = self.read_on(buffer);
-        if self.session.wants_write() {
+        if self.session.wants_write() && !self.is_blocked {
             // An answer of TLS' own. If it cannot leave, or not now, that shows when writing.
             let _ = self.send();
         }
@@ -304,14 +261,12 @@ impl ByteStream for TlsStream {
             if self.session.process_new_packets().is_ok_and(|state| state.peer_has_closed()) {
                 return Ok(true);
             }
-            let step = match self.incoming {
-                Some(_) => self.digest(),
-                None if self.below.is_at_end()? => return Err(cut_off()),
-                None => self.fill(RECORD).map(drop),
-            };
-            match step {
+            if self.below.is_at_end()? {
+                return Err(cut_off());
+            }
+            match self.fill() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                outcome => outcome?,
+                outcome => _ = outcome?,
             }
         }
         Ok(false)
@@ -346,8 +301,8 @@ impl ByteStream for TlsStream {
     }
 
     fn holds_more(&mut self) -> bool {
-        let has_more = self.ready > 0 || self.incoming.is_some() || self.failed.is_some();
-        has_more || self.has_ended || self.below.holds_more()
+        let has_more = self.ready > 0 || self.failed.is_some() || self.has_ended;
+        has_more || self.below.holds_more()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -370,16 +325,28 @@ fn unless_blocked(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::WouldBlock { Ok(()) } else { Err(error) }
 }
 
-/// The stream below, as rustls wants to write to it.
-struct Below<'a>(&'a mut dyn ByteStream);
+/// The stream below, as rustls wants to read from it and to write to it.
+struct Below<'a> {
+    stream: &'a mut dyn ByteStream,
+    /// The last read did.
+    came_short: bool,
+}
+
+impl Read for Below<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.came_short = count < buffer.len();
+        Ok(count)
+    }
+}
 
 impl Write for Below<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.write(data)
+        self.stream.write(data)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
+        self.stream.write_vectored(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {

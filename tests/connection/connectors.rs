@@ -1,11 +1,15 @@
 //! Connectors: their hooks in order, and what may be done from inside them.
 
 use super::calling::overrun;
-use super::kit::{Face, Notes, Role, census, hear_reports, serve, turn, until};
+use super::kit::{FACES, Face, Notes, Role, census, hear_reports, serve, turn, until};
+use futures_util::AsyncReadExt;
 use ropewalk::{
-    Address, Cancelled, ClientFactory, Connector, Failure, NotConnecting, NotDisconnected,
-    Protocol, Reactor, Result, Transport,
+    Address, Cancelled, ClientFactory, ConnectionDone, Connector, Failure, NotConnecting,
+    NotDisconnected, Protocol, Reactor, Result, Transport,
 };
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
+use std::time::Duration;
 
 type Hook = Box<dyn FnMut(&str, &Connector)>;
 
@@ -219,5 +223,51 @@ fn a_panic_in_a_hook_is_said_once_and_the_connector_lives() {
             "{:?}",
             reports.all()
         );
+    }
+}
+
+/// Notes what it gets and how it ends.
+struct Listening(Notes);
+
+impl Protocol for Listening {
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.0.add(String::from_utf8_lossy(data));
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        self.0.add(if reason.is::<ConnectionDone>() { "done" } else { "lost" });
+    }
+}
+
+#[test]
+fn an_end_that_came_together_with_the_connection_is_heard() {
+    for face in FACES {
+        let (notes, reactor) = (Notes::default(), Reactor::new().expect("a reactor"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+        let to = listener.local_addr().expect("it is bound");
+        let told = notes.clone();
+        match face {
+            Face::Protocol => {
+                drop(reactor.connect(to, move |_: &Address| Listening(told.clone())));
+            }
+            Face::Stream => {
+                let opening = reactor.open_tcp(to);
+                reactor.spawn(async move {
+                    let mut all = String::new();
+                    opening.await?.read_to_string(&mut all).await?;
+                    told.add(all);
+                    told.add("done");
+                    Ok(())
+                });
+            }
+        }
+        // It is connecting now, and looks again only after the peer has done all it does.
+        reactor.turn(Some(Duration::ZERO)).expect("a turn");
+        let (mut socket, _) = listener.accept().expect("somebody calls");
+        socket.write_all(b"question").expect("room for a few bytes");
+        socket.shutdown(Shutdown::Write).expect("an open socket");
+        until(&reactor, "the end is heard", || notes.has("done"));
+        notes.expect(&["question", "done"]);
     }
 }

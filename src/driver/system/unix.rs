@@ -3,7 +3,8 @@
 //! # Theory
 //! A path outlives the process that listened at it. Who wants to listen takes a lock first, on a file
 //! beside the socket (`PATH.lock`) that the system unlocks when a process ends, however it ends. With
-//! the lock held, a socket that nobody answers at is stale and is removed.
+//! the lock held, a socket that nobody answers at is stale and is removed. Where Twisted listens, its
+//! lock of the same name, a link to the number of its process, is respected while that lives.
 //!
 //! A mode is given to the socket before it has a name, so that there is no moment at which the wrong
 //! people may connect.
@@ -20,10 +21,13 @@ use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
 use mio::net::{UnixListener, UnixStream};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
+use rustix::process::{Pid, test_kill_process};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::collections::VecDeque;
 use std::fs::{self, File, Permissions};
@@ -31,7 +35,7 @@ use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net as system;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -325,8 +329,13 @@ impl Lock {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
+        // Followed, a link would be somebody else's file, which never is what the path says.
+        let links = OFlags::NOFOLLOW.bits().cast_signed();
         loop {
-            let file = File::options().create(true).append(true).open(&path)?;
+            if let Ok(owner) = fs::read_link(&path) {
+                unlink_stale(&path, &owner)?;
+            }
+            let file = File::options().create(true).append(true).custom_flags(links).open(&path)?;
             file.try_lock().map_err(|error| locked(&path, error))?;
             let own = file.metadata()?;
             // Its former holder may have removed it between our opening and our locking.
@@ -341,6 +350,19 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Before it is unlocked, so that nobody's lock is removed; left behind it does no harm.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes a lock as Twisted makes them, a link to its owner's number, if there is no such process.
+fn unlink_stale(path: &Path, owner: &Path) -> io::Result<()> {
+    let number = owner.to_str().and_then(|text| text.parse().ok());
+    match number.and_then(Pid::from_raw).map(test_kill_process) {
+        Some(Err(Errno::SRCH)) => {
+            // Somebody was faster, or it stays and cannot be opened.
+            let _ = fs::remove_file(path);
+            Ok(())
+        }
+        _ => Err(locked(path, fs::TryLockError::WouldBlock)),
     }
 }
 

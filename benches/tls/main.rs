@@ -1,0 +1,43 @@
+//! TLS servers side by side: ropewalk in both faces, and tokio-rustls; the same rustls below all.
+//!
+//!     cargo bench --features tls --bench tls                 half a minute
+//!     cargo bench --features tls --bench tls -- --quick      a smoke run
+//!
+//! Each server is a process of its own on one CPU, the client is this process on another. The servers
+//! take turns inside a round, so a slow moment of the machine meets all of them, and each is as often
+//! the first; a ratio is made inside its round, and each figure is the median over the rounds.
+
+#[cfg(target_os = "linux")]
+mod client;
+#[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "shared with the echo bench, which needs more of it")]
+#[path = "../echo/machine.rs"]
+mod machine;
+#[cfg(target_os = "linux")]
+mod rounds;
+#[cfg(target_os = "linux")]
+mod servers;
+#[cfg(target_os = "linux")]
+#[path = "../table/mod.rs"]
+mod table;
+
+#[cfg(target_os = "linux")]
+fn main() -> ropewalk::Result {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, server, cpu] = &arguments[..]
+        && role == servers::ROLE
+    {
+        return servers::serve(server, cpu);
+    }
+    // Without `--bench` this is `cargo test --benches`: does it work at all?
+    let has = |name| arguments.iter().any(|argument| argument == name);
+    let length = if has("--quick") || !has("--bench") { rounds::QUICK } else { rounds::FULL };
+    let path = table::publish("bench-tls.md", &[rounds::run(length)?])?;
+    println!("The same as Markdown: {}", path.display());
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("The TLS bench reads a server's CPU time from /proc, and so runs on Linux only.");
+}

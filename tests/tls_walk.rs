@@ -1,0 +1,505 @@
+//! TLS with every call of the driver failing in turn, and over bad networks.
+//!
+//! Each scenario checks itself, as those of `simulated_connections` do: whoever waits is told, nothing
+//! is told twice or after the end, no socket is left, and where no fault may do harm the outcome is
+//! right to the byte. TLS draws its keys from the system and not from the seed: what is sent differs
+//! from run to run, but for its lengths, and so the calls are the same. For that the certificate has a
+//! key whose signatures are all of one length.
+
+#![cfg(feature = "tls")]
+
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::simulation::{
+    Fault, Faults, Host, Latency, Link, Simulation, What, for_each_seed, walk_faults,
+};
+use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
+use ropewalk::{
+    Address, ConnectTo, Deferred, Failure, Protocol, Result, Stream, Transport, Trigger,
+};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// For the name `server`, from 2000 until 9999, with an Ed25519 key.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBAjCBtaADAgECAgEBMAUGAytlcDAPMQ0wCwYDVQQDDAR3YWxrMCAXDTAwMDEw
+MTAwMDAwMFoYDzk5OTkxMjMxMjM1OTU5WjAPMQ0wCwYDVQQDDAR3YWxrMCowBQYD
+K2VwAyEArkQyU63DbEIuo3XHJARbiC2UHSEfGf97a4mejU96OpKjNDAyMBEGA1Ud
+EQQKMAiCBnNlcnZlcjAdBgNVHQ4EFgQUyYhP2wqwREAf+nm/kGi0S/tnFO0wBQYD
+K2VwA0EAqxWPKYsufu718jyfB+O/Idrp6HFPFaRyVRV7pn/dXpQY2TJvm6KjD9Gz
+xxzIapmQHVBcp7Y9FRiOhrtF/EzwBw==
+-----END CERTIFICATE-----
+";
+
+/// For this test alone: it guards nothing.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJeZ2UgZCtDeuvp119wyiqRSiJ61uSqRwjK69osd5wB6
+-----END PRIVATE KEY-----
+";
+
+fn server_config() -> ServerConfig {
+    ServerConfig::new(Identity::from_pem(CERTIFICATE, KEY).expect("it is an identity"))
+}
+
+fn client_config() -> ClientConfig {
+    ClientConfig::trusting(CERTIFICATE).server_name("server")
+}
+
+// ---- what is checked of everybody ----
+
+/// What was told in a run, and what should not have been.
+#[derive(Default)]
+struct Ledger {
+    living: Cell<i32>,
+    /// Starts of TLS whose outcome was not told yet.
+    starting: Cell<i32>,
+    reports: RefCell<Vec<String>>,
+    wrongs: RefCell<Vec<String>>,
+}
+
+impl Ledger {
+    fn new() -> Rc<Ledger> {
+        let ledger = Rc::new(Ledger::default());
+        let hook = Rc::downgrade(&ledger);
+        ropewalk::on_report(move |report| {
+            let Some(ledger) = hook.upgrade() else { return };
+            if report.failure().is::<ropewalk::Panicked>() {
+                ledger.wrong(report.to_string());
+            }
+            ledger.reports.borrow_mut().push(report.to_string());
+        });
+        ledger
+    }
+
+    fn wrong(&self, what: impl Into<String>) {
+        self.wrongs.borrow_mut().push(what.into());
+    }
+
+    fn watch<P: Protocol>(self: &Rc<Self>, protocol: P) -> Watched<P> {
+        self.living.set(self.living.get() + 1);
+        Watched { protocol, ledger: self.clone(), stage: Stage::New }
+    }
+
+    /// A start of TLS, whose outcome is to be told once.
+    fn start_tls(self: &Rc<Self>, transport: &Transport, config: &ServerConfig) {
+        self.starting.set(self.starting.get() + 1);
+        let ledger = self.clone();
+        start_tls(transport, config).add_both(move |outcome| {
+            ledger.starting.set(ledger.starting.get() - 1);
+            if let Err(failure) = outcome
+                && !is_of_connection(&failure)
+            {
+                ledger.wrong(format!("TLS did not start: {failure}"));
+            }
+            Ok(())
+        });
+    }
+
+    /// Everything was told, everything is gone.
+    fn close(&self, simulation: &Simulation, hosts: &[&Host]) -> Result {
+        simulation.set_limit(Duration::from_secs(3600));
+        simulation.run_until_idle()?;
+        if simulation.sockets() > 0 {
+            self.wrong(format!("{} sockets are left", simulation.sockets()));
+        }
+        for host in hosts {
+            // A port, and no more.
+            if host.descriptors() > 1 {
+                self.wrong(format!("{} holds {}", host.name(), host.descriptors()));
+            }
+        }
+        if self.living.get() != 0 {
+            self.wrong(format!("{} protocols were not dropped", self.living.get()));
+        }
+        if self.starting.get() != 0 {
+            self.wrong(format!("{} starts of TLS were not told", self.starting.get()));
+        }
+        let reports = self.reports.take();
+        if !may_fail(simulation) && !reports.is_empty() {
+            self.wrong(format!("without a fault: {reports:?}"));
+        }
+        let wrongs = self.wrongs.take();
+        if wrongs.is_empty() { Ok(()) } else { Err(Failure::msg(wrongs.join("; "))) }
+    }
+}
+
+fn is_of_connection(failure: &Failure) -> bool {
+    failure.is::<ropewalk::ConnectionLost>() || failure.is::<ropewalk::ConnectionDone>()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    New,
+    Made,
+    Ended,
+    Lost,
+}
+
+/// A protocol whose calls must come in order.
+struct Watched<P> {
+    protocol: P,
+    ledger: Rc<Ledger>,
+    stage: Stage,
+}
+
+impl<P> Watched<P> {
+    fn expect(&self, call: &str, stages: &[Stage]) {
+        if !stages.contains(&self.stage) {
+            self.ledger.wrong(format!("{call} while {:?}", self.stage));
+        }
+    }
+}
+
+impl<P: Protocol> Protocol for Watched<P> {
+    fn connection_made(&mut self, transport: &Transport) {
+        self.expect("connection_made", &[Stage::New]);
+        self.stage = Stage::Made;
+        self.protocol.connection_made(transport);
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.expect("data_received", &[Stage::Made]);
+        if data.is_empty() {
+            self.ledger.wrong("data_received of nothing");
+        }
+        self.protocol.data_received(transport, data)
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        self.expect("connection_lost", &[Stage::Made, Stage::Ended]);
+        self.stage = Stage::Lost;
+        self.protocol.connection_lost(reason);
+    }
+
+    fn read_closed(&mut self, transport: &Transport) {
+        self.expect("read_closed", &[Stage::Made]);
+        self.stage = Stage::Ended;
+        self.protocol.read_closed(transport);
+    }
+}
+
+impl<P> Drop for Watched<P> {
+    fn drop(&mut self) {
+        self.expect("drop", &[Stage::Lost]);
+        self.ledger.living.set(self.ledger.living.get() - 1);
+    }
+}
+
+fn hosts(simulation: &Simulation) -> (Host, Host) {
+    (simulation.host("server"), simulation.host("client"))
+}
+
+fn bytes(count: usize) -> Vec<u8> {
+    (0..count).map(|n| (n * 7 + n / 251) as u8).collect()
+}
+
+/// Whether something happened that a program may fail of; what cuts calls up or delays them is no
+/// excuse.
+fn may_fail(simulation: &Simulation) -> bool {
+    simulation
+        .happenings()
+        .iter()
+        .any(|happening| matches!(happening.what, What::Failing(_, Fault::Error(_))))
+}
+
+/// A right outcome is always right; a wrong one needs a fault as its excuse.
+fn judge<T>(simulation: &Simulation, outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if may_fail(simulation) => Ok(None),
+        Err(failure) => Err(Failure::msg(format!("failed without a fault: {failure}"))),
+    }
+}
+
+/// As `judge`, and what came is all that was wanted.
+fn judge_bytes(simulation: &Simulation, outcome: Result<Vec<u8>>, wanted: &[u8]) -> Result {
+    match judge(simulation, outcome)? {
+        Some(got) if got != wanted => {
+            Err(Failure::msg(format!("{} of {} bytes came", got.len(), wanted.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
+// ---- the scenarios ----
+
+struct Echo;
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+/// Sends a question at once and gives what came back, when that is all of it.
+struct Asker {
+    question: Vec<u8>,
+    answer: Vec<u8>,
+    done: Option<Trigger<Vec<u8>>>,
+}
+
+impl Protocol for Asker {
+    fn connection_made(&mut self, transport: &Transport) {
+        transport.write(&self.question);
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.answer.extend_from_slice(data);
+        if self.answer.len() >= self.question.len() {
+            transport.lose_connection();
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        let answer = std::mem::take(&mut self.answer);
+        let whole = answer.len() == self.question.len();
+        if let Some(done) = self.done.take() {
+            let _ = if whole { done.callback(answer) } else { done.errback(reason.clone()) };
+        }
+    }
+}
+
+fn echo_with_callbacks(simulation: &Simulation) -> Result {
+    simulation.keep_trace();
+    let ledger = Ledger::new();
+    let (server, client) = hosts(simulation);
+    let watch = ledger.clone();
+    let build = move |_: &Address| watch.watch(Echo);
+    let port = server.reactor().listen_tls("0.0.0.0:7", &server_config(), build);
+    if judge(simulation, port)?.is_none() {
+        return Ok(());
+    }
+    let config = client_config();
+    // The second handshake is the short one.
+    for size in [40_000, 5] {
+        let (done, answer) = Deferred::new();
+        let question = bytes(size);
+        let mut asker = Some(Asker { question, answer: Vec::new(), done: Some(done) });
+        let watch = ledger.clone();
+        let build = move |_: &Address| watch.watch(asker.take().expect("one connection"));
+        let to = ConnectTo::new("server:7").tls(&config);
+        let connecting = client.reactor().connect(to, build);
+        let outcome = simulation.run_until(async move {
+            connecting.await?;
+            answer.await
+        });
+        judge_bytes(simulation, outcome, &bytes(size))?;
+    }
+    ledger.close(simulation, &[&server, &client])
+}
+
+async fn echo(mut stream: Stream) -> Result {
+    let mut buffer = [0; 700];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return stream.close().await.map_err(Failure::from);
+        }
+        stream.write_all(&buffer[..count]).await?;
+    }
+}
+
+/// Sends while it reads, ends its half, and gives what came back.
+async fn exchange(stream: Stream, question: Vec<u8>) -> Result<Vec<u8>> {
+    let (mut reading, mut writing) = stream.split();
+    let send = async {
+        writing.write_all(&question).await?;
+        writing.close().await
+    };
+    let mut answer = Vec::new();
+    futures_util::future::try_join(send, reading.read_to_end(&mut answer)).await?;
+    Ok(answer)
+}
+
+fn echo_with_async(simulation: &Simulation) -> Result {
+    simulation.keep_trace();
+    let ledger = Ledger::new();
+    let (server, client) = hosts(simulation);
+    let port = server.reactor().serve_tls("0.0.0.0:7", &server_config(), echo);
+    if judge(simulation, port)?.is_none() {
+        return Ok(());
+    }
+    let opening = client.reactor().open_tls("server:7", &client_config());
+    let asking = async move { exchange(opening.await?, bytes(20_000)).await };
+    let outcome = simulation.run_until(client.reactor().spawn(asking));
+    judge_bytes(simulation, outcome, &bytes(20_000))?;
+    ledger.close(simulation, &[&server, &client])
+}
+
+/// Speaks TLS when it is told to, and echoes what it hears there.
+struct Upgrades {
+    ledger: Rc<Ledger>,
+    is_secret: bool,
+}
+
+impl Protocol for Upgrades {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        if self.is_secret {
+            transport.write(data);
+            return Ok(());
+        }
+        // Its one byte cannot come in two pieces.
+        self.is_secret = true;
+        transport.write(b"g");
+        self.ledger.start_tls(transport, &server_config());
+        transport.write(b"welcome");
+        Ok(())
+    }
+}
+
+fn start_of_tls(simulation: &Simulation) -> Result {
+    simulation.keep_trace();
+    let ledger = Ledger::new();
+    let (server, client) = hosts(simulation);
+    let watch = ledger.clone();
+    let build =
+        move |_: &Address| watch.watch(Upgrades { ledger: watch.clone(), is_secret: false });
+    if judge(simulation, server.reactor().listen_tcp("0.0.0.0:7", build))?.is_none() {
+        return Ok(());
+    }
+    let opening = client.reactor().open_tcp("server:7");
+    let asking = client.reactor().spawn(async move {
+        let mut stream = opening.await?;
+        stream.write_all(b"s").await?;
+        stream.read_exact(&mut [0; 1]).await?;
+        start_tls(&stream.transport(), &client_config()).await?;
+        exchange(stream, bytes(2_000)).await
+    });
+    let outcome = simulation.run_until(asking);
+    let wanted = [b"welcome".to_vec(), bytes(2_000)].concat();
+    judge_bytes(simulation, outcome, &wanted)?;
+    ledger.close(simulation, &[&server, &client])
+}
+
+/// The first bytes of a hello of 512, and no more.
+const HALF_A_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+
+/// Somebody begins to speak TLS and falls silent: both roles give up in time and say so.
+fn silence(simulation: &Simulation) -> Result {
+    simulation.keep_trace();
+    let ledger = Ledger::new();
+    let (server, client) = hosts(simulation);
+    let watch = ledger.clone();
+    let build = move |_: &Address| watch.watch(Echo);
+    let port = server.reactor().listen_tls("0.0.0.0:7", &server_config(), build);
+    let deaf = async |mut stream: Stream| {
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    };
+    let deaf = server.reactor().serve_tcp("0.0.0.0:8", deaf);
+    let (Some(_), Some(_)) = (judge(simulation, port)?, judge(simulation, deaf)?) else {
+        return Ok(());
+    };
+    let opening = client.reactor().open_tcp("server:7");
+    let outcome = simulation.run_until(async move {
+        let mut stream = opening.await?;
+        stream.write_all(HALF_A_HELLO).await?;
+        Ok(stream.read_to_end(&mut Vec::new()).await.is_err())
+    });
+    // It is cut off: that the server failed is no end in order.
+    if judge(simulation, outcome)? == Some(false) && !may_fail(simulation) {
+        return Err(Failure::msg("a handshake that took too long ended in order"));
+    }
+    let opening = client.reactor().open_tls("server:8", &client_config());
+    match simulation.run_until(opening) {
+        Ok(_) => return Err(Failure::msg("a handshake with nobody succeeded")),
+        Err(failure) if failure.is::<ropewalk::ConnectError>() => {}
+        Err(failure) => return Err(failure),
+    }
+    simulation.set_limit(Duration::from_secs(3600));
+    simulation.run_until_idle()?;
+    if server.descriptors() > 2 || client.descriptors() > 0 || simulation.sockets() > 0 {
+        return Err(Failure::msg("something is left of a handshake"));
+    }
+    let wrongs = ledger.wrongs.take();
+    if wrongs.is_empty() { Ok(()) } else { Err(Failure::msg(wrongs.join("; "))) }
+}
+
+// ---- walked and seeded ----
+
+type Scenario = fn(&Simulation) -> Result;
+
+const SCENARIOS: [(&str, Scenario); 4] = [
+    ("TLS echo with callbacks", echo_with_callbacks),
+    ("TLS echo with async", echo_with_async),
+    ("start of TLS", start_of_tls),
+    ("silence", silence),
+];
+
+fn walk(number: usize) {
+    let (name, scenario) = SCENARIOS[number];
+    match walk_faults(1, scenario) {
+        Ok(survey) => println!("fault walk, {name}: {survey}"),
+        Err(failure) => panic!("{name}: {failure}"),
+    }
+}
+
+#[test]
+fn every_single_fault_in_a_tls_echo_with_callbacks_is_survived() {
+    walk(0);
+}
+
+#[test]
+fn every_single_fault_in_a_tls_echo_with_async_is_survived() {
+    walk(1);
+}
+
+#[test]
+fn every_single_fault_in_a_start_of_tls_is_survived() {
+    walk(2);
+}
+
+#[test]
+fn every_single_fault_beside_a_silent_peer_is_survived() {
+    walk(3);
+}
+
+/// A network and a system whose kind follows from the seed.
+fn make_bad(simulation: &Simulation) {
+    let (server, client) = hosts(simulation);
+    let (kind, loss) =
+        simulation.random(|random| (random.below(4), random.below(10) as f64 / 100.0));
+    let faults = [Faults::none(), Faults::pedantic(), Faults::rough(), Faults::rough()];
+    server.set_faults(faults[kind as usize]);
+    client.set_faults(faults[kind as usize]);
+    let radio = Latency::LongTailed(Duration::from_micros(100), Duration::from_millis(5));
+    let window = [64, 1, 300, 4][kind as usize] * 1024;
+    simulation.set_link(&server, &client, Link::new().latency(radio).loss(loss).window(window));
+}
+
+fn seeds() -> u64 {
+    std::env::var("ROPEWALK_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60)
+}
+
+#[test]
+fn tls_keeps_its_promises_under_every_seed() {
+    for (name, scenario) in SCENARIOS {
+        let outcome = for_each_seed(0..seeds(), |simulation| {
+            make_bad(simulation);
+            scenario(simulation)
+        });
+        let survey = outcome.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        println!("{name}, seeds 0 to {}: {survey}", seeds() - 1);
+    }
+}
+
+/// What happened, without the bytes themselves.
+fn course(simulation: &Simulation) -> Vec<String> {
+    let trace = simulation.trace();
+    let plain = |line: &str| line.split(": ").next().unwrap_or_default().to_owned();
+    trace.lines().map(plain).collect()
+}
+
+#[test]
+fn the_same_seed_makes_the_same_calls_though_the_keys_differ() {
+    for (name, scenario) in SCENARIOS {
+        let runs = [(); 2].map(|()| {
+            let simulation = Simulation::new(3);
+            make_bad(&simulation);
+            scenario(&simulation).expect("it holds");
+            (simulation.calls(), course(&simulation))
+        });
+        assert!(runs[0] == runs[1], "{name}: {} and {} calls", runs[0].0, runs[1].0);
+    }
+}
