@@ -79,7 +79,7 @@ impl Dice {
             0 => text.insert_str(one, self.piece()),
             1 => text.replace_range(range, ""),
             2 => text.replace_range(range, self.piece()),
-            3 => text.insert_str(range.end, &text[range.clone()].to_owned()),
+            3 => text.insert_str(range.end, &text.clone()[range]),
             _ => drop(text.pop()),
         }
     }
