@@ -116,8 +116,9 @@ impl Tasks {
         }
     }
 
+    /// Whether there is a batch to poll, be it that it is the next turn's.
     pub(super) fn are_ready(&self) -> bool {
-        !self.queue.borrow().is_empty()
+        !self.queue.borrow().is_empty() || !self.later.borrow().is_empty()
     }
 
     /// How many tasks there are.
