@@ -41,16 +41,14 @@ impl Reactor {
     /// ```
     #[doc(alias = "StandardIO")]
     pub fn connect_stdio(&self, protocol: impl Protocol + 'static) -> Result<Transport> {
-        let (input, output) = standard()?;
-        let connection = connection(self, Some(input), Some(output), Address::pipe("stdio"))?;
+        let connection = standard_connection(self)?;
         connection.begin(Box::new(protocol));
         Ok(connection.transport())
     }
 
     /// Makes standard input and output a stream.
     pub fn open_stdio(&self) -> Result<Stream> {
-        let (input, output) = standard()?;
-        let connection = connection(self, Some(input), Some(output), Address::pipe("stdio"))?;
+        let connection = standard_connection(self)?;
         Ok(Stream::new(connection))
     }
 
@@ -117,6 +115,12 @@ pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Ad
     let ((input, output), name) = (standard()?, Address::pipe("stdio"));
     let pipes = Pipes { input: Some(input), output: Some(output), name: name.clone() };
     Ok((reactor.driver.adopt(pipes)?, name))
+}
+
+/// Standard input and output as a connection without a face yet.
+pub(crate) fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
+    let (input, output) = standard()?;
+    connection(reactor, Some(input), Some(output), Address::pipe("stdio"))
 }
 
 /// A connection over descriptors, without a face yet.

@@ -15,6 +15,7 @@ mod datagram;
 mod incoming;
 pub(crate) mod layer;
 mod listening;
+pub(crate) mod naming;
 mod outgoing;
 pub(crate) mod port;
 mod producing;
