@@ -88,9 +88,8 @@ impl Socket {
     /// What it is ready for now.
     #[inline]
     pub(super) fn readiness(&self) -> Readiness {
-        let is_plain = self.stage == Stage::Open
-            && !(self.has_ended || self.has_shut)
-            && self.error.is_none();
+        let is_plain =
+            self.stage == Stage::Open && !(self.has_ended || self.has_shut) && self.error.is_none();
         if !is_plain {
             return self.last_readiness();
         }
