@@ -177,7 +177,7 @@ impl fmt::Display for Fallen {
 impl std::error::Error for Fallen {}
 
 /// What to type to run this program, or this one test of it, again.
-fn command() -> String {
+pub(super) fn command() -> String {
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();
     let name = std::path::Path::new(&program).file_stem().map(|name| name.to_string_lossy());
