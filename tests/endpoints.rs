@@ -360,6 +360,30 @@ mod tls {
     }
 
     #[test]
+    fn a_client_shows_the_certificate_that_its_text_names() {
+        let directory = Directory::new("client");
+        let (server, me) = (identity("127.0.0.1"), identity("me"));
+        directory.write("both.pem", &me);
+        fs::write(directory.0.join("key"), me.key_pem()).unwrap();
+        fs::write(directory.0.join("roots"), server.certificate_pem()).unwrap();
+        let config = ServerConfig::new(server).require_client_certificate(me.certificate_pem());
+        let [both, key, roots] = ["both.pem", "key", "roots"].map(|it| directory.quoted(it));
+        ropewalk::on_report(|_| ()); // of the client below that shows none
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.serve_tls("127.0.0.1:0", &config, mirror).unwrap();
+        let at = format!("127.0.0.1:{}", port_of(&port));
+        for text in [
+            format!("tls:{at}:trustRoots={roots}:certificate={both}"),
+            format!("tls:{at}:trustRoots={roots}:certificate={both}:privateKey={key}"),
+            format!("ssl:{at}:caCertsDir={roots}:certKey={both}:privateKey={key}"),
+        ] {
+            mirrors(&reactor, &client(&text));
+        }
+        let nobody = client(&format!("tls:{at}:trustRoots={roots}"));
+        assert!(answer(&reactor, nobody.open(&reactor), vec![]).is_err());
+    }
+
+    #[test]
     fn tls_runs_over_unix_behind_haproxy_and_in_itself() {
         let directory = Directory::new("over");
         let identity = identity("bus");
