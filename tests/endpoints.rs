@@ -307,6 +307,9 @@ mod tls {
             assert!(stranger.unwrap_err().to_string().contains("certificate"));
 
             directory.write("three.pem", &identity("three.test"));
+            // The directory is not looked at again at once.
+            let try_again = |_| answer(reactor, client("three.test").open(reactor), vec![]).is_ok();
+            assert!((0..1000).any(try_again), "it never was");
             mirrors(reactor, &client("three.test"));
             fs::remove_file(directory.0.join("three.pem")).unwrap();
         });
@@ -325,9 +328,13 @@ mod tls {
         let port = text.parse::<ServerEndpoint>().unwrap().serve(&reactor, mirror).unwrap();
         fs::write(directory.0.join("a.pem"), "nothing of use").unwrap();
         let client = wrap_client_tls(&roots.server_name("a.test"), &port.host());
-        for _ in 0..3 {
+        let is_told = |_| {
             mirrors(&reactor, &client);
-        }
+            !reports.borrow().is_empty()
+        };
+        assert!((0..1000).any(is_told), "it never was");
+        // The same files are no news.
+        (0..3).for_each(|_| mirrors(&reactor, &client));
         let reports = reports.borrow();
         assert_eq!(reports.len(), 1, "{reports:?}");
         assert!(reports[0].contains("there is no certificate with its key in"), "{reports:?}");

@@ -1,7 +1,7 @@
 //! What a TLS server is, to whom, and what it wants of its clients.
 
 use super::config::{Built, HANDSHAKE, protocols};
-use super::directory::{Files, files_at, identities_at, names_of};
+use super::directory::{files_at, identities_at, names_of};
 use super::identity::Identity;
 use super::trust::{provider, roots_in};
 use crate::failure::Result;
@@ -74,7 +74,8 @@ impl ServerConfig {
     /// one of them; those that vouch for it stand behind it. The directory may be a file.
     ///
     /// It is read when a port begins to listen, which fails if nothing can be used, and again after a
-    /// change: a renewed certificate is seen by the next connection.
+    /// change: new connections see a renewed certificate. What is no good is reported, and the former
+    /// certificates stay.
     ///
     /// ```
     /// use ropewalk::Reactor;
@@ -185,12 +186,13 @@ impl ServerConfig {
 
     /// Says now what is wrong with it, and keeps what was built.
     pub(super) fn build(&self) -> Result<Arc<server::ServerConfig>> {
-        let files = match &self.who {
-            Who::One(_) => Files::new(),
+        match &self.who {
+            Who::One(_) => self.built.get(|| self.build_anew()),
             // Why it cannot be read is said by those who read it.
-            Who::These(directory) => files_at(directory).unwrap_or_default(),
-        };
-        self.built.get_for(files, || self.build_anew())
+            Who::These(directory) => {
+                self.built.get_for(|| files_at(directory).unwrap_or_default(), || self.build_anew())
+            }
+        }
     }
 
     fn build_anew(&self) -> Result<server::ServerConfig> {
