@@ -12,7 +12,9 @@ pub(crate) mod connector;
 mod ending;
 pub(crate) use ending::report_own;
 mod datagram;
+mod incoming;
 pub(crate) mod layer;
+mod listening;
 pub(crate) mod naming;
 mod outgoing;
 pub(crate) mod port;
@@ -20,6 +22,7 @@ mod producing;
 mod pull;
 mod push;
 mod racing;
+mod rare;
 mod reconnecting;
 
 pub use client::{ClientFactory, Connector, NoProtocol, NotConnecting, NotDisconnected};
