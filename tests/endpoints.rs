@@ -307,6 +307,9 @@ mod tls {
             assert!(stranger.unwrap_err().to_string().contains("certificate"));
 
             directory.write("three.pem", &identity("three.test"));
+            // The directory is not looked at again at once.
+            let try_again = |_| answer(reactor, client("three.test").open(reactor), vec![]).is_ok();
+            assert!((0..1000).any(try_again), "it never was");
             mirrors(reactor, &client("three.test"));
             fs::remove_file(directory.0.join("three.pem")).unwrap();
         });
@@ -325,9 +328,13 @@ mod tls {
         let port = text.parse::<ServerEndpoint>().unwrap().serve(&reactor, mirror).unwrap();
         fs::write(directory.0.join("a.pem"), "nothing of use").unwrap();
         let client = wrap_client_tls(&roots.server_name("a.test"), &port.host());
-        for _ in 0..3 {
+        let is_told = |_| {
             mirrors(&reactor, &client);
-        }
+            !reports.borrow().is_empty()
+        };
+        assert!((0..1000).any(is_told), "it never was");
+        // The same files are no news.
+        (0..3).for_each(|_| mirrors(&reactor, &client));
         let reports = reports.borrow();
         assert_eq!(reports.len(), 1, "{reports:?}");
         assert!(reports[0].contains("there is no certificate with its key in"), "{reports:?}");
@@ -357,6 +364,30 @@ mod tls {
             let failure = answer(reactor, client(&text).open(reactor), vec![]).unwrap_err();
             assert!(failure.to_string().contains("certificate cannot be trusted"), "{failure}");
         });
+    }
+
+    #[test]
+    fn a_client_shows_the_certificate_that_its_text_names() {
+        let directory = Directory::new("client");
+        let (server, me) = (identity("127.0.0.1"), identity("me"));
+        directory.write("both.pem", &me);
+        fs::write(directory.0.join("key"), me.key_pem()).unwrap();
+        fs::write(directory.0.join("roots"), server.certificate_pem()).unwrap();
+        let config = ServerConfig::new(server).require_client_certificate(me.certificate_pem());
+        let [both, key, roots] = ["both.pem", "key", "roots"].map(|it| directory.quoted(it));
+        ropewalk::on_report(|_| ()); // of the client below that shows none
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.serve_tls("127.0.0.1:0", &config, mirror).unwrap();
+        let at = format!("127.0.0.1:{}", port_of(&port));
+        for text in [
+            format!("tls:{at}:trustRoots={roots}:certificate={both}"),
+            format!("tls:{at}:trustRoots={roots}:certificate={both}:privateKey={key}"),
+            format!("ssl:{at}:caCertsDir={roots}:certKey={both}:privateKey={key}"),
+        ] {
+            mirrors(&reactor, &client(&text));
+        }
+        let nobody = client(&format!("tls:{at}:trustRoots={roots}"));
+        assert!(answer(&reactor, nobody.open(&reactor), vec![]).is_err());
     }
 
     #[test]

@@ -60,7 +60,8 @@
 //! `ssl` clients verify the server, with `hostname` or without; a server's `sslmethod` may say
 //! `TLS_METHOD` or `SSLv23_METHOD`, which it does anyway, and `dhParameters` have no use; files are
 //! read when they are needed, not when the text is. The text for `process`, and `endpoint` for `tls`
-//! servers, are ours: there both can be had as objects only.
+//! servers, are ours: there both can be had as objects only. `haproxy` within
+//! `haproxy` is refused.
 //!
 //! # Not here
 //! How connecting by name races its addresses: `net/connector.rs`.

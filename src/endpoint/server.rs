@@ -70,8 +70,19 @@ enum Kind {
 
 /// Speaks TLS with whoever connects to another endpoint, whatever that is.
 ///
-/// Behind `haproxy` the header comes first, unencrypted, and names the peer. See [`wrap_client_tls`](super::wrap_client_tls)
-/// for an example.
+/// Behind `haproxy` the header comes first, unencrypted, and names the peer.
+///
+/// ```
+/// use ropewalk::endpoint::{ServerEndpoint, wrap_server_tls};
+/// use ropewalk::tls::{Identity, ServerConfig};
+///
+/// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
+/// let endpoint: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
+/// let endpoint = wrap_server_tls(&config, endpoint);
+/// assert_eq!(endpoint.to_string(), "TLS over tcp:0:interface=127.0.0.1");
+/// endpoint.serve(&ropewalk::Reactor::new()?, async |_stream| Ok(()))?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[cfg(feature = "tls")]
 #[doc(alias = "wrapServerTLS")]
 pub fn wrap_server_tls(config: &ServerConfig, endpoint: ServerEndpoint) -> ServerEndpoint {

@@ -50,6 +50,14 @@ impl Default for ClientConfig {
 
 impl ClientConfig {
     /// Trusts whom the system trusts.
+    ///
+    /// ```
+    /// # use ropewalk::tls::ClientConfig;
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let opening = reactor.open_tls("example.org:443", &ClientConfig::new());
+    /// # drop(opening);
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn new() -> ClientConfig {
         ClientConfig {
             trust: Trust::System,
@@ -62,6 +70,14 @@ impl ClientConfig {
     }
 
     /// Trusts these certificates, as PEM, and whom they vouch for, and nobody else.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{ClientConfig, Identity};
+    /// let identity = Identity::self_signed(&["localhost"])?;
+    /// let only_that_one = ClientConfig::trusting(identity.certificate_pem());
+    /// # let _ = only_that_one;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn trusting(certificates: impl AsRef<[u8]>) -> ClientConfig {
         let trust = Trust::These(certificates.as_ref().to_vec());
         ClientConfig { trust, ..ClientConfig::new() }
@@ -82,6 +98,16 @@ impl ClientConfig {
 
     /// Believes every server that it is who it says: anybody on the way can read and change
     /// everything.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+    /// let server = ServerConfig::new(Identity::expired(&["somebody.else"])?);
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tls("127.0.0.1:0", &server, async |_| Ok(()))?;
+    /// let anybody = ClientConfig::dangerously_trusting_anybody();
+    /// assert!(reactor.run_until(reactor.open_tls(&port.host(), &anybody)).is_ok());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn dangerously_trusting_anybody() -> ClientConfig {
         ClientConfig { trust: Trust::Anybody, ..ClientConfig::new() }
     }
@@ -93,24 +119,63 @@ impl ClientConfig {
     }
 
     /// The certificate to show to servers that ask for one.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
+    /// let (server, client) = (Identity::self_signed(&["127.0.0.1"])?, Identity::self_signed(&["me"])?);
+    /// let config = ClientConfig::trusting(server.certificate_pem()).identity(client.clone());
+    /// let server = ServerConfig::new(server).require_client_certificate(client.certificate_pem());
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tls("127.0.0.1:0", &server, async |mut stream| {
+    ///     assert_eq!(session(&stream.transport()).map(|it| it.peer_certificates().len()), Some(1));
+    ///     futures_util::AsyncWriteExt::write_all(&mut stream, b"welcome").await?;
+    ///     Ok(())
+    /// })?;
+    /// let opening = reactor.open_tls(&port.host(), &config);
+    /// reactor.run_until(async move {
+    ///     let mut welcome = [0; 7];
+    ///     futures_util::AsyncReadExt::read_exact(&mut opening.await?, &mut welcome).await?;
+    ///     assert_eq!(&welcome, b"welcome");
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[must_use]
     pub fn identity(self, identity: Identity) -> ClientConfig {
         self.with(|config| config.identity = Some(identity))
     }
 
     /// The protocols to speak above TLS, the preferred one first.
+    ///
+    /// ```
+    /// # use ropewalk::tls::ClientConfig;
+    /// let config = ClientConfig::new().alpn(["h2", "http/1.1"]);
+    /// # let _ = config;
+    /// ```
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(self, names: impl IntoIterator<Item = P>) -> ClientConfig {
         self.with(|config| config.alpn = protocols(names))
     }
 
     /// The name that the server must be able to prove, instead of the one that is connected to.
+    ///
+    /// ```
+    /// # use ropewalk::tls::ClientConfig;
+    /// let to = ropewalk::ConnectTo::unix("/run/bus").tls(&ClientConfig::new().server_name("bus"));
+    /// # let _ = to;
+    /// ```
     #[must_use]
     pub fn server_name(self, name: impl Into<String>) -> ClientConfig {
         self.with(|config| config.server_name = Some(name.into()))
     }
 
     /// How long a handshake may take; 10 s by default.
+    ///
+    /// ```
+    /// # use ropewalk::tls::ClientConfig;
+    /// let patient = ClientConfig::new().handshake_timeout(std::time::Duration::from_secs(60));
+    /// # let _ = patient;
+    /// ```
     #[must_use]
     pub fn handshake_timeout(self, limit: Duration) -> ClientConfig {
         self.with(|config| config.limit = limit)

@@ -32,11 +32,30 @@ impl Identity {
     /// a year.
     ///
     /// The names are those of hosts or IP addresses. See [`ClientConfig::trusting`](super::ClientConfig::trusting).
+    ///
+    /// ```
+    /// # use ropewalk::tls::Identity;
+    /// let identity = Identity::self_signed(&["localhost", "::1", "*.test"])?;
+    /// assert!(identity.certificate_pem().starts_with("-----BEGIN CERTIFICATE-----\n"));
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn self_signed(names: &[&str]) -> Result<Identity> {
         Identity::self_signed_for(names, &Validity::days(365))
     }
 
     /// As [`self_signed`](Identity::self_signed), but its time is over: to see what happens then.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{ClientConfig, Fault, Identity, ServerConfig};
+    /// let identity = Identity::expired(&["127.0.0.1"])?;
+    /// let client = ClientConfig::trusting(identity.certificate_pem());
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// # ropewalk::on_report(|_| ());
+    /// let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |_| Ok(()))?;
+    /// let failure = reactor.run_until(reactor.open_tls(&port.host(), &client)).unwrap_err();
+    /// assert!(failure.to_string().contains("its certificate cannot be trusted"));
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn expired(names: &[&str]) -> Result<Identity> {
         let mut validity = Validity::days(0);
         validity.until = validity.from + Duration::from_secs(1);
@@ -51,6 +70,12 @@ impl Identity {
     }
 
     /// The certificate, then those that vouch for it, and the key, as PEM.
+    ///
+    /// ```
+    /// # use ropewalk::tls::Identity;
+    /// let failure = Identity::from_pem("no", "none").unwrap_err();
+    /// assert_eq!(failure.to_string(), "there is no certificate in the PEM of an identity");
+    /// ```
     pub fn from_pem(certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Identity> {
         let chain = certificates_in(certificates.as_ref())?;
         if chain.is_empty() {
@@ -62,6 +87,12 @@ impl Identity {
     }
 
     /// As [`from_pem`](Identity::from_pem), from two files, which may be the same one.
+    ///
+    /// ```
+    /// # use ropewalk::tls::Identity;
+    /// let failure = Identity::from_files("/no/certificate.pem", "/no/key.pem").unwrap_err();
+    /// assert!(failure.to_string().starts_with("cannot read /no/certificate.pem: "));
+    /// ```
     pub fn from_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity> {
         let (certificates, key) = (certificates.as_ref(), key.as_ref());
         let identity = Identity::from_pem(read(certificates)?, read(key)?);
@@ -72,11 +103,25 @@ impl Identity {
     }
 
     /// The certificates as PEM, to be given to those who shall trust them.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{ClientConfig, Identity};
+    /// let client = ClientConfig::trusting(Identity::self_signed(&["localhost"])?.certificate_pem());
+    /// # let _ = client;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn certificate_pem(&self) -> String {
         self.chain.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect()
     }
 
     /// The private key as PEM.
+    ///
+    /// ```
+    /// # use ropewalk::tls::Identity;
+    /// let key = Identity::self_signed(&["localhost"])?.key_pem();
+    /// assert!(key.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn key_pem(&self) -> String {
         let label = match self.key {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",

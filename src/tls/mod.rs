@@ -121,6 +121,16 @@ impl Reactor {
     }
 
     /// Accepts TLS connections and runs `handler` for each, once its handshake is over.
+    ///
+    /// ```
+    /// use ropewalk::tls::{Identity, ServerConfig};
+    ///
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tls("127.0.0.1:0", &config, async |_stream| Ok(()))?;
+    /// assert_ne!(port.host().port(), Some(0)); // the system chose one
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[track_caller]
     pub fn serve_tls<A, H, R>(&self, address: A, config: &ServerConfig, handler: H) -> Result<Port>
     where
@@ -142,6 +152,33 @@ impl Reactor {
 
     /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
     /// fails is a connection that failed.
+    ///
+    /// ```
+    /// use ropewalk::tls::ClientConfig;
+    /// use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Caller;
+    /// impl Protocol for Caller {
+    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// struct Calls;
+    /// impl ClientFactory for Calls {
+    ///     type Protocol = Caller;
+    ///     fn build_protocol(&mut self, _: &Address) -> Option<Caller> {
+    ///         Some(Caller)
+    ///     }
+    ///     fn client_connection_failed(&mut self, connector: &Connector, reason: &Failure) {
+    ///         assert!(reason.to_string().starts_with("cannot connect to nowhere"));
+    ///         let _ = connector.reactor().stop();
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// reactor.connect_tls("nowhere", &ClientConfig::new(), Calls);
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "connectSSL")]
     pub fn connect_tls<F>(
         &self,
@@ -158,6 +195,18 @@ impl Reactor {
     /// Connects by TCP and TLS and gives the stream.
     ///
     /// Fails with [`ConnectError`](crate::ConnectError), which says what is wrong with the peer.
+    ///
+    /// ```
+    /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+    ///
+    /// let identity = Identity::self_signed(&["127.0.0.1"])?;
+    /// let trusting = ClientConfig::trusting(identity.certificate_pem());
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |_| Ok(()))?;
+    /// let stream = reactor.run_until(reactor.open_tls(&port.host(), &trusting))?;
+    /// assert_eq!(stream.peer(), port.host());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[track_caller]
     pub fn open_tls(&self, to: impl Into<ConnectTo>, config: &ClientConfig) -> Deferred<Stream> {
         self.open_tcp(to.into().tls(config))

@@ -1,7 +1,7 @@
 //! What a TLS server is, to whom, and what it wants of its clients.
 
 use super::config::{Built, HANDSHAKE, protocols};
-use super::directory::{Files, files_at, identities_at, names_of};
+use super::directory::{files_at, identities_at, names_of};
 use super::identity::Identity;
 use super::trust::{provider, roots_in};
 use crate::failure::Result;
@@ -56,6 +56,13 @@ enum Clients {
 
 impl ServerConfig {
     /// A server with this identity, for every name that it is called by.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{Identity, ServerConfig};
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
+    /// ropewalk::Reactor::new()?.serve_tls("127.0.0.1:0", &config, async |_| Ok(()))?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn new(identity: Identity) -> ServerConfig {
         ServerConfig::of(Who::One(identity))
     }
@@ -67,7 +74,8 @@ impl ServerConfig {
     /// one of them; those that vouch for it stand behind it. The directory may be a file.
     ///
     /// It is read when a port begins to listen, which fails if nothing can be used, and again after a
-    /// change: a renewed certificate is seen by the next connection.
+    /// change: new connections see a renewed certificate. What is no good is reported, and the former
+    /// certificates stay.
     ///
     /// ```
     /// use ropewalk::Reactor;
@@ -106,30 +114,71 @@ impl ServerConfig {
     }
 
     /// Another identity for clients that call it by this name (SNI); `*.` stands for one label.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{Identity, ServerConfig};
+    /// let config = ServerConfig::new(Identity::self_signed(&["example.org"])?)
+    ///     .name("*.example.org", Identity::self_signed(&["*.example.org"])?);
+    /// # let _ = config;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[must_use]
     pub fn name(self, name: impl Into<String>, identity: Identity) -> ServerConfig {
         self.with(|config| config.named.push((name.into().to_ascii_lowercase(), identity)))
     }
 
     /// The protocols that are spoken above TLS, the preferred one first.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{Identity, ServerConfig};
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?).alpn(["h2", "http/1.1"]);
+    /// # let _ = config;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(self, names: impl IntoIterator<Item = P>) -> ServerConfig {
         self.with(|config| config.alpn = protocols(names))
     }
 
     /// Clients must show a certificate that one of these, as PEM, vouches for.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{Identity, ServerConfig};
+    /// let friend = Identity::self_signed(&["friend"])?;
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?)
+    ///     .require_client_certificate(friend.certificate_pem());
+    /// # let _ = config;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[must_use]
     pub fn require_client_certificate(self, trusted: impl AsRef<[u8]>) -> ServerConfig {
         self.with(|config| config.clients = Clients::Required(trusted.as_ref().to_vec()))
     }
 
     /// Clients may show a certificate that one of these, as PEM, vouches for, or none.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{Identity, ServerConfig};
+    /// let friend = Identity::self_signed(&["friend"])?;
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?)
+    ///     .ask_client_certificate(friend.certificate_pem());
+    /// # let _ = config;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[must_use]
     pub fn ask_client_certificate(self, trusted: impl AsRef<[u8]>) -> ServerConfig {
         self.with(|config| config.clients = Clients::Asked(trusted.as_ref().to_vec()))
     }
 
     /// How long a handshake may take; 10 s by default.
+    ///
+    /// ```
+    /// # use ropewalk::tls::{Identity, ServerConfig};
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?)
+    ///     .handshake_timeout(std::time::Duration::from_secs(60));
+    /// # let _ = config;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[must_use]
     pub fn handshake_timeout(self, limit: Duration) -> ServerConfig {
         self.with(|config| config.limit = limit)
@@ -137,12 +186,13 @@ impl ServerConfig {
 
     /// Says now what is wrong with it, and keeps what was built.
     pub(super) fn build(&self) -> Result<Arc<server::ServerConfig>> {
-        let files = match &self.who {
-            Who::One(_) => Files::new(),
+        match &self.who {
+            Who::One(_) => self.built.get(|| self.build_anew()),
             // Why it cannot be read is said by those who read it.
-            Who::These(directory) => files_at(directory).unwrap_or_default(),
-        };
-        self.built.get_for(files, || self.build_anew())
+            Who::These(directory) => {
+                self.built.get_for(|| files_at(directory).unwrap_or_default(), || self.build_anew())
+            }
+        }
     }
 
     fn build_anew(&self) -> Result<server::ServerConfig> {
