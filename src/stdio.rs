@@ -8,6 +8,10 @@
 //!
 //! While the connection lives, what the descriptors refer to does not block, for others who have it
 //! open neither; printing to it meanwhile may fail. It is put back at the end.
+//!
+//! The process' own descriptors stay open, so that it can print when the connection is over: a peer
+//! hears the end when the process ends, or as soon as the writing half is ended
+//! ([`Transport::lose_write_connection`], closing the stream). What is printed after that is lost.
 
 use crate::address::Address;
 use crate::driver::{ByteStream, Pipes};
@@ -41,17 +45,14 @@ impl Reactor {
     /// ```
     #[doc(alias = "StandardIO")]
     pub fn connect_stdio(&self, protocol: impl Protocol + 'static) -> Result<Transport> {
-        let (input, output) = standard()?;
-        let connection = connection(self, Some(input), Some(output), Address::pipe("stdio"))?;
+        let connection = standard_connection(self)?;
         connection.begin(Box::new(protocol));
         Ok(connection.transport())
     }
 
     /// Makes standard input and output a stream.
     pub fn open_stdio(&self) -> Result<Stream> {
-        let (input, output) = standard()?;
-        let connection = connection(self, Some(input), Some(output), Address::pipe("stdio"))?;
-        Ok(Stream::new(connection))
+        Ok(Stream::new(standard_connection(self)?))
     }
 
     /// Makes two descriptors of anybody's the connection of a protocol.
@@ -112,11 +113,24 @@ fn standard() -> Result<(OwnedFd, OwnedFd)> {
     Ok((input, stdout().as_fd().try_clone_to_owned().map_err(what)?))
 }
 
+fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
+    let (stream, name) = standard_stream(reactor.inner())?;
+    Ok(Connection::open(reactor.inner(), stream, name))
+}
+
 /// Standard input and output as a stream that no connection has yet.
 pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Address)> {
-    let ((input, output), name) = (standard()?, Address::pipe("stdio"));
-    let pipes = Pipes { input: Some(input), output: Some(output), name: name.clone() };
+    let (input, output) = standard()?;
+    let name = Address::pipe("stdio");
+    let pipes =
+        Pipes { input: Some(input), output: Some(output), name: name.clone(), is_standard: true };
     Ok((reactor.driver.adopt(pipes)?, name))
+}
+
+/// Standard input and output as a connection without a face yet.
+pub(crate) fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
+    let (input, output) = standard()?;
+    connection(reactor, Some(input), Some(output), Address::pipe("stdio"))
 }
 
 /// A connection over descriptors, without a face yet.
@@ -127,6 +141,7 @@ pub(crate) fn connection(
     name: Address,
 ) -> Result<Rc<Connection>> {
     let inner = reactor.inner();
-    let stream = inner.driver.adopt(Pipes { input, output, name: name.clone() })?;
+    let pipes = Pipes { input, output, name: name.clone(), is_standard: false };
+    let stream = inner.driver.adopt(pipes)?;
     Ok(Connection::open(inner, stream, name))
 }

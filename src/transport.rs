@@ -112,7 +112,9 @@ impl Transport {
     /// Ends the connection in order: stops reading now, sends what was written, then closes.
     ///
     /// A peer that takes no byte for a minute meanwhile is cut off; see
-    /// [`set_close_timeout`](Transport::set_close_timeout).
+    /// [`set_close_timeout`](Transport::set_close_timeout). If the system holds bytes from the peer that
+    /// nobody has read, it answers the peer with a reset, which may overtake what was sent last: read to
+    /// the end first if the peer must see everything.
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
         self.carrier.lose_connection();

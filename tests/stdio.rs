@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{ConnectionDone, ConnectionLost, Failure, Protocol, Reactor, Result, Transport};
+use ropewalk::{
+    ConnectionDone, ConnectionLost, Failure, Protocol, Reactor, Result, Stream, Transport,
+};
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::{Read, Write, pipe};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -240,4 +244,160 @@ fn example(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.args(arguments);
     command
+}
+
+/// What says to a process that it is the one that a test made of itself, and for what.
+const ALONE: &str = "ROPEWALK_STDIO_TEST";
+
+/// This test's own program, to run one test of it in a process of its own.
+fn again(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture"]).env(ALONE, test);
+    command
+}
+
+fn is_again(test: &str) -> bool {
+    std::env::var_os(ALONE).is_some_and(|wanted| wanted == test)
+}
+
+#[test]
+fn the_end_of_the_writing_half_is_the_end_of_standard_output() {
+    const NAME: &str = "the_end_of_the_writing_half_is_the_end_of_standard_output";
+    if is_again(NAME) {
+        return echo_the_end();
+    }
+    for face in ["protocol", "stream"] {
+        for is_socket in [false, true] {
+            let mut command = again(NAME);
+            let (mut to, mut from) = between(&mut command, is_socket);
+            let mut child = command.env("FACE", face).spawn().unwrap();
+            drop(command);
+            let mut all = String::new();
+            // Until the end, which comes though the child lives and listens.
+            from.read_to_string(&mut all).unwrap();
+            assert!(all.ends_with("all I have"), "{face}: {all}");
+            to.write_all(b"and you?").unwrap();
+            drop((to, from));
+            assert!(child.wait().unwrap().success(), "{face}");
+        }
+    }
+}
+
+/// Gives a command standard input and output, and returns their other ends.
+fn between(command: &mut Command, is_socket: bool) -> (Box<dyn Write>, Box<dyn Read>) {
+    if is_socket {
+        let (here, there) = UnixStream::pair().unwrap();
+        let there = OwnedFd::from(there);
+        command.stdin(there.try_clone().unwrap()).stdout(there);
+        return (Box::new(here.try_clone().unwrap()), Box::new(here));
+    }
+    let ((input, to), (from, output)) = (pipe().unwrap(), pipe().unwrap());
+    command.stdin(input).stdout(output);
+    (Box::new(to), Box::new(from))
+}
+
+/// In the child: ends its output first, and listens until its input ends.
+fn echo_the_end() {
+    let reactor = Reactor::new().unwrap();
+    if std::env::var("FACE").unwrap() == "protocol" {
+        let (protocol, heard) = echo(b"");
+        let transport = reactor.connect_stdio(protocol).unwrap();
+        transport.write(b"all I have");
+        transport.lose_write_connection();
+        assert!(run_until_lost(&reactor, &heard).is::<ConnectionDone>());
+        return assert_eq!(*heard.bytes.borrow(), b"and you?");
+    }
+    let mut stream = reactor.open_stdio().unwrap();
+    let heard = reactor.run_until(async move {
+        stream.write_all(b"all I have").await?;
+        stream.close().await?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await?;
+        Ok(heard)
+    });
+    assert_eq!(heard.unwrap(), "and you?");
+}
+
+/// Standard input and output as the server's end, pipes as the client's.
+#[cfg(target_os = "linux")]
+mod promises {
+    use super::*;
+    use ropewalk::conformance::{self, Ground};
+    use ropewalk::{Deferred, fail, succeed};
+    use rustix::stdio::{dup2_stdin, dup2_stdout};
+
+    struct Standard {
+        is_socket: bool,
+    }
+
+    impl Standard {
+        /// Has `open` take standard input and output while they are something else; gives what it
+        /// returns and the other ends.
+        fn between<T>(&self, open: impl FnOnce() -> Result<T>) -> Result<(T, OwnedFd, OwnedFd)> {
+            let ((there, to), (from, back)) = match self.is_socket {
+                false => {
+                    let ((there, to), (from, back)) = (pipe()?, pipe()?);
+                    ((OwnedFd::from(there), OwnedFd::from(to)), (from.into(), back.into()))
+                }
+                true => {
+                    let (here, there) = UnixStream::pair()?;
+                    let (here, there) = (OwnedFd::from(here), OwnedFd::from(there));
+                    ((there.try_clone()?, here.try_clone()?), (here, there))
+                }
+            };
+            dup2_stdin(there)?;
+            dup2_stdout(back)?;
+            let opened = open();
+            // As the end of the process would: else nobody hears an end but that of a half.
+            let nothing = File::options().read(true).write(true).open("/dev/null")?;
+            dup2_stdin(&nothing)?;
+            dup2_stdout(&nothing)?;
+            Ok((opened?, from, to))
+        }
+    }
+
+    impl Ground for Standard {
+        fn protocols(
+            &self,
+            reactor: &Reactor,
+            server: Box<dyn Protocol>,
+            client: Box<dyn Protocol>,
+        ) -> Deferred<()> {
+            let connected = self.between(|| reactor.connect_stdio(server));
+            let connected = connected.and_then(|(_, from, to)| {
+                reactor.connect_pipes(from, to, client)?;
+                Ok(())
+            });
+            connected.map_or_else(|failure: Failure| fail(failure), succeed)
+        }
+
+        fn streams(&self, reactor: &Reactor) -> Deferred<(Stream, Stream)> {
+            let opened = self.between(|| reactor.open_stdio());
+            let opened =
+                opened.and_then(|(server, from, to)| Ok((server, reactor.open_pipes(from, to)?)));
+            opened.map_or_else(|failure: Failure| fail(failure), succeed)
+        }
+
+        fn resets(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn standard_input_and_output_keep_every_promise() {
+        const NAME: &str = "promises::standard_input_and_output_keep_every_promise";
+        if !is_again(NAME) {
+            let output = again(NAME).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            return assert!(output.status.success() && text.contains("all kept"), "{text}");
+        }
+        // One check fails on purpose, and that is all that may be reported.
+        ropewalk::on_report(|report| assert_eq!(report.failure().to_string(), "on purpose"));
+        for is_socket in [false, true] {
+            if let Err(failure) = conformance::run(&Standard { is_socket }) {
+                panic!("of sockets ({is_socket}): {failure}");
+            }
+        }
+        eprintln!("all kept");
+    }
 }

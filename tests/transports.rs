@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::simulation::Simulation;
 use ropewalk::{
     Address, CannotListen, ClientFactory, ConnectError, ConnectTo, Connector, Failure, ListenUnix,
     Producer, ProducerStopped, Producing, Protocol, Reactor, Result, Transport, UnixName,
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// A path of this test's own, gone when it is dropped.
 struct Place(PathBuf);
@@ -428,7 +431,7 @@ fn a_producer_is_stopped_once_when_the_connection_is_lost() {
     let pieces = Pieces { left: 1, heard: producer };
     transport.register_producer(pieces, Producing::Push).unwrap();
     transport.abort_connection();
-    reactor.turn(Some(std::time::Duration::ZERO)).unwrap();
+    reactor.turn(Some(Duration::ZERO)).unwrap();
     assert_eq!(*heard.borrow(), ["stop"]);
     let late = Pieces { left: 1, heard: Rc::clone(&heard) };
     transport.register_producer(late, Producing::Push).unwrap_err();
@@ -449,4 +452,113 @@ fn a_file_is_sent_whole_before_the_end() {
         transport.lose_connection();
     });
     assert_eq!(got, bytes.len());
+}
+
+/// Has what goes wrong in a handler, which nobody waits for, fail the test when this is dropped.
+struct AllWell(Rc<RefCell<Vec<String>>>);
+
+impl AllWell {
+    fn new() -> AllWell {
+        let reports = Rc::<RefCell<Vec<String>>>::default();
+        let sink = reports.clone();
+        ropewalk::on_report(move |report| sink.borrow_mut().push(report.to_string()));
+        AllWell(reports)
+    }
+}
+
+impl Drop for AllWell {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.borrow().is_empty(), "{:?}", self.0);
+        }
+    }
+}
+
+/// A file on a disk that is slow: each read waits until the loop has done something else.
+struct SlowFile(Receiver<&'static [u8]>);
+
+impl Read for SlowFile {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let waited = self.0.recv_timeout(Duration::from_secs(60));
+        let piece = waited.map_err(|_| std::io::Error::other("the loop stands still"))?;
+        buffer[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
+    }
+}
+
+#[test]
+fn a_file_that_is_slow_to_read_does_not_stop_the_loop() {
+    let _all_well = AllWell::new();
+    let reactor = Reactor::new().unwrap();
+    let (disk, file) = channel();
+    let file = RefCell::new(Some(SlowFile(file)));
+    let port = reactor
+        .serve_tcp("127.0.0.1:0", async move |stream| {
+            let file = file.take().unwrap();
+            assert_eq!(stream.transport().send_file(file).await?, 9);
+            Ok(())
+        })
+        .unwrap();
+    let opening = reactor.open_tcp(&port.host());
+    let got = reactor.run_until(async move {
+        let mut stream = opening.await?;
+        let mut got = [0; 9];
+        disk.send(b"one")?;
+        stream.read_exact(&mut got[..3]).await?;
+        disk.send(b"two")?;
+        disk.send(b"six")?;
+        disk.send(b"")?;
+        stream.read_exact(&mut got[3..]).await?;
+        assert_eq!(stream.read(&mut [0]).await?, 0);
+        Ok(got)
+    });
+    assert_eq!(&got.unwrap(), b"onetwosix");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_fails_with_the_error_after_what_it_gave() {
+    let _all_well = AllWell::new();
+    let reactor = Reactor::new().unwrap();
+    let (disk, file) = channel();
+    disk.send(&b"all there is"[..]).unwrap();
+    // Without a sender the second read fails.
+    drop(disk);
+    let file = RefCell::new(Some(SlowFile(file)));
+    let port = reactor
+        .serve_tcp("127.0.0.1:0", async move |stream| {
+            let file = file.take().unwrap();
+            let failure = stream.transport().send_file(file).await.unwrap_err();
+            assert_eq!(failure.to_string(), "the loop stands still");
+            Ok(())
+        })
+        .unwrap();
+    let opening = reactor.open_tcp(&port.host());
+    let got = reactor.run_until(async move {
+        let mut got = String::new();
+        opening.await?.read_to_string(&mut got).await?;
+        Ok(got)
+    });
+    assert_eq!(got.unwrap(), "all there is");
+}
+
+#[test]
+fn a_file_is_sent_in_a_simulation_as_well() {
+    let _all_well = AllWell::new();
+    let simulation = Simulation::new(1);
+    let (one, two) = (simulation.host("one"), simulation.host("two"));
+    let bytes: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
+    let file = bytes.clone();
+    let serving = one.reactor().serve_tcp("0.0.0.0:80", async move |stream| {
+        let file = std::io::Cursor::new(file.clone());
+        assert_eq!(stream.transport().send_file(file).await?, 300_000);
+        Ok(())
+    });
+    serving.unwrap();
+    let opening = two.reactor().open_tcp("one:80");
+    let got = simulation.run_until(two.reactor().spawn(async move {
+        let mut got = Vec::new();
+        opening.await?.read_to_end(&mut got).await?;
+        Ok(got)
+    }));
+    assert!(got.unwrap() == bytes);
 }

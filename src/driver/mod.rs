@@ -255,6 +255,9 @@ pub struct Pipes {
     pub output: Option<OwnedFd>,
     /// What the stream is called when it is spoken of.
     pub name: Address,
+    /// Whether they are copies of the process' own standard input and output: to end the writing half,
+    /// the original has to be given up too.
+    pub is_standard: bool,
 }
 
 /// A socket that accepts connections.

@@ -69,7 +69,6 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
-        self.is_unsettled.set(true);
         self.mark_dirty();
     }
 
@@ -222,7 +221,6 @@ impl Connection {
     pub(super) fn begin_losing_write(&self) {
         if self.state.get() == State::Open && self.writing.get() == Writing::Open {
             self.writing.set(Writing::Ending);
-            self.is_unsettled.set(true);
             if self.call.get() == Call::Corked {
                 self.call.set(Call::Plain);
             }

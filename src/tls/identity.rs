@@ -3,6 +3,7 @@
 use super::development::{Validity, certify};
 use super::trust::provider;
 use crate::failure::{Failure, Result};
+use crate::net::naming::ascii_name;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -30,7 +31,7 @@ impl Identity {
     /// A new certificate for development that nobody but those who are told to trusts; it holds for
     /// a year.
     ///
-    /// The names are those of hosts or IP addresses. See [`ClientConfig::trusting`].
+    /// The names are those of hosts or IP addresses. See [`ClientConfig::trusting`](super::ClientConfig::trusting).
     pub fn self_signed(names: &[&str]) -> Result<Identity> {
         Identity::self_signed_for(names, &Validity::days(365))
     }
@@ -43,7 +44,8 @@ impl Identity {
     }
 
     fn self_signed_for(names: &[&str], validity: &Validity) -> Result<Identity> {
-        let (certificate, key) = certify(names, validity)?;
+        let names = names.iter().map(|name| ascii_name(name)).collect::<Result<Vec<_>, _>>()?;
+        let (certificate, key) = certify(&names, validity)?;
         let key = PrivateKeyDer::Pkcs8(key.into());
         Ok(Identity { chain: vec![certificate.into()], key })
     }

@@ -73,6 +73,7 @@ use crate::address::Address;
 use crate::deferred::{Deferred, IntoDeferred, fail};
 use crate::failure::{Failure, Result};
 use crate::net::layer::{Dressed, Layer};
+use crate::net::naming::ascii_name;
 use crate::net::port::{Welcome, reception};
 use crate::net::{ClientFactory, ConnectTo, Connector, ListenUnix, Port};
 use crate::protocol::Factory;
@@ -136,9 +137,7 @@ impl Reactor {
         config: &ServerConfig,
         below: Box<dyn Welcome>,
     ) -> Result<Port> {
-        config.build()?;
-        let welcome = Dressed::new(Rc::new(config.clone()), below);
-        self.inner().listen_tcp(address, Box::new(welcome))
+        self.inner().listen_tcp(address, config.dressed(below)?)
     }
 
     /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
@@ -278,6 +277,14 @@ impl sealed::Wraps for ClientConfig {
     }
 }
 
+impl ServerConfig {
+    /// What a port does that speaks TLS, and then what the welcome below does.
+    pub(crate) fn dressed(&self, below: Box<dyn Welcome>) -> Result<Box<dyn Welcome>> {
+        self.build()?;
+        Ok(Box::new(Dressed::new(Rc::new(self.clone()), below)))
+    }
+}
+
 impl Layer for ServerConfig {
     fn prepare(&self, _host: Option<&str>) -> io::Result<Wrap> {
         let session = ServerConnection::new(self.build().map_err(bad_config)?);
@@ -293,7 +300,8 @@ impl Layer for ServerConfig {
 impl Layer for ClientConfig {
     fn prepare(&self, host: Option<&str>) -> io::Result<Wrap> {
         let name = self.server_name.as_deref().or(host).ok_or_else(nameless)?;
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| bad_name(name))?;
+        let ascii = ascii_name(name)?.into_owned();
+        let name = ServerName::try_from(ascii).map_err(|_| bad_name(name))?;
         let session = ClientConnection::new(self.build().map_err(bad_config)?, name);
         let session = session.map_err(io::Error::other)?;
         Ok(Box::new(|below| Box::new(TlsStream::new(below, session.into()))))

@@ -5,6 +5,7 @@ use super::directory::{Files, files_at, identities_at, names_of};
 use super::identity::Identity;
 use super::trust::{provider, roots_in};
 use crate::failure::Result;
+use crate::net::naming::ascii_name;
 use rustls::crypto::ring;
 use rustls::server;
 use rustls::server::{
@@ -162,7 +163,8 @@ impl ServerConfig {
     fn names(&self) -> Result<Names> {
         let mut by_name = HashMap::new();
         for (name, identity) in &self.named {
-            by_name.entry(name.clone()).or_insert(identity.certified()?);
+            let name = ascii_name(name)?.into_owned();
+            by_name.entry(name).or_insert(identity.certified()?);
         }
         let default = match &self.who {
             Who::One(identity) => Some(identity.certified()?),

@@ -8,6 +8,9 @@
 //! Not blocking is a property of what a descriptor refers to, and that is shared with whoever else
 //! has it open, the shell for one: it is put back in the end.
 //!
+//! A reader hears the end when nobody has the writing end open any more. For standard output that
+//! takes the process' own descriptor: when the writing half ends, the null device takes its place.
+//!
 //! # Not here
 //! A reader that goes away before anything is written: a write finds that, or, where nothing is read,
 //! the event.
@@ -19,6 +22,8 @@ use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
+use rustix::net::Shutdown;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -30,6 +35,7 @@ struct PipeStream {
     /// A read may give less than is there.
     reads_short: bool,
     name: Address,
+    is_standard: bool,
 }
 
 pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
@@ -40,13 +46,17 @@ pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn
         output: pipes.output.map(watch).transpose()?,
         reads_short,
         name: pipes.name,
+        is_standard: pipes.is_standard,
     }))
 }
 
 /// Whether a read may give less than is there: pipes and sockets do not.
 fn may_read_short(input: &OwnedFd) -> io::Result<bool> {
-    let kind = FileType::from_raw_mode(fstat(input)?.st_mode);
-    Ok(!matches!(kind, FileType::Fifo | FileType::Socket))
+    Ok(!matches!(kind_of(input)?, FileType::Fifo | FileType::Socket))
+}
+
+fn kind_of(descriptor: &OwnedFd) -> io::Result<FileType> {
+    Ok(FileType::from_raw_mode(fstat(descriptor)?.st_mode))
 }
 
 impl ByteStream for PipeStream {
@@ -81,7 +91,14 @@ impl ByteStream for PipeStream {
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.output = None;
+        let Some(output) = self.output.take() else { return Ok(()) };
+        if self.is_standard {
+            rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
+        }
+        if kind_of(&output.descriptor)? == FileType::Socket {
+            // The input may be the same socket, and keeps it open.
+            return Ok(rustix::net::shutdown(&output, Shutdown::Write)?);
+        }
         Ok(())
     }
 

@@ -16,7 +16,10 @@
 //! * One socket's share of a turn is bounded in datagrams and in bytes.
 //!
 //! # Not here
-//! Names of hosts: an address is an address here.
+//! Names of hosts: an address is an address here. Several datagrams in one system call: measured over
+//! the loopback, in turns of 64, `recvmmsg` and `sendmmsg` cost as much for each datagram as a call of
+//! its own, because next to what the system does with a datagram the call is little; and each would
+//! need 64 KiB of its own to arrive in whole.
 
 mod pull;
 mod socket;
