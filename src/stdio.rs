@@ -113,7 +113,8 @@ fn standard() -> Result<(OwnedFd, OwnedFd)> {
     Ok((input, stdout().as_fd().try_clone_to_owned().map_err(what)?))
 }
 
-fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
+/// Standard input and output as a connection without a face yet.
+pub(crate) fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
     let (stream, name) = standard_stream(reactor.inner())?;
     Ok(Connection::open(reactor.inner(), stream, name))
 }
@@ -125,12 +126,6 @@ pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Ad
     let pipes =
         Pipes { input: Some(input), output: Some(output), name: name.clone(), is_standard: true };
     Ok((reactor.driver.adopt(pipes)?, name))
-}
-
-/// Standard input and output as a connection without a face yet.
-pub(crate) fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
-    let (input, output) = standard()?;
-    connection(reactor, Some(input), Some(output), Address::pipe("stdio"))
 }
 
 /// A connection over descriptors, without a face yet.

@@ -26,6 +26,7 @@ pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<C
         input: pipes.remove(&1).and_then(|end| end.input),
         output: pipes.remove(&0).and_then(|end| end.output),
         name: name.clone(),
+        is_standard: false,
     };
     let pipes = reactor.inner().driver.adopt(pipes)?;
     let child: Box<dyn ByteStream> = Box::new(Whole { pipes, process: process.clone(), program });

@@ -2,7 +2,7 @@
 
 use super::{Loop, Reactor, attempt};
 use crate::IntoDeferred;
-use crate::clock::{Clock, DelayedCall};
+use crate::clock::{Clock, DelayedCall, WeakClock};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::future::Future;
@@ -68,6 +68,10 @@ impl Clock for Reactor {
 
     fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.inner().timers.call_later(delay, call)
+    }
+
+    fn downgrade(&self) -> Option<WeakClock> {
+        Some(self.inner().timers.downgrade())
     }
 }
 

@@ -142,7 +142,7 @@ impl Link {
     }
 
     /// When a datagram that is sent now is there, if it is not lost.
-    #[inline]
+    #[inline(always)]
     pub(super) fn arrival_once(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
         let start = now.max(self.busy_until);
         let left = match self.bandwidth {
@@ -154,7 +154,12 @@ impl Link {
     }
 
     /// How much longer it takes because packets were lost and sent again.
+    #[inline]
     fn repeats(&self, random: &mut Random) -> u64 {
+        if self.loss == 0.0 { 0 } else { self.draw_repeats(random) }
+    }
+
+    fn draw_repeats(&self, random: &mut Random) -> u64 {
         let mut delay = 0;
         let mut tries = 0;
         while tries < 10 && random.chance(self.loss) {

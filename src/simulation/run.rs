@@ -186,9 +186,11 @@ impl World {
     }
 
     fn next_time(&self, timer: Option<u64>) -> Option<u64> {
-        let state = self.state.borrow();
-        let timer = timer.map(|delay| state.now.saturating_add(delay));
-        [timer, state.agenda.next_time()].into_iter().flatten().min()
+        let state = &mut *self.state.borrow_mut();
+        let next = state.agenda.next_time();
+        let Some(delay) = timer else { return next };
+        let timer = state.now.saturating_add(delay);
+        Some(next.map_or(timer, |next| next.min(timer)))
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -197,7 +199,7 @@ impl World {
         let has_plans = |(host, reactor): (usize, &Option<Reactor>)| {
             reactor.as_ref().is_some_and(|it| state.due(host, it.inner()).is_some())
         };
-        !hosts.any(has_plans) && state.agenda.next_time().is_none()
+        !hosts.any(has_plans) && state.agenda.is_empty()
     }
 
     /// Sets the time and lets the events that are due happen.
@@ -294,7 +296,7 @@ impl State {
     /// In how much of the world's time a host has something to do by itself; `None`: not at all.
     #[inline(always)]
     fn due(&self, host: usize, inner: &Loop) -> Option<u64> {
-        if self.may_turn(host, inner) { self.delay(host, inner) } else { None }
+        self.delay(host, inner).filter(|_| self.may_turn(host, inner))
     }
 
     #[inline(always)]

@@ -86,7 +86,21 @@ impl Socket {
     }
 
     /// What it is ready for now.
+    #[inline]
     pub(super) fn readiness(&self) -> Readiness {
+        let is_plain =
+            self.stage == Stage::Open && !(self.has_ended || self.has_shut) && self.error.is_none();
+        if !is_plain {
+            return self.last_readiness();
+        }
+        Readiness::READABLE
+            .when(self.unread() > 0)
+            .and(Readiness::WRITABLE.when(self.out.is_roomy()))
+    }
+
+    /// What it is ready for while it begins or ends.
+    #[cold]
+    fn last_readiness(&self) -> Readiness {
         let is_over = matches!(self.stage, Stage::Failed(_) | Stage::Dead);
         if !is_over && self.stage != Stage::Open {
             return Readiness::NONE;
@@ -147,7 +161,17 @@ impl Socket {
     }
 
     /// How many of `wanted` bytes may be sent now.
+    #[inline]
     pub(super) fn may_send(&mut self, wanted: usize) -> io::Result<usize> {
+        let is_plain = self.stage == Stage::Open && !self.has_shut && self.error.is_none();
+        if is_plain && wanted > 0 && wanted <= self.out.room() {
+            return Ok(wanted);
+        }
+        self.may_send_some(wanted)
+    }
+
+    #[cold]
+    fn may_send_some(&mut self, wanted: usize) -> io::Result<usize> {
         if let Some(kind) = self.error.take() {
             return Err(kind.into());
         }

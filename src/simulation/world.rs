@@ -300,6 +300,7 @@ impl State {
     }
 
     /// Tells a host what has become ready, as it is now.
+    #[inline]
     pub(super) fn drain_ready(&mut self, host: usize, ready: &mut Vec<Ready>) {
         while let Some(id) = self.machines[host].ready.pop_front() {
             let (key, readiness) = match id {
