@@ -140,8 +140,9 @@ mod tls {
     //! TLS over whatever carries it. Who is cut off always sees it, over Unix sockets too: the
     //! goodbye is missing.
 
-    use super::{Ground, Running, holds};
-    use ropewalk::simulation::Simulation;
+    use super::{Ground, Running, holds, make_pedantic, seeds};
+    use ropewalk::conformance;
+    use ropewalk::simulation::{Simulation, for_each_seed};
     use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     use ropewalk::{
         Address, ConnectTo, Deferred, ListenUnix, Port, Protocol, Reactor, Result, Stream, fail,
@@ -280,10 +281,13 @@ mod tls {
     }
 
     #[test]
-    fn tls_over_simulated_connections_keeps_every_promise() {
-        for seed in 0..3 {
-            holds(&Tls::over(Over::Simulated(Simulation::new(seed))));
-        }
+    fn tls_over_simulated_connections_keeps_every_promise_under_every_seed() {
+        ropewalk::on_report(|report| assert_eq!(report.failure().to_string(), "on purpose"));
+        let survey = for_each_seed(0..seeds(4), |simulation| {
+            make_pedantic(simulation);
+            conformance::run(&Tls::over(Over::Simulated(simulation.clone())))
+        });
+        println!("conformance, TLS: {}", survey.unwrap_or_else(|failure| panic!("{failure}")));
     }
 }
 

@@ -364,3 +364,29 @@ fn a_hello_right_behind_the_word_that_starts_tls_is_a_hello_to_who_has_not_read_
     });
     assert_eq!(simulation.run_until(asking).unwrap(), "welcome");
 }
+
+#[test]
+fn a_slow_peer_gets_all_that_was_written_before_tls_though_the_connection_is_being_lost() {
+    let simulation = Simulation::new(1);
+    let (server, client) = hosts(&simulation);
+    // Five minutes for what is to come.
+    simulation.set_link(&server, &client, Link::new().bandwidth(10_000).window(30_000));
+    let (server_config, client_config) = ends();
+    let handler = async move |stream: Stream| {
+        stream.transport().write(&vec![7; 3_000_000]);
+        start_tls(&stream.transport(), &server_config).add_errback(|_| Ok(()));
+        stream.transport().write(b"welcome");
+        Ok(())
+    };
+    server.reactor().serve_tcp("0.0.0.0:7", handler).unwrap();
+    let opening = client.reactor().open_tcp("server:7");
+    let asking = client.reactor().spawn(async move {
+        let mut stream = opening.await?;
+        stream.read_exact(&mut vec![0; 3_000_000]).await?;
+        start_tls(&stream.transport(), &client_config).await?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await?;
+        Ok(heard)
+    });
+    assert_eq!(simulation.run_until(asking).unwrap(), "welcome");
+}

@@ -69,6 +69,10 @@ impl fmt::Debug for Put {
 pub(super) struct Handshake {
     done: Done,
     timer: DelayedCall,
+    /// How many bytes are to leave before the layer's own.
+    ahead: Rc<Cell<usize>>,
+    /// How many there were when that was looked at last.
+    ahead_before: usize,
 }
 
 type Done = Box<dyn FnOnce(&Rc<Connection>, Result)>;
@@ -131,8 +135,8 @@ impl Connection {
         limit: Duration,
         done: impl FnOnce(&Rc<Connection>, Result) + 'static,
     ) {
-        let timer = self.limit_handshake(ahead, limit);
-        let handshake = Handshake { done: Box::new(done), timer };
+        let (timer, ahead_before) = (self.limit_handshake(ahead.clone(), limit), ahead.get());
+        let handshake = Handshake { done: Box::new(done), timer, ahead, ahead_before };
         self.with_rare(|rare| rare.handshake = Some(Box::new(handshake)));
         self.mark_dirty();
     }
@@ -164,6 +168,15 @@ impl Connection {
         let why = format!("the handshake was not over within {limit:?}");
         let reason = self.lost_by(io::Error::new(io::ErrorKind::TimedOut, why));
         self.abort(reason);
+    }
+
+    /// Whether some of what goes before the layer left since this was asked last.
+    pub(super) fn has_sent_ahead(&self) -> bool {
+        self.with_rare(|rare| {
+            let Some(handshake) = &mut rare.handshake else { return false };
+            let now = handshake.ahead.get();
+            now < std::mem::replace(&mut handshake.ahead_before, now)
+        })
     }
 
     /// Does what the layer has to do by itself: its handshake, or what it could not send before.

@@ -298,6 +298,7 @@ impl Connection {
             rare.close_timer = None;
             rare.is_taking
         });
+        let is_taking = self.has_sent_ahead() || is_taking;
         let awaits_producer = self.is_drained() && self.has_producer();
         if self.state.get() == State::Losing && !is_taking && !awaits_producer {
             let limit = self.close_timeout();

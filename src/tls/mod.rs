@@ -17,6 +17,8 @@
 //!   connection without a word may have been cut off by somebody else: that is
 //!   [`ConnectionLost`](crate::ConnectionLost).
 //! * Half a connection can be ended, as over TCP.
+//! * From [`start_tls`] on nothing leaves in the clear but what was written before, and nothing that
+//!   came in the clear is given out as if it had come through TLS.
 //!
 //! # Deviations from Twisted
 //! | Twisted | here |
@@ -25,6 +27,7 @@
 //! | without a host name nothing is verified | always verified, unless [forbidden](ClientConfig::dangerously_trusting_anybody) |
 //! | `loseWriteConnection` shuts the socket: both ends see a loss | close_notify, and reading goes on |
 //! | an abort ends with `ConnectionLost` | `ConnectionAborted`, as everywhere |
+//! | a line behind the one that calls `startTLS`, in the same segment, is delivered after it | [it fails the connection](start_tls): it came in the clear |
 //!
 //! # Example
 //! ```
