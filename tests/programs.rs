@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
+#[path = "kit/examples.rs"]
+mod examples;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -404,13 +406,8 @@ fn run(name: &str, arguments: &[&str]) -> Output {
     example(name, arguments).output().unwrap()
 }
 
-/// `cargo test` builds the examples into a folder beside that of the tests.
 fn example(name: &str, arguments: &[&str]) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let folder: PathBuf = test.parent().unwrap().with_file_name("examples");
-    let program = folder.join(name);
-    assert!(program.exists(), "run `cargo build --examples` first: no {}", program.display());
-    let mut command = Command::new(program);
+    let mut command = Command::new(examples::example(name));
     command.args(arguments).stdin(Stdio::null());
     command
 }
