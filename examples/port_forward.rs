@@ -3,6 +3,11 @@
 //!     cargo run --release --example port_forward -- --from tcp:8080 --to tcp:example.org:80
 //!     cargo run --release --example port_forward -- --from unix:/tmp/db --to 'tcp:\:\:1:5432'
 //!
+//! With `--features tls` TLS is taken off, or put on:
+//!
+//!     ... --from tls:/etc/certs --to tcp:localhost:8080
+//!     ... --from tcp:8080:interface=127.0.0.1 --to tls:example.org:443
+//!
 //! Whoever sends faster than the other end takes is held back; what is under way stays small.
 
 use std::process::ExitCode;

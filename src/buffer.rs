@@ -42,13 +42,16 @@ impl Buffer {
         }
     }
 
-    /// The free memory behind the bytes, to read into; [`Buffer::filled`] says how much of it.
+    /// All the memory of an empty buffer, to read into; [`Buffer::fill`] says how much of it.
+    #[inline]
     pub(crate) fn space(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.end..]
+        &mut self.bytes
     }
 
-    pub(crate) fn filled(&mut self, count: usize) {
-        self.end = (self.end + count).min(self.bytes.len());
+    /// The first `count` bytes of the memory are the buffer's content now.
+    #[inline]
+    pub(crate) fn fill(&mut self, count: usize) {
+        (self.start, self.end) = (0, count.min(self.bytes.len()));
     }
 
     #[inline]

@@ -47,6 +47,67 @@ pub trait Clock {
     /// Calls `call` once, `delay` from now; never from inside this method.
     #[doc(alias = "callLater")]
     fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall;
+
+    /// A handle that does not keep the clock alive, for those whom its calls keep alive themselves.
+    ///
+    /// A clock over another passes on what that says; `None` is a clock that has no such handle.
+    fn downgrade(&self) -> Option<WeakClock> {
+        None
+    }
+}
+
+/// A handle on a clock that does not keep it alive; see [`Clock::downgrade`].
+///
+/// Once the clock is gone, its time stands still, and what is to be called is dropped at once.
+///
+/// ```
+/// use ropewalk::{Clock, TestClock};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let weak = clock.downgrade().expect("a test clock has one");
+/// assert!(weak.call_later(Duration::ZERO, Box::new(|| {})).is_active());
+/// drop(clock);
+/// assert!(!weak.call_later(Duration::ZERO, Box::new(|| {})).is_active());
+/// ```
+#[derive(Clone)]
+pub struct WeakClock {
+    timers: Weak<Timers>,
+    /// What the clock says when it is gone.
+    made: Instant,
+}
+
+impl Clock for WeakClock {
+    fn now(&self) -> Instant {
+        self.timers.upgrade().map_or(self.made, |timers| timers.now())
+    }
+
+    fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        if let Some(timers) = self.timers.upgrade() {
+            return timers.call_later(delay, call);
+        }
+        drop(call);
+        let call = Rc::new(Call::new(self.made, State::Cancelled, None));
+        DelayedCall { timers: Weak::new(), call }
+    }
+
+    fn downgrade(&self) -> Option<WeakClock> {
+        Some(self.clone())
+    }
+}
+
+impl fmt::Debug for WeakClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakClock").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
+/// What somebody holds whom the clock's own calls hold: a weak handle, if there is one.
+pub(crate) fn hold(clock: &(impl Clock + Clone + 'static)) -> Rc<dyn Clock> {
+    match clock.downgrade() {
+        Some(weak) => Rc::new(weak),
+        None => Rc::new(clock.clone()),
+    }
 }
 
 /// A call that waits for its time, as `call_later` gives it; dropping it changes nothing.
@@ -174,18 +235,16 @@ impl Timers {
         (self.now)()
     }
 
+    pub(crate) fn downgrade(self: &Rc<Self>) -> WeakClock {
+        WeakClock { timers: Rc::downgrade(self), made: self.now() }
+    }
+
     pub(crate) fn call_later(
         self: &Rc<Self>,
         delay: Duration,
         action: Box<dyn FnOnce()>,
     ) -> DelayedCall {
-        let call = Rc::new(Call {
-            epoch: self.epoch,
-            deadline: Cell::new(0),
-            state: Cell::new(State::Pending),
-            place: Cell::new(NOWHERE),
-            action: Cell::new(Some(action)),
-        });
+        let call = Rc::new(Call::new(self.epoch, State::Pending, Some(action)));
         self.schedule(&call, self.after(delay));
         DelayedCall { timers: Rc::downgrade(self), call }
     }
@@ -194,6 +253,12 @@ impl Timers {
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let first = self.heap.borrow().first()?;
         Some(Duration::from_nanos(first.saturating_sub(self.time())))
+    }
+
+    /// When the next call is due, in nanoseconds since these timers were made.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.heap.borrow().first()
     }
 
     /// Every call that waits, in no particular order.
@@ -205,10 +270,6 @@ impl Timers {
     /// Moves the calls that are due by now into `batch`, first deadline first.
     pub(crate) fn take_due(&self, batch: &mut Vec<Rc<Call>>) {
         let mut heap = self.heap.borrow_mut();
-        // A loop without timers never asks what time it is.
-        if heap.first().is_none() {
-            return;
-        }
         let now = self.time();
         while let Some(call) = heap.pop_due(now) {
             batch.push(call);
@@ -249,7 +310,24 @@ impl Timers {
     }
 }
 
+impl Drop for Timers {
+    /// Whoever still has a `DelayedCall` does not keep what it would have done.
+    fn drop(&mut self) {
+        drop(self.clear());
+    }
+}
+
 impl Call {
+    fn new(epoch: Instant, state: State, action: Option<Box<dyn FnOnce()>>) -> Call {
+        Call {
+            epoch,
+            deadline: Cell::new(0),
+            state: Cell::new(state),
+            place: Cell::new(NOWHERE),
+            action: Cell::new(action),
+        }
+    }
+
     /// The action, if this call of a taken batch was neither cancelled nor moved since.
     pub(crate) fn take_action(&self) -> Option<Box<dyn FnOnce()>> {
         if self.state.get() != State::Pending || self.place.get() != NOWHERE {
@@ -337,6 +415,10 @@ impl Clock for TestClock {
 
     fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.timers.call_later(delay, call)
+    }
+
+    fn downgrade(&self) -> Option<WeakClock> {
+        Some(self.timers.downgrade())
     }
 }
 
@@ -435,6 +517,34 @@ mod tests {
         let call = clock.call_later(SECOND, Box::new(move || drop(held)));
         call.cancel().unwrap();
         assert_eq!(Rc::strong_count(&captured), 1);
+    }
+
+    #[test]
+    fn a_clock_that_goes_takes_the_calls_that_wait_with_it() {
+        let (clock, captured) = (TestClock::new(), Rc::new(()));
+        let (held, weak) = (captured.clone(), clock.downgrade().unwrap());
+        let call = clock.call_later(SECOND, Box::new(move || drop(held)));
+        drop(clock);
+        assert!(!call.is_active() && call.cancel() == Err(NotPending::AlreadyCancelled));
+        assert_eq!(Rc::strong_count(&captured), 1);
+        let held = captured.clone();
+        weak.call_later(SECOND, Box::new(move || drop(held)));
+        assert_eq!(Rc::strong_count(&captured), 1);
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_with_its_clock_may_ask_for_the_time() {
+        struct Asks(WeakClock, Rc<Cell<bool>>);
+        impl Drop for Asks {
+            fn drop(&mut self) {
+                self.1.set(!self.0.call_later(SECOND, Box::new(|| {})).is_active());
+            }
+        }
+        let (clock, was_refused) = (TestClock::new(), Rc::new(Cell::new(false)));
+        let asks = Asks(clock.downgrade().unwrap(), was_refused.clone());
+        clock.call_later(SECOND, Box::new(move || drop(asks)));
+        drop(clock);
+        assert!(was_refused.get());
     }
 
     #[test]

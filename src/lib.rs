@@ -28,7 +28,7 @@ pub mod tls;
 mod transport;
 
 pub use address::{Address, UnixName};
-pub use clock::{Clock, DelayedCall, NotPending, TestClock};
+pub use clock::{Clock, DelayedCall, NotPending, TestClock, WeakClock};
 pub use deferred::{
     AlreadyCalled, AlreadyLooping, Cancelled, CooperativeTask, Cooperator, Deferred,
     DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,

@@ -113,7 +113,8 @@ fn standard() -> Result<(OwnedFd, OwnedFd)> {
     Ok((input, stdout().as_fd().try_clone_to_owned().map_err(what)?))
 }
 
-fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
+/// Standard input and output as a connection without a face yet.
+pub(crate) fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
     let (stream, name) = standard_stream(reactor.inner())?;
     Ok(Connection::open(reactor.inner(), stream, name))
 }

@@ -125,7 +125,9 @@ impl Drop for WriteHalf {
 struct Inbox {
     /// Absent when that is nothing.
     buffer: Option<Box<Buffer>>,
-    /// The last read filled a small buffer: the next one takes a large one.
+    /// The connection's layers when it was filled.
+    layers: u8,
+    /// The last read filled its buffer: the next one takes a large one.
     is_busy: bool,
 }
 
@@ -140,6 +142,9 @@ impl Inbox {
             return Poll::Ready(Ok(0));
         }
         let Some(buffer) = &self.buffer else { return connection.poll_read(context, target) };
+        if self.layers != connection.layers.get() {
+            return Poll::Ready(self.refuse(connection));
+        }
         let count = buffer.len().min(target.len());
         target[..count].copy_from_slice(&buffer.as_slice()[..count]);
         self.consume(connection, count);
@@ -152,46 +157,96 @@ impl Inbox {
         connection: &Rc<Connection>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<&[u8]>> {
-        while self.buffer.is_none() {
-            // No buffer is held while there is nothing to put into it.
-            ready!(connection.poll_readable(context));
-            let mut buffer = connection.lend_buffer(self.is_busy);
-            match connection.read_short(buffer.space()) {
-                Ok(count) => {
-                    self.is_busy = false;
-                    buffer.filled(count);
-                    // It was absent: spares the drop of nothing.
-                    std::mem::forget(self.buffer.replace(buffer));
-                }
-                Err(unusual) => {
-                    let wanted = buffer.space().len();
-                    match connection.read_unusual(unusual, wanted) {
-                        Some(Ok(count)) if count > 0 => {
-                            self.is_busy = count == wanted;
-                            buffer.filled(count);
-                            self.buffer = Some(buffer);
-                        }
-                        outcome => {
-                            connection.take_buffer_back(buffer);
-                            if let Some(outcome) = outcome {
-                                return Poll::Ready(outcome.map(|_| &[][..]));
-                            }
-                        }
-                    }
-                }
+        if self.buffer.is_some() {
+            if self.layers != connection.layers.get() {
+                return Poll::Ready(self.refuse(connection).map(|_| &[][..]));
             }
+        } else {
+            self.layers = connection.layers.get();
+            // No buffer is held while there is nothing to put into it.
+            ready!(self.poll_read_in(connection, context))?;
         }
         Poll::Ready(Ok(self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())))
     }
 
+    /// Forgets what came before a layer and was not asked for until now.
+    #[cold]
+    fn refuse(&mut self, connection: &Connection) -> io::Result<usize> {
+        let count = self.buffer.take().map_or(0, |buffer| buffer.len());
+        connection.refuse_clear(count)
+    }
+
+    #[inline(always)]
+    fn poll_read_in(
+        &mut self,
+        connection: &Rc<Connection>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_busy || !ready!(connection.poll_bytes(context)) {
+            return self.poll_read_on(connection, context);
+        }
+        let mut buffer = connection.lend_buffer(false);
+        match connection.read_short(buffer.space()) {
+            Ok(count) => {
+                buffer.fill(count);
+                // It was absent: spares the drop of nothing.
+                std::mem::forget(self.buffer.replace(buffer));
+                Poll::Ready(Ok(()))
+            }
+            Err(unusual) => {
+                let outcome = connection.read_unusual(unusual, buffer.space().len());
+                match self.take_in(connection, buffer, outcome) {
+                    Some(outcome) => Poll::Ready(outcome),
+                    None => self.poll_read_on(connection, context),
+                }
+            }
+        }
+    }
+
+    /// Reads until there is an outcome.
+    #[cold]
+    fn poll_read_on(
+        &mut self,
+        connection: &Rc<Connection>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(connection.poll_readable(context));
+            let mut buffer = connection.lend_buffer(self.is_busy);
+            let outcome = connection.try_read(buffer.space());
+            if let Some(outcome) = self.take_in(connection, buffer, outcome) {
+                return Poll::Ready(outcome);
+            }
+        }
+    }
+
+    /// Takes a buffer with what was read into it; without bytes it goes back.
+    #[cold]
+    fn take_in(
+        &mut self,
+        connection: &Connection,
+        mut buffer: Box<Buffer>,
+        outcome: Option<io::Result<usize>>,
+    ) -> Option<io::Result<()>> {
+        let Some(Ok(count @ 1..)) = outcome else {
+            connection.take_buffer_back(buffer);
+            return outcome.map(|ended| ended.map(drop));
+        };
+        self.is_busy = count == buffer.space().len();
+        buffer.fill(count);
+        self.buffer = Some(buffer);
+        Some(Ok(()))
+    }
+
     #[inline(always)]
     fn consume(&mut self, connection: &Connection, count: usize) {
-        let Some(mut buffer) = self.buffer.take() else { return };
-        buffer.consume(count);
-        if buffer.is_empty() {
-            return connection.take_buffer_back(buffer);
+        let Some(buffer) = &mut self.buffer else { return };
+        if count < buffer.len() {
+            return buffer.consume(count);
         }
-        self.buffer = Some(buffer);
+        if let Some(buffer) = self.buffer.take() {
+            connection.take_buffer_back(buffer);
+        }
     }
 }
 
@@ -380,4 +435,42 @@ where
 fn handler_failed(connection: &Rc<Connection>, failure: Failure) {
     report_own("unhandled failure in a handler", &failure);
     connection.abort(failure);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+    use std::future::poll_fn;
+
+    /// The seat of a task that is done is taken by the next; its waker is the same.
+    #[test]
+    fn bytes_wake_the_task_that_a_stream_was_given_to_by_one_that_is_done() {
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+            let mut word = [0; 2];
+            stream.read_exact(&mut word).await?;
+            Ok(stream.write_all(b"answer").await?)
+        });
+        let stream = reactor.open_tcp(&port.unwrap().host());
+        let stream = reactor.run_until(stream).unwrap();
+        let first = reactor.spawn(async move {
+            let mut stream = stream;
+            // Looks once, and goes.
+            let looked = poll_fn(|context| {
+                let mut byte = [0];
+                Poll::Ready(Pin::new(&mut stream).poll_read(context, &mut byte).is_ready())
+            });
+            assert!(!looked.await, "nobody wrote yet");
+            Ok(stream)
+        });
+        let mut stream = reactor.run_until(first).unwrap();
+        let second = reactor.spawn(async move {
+            stream.write_all(b"go").await?;
+            let mut answer = [0; 6];
+            stream.read_exact(&mut answer).await?;
+            Ok(answer)
+        });
+        assert_eq!(&reactor.run_until(second).unwrap(), b"answer");
+    }
 }

@@ -62,6 +62,10 @@ pub(crate) trait Carrier {
         let _ = (wrap, limit);
         crate::deferred::fail(Failure::msg("this transport takes no layer"))
     }
+    /// How often a layer was put on that shakes hands, as TLS is.
+    fn layers(&self) -> u8 {
+        0
+    }
     /// Shows the stream, if it is one that wants to be seen.
     #[cfg(feature = "tls")]
     fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
@@ -108,7 +112,9 @@ impl Transport {
     /// Ends the connection in order: stops reading now, sends what was written, then closes.
     ///
     /// A peer that takes no byte for a minute meanwhile is cut off; see
-    /// [`set_close_timeout`](Transport::set_close_timeout).
+    /// [`set_close_timeout`](Transport::set_close_timeout). If the system holds bytes from the peer that
+    /// nobody has read, it answers the peer with a reset, which may overtake what was sent last: read to
+    /// the end first if the peer must see everything.
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
         self.carrier.lose_connection();
@@ -197,6 +203,11 @@ impl Transport {
     #[cfg(feature = "tls")]
     pub(crate) fn shake_hands(&self, wrap: Wrap, limit: Duration) -> Deferred<()> {
         self.carrier.clone().shake_hands(wrap, limit)
+    }
+
+    /// Bytes that came when this was another number came outside of the layer that is there now.
+    pub(crate) fn layers(&self) -> u8 {
+        self.carrier.layers()
     }
 
     #[cfg(feature = "tls")]

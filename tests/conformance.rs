@@ -2,9 +2,10 @@
 
 use ropewalk::conformance::{self, Endpoints, Ground, Running};
 use ropewalk::endpoint::ClientEndpoint;
-use ropewalk::simulation::Simulation;
+use ropewalk::simulation::{Faults, Latency, Link, Simulation, for_each_seed};
 use ropewalk::{Deferred, Failure, Protocol, Reactor, Result, Stream, fail, succeed};
 use std::io::pipe;
+use std::time::Duration;
 
 #[track_caller]
 fn holds(ground: &dyn Ground) {
@@ -102,11 +103,36 @@ impl Ground for Simulated {
     }
 }
 
+/// A host whose system keeps its word to the letter, and a way to itself of any kind.
+fn make_pedantic(simulation: &Simulation) {
+    let host = simulation.host("host");
+    let (kind, loss) =
+        simulation.random(|random| (random.below(4), random.below(5) as f64 / 100.0));
+    let latencies = [
+        Latency::Fixed(Duration::from_micros(10)),
+        Latency::Uniform(Duration::ZERO, Duration::from_millis(1)),
+        Latency::LongTailed(Duration::from_micros(100), Duration::from_millis(5)),
+        Latency::Uniform(Duration::from_millis(1), Duration::from_millis(40)),
+    ];
+    let link = Link::new().latency(latencies[kind as usize]).loss(loss);
+    simulation.set_link(&host, &host, link);
+    host.set_faults(Faults::pedantic());
+}
+
+/// `ROPEWALK_SEEDS` says how many other than usual, in percent.
+fn seeds(usual: u64) -> u64 {
+    let percent = std::env::var("ROPEWALK_SEEDS").ok().and_then(|percent| percent.parse().ok());
+    (usual * percent.unwrap_or(100)).div_ceil(100)
+}
+
 #[test]
-fn simulated_connections_keep_every_promise() {
-    for seed in 0..3 {
-        holds(&Simulated(Simulation::new(seed)));
-    }
+fn simulated_connections_keep_every_promise_under_every_seed() {
+    ropewalk::on_report(|report| assert_eq!(report.failure().to_string(), "on purpose"));
+    let survey = for_each_seed(0..seeds(40), |simulation| {
+        make_pedantic(simulation);
+        conformance::run(&Simulated(simulation.clone()))
+    });
+    println!("conformance: {}", survey.unwrap_or_else(|failure| panic!("{failure}")));
 }
 
 #[cfg(feature = "tls")]

@@ -1,9 +1,12 @@
 //! Endpoints on real sockets: each kind of text listens and connects, in both faces.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint, quote};
 use ropewalk::{
-    Address, CannotListen, Deferred, Port, Protocol, Reactor, Result, Stream, Transport,
+    Address, CannotListen, ConnectionDone, Deferred, Failure, Port, Protocol, Reactor, Result,
+    Stream, Transport, Trigger,
 };
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -74,9 +77,12 @@ fn client(text: &str) -> ClientEndpoint {
 #[test]
 fn tcp_listens_and_connects() {
     in_both_faces("tcp:0:interface=127.0.0.1", |reactor, port| {
-        let opening = client(&format!("tcp:127.0.0.1:{}", port_of(port))).open(reactor);
-        let text = answer(reactor, opening, vec![b"hello".into()]).unwrap();
+        let client = client(&format!("tcp:127.0.0.1:{}", port_of(port)));
+        let text = answer(reactor, client.open(reactor), vec![b"hello".into()]).unwrap();
         assert!(text.ends_with(&format!(" at {}\nhello", port.host())), "{text}");
+        let (text, reason) = told(reactor, &client, b"hello").unwrap();
+        assert!(text.ends_with(&format!(" at {}\nhello", port.host())), "{text}");
+        assert!(reason.is::<ConnectionDone>(), "{reason}");
     });
 }
 
@@ -181,23 +187,365 @@ fn what_is_no_header_ends_its_connection_and_the_server_lives() {
     assert!(reports.iter().any(|text| text.contains("it sent no PROXY header")), "{reports:?}");
 }
 
+/// Says something, ends its half, collects the answer, and tells it with the reason of the end.
+struct Asker {
+    question: &'static [u8],
+    answer: Vec<u8>,
+    told: Trigger<(String, Failure)>,
+}
+
+impl Protocol for Asker {
+    fn connection_made(&mut self, transport: &Transport) {
+        transport.write(self.question);
+        transport.lose_write_connection();
+    }
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.answer.extend_from_slice(data);
+        Ok(())
+    }
+    fn connection_lost(&mut self, reason: &Failure) {
+        let answer = String::from_utf8(std::mem::take(&mut self.answer)).unwrap();
+        self.told.callback((answer, reason.clone())).unwrap();
+    }
+}
+
+/// What is answered to a protocol of a client, and how that ends.
+fn told(
+    reactor: &Reactor,
+    client: &ClientEndpoint,
+    question: &'static [u8],
+) -> Result<(String, Failure)> {
+    let (told, telling) = Deferred::new();
+    let asker = Asker { question, answer: Vec::new(), told };
+    let connecting = client.connect_protocol(reactor, asker);
+    reactor.run_until(connecting.add_callback(|_| telling))
+}
+
 #[cfg(feature = "tls")]
-#[test]
-fn tls_trusts_the_roots_that_its_text_names_and_no_others() {
-    use ropewalk::tls::{Identity, ServerConfig};
-    let reactor = Reactor::new().unwrap();
-    let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
-    let roots = std::env::temp_dir().join(format!("ropewalk-roots-{}.pem", std::process::id()));
-    std::fs::write(&roots, identity.certificate_pem()).unwrap();
-    let config = ServerConfig::new(identity);
-    ropewalk::on_report(|_| ()); // of the client below that does not trust it
-    let port = reactor.serve_tls("127.0.0.1:0", &config, mirror).unwrap();
-    let text = format!("tls:127.0.0.1:{}", port_of(&port));
-    let trusting = format!("{text}:trustRoots={}", quote(roots.to_str().unwrap()));
-    let said = answer(&reactor, client(&trusting).open(&reactor), vec![b"hello".into()]);
-    std::fs::remove_file(&roots).unwrap();
-    assert!(said.unwrap().ends_with("\nhello"));
-    assert!(answer(&reactor, client(&text).open(&reactor), vec![]).is_err());
-    let failure = answer(&reactor, client(&trusting).open(&reactor), vec![]).unwrap_err();
-    assert!(failure.to_string().starts_with("cannot read "), "{failure}");
+mod tls {
+    use super::*;
+    use ropewalk::endpoint::{wrap_client_tls, wrap_server_tls};
+    use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
+    use std::fs;
+    use std::path::PathBuf;
+
+    /// A directory for certificates, which is gone when the test is over.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Directory {
+            let name = format!("ropewalk:{name}:{}", std::process::id());
+            let directory = Directory(std::env::temp_dir().join(name));
+            fs::create_dir_all(&directory.0).unwrap();
+            directory
+        }
+
+        /// As an argument of a description.
+        fn quoted(&self, name: &str) -> String {
+            quote(self.0.join(name).to_str().unwrap())
+        }
+
+        fn write(&self, name: &str, identity: &Identity) {
+            let both = identity.key_pem() + &identity.certificate_pem();
+            fs::write(self.0.join(name), both).unwrap();
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn identity(name: &str) -> Identity {
+        Identity::self_signed(&[name]).unwrap()
+    }
+
+    /// Both faces of a client hear the mirror through TLS.
+    fn mirrors(reactor: &Reactor, client: &ClientEndpoint) {
+        let said = answer(reactor, client.open(reactor), vec![b"hello".into()]).unwrap();
+        assert!(said.ends_with("\nhello"), "{client}: {said}");
+        let (said, reason) = told(reactor, client, b"hello").unwrap();
+        assert!(said.ends_with("hello"), "{client}: {said}");
+        assert!(reason.is::<ConnectionDone>(), "{client}: {reason}");
+    }
+
+    #[test]
+    fn a_client_trusts_the_roots_that_its_text_names_and_no_others() {
+        let reactor = Reactor::new().unwrap();
+        let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
+        let roots = std::env::temp_dir().join(format!("ropewalk-roots-{}.pem", std::process::id()));
+        std::fs::write(&roots, identity.certificate_pem()).unwrap();
+        let config = ServerConfig::new(identity);
+        ropewalk::on_report(|_| ()); // of the client below that does not trust it
+        let port = reactor.serve_tls("127.0.0.1:0", &config, mirror).unwrap();
+        let text = format!("tls:127.0.0.1:{}", port_of(&port));
+        let trusting = format!("{text}:trustRoots={}", quote(roots.to_str().unwrap()));
+        let said = answer(&reactor, client(&trusting).open(&reactor), vec![b"hello".into()]);
+        std::fs::remove_file(&roots).unwrap();
+        assert!(said.unwrap().ends_with("\nhello"));
+        assert!(answer(&reactor, client(&text).open(&reactor), vec![]).is_err());
+        let failure = answer(&reactor, client(&trusting).open(&reactor), vec![]).unwrap_err();
+        assert!(failure.to_string().starts_with("cannot read "), "{failure}");
+    }
+
+    #[test]
+    fn a_server_shows_each_client_the_certificate_of_its_name_and_sees_new_ones() {
+        let directory = Directory::new("by-name");
+        let (one, two) = (identity("one.test"), identity("*.two.test"));
+        directory.write("one.pem", &one);
+        directory.write("two.pem", &two);
+        let roots = directory.quoted("");
+        in_both_faces(&format!("tls:{roots}:0:interface=127.0.0.1"), |reactor, port| {
+            let client = |name: &str| {
+                let to = quote(&format!("tcp:127.0.0.1:{}", port_of(port)));
+                client(&format!("tls:{name}:443:endpoint={to}:trustRoots={roots}"))
+            };
+            mirrors(reactor, &client("one.test"));
+            mirrors(reactor, &client("www.two.test"));
+            let stranger = answer(reactor, client("three.test").open(reactor), vec![]);
+            assert!(stranger.unwrap_err().to_string().contains("certificate"));
+
+            directory.write("three.pem", &identity("three.test"));
+            mirrors(reactor, &client("three.test"));
+            fs::remove_file(directory.0.join("three.pem")).unwrap();
+        });
+    }
+
+    #[test]
+    fn certificates_that_are_no_good_are_told_and_the_former_ones_go_on() {
+        let directory = Directory::new("damaged");
+        directory.write("a.pem", &identity("a.test"));
+        let roots = ClientConfig::trusting_files(directory.0.join("a.pem")).unwrap();
+        let reports = Rc::new(RefCell::new(Vec::new()));
+        let sink = reports.clone();
+        ropewalk::on_report(move |report| sink.borrow_mut().push(report.to_string()));
+        let reactor = Reactor::new().unwrap();
+        let text = format!("tls:{}:0:interface=127.0.0.1", directory.quoted(""));
+        let port = text.parse::<ServerEndpoint>().unwrap().serve(&reactor, mirror).unwrap();
+        fs::write(directory.0.join("a.pem"), "nothing of use").unwrap();
+        let client = wrap_client_tls(&roots.server_name("a.test"), &port.host());
+        for _ in 0..3 {
+            mirrors(&reactor, &client);
+        }
+        let reports = reports.borrow();
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert!(reports[0].contains("there is no certificate with its key in"), "{reports:?}");
+    }
+
+    #[test]
+    fn ssl_takes_files_at_both_ends_and_verifies_the_hostname() {
+        let directory = Directory::new("ssl");
+        let server = identity("server.test");
+        fs::write(directory.0.join("key"), server.key_pem()).unwrap();
+        fs::write(directory.0.join("certificate"), server.certificate_pem()).unwrap();
+        directory.write("chain.pem", &identity("somebody.test"));
+        let [key, certificate, chain] =
+            ["key", "certificate", "chain.pem"].map(|it| directory.quoted(it));
+        let text = format!(
+            "ssl:0:{key}:{certificate}:sslmethod=SSLv23_METHOD:interface=127.0.0.1:extraCertChain={chain}"
+        );
+        ropewalk::on_report(|_| ()); // of the client below that expects another name
+        in_both_faces(&text, |reactor, port| {
+            let text = format!("ssl:127.0.0.1:{}:caCertsDir={certificate}", port_of(port));
+            let named = client(&format!("{text}:hostname=server.test"));
+            mirrors(reactor, &named);
+            let stream = reactor.run_until(named.open(reactor)).unwrap();
+            let session = session(&stream.transport()).unwrap();
+            assert_eq!(session.peer_certificates().len(), 2, "the chain comes behind");
+            drop(stream);
+            let failure = answer(reactor, client(&text).open(reactor), vec![]).unwrap_err();
+            assert!(failure.to_string().contains("certificate cannot be trusted"), "{failure}");
+        });
+    }
+
+    #[test]
+    fn tls_runs_over_unix_behind_haproxy_and_in_itself() {
+        let directory = Directory::new("over");
+        let identity = identity("bus");
+        directory.write("bus.pem", &identity);
+        let (config, roots) = (
+            ServerConfig::new(identity.clone()),
+            ClientConfig::trusting(identity.certificate_pem()).server_name("bus"),
+        );
+        let (certificates, socket) = (directory.quoted(""), directory.quoted("socket"));
+        let unix = quote(&format!("unix:{socket}"));
+        let trusting = directory.quoted("bus.pem");
+        in_both_faces(&format!("tls:{certificates}:endpoint={unix}"), |reactor, _| {
+            mirrors(reactor, &client(&format!("tls:bus:endpoint={unix}:trustRoots={trusting}")));
+            mirrors(reactor, &wrap_client_tls(&roots, client(&format!("unix:{socket}"))));
+        });
+
+        let reactor = Reactor::new().unwrap();
+        let server: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse().unwrap();
+        let server = wrap_server_tls(&config, wrap_server_tls(&config, server));
+        assert_eq!(server.to_string(), "TLS over TLS over tcp:0:interface=127.0.0.1");
+        let port = server.listen(&reactor, |_: &Address| Mirror).unwrap();
+        mirrors(&reactor, &wrap_client_tls(&roots, wrap_client_tls(&roots, &port.host())));
+
+        let behind: ServerEndpoint = BEHIND.parse().unwrap();
+        let port = wrap_server_tls(&config, behind).serve(&reactor, mirror).unwrap();
+        let answer =
+            reactor.run_until(reactor.open_tcp(&port.host()).add_callback(|mut stream| {
+                stream.reactor().spawn(async move {
+                    stream.write_all(LINE).await?;
+                    ropewalk::tls::start_tls(&stream.transport(), &roots).await?;
+                    stream.close().await?;
+                    let mut answer = String::new();
+                    stream.read_to_string(&mut answer).await?;
+                    Ok(answer)
+                })
+            }));
+        assert_eq!(answer.unwrap(), "192.0.2.1:4096 at 192.0.2.2:80\n");
+    }
+
+    #[test]
+    fn what_is_wrong_with_its_files_is_said_by_who_listens_and_who_connects() {
+        let reactor = Reactor::new().unwrap();
+        for (text, why) in [
+            ("tls:/no/such:0", "cannot read /no/such: "),
+            ("ssl:0", "cannot read server.pem: "),
+            ("ssl:0:/dev/null", "/dev/null with the key /dev/null: there is no certificate"),
+        ] {
+            let endpoint: ServerEndpoint = text.parse().unwrap();
+            let failure = endpoint.listen(&reactor, |_: &Address| Mirror).unwrap_err();
+            assert!(failure.is::<CannotListen>());
+            let failure = failure.to_string();
+            assert!(failure.starts_with(&format!("cannot listen at {text}: {why}")), "{failure}");
+        }
+        for (text, why) in [
+            ("tls:h:1:trustRoots=/no/such", "cannot read /no/such: "),
+            ("tls:h:1:certificate=/no/such", "cannot read /no/such: "),
+        ] {
+            let failure = reactor.run_until(client(text).open(&reactor)).unwrap_err().to_string();
+            assert!(failure.contains(why), "{failure}");
+        }
+    }
+
+    #[cfg(feature = "idna")]
+    #[test]
+    fn a_name_beyond_ascii_is_verified_by_its_a_label() {
+        let directory = Directory::new("beyond-ascii");
+        directory.write("a.pem", &identity("bücher.test"));
+        let certificates = directory.quoted("");
+        in_both_faces(&format!("tls:{certificates}:0:interface=127.0.0.1"), |reactor, port| {
+            let to = quote(&format!("tcp:127.0.0.1:{}", port_of(port)));
+            for name in ["bücher.test", "BÜCHER.test", "xn--bcher-kva.test"] {
+                let text = format!("tls:{name}:443:endpoint={to}:trustRoots={certificates}");
+                mirrors(reactor, &client(&text));
+            }
+        });
+    }
+
+    #[cfg(feature = "process")]
+    #[test]
+    fn tls_runs_through_a_program() {
+        if !std::path::Path::new("/usr/bin/socat").exists() {
+            return println!("skipped: there is no socat");
+        }
+        let directory = Directory::new("program");
+        directory.write("bus.pem", &identity("bus"));
+        let certificates = directory.quoted("");
+        in_both_faces(&format!("tls:{certificates}:0:interface=127.0.0.1"), |reactor, port| {
+            let to = quote(&format!("TCP:127.0.0.1:{}", port_of(port)));
+            let program = quote(&format!("process:/usr/bin/socat:-:{to}"));
+            let text = format!("tls:bus:443:endpoint={program}:trustRoots={certificates}");
+            mirrors(reactor, &client(&text));
+        });
+    }
+}
+
+#[cfg(feature = "process")]
+mod process {
+    use super::*;
+    use ropewalk::process::{CannotSpawn, ProcessTerminated};
+    use ropewalk::{ConnectionAborted, ConnectionLost};
+
+    #[test]
+    fn a_program_that_ends_well_is_a_connection_that_does_in_both_faces() {
+        let reactor = Reactor::new().unwrap();
+        let cat = client("process:/bin/cat:-");
+        let said = answer(&reactor, cat.open(&reactor), vec![b"hel".into(), b"lo".into()]);
+        assert_eq!(said.unwrap(), "hello");
+        let (said, reason) = told(&reactor, &cat, b"hello").unwrap();
+        assert_eq!(said, "hello");
+        assert!(reason.is::<ConnectionDone>(), "{reason}");
+    }
+
+    #[test]
+    fn a_program_that_fails_is_the_reason_of_the_end_after_all_that_it_wrote() {
+        let reactor = Reactor::new().unwrap();
+        let fails = client("process:sh:-c:cat; exit 7");
+        let (said, reason) = told(&reactor, &fails, b"hello").unwrap();
+        assert_eq!(said, "hello");
+        let lost = reason.check::<ConnectionLost>().expect("it is lost");
+        let why = lost.cause().get_ref().and_then(|why| why.downcast_ref::<ProcessTerminated>());
+        assert_eq!(why.and_then(ProcessTerminated::exit_code), Some(7), "{reason}");
+        assert!(reason.to_string().contains("stdio of sh"), "{reason}");
+
+        let failure = answer(&reactor, fails.open(&reactor), vec![]).unwrap_err().to_string();
+        assert!(failure.contains("the process sh ended with exit status: 7"), "{failure}");
+    }
+
+    #[test]
+    fn the_end_of_its_output_is_not_told_before_that_of_the_program() {
+        let reactor = Reactor::new().unwrap();
+        // What it reads after closing its output is its last: only then can it end.
+        let early = client("process:sh:-c:exec >&-; read line; exit 3");
+        let (trigger, lost) = Deferred::new();
+        let asker = Asker { question: b"", answer: Vec::new(), told: trigger };
+        let connected = early.connect(&reactor, {
+            let mut asker = Some(asker);
+            move |_: &Address| Patient(asker.take().expect("it connects once"))
+        });
+        let connected = reactor.run_until(connected).unwrap();
+        connected.call(|_, transport| transport.write(b"now\n"));
+        let (_, reason) = reactor.run_until(lost).unwrap();
+        assert!(reason.to_string().contains("exit status: 3"), "{reason}");
+    }
+
+    /// An asker that asks when it is told to.
+    struct Patient(Asker);
+
+    impl Protocol for Patient {
+        fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+            self.0.data_received(transport, data)
+        }
+        fn connection_lost(&mut self, reason: &Failure) {
+            self.0.connection_lost(reason);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_aborted_kills_its_program() {
+        let reactor = Reactor::new().unwrap();
+        // Deaf to the end of its input, and silent: nothing but a signal ends it.
+        let stubborn = client("process:sh:-c:echo $$; exec sleep 1000");
+        let opening = stubborn.open(&reactor);
+        let pid = reactor.run_until(async move {
+            let mut stream = opening.await?;
+            let mut line = [0; 16];
+            let count = stream.read(&mut line).await?;
+            stream.transport().abort_connection();
+            let failure = stream.read(&mut line).await.unwrap_err();
+            assert!(failure.to_string().contains("abort"), "{failure}");
+            Ok(String::from_utf8_lossy(&line[..count]).trim().to_owned())
+        });
+        let process = format!("/proc/{}/stat", pid.unwrap());
+        let is_gone = || {
+            let stat = std::fs::read_to_string(&process).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        while !is_gone() {
+            reactor.run_until(reactor.yield_now()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_a_failure_that_names_it() {
+        let reactor = Reactor::new().unwrap();
+        let failure = reactor.run_until(client("process:/no/such:x").open(&reactor)).unwrap_err();
+        assert!(failure.is::<CannotSpawn>() && !failure.is::<ConnectionAborted>());
+        assert!(failure.to_string().starts_with("cannot start /no/such: "), "{failure}");
+    }
 }

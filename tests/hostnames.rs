@@ -2,7 +2,9 @@
 
 use ropewalk::simulation::{Host, Simulation};
 use ropewalk::{Cancelled, ConnectError, ConnectTo, Deferred, Result, Stream, succeed};
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A client for which `name:80` has the addresses of `hosts`, in this order.
@@ -109,4 +111,44 @@ fn a_name_without_an_address_is_told_by_name() {
     let client = client(&simulation, &[]);
     let text = simulation.run_until(open(&client, "name:80".into())).unwrap_err().to_string();
     assert!(text.contains("the name name has no address"), "{text}");
+}
+
+/// What the resolver is asked for, and what connecting to the name ends with if it knows none.
+fn asked_for(name: &str) -> (Option<String>, String) {
+    let simulation = Simulation::new(7);
+    let (asked, client) = (Rc::new(RefCell::new(None)), simulation.host("client"));
+    let sink = asked.clone();
+    client.reactor().install_name_resolver(
+        move |host: &str, _: u16| -> Deferred<Vec<SocketAddr>> {
+            sink.replace(Some(host.to_owned()));
+            succeed(Vec::new())
+        },
+    );
+    let failure =
+        simulation.run_until(open(&client, (name, 80).into())).expect_err("it has no address");
+    (asked.take(), failure.to_string())
+}
+
+#[test]
+fn a_name_in_ascii_is_looked_up_as_it_is() {
+    assert_eq!(asked_for("XN--bcher-kva.Example").0.as_deref(), Some("XN--bcher-kva.Example"));
+}
+
+#[cfg(feature = "idna")]
+#[test]
+fn a_name_beyond_ascii_is_looked_up_by_its_a_label() {
+    let (asked, text) = asked_for("Bücher.example");
+    assert_eq!(asked.as_deref(), Some("xn--bcher-kva.example"));
+    assert!(text.starts_with("cannot connect to Bücher.example:80: "), "{text}");
+    let (asked, text) = asked_for("ü ü");
+    assert_eq!((asked, &*text), (None, "cannot connect to ü ü:80: \"ü ü\" is no name of a host"));
+}
+
+#[cfg(not(feature = "idna"))]
+#[test]
+fn a_name_beyond_ascii_is_not_looked_up_and_the_error_says_what_to_give() {
+    let (asked, text) = asked_for("bücher.example");
+    assert_eq!(asked, None);
+    assert!(text.starts_with("cannot connect to bücher.example:80: the name "), "{text}");
+    assert!(text.contains("give its A-label, as in xn--bcher-kva.example"), "{text}");
 }

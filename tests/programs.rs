@@ -167,6 +167,34 @@ fn port_forward_passes_standard_input_on_and_the_answer_back() {
     assert_eq!(&answer, b"answer");
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn port_forward_takes_tls_off_at_one_end_and_puts_it_on_at_the_other() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let identity = ropewalk::tls::Identity::self_signed(&["relay.test"]).unwrap();
+    let pem = std::env::temp_dir().join(format!("ropewalk-relay-{}.pem", std::process::id()));
+    std::fs::write(&pem, identity.key_pem() + &identity.certificate_pem()).unwrap();
+    let pem = pem.to_str().unwrap();
+
+    let from = format!("tls:{pem}:0:interface=127.0.0.1");
+    let to = format!("tcp:127.0.0.1:{}", far.local_addr().unwrap().port());
+    let off = Program::start("port_forward", &["--from", &from, "--to", &to]);
+    let line = off.line();
+    let between = line.split([' ', ':']).nth(2).unwrap();
+    let to = format!(r"tls:relay.test:443:endpoint=tcp\:127.0.0.1\:{between}:trustRoots={pem}");
+    let on = Program::start("port_forward", &["--from", "tcp:0:interface=127.0.0.1", "--to", &to]);
+    let mut near = connect(on.line().split(' ').nth(1).unwrap());
+    let (mut far, _) = far.accept().unwrap();
+
+    near.write_all(b"question").unwrap();
+    near.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_to_end(&mut far), "question");
+    far.write_all(b"answer").unwrap();
+    drop(far);
+    assert_eq!(read_to_end(&mut near), "answer");
+    std::fs::remove_file(pem).unwrap();
+}
+
 #[test]
 fn port_forward_points_at_what_is_wrong_with_an_endpoint() {
     let output = run("port_forward", &["--from", "tcp:http", "--to", "tcp:a:1"]);

@@ -62,6 +62,21 @@ pub(crate) fn receive(line: &mut Line, count: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Bytes of a message that is echoed.
+pub(crate) const MESSAGE: usize = 64;
+
+/// Has the server echo so many messages, one after the other.
+pub(crate) fn echo(line: &mut Line, count: u64) -> io::Result<()> {
+    ask(line, b'=', count * MESSAGE as u64)?;
+    let mut message = [7; MESSAGE];
+    for _ in 0..count {
+        line.write_all(&message)?;
+        line.flush()?;
+        line.read_exact(&mut message)?;
+    }
+    Ok(())
+}
+
 fn ask(line: &mut Line, what: u8, count: u64) -> io::Result<()> {
     let mut request = vec![what];
     request.extend(count.to_be_bytes());

@@ -4,8 +4,11 @@
 //!     cargo bench --features tls --bench tls -- --quick      a smoke run
 //!
 //! Each server is a process of its own on one CPU, the client is this process on another. The servers
-//! take turns inside a round, so a slow moment of the machine meets all of them; a ratio is made
-//! inside its round, and each figure is the median over the rounds.
+//! take turns inside a round, so a slow moment of the machine meets all of them, and each is as often
+//! the first; a ratio is made inside its round, and each figure is the median over the rounds.
+//!
+//! Inbound bulk is a matter of luck too: how two blocks of memory lie to each other decides how fast
+//! rustls copies a record from one to the other, and makes the figure of any server half as much again.
 
 #[cfg(target_os = "linux")]
 mod client;

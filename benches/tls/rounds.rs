@@ -18,20 +18,23 @@ use crate::{machine, servers};
 #[derive(Clone, Copy)]
 pub(crate) struct Length {
     rounds: usize,
+    messages: u64,
     megabytes: u64,
     connections: usize,
 }
 
 // Many short rounds: a ratio is as good as the machine is steady for the length of one.
-pub(crate) const FULL: Length = Length { rounds: 15, megabytes: 128, connections: 500 };
-pub(crate) const QUICK: Length = Length { rounds: 1, megabytes: 8, connections: 50 };
+pub(crate) const FULL: Length =
+    Length { rounds: 15, messages: 4000, megabytes: 128, connections: 500 };
+pub(crate) const QUICK: Length = Length { rounds: 1, messages: 500, megabytes: 8, connections: 50 };
 
 const MEGABYTE: u64 = 1024 * 1024;
 
 /// What one server did in one round, in the order of `ROWS`.
-type Sample = [f64; 4];
+type Sample = [f64; 5];
 
-const ROWS: [&str; 4] = [
+const ROWS: [&str; 5] = [
+    "echo of 64 bytes, us of CPU",
     "inbound, us of CPU per MiB",
     "outbound, us of CPU per MiB",
     "handshake, us of CPU",
@@ -45,17 +48,20 @@ pub(crate) fn run(length: Length) -> Result<Table> {
     let identity = Identity::self_signed(&["localhost"])?;
     let config = client::config(&identity.certificate_pem())?;
     let mut rounds = Vec::new();
-    for _ in 0..length.rounds {
+    for round in 0..length.rounds {
         let mut samples = [Sample::default(); servers::ALL.len()];
-        for (name, sample) in servers::ALL.iter().zip(&mut samples) {
-            *sample = measure(name, length, cpus.0, &identity, &config)
+        // Nobody is always the first of a round.
+        for turn in 0..servers::ALL.len() {
+            let server = (round + turn) % servers::ALL.len();
+            let name = servers::ALL[server];
+            samples[server] = measure(name, length, cpus.0, &identity, &config)
                 .map_err(|failure| Failure::msg(format!("{name}: {failure}")))?;
         }
         rounds.push(samples);
     }
-    let Length { rounds: count, megabytes, connections } = length;
+    let Length { rounds: count, messages, megabytes, connections } = length;
     let title = format!(
-        "TLS 1.3, AES-256-GCM, {megabytes} MiB each way, {connections} idle connections (server on \
+        "TLS 1.3, AES-256-GCM, {messages} echoes, {megabytes} MiB each way, {connections} idle connections (server on \
          CPU {}, client on CPU {}; median of {count} rounds, ratios to tokio-rustls)",
         cpus.0, cpus.1
     );
@@ -78,6 +84,7 @@ fn measure(
     let mut line = client::connect(server.address, config)?;
     client::send(&mut line, MEGABYTE)?;
     client::receive(&mut line, MEGABYTE)?;
+    let echoing = server.cpu_of(|| Ok(client::echo(&mut line, length.messages)?))?;
     let bytes = length.megabytes * MEGABYTE;
     let inbound = server.cpu_of(|| Ok(client::send(&mut line, bytes)?))?;
     let outbound = server.cpu_of(|| Ok(client::receive(&mut line, bytes)?))?;
@@ -94,6 +101,7 @@ fn measure(
     let resident = server.resident()?.saturating_sub(before);
     let (megabytes, connections) = (length.megabytes as f64, length.connections as f64);
     Ok([
+        echoing / length.messages as f64,
         inbound / megabytes,
         outbound / megabytes,
         shaking / connections,
@@ -104,7 +112,8 @@ fn measure(
 fn cell(rounds: &[[Sample; servers::ALL.len()]], server: usize, row: usize) -> String {
     let value = median(rounds.iter().map(|round| round[server][row]).collect());
     let ratio = median(rounds.iter().map(|round| round[server][row] / round[0][row]).collect());
-    format!("{value:.0} (x{ratio:.2})")
+    let value = if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") };
+    format!("{value} (x{ratio:.2})")
 }
 
 /// A server in a process of its own; ends with this value.

@@ -1,5 +1,5 @@
 //! The servers. A connection asks with nine bytes, a direction and a count: `<` sends the server so
-//! many, and it answers with one when it has them; `>` has it send so many.
+//! many, and it answers with one when it has them; `>` has it send so many; `=` has it echo so many.
 
 use std::sync::Arc;
 
@@ -55,13 +55,16 @@ struct Callbacks {
     request: Vec<u8>,
     /// Bytes that are still to come, after a request for that.
     to_receive: u64,
+    echoes: bool,
 }
 
 impl Protocol for Callbacks {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         if self.to_receive > 0 {
             self.to_receive -= (data.len() as u64).min(self.to_receive);
-            if self.to_receive == 0 {
+            if self.echoes {
+                transport.write(data);
+            } else if self.to_receive == 0 {
                 transport.write(b".");
             }
             return Ok(());
@@ -69,8 +72,12 @@ impl Protocol for Callbacks {
         self.request.extend_from_slice(data);
         let Some((request, rest)) = self.request.split_first_chunk() else { return Ok(()) };
         let ((direction, count), came) = (parse(*request), rest.len() as u64);
+        self.echoes = direction == b'=';
+        if self.echoes {
+            transport.write(rest);
+        }
         self.request.clear();
-        if direction == b'<' {
+        if self.echoes || direction == b'<' {
             self.to_receive = count - came;
             return Ok(());
         }
@@ -102,8 +109,13 @@ async fn handle(mut stream: Stream) -> Result {
         }
         let (direction, mut left) = parse(request);
         let mut piece = vec![7; PIECE];
-        while left > 0 && direction == b'<' {
-            left -= stream.read(&mut piece).await?.max(1) as u64;
+        while left > 0 && direction != b'>' {
+            let count = stream.read(&mut piece).await?;
+            left = left.saturating_sub(count.max(1) as u64);
+            if direction == b'=' {
+                stream.write_all(&piece[..count]).await?;
+                stream.flush().await?;
+            }
         }
         while left > 0 {
             let count = left.min(PIECE as u64);
@@ -159,8 +171,13 @@ async fn tokio_handle(
         stream.read_exact(&mut request).await?;
         let (direction, mut left) = parse(request);
         let mut piece = vec![7; PIECE];
-        while left > 0 && direction == b'<' {
-            left -= stream.read(&mut piece).await?.max(1) as u64;
+        while left > 0 && direction != b'>' {
+            let count = stream.read(&mut piece).await?;
+            left = left.saturating_sub(count.max(1) as u64);
+            if direction == b'=' {
+                stream.write_all(&piece[..count]).await?;
+                stream.flush().await?;
+            }
         }
         while left > 0 {
             let count = left.min(PIECE as u64);

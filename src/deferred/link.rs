@@ -85,7 +85,7 @@ where
     }
 
     /// 5. Hands the outcome down; the link has ended, unless a Deferred is to ask for it.
-    #[inline]
+    #[inline(always)]
     fn settle(self: Rc<Self>, outcome: Result<U>, direct: u32) -> Option<Rc<dyn Step>> {
         let next = self.tail.settle(outcome, direct);
         if Rc::strong_count(&self) == 1 {
@@ -95,7 +95,7 @@ where
     }
 
     /// 2. Runs the step.
-    #[inline]
+    #[inline(always)]
     fn call(self: Rc<Self>, input: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         let step = self.step.take()?;
         let place = self.place.get();

@@ -146,7 +146,7 @@ impl<T> Tail<T> {
     }
 
     /// Hands on the outcome of a root, and whatever follows from it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fire(&self, outcome: Result<T>) {
         drive(self.settle(outcome, DIRECT));
     }
@@ -190,7 +190,7 @@ impl<T> Tail<T> {
     }
 
     /// 2, 3. The node has its outcome.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&self, outcome: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         match self.take() {
             End::Sink(link) => return link.accept(outcome, direct),

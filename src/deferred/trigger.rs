@@ -186,7 +186,7 @@ impl<T> Trigger<T> {
 
 impl<T> Root<T> {
     /// 1, 4. The stage has changed already.
-    #[inline]
+    #[inline(always)]
     fn settle(&self, outcome: Result<T>) {
         drop(self.on_cancel.replace(OnCancel::Nobody));
         self.tail.fire(outcome);

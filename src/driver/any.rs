@@ -3,7 +3,9 @@
 //! Most connections are TCP's, and theirs are the reads and writes that are worth a direct call.
 
 use super::ByteStream;
-use super::system::TcpByteStream;
+use super::system::{SharedRegistry, TcpByteStream, TcpSocket};
+use rustix::io::Errno;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 
@@ -20,22 +22,6 @@ impl AnyStream {
         AnyStream(Kind::Tcp(stream))
     }
 
-    #[inline(always)]
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Kind::Tcp(stream) => stream.receive(buffer),
-            Kind::Other(stream) => stream.read(buffer),
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Kind::Tcp(stream) => stream.send(data),
-            Kind::Other(stream) => stream.write(data),
-        }
-    }
-
     pub(crate) fn as_dyn(&mut self) -> &mut dyn ByteStream {
         match &mut self.0 {
             Kind::Tcp(stream) => stream,
@@ -48,6 +34,115 @@ impl AnyStream {
             Kind::Tcp(stream) => Box::new(stream),
             Kind::Other(stream) => stream,
         }
+    }
+}
+
+/// Where a connection has its stream; empty once that is closed.
+///
+/// For the length of a call the stream is taken out, which is cheaper than to count borrows.
+pub(crate) struct StreamCell {
+    tcp: Cell<Option<TcpSocket>>,
+    rest: Cell<Option<Rest>>,
+}
+
+/// What there is beside TCP's socket, or instead of one.
+enum Rest {
+    Tcp(SharedRegistry),
+    Other(Box<dyn ByteStream>),
+}
+
+/// Why a call was not all: the error that it met, or that there is no TCP socket.
+pub(crate) struct Otherwise(Option<Errno>);
+
+impl Otherwise {
+    /// Makes the call another way, if it was not made.
+    fn or_call(self, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        self.0.map_or_else(call, |errno| Err(errno.into()))
+    }
+}
+
+impl StreamCell {
+    pub(crate) fn new(stream: AnyStream) -> StreamCell {
+        let place = StreamCell { tcp: Cell::default(), rest: Cell::default() };
+        place.set(stream);
+        place
+    }
+
+    /// Fills the cell, which is empty.
+    pub(crate) fn set(&self, stream: AnyStream) {
+        let rest = match stream.0 {
+            Kind::Tcp(TcpByteStream { socket, registry }) => {
+                self.put_back(socket);
+                Rest::Tcp(registry)
+            }
+            Kind::Other(stream) => Rest::Other(stream),
+        };
+        self.rest.set(Some(rest));
+    }
+
+    pub(crate) fn take(&self) -> Option<AnyStream> {
+        let kind = match self.rest.take()? {
+            Rest::Tcp(registry) => Kind::Tcp(TcpByteStream { socket: self.tcp.take()?, registry }),
+            Rest::Other(stream) => Kind::Other(stream),
+        };
+        Some(AnyStream(kind))
+    }
+
+    /// Calls the stream; `NotConnected` if there is none.
+    pub(crate) fn with<R>(
+        &self,
+        call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut stream = self.take().ok_or(io::ErrorKind::NotConnected)?;
+        let outcome = call(stream.as_dyn());
+        self.set(stream);
+        outcome
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_read(buffer).or_else(|why| self.read_otherwise(why, buffer))
+    }
+
+    #[inline(always)]
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        self.try_write(data).or_else(|why| self.write_otherwise(why, data))
+    }
+
+    /// Reads if it is TCP's socket and has bytes; what else there is to do is `read_otherwise`'s.
+    #[inline(always)]
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> Result<usize, Otherwise> {
+        let socket = self.tcp.take().ok_or(Otherwise(None))?;
+        let outcome = socket.receive(buffer);
+        self.put_back(socket);
+        outcome.map_err(|errno| Otherwise(Some(errno)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn read_otherwise(&self, why: Otherwise, buffer: &mut [u8]) -> io::Result<usize> {
+        why.or_call(|| self.with(|stream| stream.read(buffer)))
+    }
+
+    /// Writes if it is TCP's socket and takes bytes; what else there is to do is `write_otherwise`'s.
+    #[inline(always)]
+    pub(crate) fn try_write(&self, data: &[u8]) -> Result<usize, Otherwise> {
+        let socket = self.tcp.take().ok_or(Otherwise(None))?;
+        let outcome = socket.send(data);
+        self.put_back(socket);
+        outcome.map_err(|errno| Otherwise(Some(errno)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write_otherwise(&self, why: Otherwise, data: &[u8]) -> io::Result<usize> {
+        why.or_call(|| self.with(|stream| stream.write(data)))
+    }
+
+    #[inline(always)]
+    fn put_back(&self, socket: TcpSocket) {
+        // There is none to be closed where it was taken from: spares the question.
+        std::mem::forget(self.tcp.replace(Some(socket)));
     }
 }
 

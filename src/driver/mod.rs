@@ -22,6 +22,7 @@ mod system;
 
 pub use crate::slots::Key;
 pub use any::AnyStream;
+pub(crate) use any::{Otherwise, StreamCell};
 pub use system::SystemDriver;
 
 use crate::address::{Address, UnixName};

@@ -61,11 +61,35 @@ impl<'a> Arguments<'a> {
         Some(self.given.swap_remove(position).1)
     }
 
+    #[cfg(feature = "tls")]
+    pub(super) fn look(&self, name: &str) -> Option<&Word> {
+        self.given.iter().find(|(given, _)| *given == name).map(|(_, word)| word)
+    }
+
     pub(super) fn require(&mut self, name: &str) -> Result<Word> {
         self.take(name).ok_or_else(|| {
             let end = self.text.len();
             BadEndpoint::new(self.text, end..end, format!("the {name} is missing"))
         })
+    }
+
+    /// What belongs to the description that another argument holds is not said beside it.
+    #[cfg(feature = "tls")]
+    pub(super) fn refuse_beside_endpoint(&mut self, names: &[&str]) -> Result<()> {
+        match names.iter().find_map(|name| Some((name, self.take(name)?))) {
+            Some((name, word)) => {
+                Err(self.bad(&word, format!("the {name} is the endpoint's within: say it there")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A text that is not empty.
+    pub(super) fn filled(&mut self, name: &str) -> Result<Word> {
+        match self.require(name)? {
+            word if word.text.is_empty() => Err(self.bad(&word, format!("the {name} is missing"))),
+            word => Ok(word),
+        }
     }
 
     pub(super) fn bad(&self, word: &Word, problem: impl Into<String>) -> BadEndpoint {

@@ -2,13 +2,20 @@
 
 use super::arguments::Arguments;
 use super::grammar::{BadEndpoint, Description};
+#[cfg(all(unix, feature = "process"))]
+use super::program::Program;
+#[cfg(feature = "tls")]
+use super::secure::{self, ClientTls};
 use crate::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::net::connection::Connection;
+use crate::net::layer::Layer;
 use crate::net::{ConnectTo, Connected};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::Reactor;
 use crate::stream::Stream;
+#[cfg(feature = "tls")]
+use crate::tls::ClientConfig;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -45,15 +52,44 @@ pub struct ClientEndpoint {
 enum Kind {
     Socket(ConnectTo),
     #[cfg(feature = "tls")]
-    Tls {
-        to: ConnectTo,
-        /// A file of certificates; the system's unless named.
-        roots: Option<String>,
-        /// Files of this end's own certificates and key.
-        identity: Option<(String, String)>,
-    },
+    Tls(ClientTls, Box<Kind>),
     #[cfg(unix)]
     Stdio,
+    #[cfg(all(unix, feature = "process"))]
+    Process(Program),
+}
+
+/// Speaks TLS at another endpoint, whatever that is: a client's `wrapClientTLS`.
+///
+/// The name that the server must be able to prove is that of the configuration, or else the host of
+/// the endpoint within. Around an endpoint that speaks TLS already it is TLS in TLS.
+///
+/// ```
+/// use ropewalk::Reactor;
+/// use ropewalk::endpoint::{ServerEndpoint, wrap_client_tls, wrap_server_tls};
+/// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+///
+/// let identity = Identity::self_signed(&["127.0.0.1"])?;
+/// let trusting = ClientConfig::trusting(identity.certificate_pem());
+/// let server: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
+/// let server = wrap_server_tls(&ServerConfig::new(identity), server);
+/// let reactor = Reactor::new()?;
+/// let port = server.serve(&reactor, async |_| Ok(()))?;
+///
+/// let client = wrap_client_tls(&trusting, &port.host());
+/// let stream = reactor.run_until(client.open(&reactor))?;
+/// assert!(ropewalk::tls::session(&stream.transport()).is_some());
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[cfg(feature = "tls")]
+#[doc(alias = "wrapClientTLS")]
+pub fn wrap_client_tls(
+    config: &ClientConfig,
+    endpoint: impl Into<ClientEndpoint>,
+) -> ClientEndpoint {
+    let ClientEndpoint { text, kind } = endpoint.into();
+    let tls = ClientTls::Given(config.clone());
+    ClientEndpoint { text: format!("TLS over {text}"), kind: Kind::Tls(tls, Box::new(kind)) }
 }
 
 impl ClientEndpoint {
@@ -127,19 +163,64 @@ impl ClientEndpoint {
 
     #[track_caller]
     fn reach(&self, reactor: &Reactor) -> Deferred<Rc<Connection>> {
-        match &self.kind {
-            Kind::Socket(to) => reactor.inner().connect(to.clone()),
+        self.kind.reach(reactor, Vec::new())
+    }
+}
+
+impl Kind {
+    /// Connects, and puts the layers on, the outermost first.
+    #[track_caller]
+    fn reach(&self, reactor: &Reactor, layers: Vec<Rc<dyn Layer>>) -> Deferred<Rc<Connection>> {
+        match self {
+            Kind::Socket(to) => {
+                let to = layers.into_iter().fold(to.clone(), ConnectTo::through);
+                reactor.inner().connect(to)
+            }
             #[cfg(feature = "tls")]
-            Kind::Tls { to, roots, identity } => match tls_config(roots, identity) {
-                Ok(config) => reactor.inner().connect(to.clone().tls(&config)),
+            Kind::Tls(tls, within) => match tls.layer() {
+                Ok(layer) => within.reach(reactor, [vec![layer], layers].concat()),
                 Err(failure) => fail(failure),
             },
             #[cfg(unix)]
-            Kind::Stdio => match crate::stdio::standard_stream(reactor.inner()) {
-                Ok((stream, name)) => succeed(Connection::open(reactor.inner(), stream, name)),
-                Err(failure) => fail(failure),
-            },
+            Kind::Stdio => dressed(reactor, crate::stdio::standard_connection(reactor), layers),
+            #[cfg(all(unix, feature = "process"))]
+            Kind::Process(program) => dressed(reactor, program.start(reactor), layers),
         }
+    }
+
+    fn parse(text: &str) -> Result<Kind, BadEndpoint> {
+        let description = Description::parse(text)?;
+        match &*description.kind.text.to_ascii_lowercase() {
+            "tcp" => Ok(Kind::Socket(to_host(&mut host_arguments(text, description, TCP)?)?)),
+            "unix" => Ok(Kind::Socket(parse_unix(text, description)?)),
+            #[cfg(feature = "tls")]
+            "tls" => parse_tls(text, description),
+            #[cfg(feature = "tls")]
+            "ssl" => parse_ssl(text, description),
+            #[cfg(unix)]
+            "stdio" => {
+                description.expect_nothing(text)?;
+                Ok(Kind::Stdio)
+            }
+            #[cfg(all(unix, feature = "process"))]
+            "process" => Ok(Kind::Process(Program::parse(text, description)?)),
+            _ => Err(unknown(text, &description)),
+        }
+    }
+}
+
+/// A connection that is there already, with its layers.
+#[cfg(unix)]
+#[track_caller]
+fn dressed(
+    reactor: &Reactor,
+    connection: crate::Result<Rc<Connection>>,
+    layers: Vec<Rc<dyn Layer>>,
+) -> Deferred<Rc<Connection>> {
+    match connection {
+        Ok(connection) if layers.is_empty() => succeed(connection),
+        Ok(connection) => reactor.inner().dress(connection, layers),
+        Err(failure) => fail(failure),
     }
 }
 
@@ -147,37 +228,27 @@ impl FromStr for ClientEndpoint {
     type Err = BadEndpoint;
 
     fn from_str(text: &str) -> Result<ClientEndpoint, BadEndpoint> {
-        let description = Description::parse(text)?;
-        let kind = match &*description.kind.text.to_ascii_lowercase() {
-            "tcp" => Kind::Socket(parse_tcp(text, description)?),
-            "unix" => Kind::Socket(parse_unix(text, description)?),
-            #[cfg(feature = "tls")]
-            "tls" => parse_tls(text, description)?,
-            #[cfg(unix)]
-            "stdio" => {
-                description.expect_nothing(text)?;
-                Kind::Stdio
-            }
-            other => return Err(unknown(text, &description, other)),
-        };
-        Ok(ClientEndpoint { text: text.to_owned(), kind })
+        Ok(ClientEndpoint { text: text.to_owned(), kind: Kind::parse(text)? })
     }
 }
 
-fn parse_tcp(text: &str, description: Description) -> Result<ConnectTo, BadEndpoint> {
-    // As in Twisted: with the host by keyword, what has none is the port.
-    let names: &[_] = match description.has_keyword("host") {
-        true => &["port", "host", "timeout", "bindAddress"],
-        false => &["host", "port", "timeout", "bindAddress"],
-    };
-    to_host(Arguments::new(text, description, names)?)
+/// The orders of arguments: with the host by keyword, what has none is the port, as in Twisted.
+type Orders = [&'static [&'static str]; 2];
+
+const TCP: Orders =
+    [&["host", "port", "timeout", "bindAddress"], &["port", "host", "timeout", "bindAddress"]];
+
+fn host_arguments(
+    text: &str,
+    description: Description,
+    [names, with_host]: Orders,
+) -> Result<Arguments<'_>, BadEndpoint> {
+    let names = if description.has_keyword("host") { with_host } else { names };
+    Arguments::new(text, description, names)
 }
 
-fn to_host(mut arguments: Arguments<'_>) -> Result<ConnectTo, BadEndpoint> {
-    let host = arguments.require("host")?;
-    if host.text.is_empty() {
-        return Err(arguments.bad(&host, "the host is missing"));
-    }
+fn to_host(arguments: &mut Arguments<'_>) -> Result<ConnectTo, BadEndpoint> {
+    let host = arguments.filled("host")?;
     let mut to = ConnectTo::from((&*host.text, arguments.port()?));
     if let Some(timeout) = arguments.seconds("timeout")? {
         to = to.timeout(timeout);
@@ -190,42 +261,61 @@ fn to_host(mut arguments: Arguments<'_>) -> Result<ConnectTo, BadEndpoint> {
 
 #[cfg(feature = "tls")]
 fn parse_tls(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
-    let names: &[_] =
-        &["host", "port", "timeout", "bindAddress", "certificate", "privateKey", "trustRoots"];
-    let mut arguments = Arguments::new(text, description, names)?;
-    let mut file = |name| arguments.take(name).map(|word| word.text);
-    let (roots, certificate, key) = (file("trustRoots"), file("certificate"), file("privateKey"));
-    // One file may hold both, as in Twisted.
-    let identity = certificate.map(|file| (file.clone(), key.unwrap_or(file)));
-    Ok(Kind::Tls { to: to_host(arguments)?, roots, identity })
+    const NAMES: &[&str] = &[
+        "host",
+        "port",
+        "timeout",
+        "bindAddress",
+        "certificate",
+        "privateKey",
+        "trustRoots",
+        "endpoint",
+    ];
+    let mut arguments = Arguments::new(text, description, NAMES)?;
+    let tls = ClientTls::parse(&mut arguments, &secure::TLS)?;
+    let within = match arguments.take("endpoint") {
+        Some(endpoint) => {
+            arguments.refuse_beside_endpoint(&["timeout", "bindAddress"])?;
+            arguments.filled("host")?;
+            endpoint.within(text, Kind::parse)?
+        }
+        None => Kind::Socket(to_host(&mut arguments)?),
+    };
+    Ok(Kind::Tls(tls, Box::new(within)))
 }
 
 #[cfg(feature = "tls")]
-fn tls_config(
-    roots: &Option<String>,
-    identity: &Option<(String, String)>,
-) -> crate::Result<crate::tls::ClientConfig> {
-    use crate::tls::{ClientConfig, Identity};
-    let unreadable =
-        |file: &str, error| crate::Failure::msg(format!("cannot read {file}: {error}"));
-    let config = match roots {
-        Some(file) => {
-            ClientConfig::trusting(std::fs::read(file).map_err(|error| unreadable(file, error))?)
-        }
-        None => ClientConfig::new(),
-    };
-    Ok(match identity {
-        Some((certificates, key)) => config.identity(Identity::from_files(certificates, key)?),
-        None => config,
-    })
+fn parse_ssl(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+    const ORDERS: Orders = [
+        &[
+            "host",
+            "port",
+            "timeout",
+            "bindAddress",
+            "privateKey",
+            "certKey",
+            "caCertsDir",
+            "hostname",
+        ],
+        &[
+            "port",
+            "host",
+            "timeout",
+            "bindAddress",
+            "privateKey",
+            "certKey",
+            "caCertsDir",
+            "hostname",
+        ],
+    ];
+    let mut arguments = host_arguments(text, description, ORDERS)?;
+    let tls = ClientTls::parse(&mut arguments, &secure::SSL)?;
+    Ok(Kind::Tls(tls, Box::new(Kind::Socket(to_host(&mut arguments)?))))
 }
 
 fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndpoint> {
     let mut arguments = Arguments::new(text, description, &["path", "lockfile", "timeout"])?;
-    let path = arguments.require("path")?;
-    if path.text.is_empty() {
-        return Err(arguments.bad(&path, "the path is missing"));
-    }
+    let path = arguments.filled("path")?;
     // Whether a server is there is found out by connecting: its lock need not be looked at.
     arguments.number("lockfile")?;
     let to = ConnectTo::unix(&*path.text);
@@ -235,15 +325,20 @@ fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndp
     })
 }
 
-fn unknown(text: &str, description: &Description, kind: &str) -> BadEndpoint {
-    let problem = match kind {
-        "tls" | "ssl" | "process" => {
-            format!("this build has no {kind} clients, only tcp, unix, stdio")
+fn unknown(text: &str, description: &Description) -> BadEndpoint {
+    match &*description.kind.text.to_ascii_lowercase() {
+        #[cfg(not(feature = "tls"))]
+        "tls" | "ssl" => description.lacks(text, "tls"),
+        #[cfg(not(feature = "process"))]
+        "process" => description.lacks(text, "process"),
+        _ => {
+            let problem = format!("there is no such type of client, only {KINDS}");
+            BadEndpoint::new(text, description.kind.at.clone(), problem)
         }
-        _ => "there is no such type of client, only tcp, unix, stdio".into(),
-    };
-    BadEndpoint::new(text, description.kind.at.clone(), problem)
+    }
 }
+
+const KINDS: &str = "tcp, unix, tls, ssl, stdio, process";
 
 impl From<ConnectTo> for ClientEndpoint {
     fn from(to: ConnectTo) -> ClientEndpoint {
@@ -281,13 +376,8 @@ mod tests {
 
     fn parsed(text: &str) -> String {
         match text.parse::<ClientEndpoint>() {
-            Ok(endpoint) => match endpoint.kind {
-                Kind::Socket(to) => format!("{to:?}"),
-                #[cfg(feature = "tls")]
-                Kind::Tls { to, roots, identity } => format!("{to:?} {roots:?} {identity:?}"),
-                #[cfg(unix)]
-                Kind::Stdio => "stdio".into(),
-            },
+            Ok(ClientEndpoint { kind: Kind::Socket(to), .. }) => format!("{to:?}"),
+            Ok(other) => format!("{other:?}"),
             Err(bad) => format!("{}: {}", bad.position(), bad.problem()),
         }
     }
@@ -349,9 +439,101 @@ mod tests {
                 "tcp:h:1:speed=9",
                 "8: there is no such keyword here, only host, port, timeout, bindAddress",
             ),
-            ("icmp:h", "0: there is no such type of client, only tcp, unix, stdio"),
+            (
+                "icmp:h",
+                "0: there is no such type of client, only tcp, unix, tls, ssl, stdio, process",
+            ),
         ] {
             assert_eq!(parsed(text), want, "{text}");
         }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn tls_names_its_files_and_may_run_at_another_endpoint() {
+        let tls =
+            |name: &str, identity: Option<(&str, &str)>, roots: Option<&str>, within: &str| {
+                let owned = |(one, other): (&str, &str)| (one.to_owned(), other.to_owned());
+                let (name, identity) = (name.to_owned(), identity.map(owned));
+                let tls = ClientTls::Files { name, identity, roots: roots.map(str::to_owned) };
+                let within = within.parse::<ClientEndpoint>().unwrap().kind;
+                format!("{:?}", Kind::Tls(tls, Box::new(within)))
+            };
+        let kind = |text: &str| format!("{:?}", text.parse::<ClientEndpoint>().unwrap().kind);
+        let (one, both) = (Some(("c.pem", "c.pem")), Some(("c.pem", "k.pem")));
+        assert_eq!(kind("tls:h:1:2:127.0.0.1"), tls("h", None, None, "tcp:h:1:2:127.0.0.1"));
+        assert_eq!(kind("TLS:h:1:certificate=c.pem"), tls("h", one, None, "tcp:h:1"));
+        assert_eq!(
+            kind("tls:h:1:trustRoots=r:privateKey=k.pem:certificate=c.pem"),
+            tls("h", both, Some("r"), "tcp:h:1")
+        );
+        assert_eq!(kind(r"tls:h:1:endpoint=unix\:/a\\\:b"), tls("h", None, None, r"unix:/a\:b"));
+        assert_eq!(kind("ssl:1:host=h"), tls("h", None, None, "tcp:h:1"));
+        assert_eq!(
+            kind("ssl:10.0.0.1:1:hostname=h:caCertsDir=r:certKey=c.pem"),
+            tls("h", one, Some("r"), "tcp:10.0.0.1:1")
+        );
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_bad_description_of_tls_says_where_and_why() {
+        for (text, want) in [
+            ("tls", "3: the host is missing"),
+            ("tls:h", "5: the port is missing"),
+            ("tls::1", "4: the host is missing"),
+            ("ssl:h", "5: the port is missing"),
+            ("tls:h:1:privateKey=k.pem", "19: a privateKey needs its certificate"),
+            ("ssl:h:1:privateKey=k.pem", "19: a privateKey needs its certKey"),
+            (
+                r"tls:h:1:2:endpoint=unix\:/s",
+                "8: the timeout is the endpoint's within: say it there",
+            ),
+            (r"tls:endpoint=unix\:/s", "21: the host is missing"),
+            (r"tls:h:1:endpoint=tcp\:h\:http", "25: the port is a number from 0 to 65535"),
+            (r"tls:h:1:endpoint=tcp\:h", "23: the port is missing"),
+            (
+                r"tls:h:1:endpoint=gopher\:h",
+                "17: there is no such type of client, only tcp, unix, tls, ssl, stdio, process",
+            ),
+            (
+                "ssl:h:1:trustRoots=r",
+                "8: there is no such keyword here, only host, port, timeout, bindAddress, \
+                 privateKey, certKey, caCertsDir, hostname",
+            ),
+        ] {
+            assert_eq!(parsed(text), want, "{text}");
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn a_build_without_tls_names_the_feature() {
+        let want = |kind| format!("0: {kind} needs ropewalk's feature `tls`, built without it");
+        assert_eq!(parsed("tls:h:1"), want("tls"));
+        assert_eq!(parsed("SSL:h:1"), want("ssl"));
+    }
+
+    #[cfg(all(unix, feature = "process"))]
+    #[test]
+    fn a_program_takes_its_arguments_as_they_are() {
+        let kind = |text: &str| format!("{:?}", text.parse::<ClientEndpoint>().unwrap().kind);
+        assert_eq!(
+            kind(r"process:/bin/x:-a::b\:c:d\=e"),
+            r#"Process(Program { name: "/bin/x", arguments: ["-a", "", "b:c", "d=e"] })"#
+        );
+        assert_eq!(parsed("process"), "7: the program is missing");
+        assert_eq!(parsed("process::-a"), "7: the program is missing");
+        assert_eq!(
+            parsed("process:env:A=b"),
+            r"12: a program's arguments have no keywords: write \= for ="
+        );
+    }
+
+    #[cfg(not(feature = "process"))]
+    #[test]
+    fn a_build_without_processes_names_the_feature() {
+        let want = "0: process needs ropewalk's feature `process`, built without it";
+        assert_eq!(parsed("process:/bin/cat"), want);
     }
 }

@@ -49,6 +49,14 @@ impl Description {
         }
     }
 
+    /// For types that are known, but not to this build.
+    #[cfg(not(all(feature = "tls", feature = "process")))]
+    pub(super) fn lacks(&self, text: &str, feature: &str) -> BadEndpoint {
+        let kind = self.kind.text.to_ascii_lowercase();
+        let problem = format!("{kind} needs ropewalk's feature `{feature}`, built without it");
+        BadEndpoint::new(text, self.kind.at.clone(), problem)
+    }
+
     pub(super) fn has_keyword(&self, name: &str) -> bool {
         let mut keywords = self.arguments.iter().filter_map(|argument| argument.keyword.as_ref());
         keywords.any(|keyword| keyword.text.eq_ignore_ascii_case(name))
@@ -104,6 +112,38 @@ const NOTHING_ESCAPED: &str = "this backslash escapes nothing; write two for one
 impl Word {
     fn starting(at: usize) -> Word {
         Word { text: String::new(), at: at..at }
+    }
+
+    /// Parses a description that is this one argument of another, where it stands escaped.
+    #[cfg(feature = "tls")]
+    pub(super) fn within<T>(
+        &self,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, BadEndpoint>,
+    ) -> Result<T, BadEndpoint> {
+        parse(&self.text).map_err(|bad| {
+            let at = self.place_of(text, bad.at.start)..self.place_of(text, bad.at.end);
+            BadEndpoint::new(text, at, bad.problem)
+        })
+    }
+
+    /// Where in the description a place of this word is, in bytes.
+    #[cfg(feature = "tls")]
+    fn place_of(&self, text: &str, place: usize) -> usize {
+        let (mut passed, mut is_escaped) = (0, false);
+        for (at, character) in text[self.at.clone()].char_indices() {
+            if character == '\\' && !is_escaped {
+                is_escaped = true;
+                continue;
+            }
+            if passed >= place {
+                // An escaped character begins with its backslash.
+                return self.at.start + at - usize::from(is_escaped);
+            }
+            passed += character.len_utf8();
+            is_escaped = false;
+        }
+        self.at.end
     }
 }
 
@@ -225,6 +265,17 @@ mod tests {
     fn a_backslash_at_the_end_is_pointed_at() {
         let bad = split("tcp:é\\").unwrap_err();
         assert!(bad.to_string().ends_with("\n  tcp:é\\\n       ^"), "{bad}");
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_place_in_an_escaped_description_is_found_in_the_whole() {
+        let text = r"t:endpoint=a\:\\\:é";
+        let word = &split(text).unwrap()[1].value;
+        assert_eq!(word.text, r"a:\:é");
+        let shown = |place| &text[word.place_of(text, place)..];
+        assert_eq!([0, 1, 2, 4].map(shown), [r"a\:\\\:é", r"\:\\\:é", r"\\\:é", "é"]);
+        assert_eq!(word.place_of(text, word.text.len()), text.len());
     }
 
     #[test]

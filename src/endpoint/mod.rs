@@ -19,6 +19,8 @@
 //! | `tcp` | `port`, `interface` (all of IPv4), `backlog` (1024) |
 //! | `tcp6` | `port`, `backlog`, `interface` (`::`) |
 //! | `unix` | `address`, `mode` (666, octal), `backlog`, `lockfile` (1) |
+//! | `tls` | `path` (a directory of certificates and keys), `port` (443), `backlog`, `interface` (`::`), or instead of these three `endpoint` |
+//! | `ssl` | `port`, `privateKey` (`server.pem`), `certKey` (the same), `sslmethod`, `interface`, `backlog`, `extraCertChain` |
 //! | `stdio` | nothing: one connection, over standard input and output |
 //! | `fd` | `number`: a listening socket that this process was started with |
 //! | `systemd` | `domain` (`INET`, `INET6`, `UNIX`), `index` or `name`: one that systemd handed over |
@@ -28,8 +30,22 @@
 //! |---|---|
 //! | `tcp` | `host`, `port`, `timeout` (30 seconds), `bindAddress` |
 //! | `unix` | `path`, `lockfile`, `timeout` |
-//! | `tls` | `host`, `port`, `timeout`, `bindAddress`, `certificate`, `privateKey`, `trustRoots`: files; feature `tls` |
+//! | `tls` | `host`, `port`, `timeout`, `bindAddress`, `certificate`, `privateKey`, `trustRoots`, `endpoint` |
+//! | `ssl` | `host`, `port`, `timeout`, `bindAddress`, `privateKey`, `certKey`, `caCertsDir`, `hostname` (the host) |
 //! | `stdio` | nothing |
+//! | `process` | a program and its arguments, one after the other: `process:/bin/cat:-u` |
+//!
+//! `tls` and `ssl` take the feature `tls`, `process` the feature of its name. What is called a
+//! certificate, a key, roots or a chain is the name of a PEM file, or, for roots, of a directory of such.
+//!
+//! * `endpoint` is another description, escaped once more, that TLS is spoken at instead:
+//!   `tls:example.org:443:endpoint=unix\:/run/relay`, `tls:/etc/certs:endpoint=haproxy\:tcp\:443`. The
+//!   host is then only the name to be verified.
+//! * A `tls` server shows each client the certificate of the name that it is called by, and sees
+//!   renewed ones by itself: [`tls::ServerConfig::from_directory`](crate::tls::ServerConfig::from_directory).
+//! * A `process` is started for each connection. What it writes to standard error goes where this
+//!   process' own goes; the connection ends as the program does: well, or lost by
+//!   [`ProcessTerminated`](crate::process::ProcessTerminated). One that is aborted kills it.
 //!
 //! # Invariants
 //! * A description that cannot be used says where and why, with a caret under the place; none makes
@@ -41,6 +57,11 @@
 //! an error (there the later wins, or a `TypeError`); `tcp` clients use IPv6 as well; [`quote`] also
 //! escapes `=`; `fd` is ours; a `unix` name that begins with `@` is one of Linux' abstract namespace.
 //!
+//! `ssl` clients verify the server, with `hostname` or without; a server's `sslmethod` may say
+//! `TLS_METHOD` or `SSLv23_METHOD`, which it does anyway, and `dhParameters` have no use; files are
+//! read when they are needed, not when the text is. The text for `process`, and `endpoint` for `tls`
+//! servers, are ours: there both can be had as objects only.
+//!
 //! # Not here
 //! How connecting by name races its addresses: `net/connector.rs`.
 
@@ -50,99 +71,20 @@ mod creator;
 mod grammar;
 mod haproxy;
 mod inherited;
+#[cfg(all(unix, feature = "process"))]
+mod program;
+#[cfg(feature = "tls")]
+mod secure;
 mod server;
 
 pub use client::ClientEndpoint;
+#[cfg(feature = "tls")]
+pub use client::wrap_client_tls;
 pub use creator::ClientCreator;
 pub use grammar::{BadEndpoint, quote};
 pub use server::ServerEndpoint;
+#[cfg(feature = "tls")]
+pub use server::wrap_server_tls;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What descriptions are made of, and what they are not.
-    const PIECES: [&str; 40] = [
-        "tcp",
-        "TCP6",
-        "fd",
-        "systemd",
-        "haproxy",
-        "unix",
-        "tls",
-        "ssl",
-        "stdio",
-        "process",
-        ":",
-        ":",
-        ":",
-        ":",
-        "=",
-        "=",
-        "\\",
-        "\\",
-        "0",
-        "8080",
-        "65536",
-        "-1",
-        "1e9",
-        "127.0.0.1",
-        "::1",
-        "localhost",
-        "port",
-        "host",
-        "interface",
-        "backlog",
-        "timeout",
-        "domain",
-        "INET",
-        "index",
-        "name",
-        "bindAddress",
-        "é",
-        "\u{0}",
-        "\n",
-        " ",
-    ];
-
-    /// So many of them, from the first on, are types.
-    const TYPES: usize = 10;
-
-    /// Small, seeded, and good enough to choose pieces.
-    struct Dice(u64);
-
-    impl Dice {
-        fn below(&mut self, limit: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 % limit as u64) as usize
-        }
-    }
-
-    #[test]
-    fn a_million_random_descriptions_are_parsed_or_pointed_into_without_a_panic() {
-        let mut dice = Dice(0x5eed_cafe);
-        let (mut good, mut text) = (0, String::new());
-        for _ in 0..500_000 {
-            text.clear();
-            if dice.below(4) > 0 {
-                text = format!("{}:", PIECES[dice.below(TYPES)]);
-            }
-            (0..dice.below(9)).for_each(|_| text.push_str(PIECES[dice.below(PIECES.len())]));
-            let outcomes = [
-                text.parse::<ServerEndpoint>().map(|endpoint| endpoint.to_string()),
-                text.parse::<ClientEndpoint>().map(|endpoint| endpoint.to_string()),
-            ];
-            for outcome in outcomes {
-                match outcome {
-                    Ok(shown) => good += usize::from(shown == text),
-                    Err(bad) => {
-                        assert!(text.get(bad.position()..).is_some() && bad.to_string() != "")
-                    }
-                }
-            }
-        }
-        assert!(good > 500, "only {good} were good: the pieces no longer fit the grammar");
-    }
-}
+mod fuzz;

@@ -4,13 +4,20 @@ use super::arguments::Arguments;
 use super::grammar::{BadEndpoint, Description};
 use super::haproxy::behind_proxy;
 use super::inherited::{Choice, passed};
+#[cfg(feature = "tls")]
+use super::secure::ServerTls;
 use crate::deferred::IntoDeferred;
+#[cfg(feature = "tls")]
+use crate::failure::Failure;
 use crate::failure::Result;
+use crate::net::naming::ascii_name;
 use crate::net::port::{BACKLOG, Welcome, reception};
 use crate::net::{CannotListen, ListenUnix, Port};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor};
 use crate::stream::{Stream, service};
+#[cfg(feature = "tls")]
+use crate::tls::ServerConfig;
 use std::fmt;
 use std::io;
 use std::net::ToSocketAddrs;
@@ -44,7 +51,7 @@ pub struct ServerEndpoint {
     kind: Kind,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Kind {
     Tcp {
         interface: String,
@@ -55,8 +62,22 @@ enum Kind {
     Descriptor(u32),
     Passed(Choice),
     Behind(Box<Kind>),
+    #[cfg(feature = "tls")]
+    Tls(ServerTls, Box<Kind>),
     #[cfg(unix)]
     Stdio,
+}
+
+/// Speaks TLS with whoever connects to another endpoint, whatever that is.
+///
+/// Behind `haproxy` the header comes first, unencrypted, and names the peer. See [`wrap_client_tls`](super::wrap_client_tls)
+/// for an example.
+#[cfg(feature = "tls")]
+#[doc(alias = "wrapServerTLS")]
+pub fn wrap_server_tls(config: &ServerConfig, endpoint: ServerEndpoint) -> ServerEndpoint {
+    let ServerEndpoint { text, kind } = endpoint;
+    let tls = ServerTls::Given(config.clone());
+    ServerEndpoint { text: format!("TLS over {text}"), kind: Kind::Tls(tls, Box::new(kind)) }
 }
 
 impl ServerEndpoint {
@@ -105,13 +126,19 @@ impl Kind {
     fn open(&self, inner: &Rc<Loop>, welcome: Box<dyn Welcome>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog } => {
-                let addresses = (interface.as_str(), *port).to_socket_addrs()?;
+                let addresses = (&*ascii_name(interface)?, *port).to_socket_addrs()?;
                 inner.listen_first(addresses, *backlog, welcome)
             }
             Kind::Unix(at) => inner.listen_at_unix(at, welcome),
             Kind::Descriptor(number) => inner.listen_inherited(*number, welcome),
             Kind::Passed(choice) => inner.listen_inherited(passed(choice)?, welcome),
             Kind::Behind(kind) => kind.open(inner, behind_proxy(welcome)),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls, kind) => {
+                let dressed = tls.config().and_then(|config| config.dressed(welcome));
+                let bad = |failure: Failure| io::Error::other(failure.to_string());
+                kind.open(inner, dressed.map_err(bad)?)
+            }
             #[cfg(unix)]
             Kind::Stdio => {
                 let standard = crate::stdio::standard_stream(inner);
@@ -127,9 +154,12 @@ impl FromStr for ServerEndpoint {
     type Err = BadEndpoint;
 
     fn from_str(text: &str) -> Result<ServerEndpoint, BadEndpoint> {
-        let kind = parse_kind(text, Description::parse(text)?)?;
-        Ok(ServerEndpoint { text: text.to_owned(), kind })
+        Ok(ServerEndpoint { text: text.to_owned(), kind: parse(text)? })
     }
+}
+
+fn parse(text: &str) -> Result<Kind, BadEndpoint> {
+    parse_kind(text, Description::parse(text)?)
 }
 
 fn parse_kind(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
@@ -144,11 +174,12 @@ fn parse_kind(text: &str, description: Description) -> Result<Kind, BadEndpoint>
         }
         "fd" => parse_descriptor(text, description),
         "systemd" => parse_systemd(text, description),
-        "haproxy" => {
-            let nested = description.into_nested(text)?;
-            Ok(Kind::Behind(Box::new(parse_kind(text, nested)?)))
-        }
-        other => Err(unknown(text, &description, other)),
+        #[cfg(feature = "tls")]
+        "tls" => parse_tls(text, description),
+        #[cfg(feature = "tls")]
+        "ssl" => parse_ssl(text, description),
+        "haproxy" => parse_behind(text, description),
+        _ => Err(unknown(text, &description)),
     }
 }
 
@@ -159,20 +190,69 @@ fn parse_tcp(
     everywhere: &str,
 ) -> Result<Kind, BadEndpoint> {
     let mut arguments = Arguments::new(text, description, names)?;
-    let port = arguments.port()?;
+    at_port(arguments.port()?, &mut arguments, everywhere)
+}
+
+fn at_port(
+    port: u16,
+    arguments: &mut Arguments<'_>,
+    everywhere: &str,
+) -> Result<Kind, BadEndpoint> {
     let backlog = arguments.number("backlog")?.unwrap_or(BACKLOG);
     let interface = arguments.take("interface").map(|word| word.text);
     let interface = interface.filter(|text| !text.is_empty()).unwrap_or(everywhere.into());
     Ok(Kind::Tcp { interface, port, backlog })
 }
 
+fn parse_behind(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+    let nested = description.into_nested(text)?;
+    if nested.kind.text.eq_ignore_ascii_case("haproxy") {
+        // Not a matter of taste: whoever writes a long row of them must find no end of the stack.
+        let why = "one PROXY header names the peer, more have nothing to add";
+        return Err(BadEndpoint::new(text, nested.kind.at, why));
+    }
+    Ok(Kind::Behind(Box::new(parse_kind(text, nested)?)))
+}
+
+#[cfg(feature = "tls")]
+fn parse_tls(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+    const NAMES: &[&str] = &["path", "port", "backlog", "interface", "endpoint"];
+    let mut arguments = Arguments::new(text, description, NAMES)?;
+    let tls = ServerTls::Directory(arguments.filled("path")?.text);
+    let within = match arguments.take("endpoint") {
+        Some(endpoint) => {
+            arguments.refuse_beside_endpoint(&["port", "backlog", "interface"])?;
+            endpoint.within(text, parse)?
+        }
+        None => {
+            let port = if arguments.look("port").is_some() { arguments.port()? } else { 443 };
+            at_port(port, &mut arguments, "::")?
+        }
+    };
+    Ok(Kind::Tls(tls, Box::new(within)))
+}
+
+#[cfg(feature = "tls")]
+fn parse_ssl(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+    const NAMES: &[&str] = &[
+        "port",
+        "privateKey",
+        "certKey",
+        "sslmethod",
+        "interface",
+        "backlog",
+        "extraCertChain",
+        "dhParameters",
+    ];
+    let mut arguments = Arguments::new(text, description, NAMES)?;
+    let within = at_port(arguments.port()?, &mut arguments, "0.0.0.0")?;
+    Ok(Kind::Tls(ServerTls::parse(&mut arguments)?, Box::new(within)))
+}
+
 fn parse_unix(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
     let mut arguments =
         Arguments::new(text, description, &["address", "mode", "backlog", "lockfile"])?;
-    let name = arguments.require("address")?;
-    if name.text.is_empty() {
-        return Err(arguments.bad(&name, "the address is missing"));
-    }
+    let name = arguments.filled("address")?;
     let mode = arguments.octal("mode")?.unwrap_or(UNIX_MODE);
     let mut at = ListenUnix::new(&*name.text).mode(mode);
     if let Some(backlog) = arguments.number("backlog")? {
@@ -212,20 +292,19 @@ fn parse_systemd(text: &str, description: Description) -> Result<Kind, BadEndpoi
     }
 }
 
-fn unknown(text: &str, description: &Description, kind: &str) -> BadEndpoint {
-    let problem = match kind {
-        "tls" | "ssl" => {
-            format!("this build has no {kind} servers, only {KINDS}")
-        }
-        _ if kind.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("a port needs its type, as in tcp:{kind}")
+fn unknown(text: &str, description: &Description) -> BadEndpoint {
+    let problem = match &*description.kind.text.to_ascii_lowercase() {
+        #[cfg(not(feature = "tls"))]
+        "tls" | "ssl" => return description.lacks(text, "tls"),
+        port if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("a port needs its type, as in tcp:{port}")
         }
         _ => format!("there is no such type of server, only {KINDS}"),
     };
     BadEndpoint::new(text, description.kind.at.clone(), problem)
 }
 
-const KINDS: &str = "tcp, tcp6, unix, stdio, fd, systemd, haproxy";
+const KINDS: &str = "tcp, tcp6, unix, tls, ssl, stdio, fd, systemd, haproxy";
 
 impl fmt::Display for ServerEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -237,14 +316,15 @@ impl fmt::Display for ServerEndpoint {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<Kind, String> {
-        let endpoint = text.parse::<ServerEndpoint>();
-        let bad = |bad: BadEndpoint| format!("{}: {}", bad.position(), bad.problem());
-        endpoint.map(|endpoint| endpoint.kind).map_err(bad)
+    fn parsed(text: &str) -> String {
+        match text.parse::<ServerEndpoint>() {
+            Ok(endpoint) => format!("{:?}", endpoint.kind),
+            Err(bad) => format!("{}: {}", bad.position(), bad.problem()),
+        }
     }
 
-    fn tcp(interface: &str, port: u16, backlog: u32) -> Result<Kind, String> {
-        Ok(Kind::Tcp { interface: interface.into(), port, backlog })
+    fn tcp(interface: &str, port: u16, backlog: u32) -> String {
+        format!("{:?}", Kind::Tcp { interface: interface.into(), port, backlog })
     }
 
     #[test]
@@ -259,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_unix_address_takes_its_mode_in_octal_and_a_lock_unless_told_otherwise() {
-        let unix = |at: ListenUnix| Ok(Kind::Unix(at));
+        let unix = |at: ListenUnix| format!("{:?}", Kind::Unix(at));
         let at = || ListenUnix::new("/run/s").mode(0o666);
         assert_eq!(parsed("unix:/run/s"), unix(at()));
         assert_eq!(parsed("unix:/run/s:660:7"), unix(at().mode(0o660).backlog(7)));
@@ -268,23 +348,23 @@ mod tests {
 
     #[test]
     fn inherited_sockets_are_chosen_by_number_index_or_name() {
-        assert_eq!(parsed("fd:7"), Ok(Kind::Descriptor(7)));
-        let passed = |choice| Ok(Kind::Passed(choice));
+        assert_eq!(parsed("fd:7"), "Descriptor(7)");
+        let passed = |choice| format!("{:?}", Kind::Passed(choice));
         assert_eq!(parsed("systemd:domain=INET:index=1"), passed(Choice::Index(1)));
         assert_eq!(parsed("systemd:name=http"), passed(Choice::Name("http".into())));
     }
 
     #[test]
     fn stdio_takes_nothing_with_or_without_its_colon() {
-        assert_eq!((parsed("stdio"), parsed("STDIO:")), (Ok(Kind::Stdio), Ok(Kind::Stdio)));
+        assert_eq!([parsed("stdio"), parsed("STDIO:")], ["Stdio", "Stdio"]);
     }
 
     #[test]
     fn behind_haproxy_stands_another_description_as_it_is() {
-        let behind = |kind: Result<Kind, String>| kind.map(|kind| Kind::Behind(Box::new(kind)));
+        let behind = |kind: String| format!("Behind({kind})");
         assert_eq!(parsed("haproxy:tcp:80:backlog=7"), behind(tcp("0.0.0.0", 80, 7)));
         let at = ListenUnix::new("/a:b").mode(0o666);
-        assert_eq!(parsed(r"haproxy:unix:/a\:b"), behind(Ok(Kind::Unix(at))));
+        assert_eq!(parsed(r"haproxy:unix:/a\:b"), behind(format!("{:?}", Kind::Unix(at))));
     }
 
     #[test]
@@ -304,19 +384,19 @@ mod tests {
             ("haproxy", "7: another description was expected after it, as in haproxy:tcp:80"),
             (
                 r"haproxy:tcp\:80",
-                "8: there is no such type of server, only tcp, tcp6, unix, stdio, fd, systemd, haproxy",
+                "8: there is no such type of server, only tcp, tcp6, unix, tls, ssl, stdio, fd, systemd, haproxy",
             ),
             ("haproxy:tcp:http", "12: the port is a number from 0 to 65535"),
             (
-                "tls:/etc/certs",
-                "0: this build has no tls servers, only tcp, tcp6, unix, stdio, fd, systemd, haproxy",
+                "haproxy:HAProxy:tcp:80",
+                "8: one PROXY header names the peer, more have nothing to add",
             ),
             (
                 "gopher:70",
-                "0: there is no such type of server, only tcp, tcp6, unix, stdio, fd, systemd, haproxy",
+                "0: there is no such type of server, only tcp, tcp6, unix, tls, ssl, stdio, fd, systemd, haproxy",
             ),
         ] {
-            assert_eq!(parsed(text), Err(want.into()), "{text}");
+            assert_eq!(parsed(text), want, "{text}");
         }
     }
 
@@ -327,5 +407,67 @@ mod tests {
         let failure = endpoint.serve(&reactor, async |_| Ok(())).unwrap_err();
         assert!(failure.is::<CannotListen>());
         assert!(failure.to_string().starts_with("cannot listen at tcp:0:interface=192.0.2.1: "));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn tls_listens_at_443_unless_told_where_and_ssl_names_its_files() {
+        let tls = |tls: ServerTls, within: &str| {
+            let within = within.parse::<ServerEndpoint>().unwrap().kind;
+            format!("{:?}", Kind::Tls(tls, Box::new(within)))
+        };
+        let directory = || ServerTls::Directory("/certs".into());
+        let files = |certificate: &str, key: &str, chain: Option<&str>| ServerTls::Files {
+            certificate: certificate.into(),
+            key: key.into(),
+            chain: chain.map(str::to_owned),
+        };
+        assert_eq!(parsed("tls:/certs"), tls(directory(), "tcp6:443"));
+        assert_eq!(parsed("tls:/certs:8443:7:127.0.0.1"), tls(directory(), "tcp:8443:127.0.0.1:7"));
+        assert_eq!(parsed(r"tls:endpoint=tcp\:443:/certs"), tls(directory(), "tcp:443"));
+        assert_eq!(
+            parsed(r"tls:/certs:endpoint=haproxy\:unix\:/a\\\:b"),
+            tls(directory(), r"haproxy:unix:/a\:b")
+        );
+        assert_eq!(parsed("ssl:443"), tls(files("server.pem", "server.pem", None), "tcp:443"));
+        assert_eq!(
+            parsed("ssl:443:k.pem:c.pem:TLS_METHOD:10.0.0.1:7:more.pem"),
+            tls(files("c.pem", "k.pem", Some("more.pem")), "tcp:443:10.0.0.1:7")
+        );
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_bad_description_of_tls_says_where_and_why() {
+        for (text, want) in [
+            ("tls", "3: the path is missing"),
+            ("tls::443", "4: the path is missing"),
+            ("tls:/certs:https", "11: the port is a number from 0 to 65535"),
+            (
+                r"tls:/certs:443:endpoint=tcp\:443",
+                "11: the port is the endpoint's within: say it there",
+            ),
+            (r"tls:/certs:endpoint=tcp\:https", "25: the port is a number from 0 to 65535"),
+            (r"tls:/certs:endpoint=443", "20: a port needs its type, as in tcp:443"),
+            ("ssl", "3: the port is missing"),
+            (
+                "ssl:443:sslmethod=TLSv1_METHOD",
+                "18: the best of TLS 1.2 and 1.3 is spoken, as TLS_METHOD has it: leave it out",
+            ),
+            (
+                "ssl:443:dhParameters=dh.pem",
+                "21: keys are agreed upon by elliptic curves here, not by parameters: leave it out",
+            ),
+        ] {
+            assert_eq!(parsed(text), want, "{text}");
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn a_build_without_tls_names_the_feature() {
+        let want = |kind| format!("{kind} needs ropewalk's feature `tls`, built without it");
+        assert_eq!(parsed("tls:/certs"), format!("0: {}", want("tls")));
+        assert_eq!(parsed("haproxy:ssl:443"), format!("8: {}", want("ssl")));
     }
 }

@@ -24,6 +24,12 @@
 //! | `getPeer getHost` | `peer host` |
 //! | `Factory.buildProtocol startFactory stopFactory` | `Factory::build_protocol started stopped`; a closure is a factory |
 //! | `task.Clock` | [`TestClock`] |
+//! | `serverFromString clientFromString`, `quoteStringArgument` | `"tcp:8080".parse::<`[`ServerEndpoint`](crate::endpoint::ServerEndpoint)`>()`, [`ClientEndpoint`](crate::endpoint::ClientEndpoint); [`quote`](crate::endpoint::quote) |
+//! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | the same with the reactor first; `serve(async fn)`, `open()` |
+//! | `HostnameEndpoint`, `connectProtocol` | [`ConnectTo`]; [`ClientEndpoint::connect_protocol`](crate::endpoint::ClientEndpoint::connect_protocol) |
+//! | `wrapClientTLS wrapServerTLS` | `endpoint::wrap_client_tls wrap_server_tls` (feature `tls`) |
+//! | `optionsForClientTLS`, `CertificateOptions` | `tls::ClientConfig`, `tls::ServerConfig` |
+//! | `ProcessEndpoint` | `"process:/bin/cat:-u".parse::<ClientEndpoint>()` (feature `process`) |
 //!
 //! # A chain of callbacks
 //!
@@ -120,6 +126,14 @@
 //! ```
 //!
 //! # What differs
+//!
+//! Each module says so at its head; here are names of hosts, which stand in many, and Deferreds.
+//!
+//! Names beyond ASCII (IDNA): Twisted turns them into A-labels by itself, with a package for that or with
+//! Python's older rules. Here it takes the feature `idna` (UTS 46, as browsers do it), which is off unless
+//! asked for: its tables are ten to thirty crates, and most programs never see such a name. It then holds
+//! wherever a name does: connecting, listening, verifying, choosing a certificate. Without it,
+//! `bücher.example` is an error that says to give `xn--bcher-kva.example`; it is never looked up as it is.
 //!
 #![doc = include_str!("../deferred/deviations.md")]
 

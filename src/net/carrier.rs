@@ -103,6 +103,10 @@ impl Carrier for Connection {
         self.dress(wrap, limit)
     }
 
+    fn layers(&self) -> u8 {
+        self.layers.get()
+    }
+
     #[cfg(feature = "tls")]
     fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
         // Nothing to be seen once the connection is lost.

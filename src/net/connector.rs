@@ -4,9 +4,8 @@
 //! face. Cancelling drops the task, and with it the socket that is being connected.
 
 use super::connection::Connection;
-#[cfg(feature = "tls")]
-use super::layer::Layer;
-use super::layer::Put;
+use super::layer::{Layer, Put};
+use super::naming::ascii_name;
 use super::racing::{Causes, race};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
@@ -63,6 +62,7 @@ const BACKLOG_PATIENCE: Duration = Duration::from_millis(5);
 impl ConnectTo {
     /// A host and a port, as `host:port`; an IPv6 address stands in brackets.
     ///
+    /// A name beyond ASCII takes the feature `idna`, or is given as its A-label: `xn--bcher-kva.example:80`.
     /// What is wrong with it is said when it is connected to.
     pub fn new(target: impl Into<String>) -> ConnectTo {
         ConnectTo::from(Target::Name(target.into()))
@@ -78,7 +78,6 @@ impl ConnectTo {
     }
 
     /// Puts a layer on the connection once it is there.
-    #[cfg(feature = "tls")]
     #[must_use]
     pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ConnectTo {
         self.layers.push(Put(layer));
@@ -233,6 +232,21 @@ impl Loop {
         let inner = self.clone();
         self.spawn(async move { connect_in_time(&inner, &to).await })
     }
+
+    /// A connection with layers on it, the outermost first. Cancelling gives up.
+    #[cfg(unix)]
+    #[track_caller]
+    pub(crate) fn dress(
+        self: &Rc<Self>,
+        connection: Rc<Connection>,
+        layers: Vec<Rc<dyn Layer>>,
+    ) -> Deferred<Rc<Connection>> {
+        let layers: Vec<_> = layers.into_iter().map(Put).collect();
+        self.spawn(async move {
+            let name = connection.peer.clone();
+            put_on(connection, &layers, None, &name).await
+        })
+    }
 }
 
 async fn connect_in_time(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
@@ -256,7 +270,10 @@ async fn connect(
 ) -> Result<Rc<Connection>> {
     let addresses = addresses(inner, to).await.map_err(|cause| to.cannot(vec![(None, cause)]))?;
     match race(inner, addresses, to.bind, to.attempt_delay, causes).await {
-        Some(connection) => put_on(connection, to).await,
+        Some(connection) => {
+            let host = to.host_and_port().ok().map(|(host, _)| host);
+            put_on(connection, &to.layers, host, to).await
+        }
         None => Err(to.cannot(causes.take()).into()),
     }
 }
@@ -268,17 +285,24 @@ async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>>
     let (host, port) = to.host_and_port()?;
     let found = match host.parse() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => resolve(inner, host, port).await?,
+        Err(_) => resolve(inner, &ascii_name(host)?, port).await?,
     };
     Ok(found.into_iter().map(Address::from).collect())
 }
 
 /// Puts the layers on, and waits for the handshake of each.
-async fn put_on(connection: Rc<Connection>, to: &ConnectTo) -> Result<Rc<Connection>> {
+async fn put_on(
+    connection: Rc<Connection>,
+    layers: &[Put],
+    host: Option<&str>,
+    target: &dyn fmt::Display,
+) -> Result<Rc<Connection>> {
     let mut shaking = Shaking(Some(connection.clone()));
-    let host = to.host_and_port().ok().map(|(host, _)| host);
-    let cannot = |cause| to.cannot(vec![(Some(connection.peer.clone()), cause)]);
-    for Put(layer) in &to.layers {
+    let cannot = |cause| ConnectError {
+        target: target.to_string(),
+        causes: vec![(Some(connection.peer.clone()), cause)],
+    };
+    for Put(layer) in layers {
         let wrap = layer.prepare(host).map_err(cannot)?;
         if let Err(failure) = connection.dress(wrap, layer.limit()).await {
             return Err(match failure.check::<ConnectionLost>() {

@@ -222,6 +222,15 @@ impl Connection {
         }
     }
 
+    /// A stream holds bytes that came before its layer, and were asked for after it: somebody on the
+    /// way may have put them there, to be taken for the peer's.
+    #[cold]
+    pub(crate) fn refuse_clear(&self, count: usize) -> io::Result<usize> {
+        self.broke(io::Error::new(io::ErrorKind::InvalidData, in_the_clear(count)));
+        self.mark_dirty();
+        self.end_as_read()
+    }
+
     /// Whether the layer has said what it has to say before an end in order.
     pub(super) fn has_taken_leave(&self) -> bool {
         !self.has_layer() || self.take_leave()
@@ -248,7 +257,7 @@ impl Connection {
         let Some(stream) = self.stream.take() else { return Err(done()) };
         let layer = wrap(stream.into_box());
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
-        self.stream.replace(Some(layer.into()));
+        self.stream.set(layer.into());
         self.readiness.set(self.readiness.get().and(marks));
         self.linger();
         Ok(())
@@ -266,6 +275,7 @@ impl Connection {
         if let Err(failure) = self.put_layer_on(wrap) {
             return fail(failure);
         }
+        self.layers.set(self.layers.get().wrapping_add(1));
         let (trigger, deferred) = Deferred::new();
         self.await_handshake_behind(ahead, limit, move |_, outcome| {
             // Whoever cancelled wants to know no more.
@@ -276,6 +286,11 @@ impl Connection {
         });
         deferred
     }
+}
+
+/// What is wrong with bytes that came before the layer that they seem to come from.
+pub(crate) fn in_the_clear(count: usize) -> String {
+    format!("{count} bytes came in the clear behind the start of TLS")
 }
 
 fn goes_behind(wrap: Wrap, bytes: Box<Buffer>, left: Rc<Cell<usize>>) -> Wrap {

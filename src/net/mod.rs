@@ -12,13 +12,17 @@ pub(crate) mod connector;
 mod ending;
 pub(crate) use ending::report_own;
 mod datagram;
+mod incoming;
 pub(crate) mod layer;
+mod listening;
+pub(crate) mod naming;
 mod outgoing;
 pub(crate) mod port;
 mod producing;
 mod pull;
 mod push;
 mod racing;
+mod rare;
 mod reconnecting;
 
 pub use client::{ClientFactory, Connector, NoProtocol, NotConnecting, NotDisconnected};

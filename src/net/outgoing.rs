@@ -13,7 +13,7 @@
 
 use super::connection::{Call, Connection, State, Writing};
 use crate::buffer::Buffer;
-use crate::driver::{Key, Readiness};
+use crate::driver::{Key, Otherwise, Readiness};
 use crate::transport::ConnectionAborted;
 use std::io;
 use std::rc::Rc;
@@ -69,7 +69,6 @@ impl Connection {
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
         buffer.append(data);
         self.outgoing.set(Some(buffer));
-        self.is_unsettled.set(true);
         self.mark_dirty();
     }
 
@@ -81,17 +80,6 @@ impl Connection {
         }
         self.inner.cork.set_owner(self.key);
         self.call.set(Call::Corked);
-    }
-
-    /// A stream is written to: until the poll in progress returns, its bytes collect in the cork.
-    #[inline(always)]
-    pub(super) fn cork_for_poll(&self) {
-        if self.call.get() == Call::None && self.inner.tasks.is_polling() {
-            self.cork();
-            if self.call.get() == Call::Plain {
-                self.call.set(Call::None);
-            }
-        }
     }
 
     /// The callback or the poll is over: what it wrote goes out.
@@ -130,15 +118,16 @@ impl Connection {
             return;
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        let outcome = if may { self.write_once(&bytes) } else { Ok(0) };
-        if !matches!(outcome, Ok(count) if count == bytes.len()) {
-            self.cork_was_cut(outcome, &bytes);
+        match if may { self.stream.try_write(&bytes) } else { Ok(0) } {
+            Ok(count) if count == bytes.len() => {}
+            outcome => self.cork_was_cut(outcome, &bytes),
         }
         bytes.clear();
     }
 
     #[cold]
-    fn cork_was_cut(&self, outcome: io::Result<usize>, bytes: &[u8]) {
+    fn cork_was_cut(&self, outcome: Result<usize, Otherwise>, bytes: &[u8]) {
+        let outcome = outcome.or_else(|why| self.stream.write_otherwise(why, bytes));
         let sent = self.note_outcome(outcome, bytes.len());
         if sent < bytes.len() && self.writing.get() != Writing::Ended {
             self.keep(&bytes[sent..]);
@@ -232,7 +221,6 @@ impl Connection {
     pub(super) fn begin_losing_write(&self) {
         if self.state.get() == State::Open && self.writing.get() == Writing::Open {
             self.writing.set(Writing::Ending);
-            self.is_unsettled.set(true);
             if self.call.get() == Call::Corked {
                 self.call.set(Call::Plain);
             }

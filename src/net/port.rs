@@ -1,26 +1,24 @@
-//! Ports: sockets that accept connections and hand each to whoever welcomes it.
-//!
-//! A port accepts a bounded batch a turn. When the process is out of descriptors it sheds: what
-//! waits is accepted with a descriptor kept in reserve and closed, so that peers learn of it and the
-//! loop does not spin; that is said once, until accepting works again.
+//! Ports as they are asked for and held: where to listen, and how. What happens behind one is in
+//! `listening.rs`.
 
-use super::connection::Connection;
 #[cfg(feature = "tls")]
 use super::layer::Layer;
 use super::layer::{Dressed, Put};
+#[cfg(unix)]
+use super::listening::Already;
+use super::listening::Listening;
+pub(crate) use super::listening::{Welcome, reception};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 #[cfg(unix)]
 use crate::driver::ByteStream;
-use crate::driver::{AnyStream, Key, Listener, Readiness, UnixOptions};
-use crate::failure::{Failure, Result, contain, report};
+use crate::driver::{Listener, UnixOptions};
+use crate::failure::Result;
 use crate::protocol::Factory;
-use crate::reactor::{Loop, Reactor, Source, attempt};
-use std::cell::{Cell, RefCell};
+use crate::reactor::{Loop, Reactor};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -45,7 +43,7 @@ impl Port {
     /// The address that is listened at; the real port where 0 was asked for.
     #[doc(alias = "getHost")]
     pub fn host(&self) -> Address {
-        self.listening.host.clone()
+        self.listening.host()
     }
 
     /// Closes the port; connections that it accepted live on.
@@ -60,14 +58,14 @@ impl Port {
             // Cancelled meanwhile: nobody waits.
             let _ = trigger.fire(listening.dismiss());
         });
-        self.listening.inner.timers.call_later(Duration::ZERO, finish);
+        self.listening.timers().call_later(Duration::ZERO, finish);
         deferred
     }
 }
 
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("host", &self.listening.host).finish_non_exhaustive()
+        f.debug_struct("Port").field("host", &self.listening.host()).finish_non_exhaustive()
     }
 }
 
@@ -197,65 +195,8 @@ impl<N: Into<UnixName>> From<N> for ListenUnix {
     }
 }
 
-/// What a port does with a connection.
-pub(crate) trait Welcome {
-    fn started(&mut self) {}
-    /// A connection was accepted.
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
-    /// An accepted connection has got its layer, and has no face yet.
-    fn serve(&mut self, connection: Rc<Connection>);
-    fn stopped(&mut self) {}
-}
-
-/// Welcomes each connection with a protocol of the factory's.
-pub(crate) fn reception(factory: impl Factory + 'static) -> Box<dyn Welcome> {
-    Box::new(Reception(factory))
-}
-
-struct Reception<F>(F);
-
-impl<F: Factory> Welcome for Reception<F> {
-    fn started(&mut self) {
-        self.0.started();
-    }
-
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
-        // Without a protocol the stream is dropped, which closes it.
-        if let Some(protocol) = self.0.build_protocol(&peer) {
-            Connection::open(inner, stream, peer).begin(Box::new(protocol));
-        }
-    }
-
-    fn serve(&mut self, connection: Rc<Connection>) {
-        match self.0.build_protocol(&connection.true_peer()) {
-            Some(protocol) => connection.begin(Box::new(protocol)),
-            None => connection.begin_losing(),
-        }
-    }
-
-    fn stopped(&mut self) {
-        self.0.stopped();
-    }
-}
-
-struct Listening {
-    inner: Rc<Loop>,
-    key: Key,
-    host: Address,
-    /// Absent once closed. Borrowed for one call to it.
-    listener: RefCell<Option<Box<dyn Listener>>>,
-    /// Absent while it is called, and once dismissed.
-    welcome: Cell<Option<Box<dyn Welcome>>>,
-    /// Out of descriptors, and that was said.
-    is_short: Cell<bool>,
-}
-
-/// So many connections are one port's share of a turn.
-const ACCEPTS_PER_TURN: usize = 64;
 /// So many may wait to be accepted.
 pub(crate) const BACKLOG: u32 = 1024;
-/// After an error that is not one connection's, accepting is tried again so much later.
-const RETRY: Duration = Duration::from_millis(100);
 
 impl Loop {
     pub(crate) fn listen_tcp(
@@ -326,159 +267,20 @@ impl Loop {
         peer: Address,
         welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
-        let port = self.listen_with(Box::new(Already { stream: Some(stream), peer }), welcome)?;
+        let port = self.listen_with(Box::new(Already::new(stream, peer)), welcome)?;
         // No event will tell that it waits.
-        self.sources.linger(port.listening.key);
+        port.listening.linger();
         Ok(port)
     }
 
     fn listen_with(
         self: &Rc<Self>,
         listener: Box<dyn Listener>,
-        mut welcome: Box<dyn Welcome>,
+        welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
-        let host = listener.host()?;
-        attempt("panic in the start of a factory", || welcome.started());
-        let listening = self.sources.insert_with(|key| {
-            Rc::new(Listening {
-                inner: self.clone(),
-                key,
-                host,
-                listener: RefCell::new(Some(listener)),
-                welcome: Cell::new(Some(welcome)),
-                is_short: Cell::new(false),
-            })
-        });
-        listening.register().inspect_err(|_| listening.close())?;
-        Ok(Port { listening })
+        Ok(Port { listening: Listening::open(self, listener, welcome)? })
     }
 }
-
-impl Listening {
-    fn register(&self) -> io::Result<()> {
-        match &mut *self.listener.borrow_mut() {
-            Some(listener) => listener.register(self.key),
-            None => Ok(()),
-        }
-    }
-
-    fn accept(&self) -> io::Result<(AnyStream, Address)> {
-        match &mut *self.listener.borrow_mut() {
-            Some(listener) => listener.accept_any(),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    fn welcome(&self, stream: AnyStream, peer: Address) {
-        self.is_short.set(false);
-        let Some(mut welcome) = self.welcome.take() else { return };
-        attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));
-        self.welcome.set(Some(welcome));
-    }
-
-    fn shed(self: &Rc<Self>, error: &io::Error) {
-        let closed = match &mut *self.listener.borrow_mut() {
-            Some(listener) => listener.shed(),
-            None => return,
-        };
-        if !self.is_short.replace(true) {
-            let host = &self.host;
-            let failure = Failure::msg(format!("{host} closed {closed} connections: {error}"));
-            report("port without descriptors", &failure);
-        }
-        if closed == 0 {
-            self.retry();
-        }
-    }
-
-    /// Edges do not repeat themselves: what waits is asked for again after a while.
-    fn retry(self: &Rc<Self>) {
-        let listening = Rc::downgrade(self);
-        let again = move || {
-            if let Some(listening) = listening.upgrade() {
-                listening.inner.sources.linger(listening.key);
-            }
-        };
-        self.inner.timers.call_later(RETRY, Box::new(again));
-    }
-
-    fn close(&self) {
-        let listener = self.listener.take();
-        drop(listener);
-        self.inner.sources.remove(self.key);
-    }
-
-    /// Tells the factory that this was all, and drops it.
-    fn dismiss(&self) -> Result {
-        let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
-        let told = contain(Location::caller(), || welcome.stopped());
-        attempt("panic in the drop of a factory", || drop(welcome));
-        told
-    }
-
-    fn dismiss_for_nobody(&self) {
-        if let Err(failure) = self.dismiss() {
-            report("panic in the stop of a factory", &failure);
-        }
-    }
-}
-
-impl Source for Listening {
-    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
-        for _ in 0..ACCEPTS_PER_TURN {
-            match self.accept() {
-                Ok((stream, peer)) => self.welcome(stream, peer),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
-                    io::ErrorKind::OutOfMemory => return self.shed(&error),
-                    // That connection's own trouble: it was reset, or a filter forbids it.
-                    _ => {}
-                },
-            }
-        }
-        self.inner.sources.linger(self.key);
-    }
-
-    fn lose(self: Rc<Self>, _reason: &Failure) {
-        self.close();
-        self.dismiss_for_nobody();
-    }
-}
-
-/// The reactor went before the factory of a closed port was told.
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.dismiss_for_nobody();
-    }
-}
-
-/// What stands in for a listening socket where the only connection is there already.
-#[cfg(unix)]
-struct Already {
-    stream: Option<Box<dyn ByteStream>>,
-    peer: Address,
-}
-
-#[cfg(unix)]
-impl Listener for Already {
-    fn register(&mut self, _: Key) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
-        let stream = self.stream.take().ok_or(io::ErrorKind::WouldBlock)?;
-        Ok((stream, self.peer.clone()))
-    }
-
-    fn shed(&mut self) -> usize {
-        0
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        Ok(self.peer.clone())
-    }
-}
-
 /// An address could not be listened at.
 #[derive(Debug)]
 #[doc(alias = "CannotListenError")]

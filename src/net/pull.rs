@@ -4,18 +4,17 @@
 
 use super::connection::{Call, Connection, Reading, State, Writing};
 use super::outgoing::HIGH;
+use crate::driver::{Key, Readiness};
 use crate::failure::Failure;
 use crate::transport::{ConnectionDone, ConnectionLost};
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-/// A read that was no short one, or none because there is nothing to read from.
-type Unusual = Option<io::Result<usize>>;
-
 impl Connection {
     /// Ready when a read is worth trying, be it to find the end.
-    #[inline(always)]
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.wants_bytes() {
             return self.poll_budget(context);
@@ -26,54 +25,61 @@ impl Connection {
         Poll::Ready(())
     }
 
+    /// As `poll_readable`, for the usual case: false if bytes are not wanted, or none will come.
+    #[inline(always)]
+    pub(crate) fn poll_bytes(&self, context: &mut Context<'_>) -> Poll<bool> {
+        if self.reading.get() != Reading::Open {
+            return Poll::Ready(false);
+        }
+        if !self.readiness.get().has(Readiness::READABLE) {
+            return self.wait_to_read(context);
+        }
+        self.poll_budget(context).map(|()| true)
+    }
+
     /// Pending if the task has had its share of this turn.
     #[inline(always)]
     fn poll_budget(&self, context: &mut Context<'_>) -> Poll<()> {
         if !self.inner.tasks.spend() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+            return come_again(context);
         }
         Poll::Ready(())
     }
 
     /// One read into the caller's buffer, which is not empty; 0 is the peer's end. `None`: there was
     /// nothing after all.
-    #[inline(always)]
     pub(crate) fn try_read(self: &Rc<Self>, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        match self.reading.get() {
+            Reading::Open => {}
+            Reading::Paused => return None,
+            Reading::Ended => return Some(Ok(0)),
+            Reading::Closed => return Some(self.end_as_read()),
+        }
         match self.read_short(buffer) {
             Ok(count) => Some(Ok(count)),
             Err(unusual) => self.read_unusual(unusual, buffer.len()),
         }
     }
 
-    /// One read; the count if it brought some and left none. What else it was is for `read_unusual`.
+    /// One read while reading is open; the count if it brought some and left none. What else it was is
+    /// for `read_unusual`.
     #[inline(always)]
-    pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, Unusual> {
-        if self.reading.get() != Reading::Open {
-            return Err(None);
-        }
+    pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, io::Result<usize>> {
         match self.read(buffer) {
             Ok(count) if count > 0 && self.is_short_read(count, buffer.len()) => {
                 self.forget_readable();
                 Ok(count)
             }
-            outcome => Err(Some(outcome)),
+            outcome => Err(outcome),
         }
     }
 
     #[cold]
     pub(crate) fn read_unusual(
         self: &Rc<Self>,
-        unusual: Unusual,
+        outcome: io::Result<usize>,
         wanted: usize,
     ) -> Option<io::Result<usize>> {
-        let Some(outcome) = unusual else {
-            return match self.reading.get() {
-                Reading::Open | Reading::Paused => None,
-                Reading::Ended => Some(Ok(0)),
-                Reading::Closed => Some(self.end_as_read()),
-            };
-        };
         self.learn_from(&outcome, wanted);
         match outcome {
             Ok(0) => {
@@ -102,18 +108,35 @@ impl Connection {
     }
 
     /// Takes all of `data`, if not too much waits already.
+    ///
+    /// What goes into the cork costs the task no share: the cork takes so much and no more.
     #[inline(always)]
     pub(crate) fn poll_write(
         &self,
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.cork_for_poll();
-        if self.call.get() == Call::Corked && self.inner.tasks.spend() {
+        if self.call.get() == Call::Corked || self.cork_for_poll() {
             self.append(data);
             return Poll::Ready(Ok(data.len()));
         }
         self.poll_write_uncorked(context, data)
+    }
+
+    /// A stream is written to: until the poll in progress returns, its bytes collect in the cork, if
+    /// that is free and nothing older waits.
+    #[inline(always)]
+    fn cork_for_poll(&self) -> bool {
+        let inner = &self.inner;
+        let is_free = self.call.get() == Call::None
+            && !self.is_unsettled.get()
+            && inner.cork.owner() == Key::NONE
+            && inner.tasks.is_polling();
+        if is_free {
+            inner.cork.set_owner(self.key);
+            self.call.set(Call::Corked);
+        }
+        is_free
     }
 
     #[cold]
@@ -132,10 +155,7 @@ impl Connection {
         if self.waiting() > HIGH {
             return self.wait_to_write(context, false);
         }
-        if !self.inner.tasks.spend() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        ready!(self.poll_budget(context));
         self.append(data);
         Poll::Ready(Ok(data.len()))
     }
@@ -172,7 +192,7 @@ impl Connection {
             self.uncork_in_poll();
         }
         if let Some(waiters) = self.waiters() {
-            waiters.reader.wait(context, &self.inner.tasks);
+            waiters.reader.wait(context, &self.inner);
         }
         Poll::Pending
     }
@@ -181,7 +201,7 @@ impl Connection {
         if let Some(waiters) = self.waiters() {
             waiters.awaits_all.set(awaits_all);
             self.is_unsettled.set(true);
-            waiters.writer.wait(context, &self.inner.tasks);
+            waiters.writer.wait(context, &self.inner);
         }
         Poll::Pending
     }
@@ -194,7 +214,7 @@ impl Connection {
     }
 
     /// What a reader is told once the connection has ended.
-    fn end_as_read(&self) -> io::Result<usize> {
+    pub(super) fn end_as_read(&self) -> io::Result<usize> {
         match self.clone_reason() {
             Some(reason) if !reason.is::<ConnectionDone>() => Err(as_io_error(&reason)),
             _ => Ok(0),
@@ -209,11 +229,30 @@ impl Connection {
     }
 }
 
+/// The task had its share: others go first.
+#[cold]
+fn come_again<T>(context: &Context<'_>) -> Poll<T> {
+    context.waker().wake_by_ref();
+    Poll::Pending
+}
+
 fn as_io_error(reason: &Failure) -> io::Error {
     let kind = match reason.check::<ConnectionLost>() {
         Some(lost) => lost.kind(),
         None if reason.is::<ConnectionDone>() => io::ErrorKind::BrokenPipe,
         None => io::ErrorKind::ConnectionAborted,
     };
-    io::Error::new(kind, reason.to_string())
+    io::Error::new(kind, Ended(reason.clone()))
 }
+
+/// Why a connection ended, put into words only when somebody asks: most handlers never do.
+#[derive(Debug)]
+struct Ended(Failure);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Error for Ended {}

@@ -7,10 +7,10 @@
 
 use super::connection::Connection;
 use super::ending::report_own;
+use crate::driver::Otherwise;
 use crate::failure::{Failure, contain, report};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
-use std::io;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ pub(super) trait Push {
 
 impl<P: Protocol + 'static> Push for P {
     fn ready(mut self: Box<Self>, connection: Rc<Connection>, scratch: &mut [u8]) {
-        match connection.read(scratch) {
+        match connection.stream.try_read(scratch) {
             Ok(count) if count > 0 && connection.is_short_read(count, scratch.len()) => {
                 connection.forget_readable();
                 self.receive(&connection, &scratch[..count]);
@@ -91,10 +91,11 @@ impl Connection {
     fn receive_more(
         self: Rc<Self>,
         face: Box<dyn Push>,
-        outcome: io::Result<usize>,
+        outcome: Result<usize, Otherwise>,
         scratch: &mut [u8],
     ) {
         self.put_face_back(face);
+        let outcome = outcome.or_else(|why| self.stream.read_otherwise(why, scratch));
         self.receive_on(outcome, scratch);
         self.after_reading();
     }

@@ -29,11 +29,13 @@ mod child;
 mod options;
 mod output;
 mod streams;
+mod whole;
 
 pub use child::Process;
 pub use options::{ChildDescriptor, ProcessOptions};
 pub use output::ProcessOutput;
 pub use streams::ProcessStreams;
+pub(crate) use whole::connect;
 
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::failure::{Failure, Result};

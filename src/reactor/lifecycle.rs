@@ -17,6 +17,7 @@
 use super::turn::Entered;
 use super::{Loop, Reactor, attempt};
 use crate::deferred::{Deferred, IntoDeferred};
+use crate::driver::Ready;
 use crate::failure::{Failure, Result, plain_error};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -261,14 +262,16 @@ impl Loop {
     }
 
     /// One turn of a loop that somebody else runs among others: it starts with the first, and shuts
-    /// down after the one in which it was stopped. Returns whether it still runs.
-    pub(crate) fn turn_hosted(self: &Rc<Self>) -> Result<bool> {
+    /// down after the one in which it was stopped. It does not wait: `tell` says what is ready.
+    /// Returns whether it still runs.
+    pub(crate) fn turn_hosted(self: &Rc<Self>, tell: impl FnOnce(&mut Vec<Ready>)) -> Result<bool> {
         let _entered = self.enter()?;
         if !self.life.is_running.replace(true) {
             self.life.stop.set(Stop::No);
             self.fire_all(Event::Startup)?;
         }
-        self.turn(Some(Duration::ZERO))?;
+        self.hear(tell);
+        self.serve_turn();
         if self.life.stop.get() == Stop::No {
             return Ok(true);
         }

@@ -4,7 +4,8 @@
 //! ```text
 //!   1  how long may we sleep?   not at all if anything is ready, else until the next timer
 //!   2  driver.wait              the only line that blocks
-//!   3  ready sources            connections read and call their protocols
+//!   3  ready sources            connections read and call their protocols, or poll the tasks that
+//!                               wait for their bytes
 //!   4  due timers               one batch, in order of deadline, then of call_later
 //!   5  calls from threads       one batch, in order
 //!   6  ready tasks              one batch of futures; if they are few, those too that they wake
@@ -13,7 +14,8 @@
 //! Every step takes its batch first: what a step causes for itself waits for the next turn, so that
 //! no step can starve another. Only the tasks may go on a little: tasks that others woke are polled in
 //! the same turn until there were 64 polls, and the next turn sees to the rest. A task that wakes
-//! itself, as `yield_now` does, always waits for the next turn.
+//! itself, as `yield_now` does, always waits for the next turn. A task that waits for a stream's bytes is
+//! polled once for each such stream that is ready, where a protocol would be called.
 //!
 //! # Invariants
 //! * No borrow of a table is alive while user code runs or while what the user gave us is dropped.

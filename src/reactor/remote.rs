@@ -40,7 +40,7 @@ pub(crate) struct Office {
 
 pub(crate) enum Letter {
     Call(Box<dyn FnOnce(&Reactor) + Send>),
-    /// The task of this key was woken.
+    /// The task in this seat was woken.
     Wake(Key),
 }
 
@@ -96,7 +96,7 @@ impl Office {
         Arc::new(Office { mailbox: Mailbox::new(), nudge, home: thread::current().id() })
     }
 
-    /// Queues a wake from another thread, once per batch: `stamp` belongs to the task's waker.
+    /// Queues a wake from another thread, once per batch: `stamp` belongs to the waker.
     pub(crate) fn wake(&self, stamp: &AtomicU64, task: Key) {
         // A closed office means that the task was dropped: waking it is a no-op then.
         if self.mailbox.post_once(stamp, Letter::Wake(task)) == Posted::NudgeNeeded {

@@ -108,16 +108,25 @@ impl Sources {
         }
         ready.clear();
         self.ready.set(ready);
-        // After the events, so that what was accepted just now is read from in this same turn.
-        for key in self.lingering.take() {
-            if let Some(source) = self.get(key) {
-                source.ready(Readiness::NONE, &mut scratch);
-            }
+        if !self.lingering.borrow().is_empty() {
+            self.serve_lingering(&mut scratch);
         }
         self.scratch.set(Some(scratch));
     }
 
+    /// After the events, so that what was accepted just now is read from in this same turn.
+    fn serve_lingering(&self, scratch: &mut [u8]) {
+        for key in self.lingering.take() {
+            if let Some(source) = self.get(key) {
+                source.ready(Readiness::NONE, scratch);
+            }
+        }
+    }
+
     pub(super) fn flush(&self) {
+        if self.dirty.borrow().is_empty() {
+            return;
+        }
         let mut batch = self.dirty.take();
         self.each(&batch, |source| source.flush());
         // Its memory serves the next turn, unless something was written meanwhile.

@@ -1,10 +1,11 @@
 //! Tasks with a result: a spawned future is a Deferred.
 
-use super::tasks::{Body, Task};
+use super::tasks::{Seat, Task};
 use super::{Loop, Reactor, attempt};
-use crate::deferred::{self, Cancelled, Deferred, IntoDeferred, NeverFired, Tail};
+use crate::deferred::{self, Cancelled, Deferred, IntoDeferred, NeverFired, Tail, in_place};
 use crate::failure::{Failure, Place, Result, contain};
 use pin_project_lite::pin_project;
+use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::Location;
@@ -48,16 +49,18 @@ impl Loop {
         F::Output: IntoDeferred + 'static,
     {
         let made = Location::caller();
-        let result = || Awaited { tail: Tail::new(), inner: Rc::downgrade(self) };
-        let task = self.launch(|| Work::new(made, future, result()));
-        Deferred::of(task, made)
+        let mut next = Next { future: Some(future), made, result: None };
+        self.launch(|seat, spent| {
+            Work::renewed(spent, &mut next, || Head::new(Rc::downgrade(seat)))
+        });
+        Deferred::of(next.result.expect("a head gives itself"), made)
     }
 
     /// Runs a future that nobody can cancel; `deliver` gets its result.
     ///
     /// `made` is where the user gave the future, or what made it.
     pub(crate) fn look_after<F, T: 'static>(
-        &self,
+        self: &Rc<Self>,
         made: Place,
         future: F,
         deliver: impl FnOnce(Result<T>) + 'static,
@@ -65,18 +68,20 @@ impl Loop {
         F: Future + 'static,
         F::Output: IntoDeferred<Output = T> + 'static,
     {
-        self.launch(|| Work::new(made, future, Told(Cell::new(Some(deliver)))));
+        let result = Some(Told(Some(deliver)));
+        let mut next = Next { future: Some(future), made, result };
+        self.launch(|_seat, spent| Work::renewed(spent, &mut next, || Told(None)));
     }
 }
 
-type Pinned<F, T> = Pin<Box<Stage<F, T>>>;
-
-/// What a task does: the user's future, then what it returned if that has to be waited for.
-struct Work<F, T, R> {
-    /// Absent while it is polled, and for good once the task is over.
-    stage: Cell<Option<Pinned<F, T>>>,
-    made: Place,
-    result: R,
+pin_project! {
+    /// What a task does: the user's future, then what it returned if that has to be waited for.
+    struct Work<F, T, R> {
+        #[pin]
+        stage: Stage<F, T>,
+        made: Place,
+        result: R,
+    }
 }
 
 pin_project! {
@@ -84,47 +89,82 @@ pin_project! {
     enum Stage<F, T> {
         Running { #[pin] future: F },
         Waiting { deferred: Deferred<T> },
+        Over,
     }
 }
 
-impl<F, T, R> Work<F, T, R> {
-    #[inline]
-    fn new(made: Place, future: F, result: R) -> Work<F, T, R> {
-        let stage = Box::pin(Stage::Running { future });
-        Work { stage: Cell::new(Some(stage)), made, result }
-    }
+/// What a task is made of.
+struct Next<F, R> {
+    /// Absent once it is taken.
+    future: Option<F>,
+    made: Place,
+    /// Given to the task, or by it.
+    result: Option<R>,
 }
 
-impl<F, T, R> Body for Work<F, T, R>
+impl<F, T, R> Work<F, T, R>
 where
-    F: Future,
+    F: Future + 'static,
     F::Output: IntoDeferred<Output = T>,
-    R: Deliver<T>,
+    R: Deliver<T> + 'static,
+    T: 'static,
 {
-    fn poll(&self, is_over: &Cell<bool>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(mut stage) = self.stage.take() else { return Poll::Pending };
-        let polled = contain(self.made, || stage.as_mut().poll(context));
+    /// A task of `next`: one that is spent, or a new one with a result of its own.
+    fn renewed(
+        spent: Option<Pin<Box<dyn Task>>>,
+        next: &mut Next<F, R>,
+        result: impl FnOnce() -> R,
+    ) -> Pin<Box<dyn Task>> {
+        if let Some(mut spent) = spent
+            && spent.as_mut().begin_anew(next)
+        {
+            return spent;
+        }
+        let mut work = Box::pin(Work { stage: Stage::Over, made: next.made, result: result() });
+        work.as_mut().begin(next);
+        work
+    }
+
+    #[inline(always)]
+    fn begin(self: Pin<&mut Self>, next: &mut Next<F, R>) {
+        let mut this = self.project();
+        this.result.renew(&mut next.result);
+        *this.made = next.made;
+        if let Some(future) = next.future.take() {
+            this.stage.set(Stage::Running { future });
+        }
+    }
+}
+
+impl<F, T, R> Task for Work<F, T, R>
+where
+    F: Future + 'static,
+    F::Output: IntoDeferred<Output = T>,
+    R: Deliver<T> + 'static,
+    T: 'static,
+{
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let polled = contain(this.made, || this.stage.as_mut().poll(context));
         let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))) else {
-            // Absent while it is polled: spares the drop of nothing.
-            std::mem::forget(self.stage.replace(Some(stage)));
             return Poll::Pending;
         };
-        attempt("drop of a task", || drop(stage));
-        // Cancelled during its last poll: it has failed, and nobody waits any more.
-        if !is_over.replace(true) {
-            // A value that nobody waits for is dropped there.
-            attempt("drop of a task's result", || self.result.deliver(outcome));
-        }
+        attempt("drop of a task", || this.stage.set(Stage::Over));
+        // A value that nobody waits for is dropped there.
+        attempt("drop of a task's result", || this.result.deliver(outcome));
         Poll::Ready(())
     }
 
-    fn clear(&self) {
-        let stage = self.stage.take();
-        attempt("drop of a task", || drop(stage));
+    fn give_up(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        attempt("drop of a task", || this.stage.set(Stage::Over));
+        this.result.abandon(this.made);
     }
 
-    fn abandon(&self) {
-        self.result.abandon(self.made);
+    fn begin_anew(self: Pin<&mut Self>, next: &mut dyn Any) -> bool {
+        let Some(next) = next.downcast_mut() else { return false };
+        self.begin(next);
+        true
     }
 }
 
@@ -133,6 +173,7 @@ where
     F: Future,
     F::Output: IntoDeferred<Output = T>,
 {
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         if let StageProjection::Running { future } = self.as_mut().project() {
             let returned = ready!(future.poll(context)).into_deferred();
@@ -143,74 +184,101 @@ where
         }
         match self.project() {
             StageProjection::Waiting { deferred } => Pin::new(deferred).poll(context),
-            StageProjection::Running { .. } => Poll::Pending,
+            StageProjection::Running { .. } | StageProjection::Over => Poll::Pending,
         }
     }
 }
 
 /// Whom a task's result is for.
-trait Deliver<T> {
-    /// Called once at most.
-    fn deliver(&self, outcome: Result<T>);
+trait Deliver<T>: Sized {
+    /// Begins anew, for a task that begins: takes what it is given, or gives what shall be waited for.
+    fn renew(&mut self, next: &mut Option<Self>);
+
+    /// Called once at most for each task.
+    fn deliver(&mut self, outcome: Result<T>);
 
     /// None will come, of the task that was made there.
-    fn abandon(&self, made: Place);
+    fn abandon(&mut self, made: Place);
 }
 
-/// For a Deferred: the task is the head of its chain.
-struct Awaited<T> {
+/// The head of the chain of Deferreds that waits for a task.
+struct Head<T> {
     tail: Tail<T>,
-    inner: Weak<Loop>,
+    /// The result was delivered, or the task cancelled: nobody of this head sits in the seat.
+    is_over: Cell<bool>,
+    seat: Weak<Seat>,
 }
 
-impl<T> Deliver<T> for Awaited<T> {
+impl<T> Head<T> {
+    fn new(seat: Weak<Seat>) -> Rc<Head<T>> {
+        in_place(|| Head { tail: Tail::new(), is_over: Cell::new(false), seat })
+    }
+}
+
+impl<T> Deliver<T> for Rc<Head<T>> {
     #[inline]
-    fn deliver(&self, outcome: Result<T>) {
-        self.tail.fire(outcome);
+    fn renew(&mut self, next: &mut Option<Self>) {
+        match Rc::get_mut(self) {
+            Some(head) => {
+                head.tail = Tail::new();
+                head.is_over = Cell::new(false);
+            }
+            // The Deferred of the task before is still there.
+            None => *self = Head::new(self.seat.clone()),
+        }
+        *next = Some(self.clone());
     }
 
-    fn abandon(&self, made: Place) {
+    #[inline]
+    fn deliver(&mut self, outcome: Result<T>) {
+        // Cancelled during its last poll: it has failed, and nobody waits any more.
+        if !self.is_over.replace(true) {
+            self.tail.fire(outcome);
+        }
+    }
+
+    fn abandon(&mut self, made: Place) {
         self.deliver(Err(Failure::at(made, NeverFired)));
     }
 }
 
-impl<F, T> deferred::Source<T> for Task<Work<F, T, Awaited<T>>>
-where
-    Work<F, T, Awaited<T>>: Body,
-{
+impl<T> deferred::Source<T> for Head<T> {
     fn tail(&self) -> &Tail<T> {
-        &self.body.result.tail
+        &self.tail
     }
 }
 
-impl<F, T> deferred::Cancel for Task<Work<F, T, Awaited<T>>>
-where
-    Work<F, T, Awaited<T>>: Body,
-{
+impl<T> deferred::Cancel for Head<T> {
     /// Drops the future: at once, or when its poll in progress returns.
     fn cancel(self: Rc<Self>, place: Place) -> Option<Rc<dyn deferred::Cancel>> {
         if !self.is_over.replace(true) {
-            if let Some(inner) = self.body.result.inner.upgrade() {
-                inner.tasks.forget(self.key);
+            if let Some(seat) = self.seat.upgrade() {
+                seat.give_up();
             }
-            self.body.clear();
-            self.body.result.deliver(Err(Failure::at(place, Cancelled)));
+            self.tail.fire(Err(Failure::at(place, Cancelled)));
         }
         None
     }
 }
 
 /// For a function.
-struct Told<D>(Cell<Option<D>>);
+struct Told<D>(Option<D>);
 
 impl<T, D: FnOnce(Result<T>)> Deliver<T> for Told<D> {
-    fn deliver(&self, outcome: Result<T>) {
+    #[inline]
+    fn renew(&mut self, next: &mut Option<Self>) {
+        if let Some(next) = next.take() {
+            *self = next;
+        }
+    }
+
+    fn deliver(&mut self, outcome: Result<T>) {
         if let Some(deliver) = self.0.take() {
             deliver(outcome);
         }
     }
 
-    fn abandon(&self, _made: Place) {
+    fn abandon(&mut self, _made: Place) {
         // That a handler was dropped with its reactor is no failure of the handler.
         let deliver = self.0.take();
         attempt("drop of a task", || drop(deliver));
@@ -392,5 +460,79 @@ mod tests {
         assert_eq!(reactor.run_until(good).unwrap(), 7);
         assert!(reactor.run_until(bad).unwrap_err().to_string().contains("on purpose"));
         assert_eq!(reports.get(), 0);
+    }
+
+    /// A task that gave its waker away and is done; another has taken its seat.
+    #[test]
+    fn a_waker_that_outlives_its_task_ends_nobody_elses_wait() {
+        let reactor = Reactor::new().unwrap();
+        let former = reactor.spawn(poll_fn(|context| Poll::Ready(Ok(context.waker().clone()))));
+        let former = reactor.run_until(former).unwrap();
+        let (trigger, bell) = Deferred::<u32>::new();
+        let polls = Rc::new(Cell::new(0));
+        let count = polls.clone();
+        let mut bell = Box::pin(bell);
+        let task = reactor.spawn(poll_fn(move |context| {
+            count.set(count.get() + 1);
+            bell.as_mut().poll(context)
+        }));
+        turn(&reactor);
+        former.wake();
+        turn(&reactor);
+        assert!(polls.get() <= 2, "woken once, it was polled {} times", polls.get());
+        trigger.callback(7).unwrap();
+        assert_eq!(reactor.run_until(task).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_task_goes_to_the_end_of_the_queue_though_one_before_it_was_cancelled() {
+        let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+        let note = |name| {
+            let log = notes.clone();
+            reactor.spawn(async move { log.borrow_mut().push(name) })
+        };
+        let cancelled = note("cancelled");
+        drop(note("first"));
+        cancelled.cancel();
+        drop(cancelled.add_errback(|_cancelled| ()));
+        drop(note("second"));
+        turn(&reactor);
+        assert_eq!(*notes.borrow(), ["first", "second"]);
+        assert_eq!(reactor.inner().tasks.len(), 0);
+    }
+
+    /// Each takes the seat and the memory of the one before, whose Deferred is still held.
+    #[test]
+    fn tasks_of_one_kind_have_results_of_their_own() {
+        let reactor = Reactor::new().unwrap();
+        let begin = |n: u32| {
+            let (trigger, bell) = Deferred::<()>::new();
+            let task = reactor.spawn(async move {
+                assert_ne!(n, 2, "on purpose");
+                bell.await.map(|()| n)
+            });
+            turn(&reactor);
+            (trigger, task)
+        };
+        let ended: Vec<_> = (0..5)
+            .map(|n| {
+                let (trigger, task) = begin(n);
+                if n == 1 {
+                    task.cancel();
+                }
+                let _ = trigger.callback(());
+                turn(&reactor);
+                assert_eq!(reactor.inner().tasks.len(), 0);
+                task
+            })
+            .collect();
+        let results: Vec<_> = ended
+            .into_iter()
+            .map(|task| reactor.run_until(task).map_err(|f| f.to_string()))
+            .collect();
+        let values: Vec<_> = results.iter().map(|result| result.clone().ok()).collect();
+        assert_eq!(values, [Some(0), None, None, Some(3), Some(4)]);
+        assert_eq!(results[1], Err(Cancelled.to_string()));
+        assert!(results[2].as_ref().unwrap_err().contains("on purpose"));
     }
 }

@@ -1,23 +1,32 @@
 //! The executor: futures that run between the events of a loop.
 //!
 //! # Theory
-//! A task is a boxed future, the waker that names it, and whoever its result is for. Waking puts the
-//! task into the queue, once. A turn polls what the queue held when the batch began, however long
-//! it takes; while that was few, it goes on with those that were woken meanwhile, so that tasks that
-//! wake each other do not pay for a look at the sockets each time. A task that woke *itself* waits
-//! for the next turn in any case: it wants others to go first, and cannot starve the sockets.
+//! A task is a boxed future that knows whom its result is for. It sits in a [`Seat`], which has the
+//! waker: tasks come and go, seats stay and are taken again, so that a waker is made once per seat. A
+//! task that is over stays as well until the seat is taken: if it is of the next one's kind, that
+//! begins in its memory.
+//! Waking a seat puts it into the queue, once. A turn polls what the queue held when the batch began,
+//! however long it takes; while that was few, it goes on with those that were woken meanwhile, so
+//! that tasks that wake each other do not pay for a look at the sockets each time. A task that woke
+//! *itself* waits for the next turn in any case: it wants others to go first, and cannot starve the
+//! sockets.
 //!
-//! While a task is polled its future is *out of the task*: it may spawn, wake and cancel whatever it
-//! likes, itself too.
+//! A task that waits for a socket's bytes is polled at once when they come, without the queue, as a
+//! protocol is called at once.
 //!
-//! The waker is made once per task. Woken in the loop's own thread it finds the task by its key;
-//! woken elsewhere it leaves a letter (`mailbox.rs`). What belongs to this loop remembers the task
-//! itself instead ([`Waiter`]).
+//! While a task is polled it is *out of its seat*: it may spawn, wake and cancel whatever it likes,
+//! itself too.
+//!
+//! Woken in the loop's own thread a waker finds its seat by the key; woken elsewhere it leaves a
+//! letter (`mailbox.rs`). What belongs to this loop remembers the seat itself instead ([`Waiter`]).
+//! A waker that outlives the task wakes who sits there next: that is polled once in vain, as any
+//! future may be.
 //!
 //! # Invariants
-//! * `is_queued` is true exactly while the task is in the queue, or among those of the next turn.
-//! * A task that `is_over` was cancelled or is done: its future is dropped, not put back.
-//! * [`Body::poll`] does not panic for what the user's future does.
+//! * `is_queued` is true exactly while the seat is in the queue, or among those of the next turn.
+//! * A seat is vacant while its task is absent and not being polled; only vacant seats are taken, and
+//!   none that is still queued: a new task goes to the end.
+//! * [`Task::poll`] does not panic for what the user's future does.
 //! * Futures are dropped with no borrow alive.
 //!
 //! # Not here
@@ -25,50 +34,60 @@
 
 use super::remote::Office;
 use super::{CURRENT, Loop};
-use crate::deferred::in_place;
 use crate::driver::Key;
 use crate::slots::Slots;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::ptr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
 pub(crate) struct Tasks {
-    /// Borrowed to look one entry up, never while a future runs or is dropped.
-    table: RefCell<Slots<Rc<Task>>>,
+    /// Borrowed to look one entry up or to change one.
+    seats: RefCell<Slots<Rc<Seat>>>,
+    /// Those of `seats` that nobody sits in. Borrowed for one push or pop.
+    vacant: RefCell<Vec<Vacant>>,
     /// Borrowed for one push, or to be exchanged.
-    queue: RefCell<Vec<Rc<Task>>>,
+    queue: RefCell<Vec<Rc<Seat>>>,
     /// Those that woke themselves: the next turn's. Borrowed for one push, or to be emptied.
-    later: RefCell<Vec<Rc<Task>>>,
+    later: RefCell<Vec<Rc<Seat>>>,
     /// Empty; kept for its memory.
-    spare: Cell<Vec<Rc<Task>>>,
+    spare: Cell<Vec<Rc<Seat>>>,
     /// How many more reads and writes the task being polled may make at once.
     budget: Cell<u32>,
-    /// The task being polled.
-    current: Cell<Option<Rc<Task>>>,
-    is_polling: Cell<bool>,
+    /// The seat of the task being polled, or none.
+    current: Cell<Key>,
 }
 
-pub(super) struct Task<B: ?Sized = dyn Body> {
-    pub(super) key: Key,
+/// Where a task sits; what is queued, and what a waker names.
+pub(super) struct Seat {
+    key: Key,
     waker: Waker,
+    inner: Weak<Loop>,
+    /// Absent while it is polled, and in a vacant seat.
+    task: Cell<Option<Pin<Box<dyn Task>>>>,
     is_queued: Cell<bool>,
-    is_polled: Cell<bool>,
-    /// Done, cancelled or given up.
-    pub(super) is_over: Cell<bool>,
-    pub(super) body: B,
+    /// The task was given up while it was being polled.
+    is_given_up: Cell<bool>,
 }
 
-/// The part of a task that knows what is polled, and for whom.
-pub(super) trait Body {
-    /// Polls the future; delivers its result, and marks the task as over, unless it is that already.
-    fn poll(&self, is_over: &Cell<bool>, context: &mut Context<'_>) -> Poll<()>;
-    /// Drops the future.
-    fn clear(&self);
-    /// Tells whoever waits for the result that none will come.
-    fn abandon(&self);
+/// A vacant seat, and who sat there last, whose memory the next may use.
+struct Vacant {
+    seat: Rc<Seat>,
+    spent: Option<Pin<Box<dyn Task>>>,
+}
+
+/// What sits in a seat: it knows what is polled, and for whom.
+pub(super) trait Task {
+    /// Polls the future; when it is done, drops it and delivers its result.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()>;
+    /// Drops the future, and tells whoever waits for the result that none will come.
+    fn give_up(self: Pin<&mut Self>);
+    /// Begins anew, once it is over, with what is in `next`. False: that is of another kind.
+    fn begin_anew(self: Pin<&mut Self>, next: &mut dyn Any) -> bool;
 }
 
 /// So many tasks are polled before the sockets are looked at again.
@@ -77,56 +96,57 @@ const BATCH: usize = 1024;
 const ROUND: usize = 64;
 /// So many reads and writes may succeed in one poll: a peer that never pauses starves nobody.
 const BUDGET: u32 = 64;
+/// So many vacant seats are kept, after more tasks than that at a time.
+const VACANT: usize = 16 * 1024;
+/// With so many of them who sat there is kept,
+const SPENT: usize = 1024;
+/// if that was no larger than this.
+const SPENT_SIZE: usize = 1024;
 
 impl Tasks {
     pub(super) fn new() -> Tasks {
         Tasks {
-            table: RefCell::new(Slots::new()),
+            seats: RefCell::new(Slots::new()),
+            vacant: RefCell::default(),
             queue: RefCell::default(),
             later: RefCell::default(),
             spare: Cell::default(),
             budget: Cell::new(BUDGET),
-            current: Cell::default(),
-            is_polling: Cell::new(false),
+            current: Cell::new(Key::NONE),
         }
     }
 
+    /// Whether there is a batch to poll, be it that it is the next turn's.
     pub(super) fn are_ready(&self) -> bool {
-        !self.queue.borrow().is_empty()
+        !self.queue.borrow().is_empty() || !self.later.borrow().is_empty()
     }
 
     /// How many tasks there are.
     pub(crate) fn len(&self) -> usize {
-        self.table.borrow().len()
+        self.seats.borrow().len() - self.vacant.borrow().len()
     }
 
     pub(super) fn wake(&self, key: Key) {
-        let task = self.table.borrow().get(key).cloned();
-        if let Some(task) = task {
-            self.queue(task);
+        let seat = self.seats.borrow().get(key).cloned();
+        if let Some(seat) = seat {
+            self.queue(seat);
         }
     }
 
     #[inline(always)]
-    fn queue(&self, task: Rc<Task>) {
-        if task.is_queued.replace(true) {
+    fn queue(&self, seat: Rc<Seat>) {
+        if seat.is_queued.replace(true) {
             return;
         }
-        let queue = if task.is_polled.get() { &self.later } else { &self.queue };
-        queue.borrow_mut().push(task);
-    }
-
-    /// Takes a task that is over out of the table.
-    pub(super) fn forget(&self, key: Key) {
-        let removed = self.table.borrow_mut().remove(key);
-        drop(removed);
+        let queue = if self.current.get() == seat.key { &self.later } else { &self.queue };
+        queue.borrow_mut().push(seat);
     }
 
     pub(super) fn cancel_all(&self) {
-        let keys = self.table.borrow().keys();
+        let keys = self.seats.borrow().keys();
         for key in keys {
-            let task = self.table.borrow_mut().remove(key);
-            task.into_iter().for_each(|task| task.give_up());
+            let seat = self.seats.borrow().get(key).cloned();
+            seat.into_iter().for_each(|seat| seat.give_up());
         }
         self.queue.take();
         self.later.take();
@@ -135,7 +155,7 @@ impl Tasks {
     /// Whether a task is being polled right now.
     #[inline]
     pub(crate) fn is_polling(&self) -> bool {
-        self.is_polling.get()
+        self.current.get() != Key::NONE
     }
 
     /// Takes one read or write off the budget of the task being polled.
@@ -156,8 +176,9 @@ impl Tasks {
         let mut batch = self.spare.take();
         while self.take_batch(&mut batch, left) {
             left -= batch.len();
-            for task in batch.drain(..) {
-                self.poll(&task);
+            for seat in batch.drain(..) {
+                seat.is_queued.set(false);
+                self.poll(&seat);
                 after_each();
             }
         }
@@ -166,7 +187,7 @@ impl Tasks {
     }
 
     /// Moves the oldest of the queue, `limit` at most, to an empty batch. False: there are none.
-    fn take_batch(&self, batch: &mut Vec<Rc<Task>>, limit: usize) -> bool {
+    fn take_batch(&self, batch: &mut Vec<Rc<Seat>>, limit: usize) -> bool {
         let mut queue = self.queue.borrow_mut();
         std::mem::swap(batch, &mut *queue);
         if batch.len() > limit {
@@ -175,150 +196,194 @@ impl Tasks {
         !batch.is_empty()
     }
 
-    #[inline]
-    fn poll(&self, task: &Rc<Task>) {
-        task.is_queued.set(false);
-        if task.is_over.get() {
-            return;
-        }
+    #[inline(always)]
+    fn poll(&self, seat: &Rc<Seat>) {
+        let Some(mut task) = seat.task.take() else { return };
         self.budget.set(BUDGET);
-        task.is_polled.set(true);
-        self.is_polling.set(true);
-        self.current.set(Some(task.clone()));
-        let polled = task.body.poll(&task.is_over, &mut Context::from_waker(&task.waker));
-        self.current.set(None);
-        self.is_polling.set(false);
-        task.is_polled.set(false);
-        if polled.is_ready() {
-            self.forget(task.key);
-        } else if task.is_over.get() {
-            task.body.clear();
+        self.current.set(seat.key);
+        let polled = task.as_mut().poll(&mut Context::from_waker(&seat.waker));
+        self.current.set(Key::NONE);
+        if polled.is_ready() || seat.is_given_up.get() {
+            return self.end(seat, task);
         }
+        seat.put(task);
+    }
+
+    /// The task is done, or was given up while it was polled.
+    fn end(&self, seat: &Rc<Seat>, mut task: Pin<Box<dyn Task>>) {
+        if seat.is_given_up.replace(false) {
+            task.as_mut().give_up();
+        }
+        self.vacate(seat, task);
+    }
+
+    /// Nobody sits there any more.
+    fn vacate(&self, seat: &Rc<Seat>, spent: Pin<Box<dyn Task>>) {
+        let others = self.vacant.borrow().len();
+        let is_kept = others < SPENT && size_of_val(&*spent) <= SPENT_SIZE;
+        let vacant = Vacant { seat: seat.clone(), spent: is_kept.then_some(spent) };
+        if seat.is_queued.get() || others >= VACANT {
+            let removed = self.seats.borrow_mut().remove(seat.key);
+            return drop((removed, vacant));
+        }
+        self.vacant.borrow_mut().push(vacant);
     }
 }
 
-impl Task {
-    fn give_up(&self) {
-        if !self.is_over.replace(true) {
-            self.body.clear();
-            self.body.abandon();
+impl Seat {
+    #[inline(always)]
+    fn put(&self, task: Pin<Box<dyn Task>>) {
+        // Absent while it is polled: spares the drop of nothing.
+        std::mem::forget(self.task.replace(Some(task)));
+    }
+
+    /// Ends the task: at once, or when its poll in progress returns.
+    pub(super) fn give_up(self: &Rc<Self>) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        match self.task.take() {
+            Some(mut task) => {
+                task.as_mut().give_up();
+                inner.tasks.vacate(self, task);
+            }
+            None => self.is_given_up.set(inner.tasks.current.get() == self.key),
         }
     }
 }
 
 /// Who waits for something: a task of this loop, or anybody else by a waker.
 ///
-/// Knowing the task spares what a waker costs: two counts, an indirect call, a look at the thread.
+/// Knowing the task's seat spares what a waker costs: two counts, an indirect call, a look at the
+/// thread.
 ///
 /// Whoever waited last is remembered: most often it waits here again, and then nothing is exchanged.
 pub(crate) struct Waiter {
-    /// Exchanged whole; a waker is called and dropped outside.
-    who: Cell<Who>,
-    /// What tells the waker of `who`, which keeps it from being another's: its data and its calls.
-    seen: Cell<(*const (), *const RawWakerVTable)>,
+    /// Exchanged whole, as `other`.
+    seat: Cell<Option<Rc<Seat>>>,
+    /// Who is no task, or has a waker of its own; called and dropped outside.
+    other: Cell<Option<Waker>>,
+    /// Where the waker of `seat` is; it is no other's, because the seat is kept.
+    seen: Cell<*const Waker>,
     is_waiting: Cell<bool>,
 }
 
-#[derive(Default)]
-enum Who {
-    #[default]
-    Nobody,
-    Task(Rc<Task>),
-    Other(Waker),
-}
-
-const NEVER_SEEN: (*const (), *const RawWakerVTable) = (ptr::null(), ptr::null());
-
 impl Default for Waiter {
     fn default() -> Waiter {
-        Waiter { who: Cell::default(), seen: Cell::new(NEVER_SEEN), is_waiting: Cell::new(false) }
+        Waiter {
+            seat: Cell::default(),
+            other: Cell::default(),
+            seen: Cell::new(ptr::null()),
+            is_waiting: Cell::new(false),
+        }
     }
 }
 
 impl Waiter {
     /// Remembers the task that is polled with `context`.
     #[inline(always)]
-    pub(crate) fn wait(&self, context: &Context<'_>, tasks: &Tasks) {
+    pub(crate) fn wait(&self, context: &Context<'_>, inner: &Loop) {
         self.is_waiting.set(true);
-        let (data, calls) = self.seen.get();
-        let waker = context.waker();
-        if waker.data() != data || !ptr::eq(waker.vtable(), calls) {
-            self.meet(waker, tasks);
+        if !ptr::eq(context.waker(), self.seen.get()) {
+            self.meet(context.waker(), &inner.tasks);
         }
     }
 
     #[cold]
     fn meet(&self, waker: &Waker, tasks: &Tasks) {
-        let current = tasks.current.take();
-        let who = match &current {
-            // A combinator that wakes by itself has a waker of its own.
-            Some(task) if task.waker.will_wake(waker) => Who::Task(task.clone()),
-            _ => Who::Other(waker.clone()),
-        };
-        tasks.current.set(current);
-        self.seen.set((waker.data(), waker.vtable()));
-        let former = self.who.replace(who);
+        let current = tasks.seats.borrow().get(tasks.current.get()).cloned();
+        // A combinator that wakes by itself has a waker of its own.
+        let seat = current.filter(|seat| seat.waker.will_wake(waker));
+        let other = if seat.is_none() { Some(waker.clone()) } else { None };
+        self.seen.set(seat.as_ref().map_or(ptr::null(), |seat| &raw const seat.waker));
+        let former = (self.seat.replace(seat), self.other.replace(other));
         drop(former);
     }
 
+    /// Wakes who waits.
     #[inline(always)]
     pub(crate) fn wake(&self, tasks: &Tasks) {
         if !self.is_waiting.replace(false) {
             return;
         }
-        match self.who.take() {
-            Who::Task(task) => {
-                tasks.queue(task.clone());
-                // Nobody was put there meanwhile: spares the drop of nothing.
-                std::mem::forget(self.who.replace(Who::Task(task)));
-            }
-            Who::Other(waker) => self.wake_other(waker),
-            Who::Nobody => {}
+        match self.known_seat() {
+            Some(seat) => tasks.queue(seat),
+            None => self.wake_other(),
         }
     }
 
+    /// Polls the task that waits, if it is one that nobody woke yet; else wakes who waits.
+    ///
+    /// For the loop alone, while no task is polled.
+    #[inline(always)]
+    pub(crate) fn serve(&self, inner: &Loop) {
+        if !self.is_waiting.replace(false) {
+            return;
+        }
+        let Some(seat) = self.known_seat() else { return self.wake_other() };
+        if !seat.is_queued.get() {
+            inner.tasks.poll(&seat);
+            inner.pull_cork();
+        }
+    }
+
+    #[inline(always)]
+    fn known_seat(&self) -> Option<Rc<Seat>> {
+        let seat = self.seat.take();
+        // Nobody was put there meanwhile: spares the drop of nothing.
+        std::mem::forget(self.seat.replace(seat.clone()));
+        seat
+    }
+
     #[cold]
-    fn wake_other(&self, waker: Waker) {
-        self.seen.set(NEVER_SEEN);
-        waker.wake();
+    fn wake_other(&self) {
+        self.other.take().into_iter().for_each(Waker::wake);
     }
 }
 
 impl Loop {
-    /// Starts a task, which is not polled yet.
+    /// Seats a task, which is not polled yet; `make` gets its seat, and who sat there last.
     #[inline]
-    pub(super) fn launch<B: Body + 'static>(&self, make: impl FnOnce() -> B) -> Rc<Task<B>> {
-        let key = self.tasks.table.borrow_mut().next_key();
-        let waker = waker(self.office.clone(), key);
-        let task = in_place(move || Task {
+    pub(super) fn launch(
+        self: &Rc<Self>,
+        make: impl FnOnce(&Rc<Seat>, Option<Pin<Box<dyn Task>>>) -> Pin<Box<dyn Task>>,
+    ) {
+        let vacant = self.tasks.vacant.borrow_mut().pop();
+        let Vacant { seat, spent } = vacant.unwrap_or_else(|| self.new_seat());
+        seat.put(make(&seat, spent));
+        self.tasks.queue(seat);
+    }
+
+    #[cold]
+    fn new_seat(self: &Rc<Self>) -> Vacant {
+        let mut seats = self.tasks.seats.borrow_mut();
+        let key = seats.next_key();
+        let seat = Rc::new(Seat {
             key,
-            waker,
-            is_queued: Cell::new(true),
-            is_polled: Cell::new(false),
-            is_over: Cell::new(false),
-            body: make(),
+            waker: waker(self.office.clone(), key),
+            inner: Rc::downgrade(self),
+            task: Cell::default(),
+            is_queued: Cell::new(false),
+            is_given_up: Cell::new(false),
         });
-        self.tasks.table.borrow_mut().insert_with(|_key| task.clone());
-        self.tasks.queue.borrow_mut().push(task.clone());
-        task
+        seats.insert_with(|_key| seat.clone());
+        Vacant { seat, spent: None }
     }
 }
 
-fn waker(office: Arc<Office>, key: Key) -> Waker {
+fn waker(office: Arc<Office>, seat: Key) -> Waker {
     let stamp = AtomicU64::new(0);
     waker_fn::waker_fn(move || {
-        if !wake_here(&office, key) {
-            office.wake(&stamp, key);
+        if !wake_here(&office, seat) {
+            office.wake(&stamp, seat);
         }
     })
 }
 
-/// Wakes the task if its loop is the one that runs in this thread.
-fn wake_here(office: &Arc<Office>, key: Key) -> bool {
+/// Wakes who sits there if its loop is the one that runs in this thread.
+fn wake_here(office: &Arc<Office>, seat: Key) -> bool {
     let woken = CURRENT.try_with(|current| {
         let current = current.borrow();
         let here = current.as_ref().filter(|here| Arc::ptr_eq(&here.office, office))?;
-        here.tasks.wake(key);
+        here.tasks.wake(seat);
         Some(())
     });
     // The thread may be ending, its locals gone: then the letter goes the long way.

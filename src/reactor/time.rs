@@ -2,7 +2,7 @@
 
 use super::{Loop, Reactor, attempt};
 use crate::IntoDeferred;
-use crate::clock::{Clock, DelayedCall};
+use crate::clock::{Clock, DelayedCall, WeakClock};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::future::Future;
@@ -69,10 +69,22 @@ impl Clock for Reactor {
     fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.inner().timers.call_later(delay, call)
     }
+
+    fn downgrade(&self) -> Option<WeakClock> {
+        Some(self.inner().timers.downgrade())
+    }
 }
 
 impl Loop {
+    #[inline]
     pub(super) fn make_due_calls(&self) {
+        // A loop without timers never asks what time it is.
+        if self.timers.next_deadline().is_some() {
+            self.make_batch_of_calls();
+        }
+    }
+
+    fn make_batch_of_calls(&self) {
         let mut batch = Vec::new();
         self.timers.take_due(&mut batch);
         for call in batch {

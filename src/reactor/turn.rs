@@ -1,7 +1,7 @@
 //! One turn of the loop, in the order that the room's documentation promises.
 
 use super::{CURRENT, Loop, Reactor};
-use crate::driver::Key;
+use crate::driver::{Key, Ready};
 use crate::failure::Result;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,19 +19,36 @@ impl Reactor {
 
 impl Loop {
     pub(super) fn turn(self: &Rc<Self>, limit: Option<Duration>) -> Result {
-        let reactor = Reactor::from(self.clone());
+        let _handle = Reactor::from(self.clone());
         self.wait(limit)?;
+        self.serve_turn();
+        Ok(())
+    }
+
+    /// All of a turn but the wait.
+    #[inline]
+    pub(super) fn serve_turn(self: &Rc<Self>) {
+        let reactor = Reactor::from(self.clone());
         self.sources.serve();
         self.make_due_calls();
         self.open_mail(&reactor);
-        self.tasks.poll_batch(|| self.pull_cork());
+        if self.tasks.are_ready() {
+            self.tasks.poll_batch(|| self.pull_cork());
+        }
         self.sources.flush();
-        Ok(())
+    }
+
+    /// What is ready is told instead of waited for.
+    #[inline]
+    pub(super) fn hear(&self, tell: impl FnOnce(&mut Vec<Ready>)) {
+        let mut ready = self.sources.take_ready();
+        tell(&mut ready);
+        self.sources.give_ready(ready);
     }
 
     /// A task was polled: what it wrote to a stream goes out.
     #[inline]
-    fn pull_cork(&self) {
+    pub(super) fn pull_cork(&self) {
         let owner = self.cork.owner();
         if owner != Key::NONE && !self.sources.flush_one(owner) {
             self.cork.release();
@@ -51,17 +68,20 @@ impl Loop {
         Ok(outcome?)
     }
 
-    /// How long nothing but an event would give it anything to do; `None`: for good.
-    pub(crate) fn idle_time(&self) -> Option<Duration> {
-        if self.office.mailbox.has_mail() {
-            return Some(Duration::ZERO);
-        }
-        self.patience(None)
+    /// Whether there is something to do at once, events and timers aside.
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        self.is_busy() || self.office.mailbox.has_mail()
+    }
+
+    #[inline]
+    fn is_busy(&self) -> bool {
+        self.tasks.are_ready() || self.sources.are_ready()
     }
 
     /// How long the turn may wait: not at all if there is anything to do.
     fn patience(&self, limit: Option<Duration>) -> Option<Duration> {
-        if self.tasks.are_ready() || self.sources.are_ready() {
+        if self.is_busy() {
             return Some(Duration::ZERO);
         }
         let until_timer = self.timers.until_next();

@@ -1,6 +1,6 @@
 //! Datagrams: each travels by itself, so that jitter reorders them, and may be lost or come twice.
 
-use super::agenda::Event;
+use super::agenda::{Errand, Event};
 use super::driver::SimulatedDriver;
 use super::fault::{Call, Fault};
 use super::random::nanos;
@@ -129,7 +129,7 @@ impl State {
             let from = SocketAddr::new(own, port);
             let (sender, sent) = (key, self.now);
             let letter = Letter { sender, sent, from_host, to_host, from, to, data: data.into() };
-            self.agenda.push(arrival, Event::Letter(Box::new(letter)));
+            self.agenda.push_errand(arrival, Errand::Letter(letter));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A machine of the simulated network: its reactor, its troubles, its death and its next life.
 
-use super::agenda::Event;
+use super::agenda::Errand;
 use super::driver::SimulatedDriver;
 use super::fault::{Call, Fault, Faults};
 use super::random::nanos;
@@ -102,8 +102,8 @@ impl Host {
         let reactor = self.world.reactor(self.index);
         if reactor.is_some_and(|reactor| reactor.inner().is_entered()) {
             let host = self.clone();
-            let call = Event::Call(Box::new(move |_| host.crash()));
-            return self.world.state.borrow_mut().later(0, call);
+            let call = Errand::Call(Box::new(move |_| host.crash()));
+            return self.world.state.borrow_mut().errand(0, call);
         }
         self.world.state.borrow_mut().crash(self.index);
         self.world.end_reactor(self.index);
@@ -189,6 +189,7 @@ impl State {
         let machine = &mut self.machines[host];
         (machine.is_up, machine.is_paused) = (true, false);
         machine.life += 1;
+        machine.born = machine.clock.read(self.now);
         self.note(host, 0, 14, || What::Noted("starts".into()));
     }
 

@@ -15,12 +15,31 @@ pub enum Latency {
     LongTailed(Duration, Duration),
 }
 
-impl Latency {
-    pub(super) fn draw(self, random: &mut Random) -> u64 {
+/// A latency as numbers of nanoseconds: how long at least, and what is drawn beyond that.
+#[derive(Clone, Copy, Debug)]
+enum Delay {
+    Fixed(u64),
+    Uniform(u64, u64),
+    LongTailed(u64, u64),
+}
+
+impl Delay {
+    fn new(latency: Latency) -> Delay {
+        match latency {
+            Latency::Fixed(latency) => Delay::Fixed(nanos(latency)),
+            Latency::Uniform(least, most) => {
+                Delay::Uniform(nanos(least), nanos(most.saturating_sub(least)))
+            }
+            Latency::LongTailed(least, mean) => Delay::LongTailed(nanos(least), nanos(mean)),
+        }
+    }
+
+    #[inline]
+    fn draw(self, random: &mut Random) -> u64 {
         match self {
-            Latency::Fixed(latency) => nanos(latency),
-            Latency::Uniform(least, most) => nanos(random.between(least, most)),
-            Latency::LongTailed(least, mean) => nanos(least) + random.long_tailed(nanos(mean)),
+            Delay::Fixed(latency) => latency,
+            Delay::Uniform(least, spread) => least.saturating_add(random.below(spread)),
+            Delay::LongTailed(least, mean) => least.saturating_add(random.long_tailed(mean)),
         }
     }
 }
@@ -38,7 +57,7 @@ impl Latency {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Link {
-    pub(super) latency: Latency,
+    latency: Delay,
     /// Bytes a second; absent: any number.
     pub(super) bandwidth: Option<u64>,
     pub(super) loss: f64,
@@ -61,7 +80,7 @@ impl Link {
     pub fn new() -> Link {
         let latency = Latency::Uniform(Duration::from_micros(500), Duration::from_millis(1));
         Link {
-            latency,
+            latency: Delay::new(latency),
             bandwidth: None,
             loss: 0.0,
             duplication: 0.0,
@@ -79,7 +98,7 @@ impl Link {
     /// Sets how long one way takes.
     #[must_use]
     pub fn latency(mut self, latency: Latency) -> Link {
-        self.latency = latency;
+        self.latency = Delay::new(latency);
         self
     }
 
@@ -111,12 +130,19 @@ impl Link {
         self
     }
 
+    /// How long something takes that is sent now and takes up no room.
+    pub(super) fn delay(&self, random: &mut Random) -> u64 {
+        self.latency.draw(random)
+    }
+
     /// When so many bytes of a stream that are sent now are there.
+    #[inline]
     pub(super) fn arrival(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
-        self.arrival_once(now, bytes, random) + self.repeats(random)
+        self.arrival_once(now, bytes, random).saturating_add(self.repeats(random))
     }
 
     /// When a datagram that is sent now is there, if it is not lost.
+    #[inline(always)]
     pub(super) fn arrival_once(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
         let start = now.max(self.busy_until);
         let left = match self.bandwidth {
@@ -124,11 +150,16 @@ impl Link {
             None => now,
         };
         self.busy_until = left;
-        left + self.latency.draw(random)
+        left.saturating_add(self.latency.draw(random))
     }
 
     /// How much longer it takes because packets were lost and sent again.
+    #[inline]
     fn repeats(&self, random: &mut Random) -> u64 {
+        if self.loss == 0.0 { 0 } else { self.draw_repeats(random) }
+    }
+
+    fn draw_repeats(&self, random: &mut Random) -> u64 {
         let mut delay = 0;
         let mut tries = 0;
         while tries < 10 && random.chance(self.loss) {
@@ -136,6 +167,52 @@ impl Link {
             tries += 1;
         }
         delay
+    }
+}
+
+/// All links that were needed so far.
+#[derive(Default)]
+pub(super) struct Links {
+    /// By sender, then by receiver.
+    rows: Vec<Vec<Option<Link>>>,
+    /// What lies between two hosts that have no link yet.
+    pub(super) default: Link,
+}
+
+impl Links {
+    #[inline]
+    pub(super) fn find(&self, from: usize, to: usize) -> Option<&Link> {
+        self.rows.get(from)?.get(to)?.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn get(&mut self, from: usize, to: usize) -> &mut Link {
+        let is_there = self.find(from, to).is_some();
+        if !is_there {
+            self.make(from, to);
+        }
+        self.rows[from][to].get_or_insert_default()
+    }
+
+    #[cold]
+    fn make(&mut self, from: usize, to: usize) {
+        if self.rows.len() <= from {
+            self.rows.resize_with(from + 1, Vec::new);
+        }
+        let row = &mut self.rows[from];
+        if row.len() <= to {
+            row.resize_with(to + 1, || None);
+        }
+        let is_loopback = from == to;
+        row[to] = Some(if is_loopback { Link::loopback() } else { self.default.clone() });
+    }
+
+    /// All of them, with who sends and who receives.
+    pub(super) fn all(&self) -> impl Iterator<Item = ((usize, usize), &Link)> {
+        self.rows.iter().enumerate().flat_map(|(from, row)| {
+            let links = row.iter().enumerate();
+            links.filter_map(move |(to, link)| Some(((from, to), link.as_ref()?)))
+        })
     }
 }
 

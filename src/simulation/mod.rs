@@ -25,8 +25,11 @@ mod driver;
 mod fault;
 mod host;
 mod link;
+mod listener;
 mod network;
 mod picture;
+mod pipe;
+mod property;
 mod pump;
 mod random;
 mod recording;
@@ -34,15 +37,18 @@ mod run;
 mod script;
 mod socket;
 mod split;
+mod stream;
 mod stuck;
 mod survey;
 mod trace;
+mod travel;
 mod world;
 
 pub use driver::SimulatedDriver;
 pub use fault::{Call, Fault, Faults};
 pub use host::Host;
 pub use link::{Latency, Link};
+pub use property::{Draw, Falsified, for_all};
 pub use pump::Pump;
 pub use random::Random;
 pub use recording::RecordingTransport;
@@ -54,7 +60,7 @@ pub use trace::{Happening, What};
 
 use crate::deferred::IntoDeferred;
 use crate::failure::Result;
-use agenda::Event;
+use agenda::Errand;
 use random::nanos;
 use run::{Step, World};
 use std::cell::Cell;
@@ -198,14 +204,18 @@ impl Simulation {
     ///
     /// Use the simulation that `call` is given: one that it captures would never be dropped.
     pub fn at(&self, time: Duration, call: impl FnOnce(&Simulation) + 'static) {
-        self.world().state.borrow_mut().agenda.push(nanos(time), Event::Call(Box::new(call)));
+        self.world()
+            .state
+            .borrow_mut()
+            .agenda
+            .push_errand(nanos(time), Errand::Call(Box::new(call)));
     }
 
     // ---- the network ----
 
     /// Sets what lies between any two hosts that have no link of their own yet.
     pub fn set_default_link(&self, link: Link) {
-        self.world().state.borrow_mut().default_link = link;
+        self.world().state.borrow_mut().links.default = link;
     }
 
     /// Sets what lies between two hosts, both ways.
@@ -246,7 +256,7 @@ impl Simulation {
 
     /// Lets the `number`-th call of any host's driver, counted from 1, fail.
     pub fn fail_call(&self, number: u64, fault: Fault) {
-        self.world().state.borrow_mut().fault_at = Some((number, fault));
+        self.world().state.borrow_mut().fault_at = (number, fault);
     }
 
     /// How many calls the drivers of all hosts got.

@@ -1,19 +1,16 @@
-//! How connections come about and how segments travel.
+//! How connections come about and end, and how their ends look after each other.
 
 use super::agenda::Event;
-use super::link::timeout;
-use super::socket::{Flight, Pipe, Segment, Socket, Stage};
-use super::trace::{What, beginning};
+use super::pipe::Segment;
+use super::socket::{Socket, Stage};
+use super::trace::What;
 use super::world::State;
 use crate::driver::Key;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// So many requests go unanswered before connecting fails: a good two minutes.
 const REQUESTS: u32 = 7;
-/// So often a segment is sent in vain before the connection is given up: a quarter of an hour.
-const REPEATS: u32 = 15;
 const SECOND: u64 = 1_000_000_000;
 /// So often a probe goes unanswered, so far apart, before the connection is given up.
 const PROBES: u32 = 9;
@@ -86,7 +83,7 @@ impl State {
         self.is_unreachable(from, to) || self.random.chance(loss)
     }
 
-    fn find_listener(&self, client: Key) -> Option<Key> {
+    pub(super) fn find_listener(&self, client: Key) -> Option<Key> {
         let client = self.sockets.get(client)?;
         let listener = *self.machines[client.peer_host].ports.get(&client.remote.port())?;
         let address = self.listeners.get(listener)?.address;
@@ -158,174 +155,6 @@ impl State {
         self.fail_connecting(key, kind);
     }
 
-    // ---- travelling ----
-
-    /// Puts a segment on its way to the other end.
-    pub(super) fn send(&mut self, key: Key, segment: Segment) {
-        let Some(socket) = self.sockets.get(key) else { return };
-        let bytes = if let Segment::Data(data) = &segment { data.len() } else { 0 };
-        let (from, to) = (socket.host, socket.peer_host);
-        let now = self.now;
-        let arrival = self.arrival(from, to, bytes);
-        let Some(socket) = self.sockets.get_mut(key) else { return };
-        let pipe = &mut socket.out;
-        pipe.last_arrival = arrival.max(pipe.last_arrival);
-        let is_first = pipe.in_flight.is_empty();
-        pipe.in_flight.push_back(Flight { left: now, arrival: pipe.last_arrival, segment });
-        if is_first {
-            self.agenda.push(pipe.last_arrival, Event::Arrive(key));
-        }
-    }
-
-    pub(super) fn on_arrival(&mut self, key: Key) {
-        let Some(socket) = self.sockets.get(key) else { return };
-        let (from, to) = (socket.host, socket.peer_host);
-        if socket.out.in_flight.is_empty() {
-            return;
-        }
-        if self.is_unreachable(from, to) {
-            return self.repeat(key);
-        }
-        while let Some(flight) = self.next_arrived(key) {
-            self.deliver(key, flight);
-        }
-        self.forget_if_gone(key);
-    }
-
-    fn next_arrived(&mut self, key: Key) -> Option<Flight> {
-        let pipe = &mut self.sockets.get_mut(key)?.out;
-        pipe.tries = 0;
-        let arrival = pipe.in_flight.front()?.arrival;
-        if arrival > self.now {
-            self.agenda.push(arrival, Event::Arrive(key));
-            return None;
-        }
-        pipe.in_flight.pop_front()
-    }
-
-    fn repeat(&mut self, key: Key) {
-        let Some(socket) = self.sockets.get_mut(key) else { return };
-        let tries = socket.out.tries;
-        socket.out.tries += 1;
-        let (host, connection) = (socket.host, socket.connection);
-        self.note(host, connection, 4, || What::Repeated);
-        if tries < REPEATS {
-            return self.later(timeout(tries), Event::Arrive(key));
-        }
-        self.kill(key, io::ErrorKind::TimedOut);
-    }
-
-    /// Ends a socket without a word to the other end.
-    pub(super) fn kill(&mut self, key: Key, kind: io::ErrorKind) {
-        let Some(socket) = self.sockets.get_mut(key) else { return };
-        let (host, connection) = (socket.host, socket.connection);
-        socket.die(Some(kind));
-        self.note(host, connection, 5, || What::Reset);
-        self.rise(key);
-        self.forget_if_gone(key);
-    }
-
-    fn deliver(&mut self, from_key: Key, flight: Flight) {
-        let Some(sender) = self.sockets.get(from_key) else { return };
-        let (from, to, peer) = (sender.host, sender.peer_host, sender.peer);
-        let receiver = peer.and_then(|key| self.sockets.get_mut(key));
-        let Some((key, receiver)) = peer.zip(receiver).filter(|(_, socket)| socket.can_hear())
-        else {
-            return self.bounce(from_key, &flight.segment, (from, to));
-        };
-        let connection = receiver.connection;
-        let sent = Duration::from_nanos(flight.left);
-        match flight.segment {
-            Segment::Ack => return self.complete(key),
-            Segment::Data(data) => {
-                let bytes = data.len();
-                let note = || (beginning(&data), bytes);
-                let names = self.machines[from].name.clone();
-                let now_noted = self.trace.is_kept().then(note);
-                receiver.receive(data);
-                self.note(to, connection, 6 ^ (bytes as u64) << 8, || {
-                    let (beginning, bytes) = now_noted.unwrap_or_default();
-                    What::Arrived { from: names, sent, bytes, beginning }
-                });
-            }
-            Segment::End => {
-                receiver.has_ended = true;
-                let from = self.name(from);
-                self.note(to, connection, 7, || What::Ended { from, sent });
-            }
-            Segment::Reset => return self.kill(key, io::ErrorKind::ConnectionReset),
-        }
-        self.rise(key);
-    }
-
-    /// What arrives where nobody is any more is answered with a reset.
-    fn bounce(&mut self, sender: Key, segment: &Segment, (from, to): (usize, usize)) {
-        if matches!(segment, Segment::Data(_) | Segment::Ack) {
-            let delay = self.one_way(to, from);
-            self.later(delay, Event::Reset(sender));
-        }
-    }
-
-    pub(super) fn on_reset(&mut self, key: Key) {
-        match self.sockets.get(key).map(|socket| socket.stage) {
-            Some(Stage::Open) => self.kill(key, io::ErrorKind::ConnectionReset),
-            // Nobody was told of it yet.
-            Some(Stage::HalfOpen) => drop(self.sockets.remove(key)),
-            _ => {}
-        }
-    }
-
-    /// The client's acknowledgement is there: the connection waits to be accepted.
-    fn complete(&mut self, key: Key) {
-        let Some(server) = self.sockets.get_mut(key) else { return };
-        server.stage = Stage::Open;
-        let client = server.peer;
-        let listener = client.and_then(|client| self.find_listener(client));
-        match listener.and_then(|key| self.listeners.get_mut(key)) {
-            Some(waiting) => {
-                waiting.waiting.push_back(key);
-                listener.into_iter().for_each(|listener| self.rise_listener(listener));
-            }
-            // The listener was closed meanwhile.
-            None => self.refuse_waiting(key),
-        }
-    }
-
-    fn bounce_to(&mut self, client: Key) {
-        let Some(socket) = self.sockets.get(client) else { return };
-        let delay = self.one_way(socket.peer_host, socket.host);
-        self.later(delay, Event::Reset(client));
-    }
-
-    /// The reader has read so much: the writer learns of room, if the way back is open.
-    pub(super) fn free_room(&mut self, reader: Key, bytes: usize) {
-        let Some(socket) = self.sockets.get(reader) else { return };
-        let (from, to, peer) = (socket.host, socket.peer_host, socket.peer);
-        let is_cut = self.find_link(from, to).is_some_and(|link| link.is_cut);
-        let Some((key, writer)) =
-            peer.and_then(|key| self.sockets.get_mut(key).map(|socket| (key, socket)))
-        else {
-            return;
-        };
-        let pipe: &mut Pipe = &mut writer.out;
-        if is_cut {
-            pipe.withheld += bytes;
-            return;
-        }
-        pipe.taken = pipe.taken.saturating_sub(bytes + std::mem::take(&mut pipe.withheld));
-        if pipe.wants_room && pipe.room() * 3 >= pipe.window {
-            pipe.wants_room = false;
-            let delay = self.one_way(from, to);
-            self.later(delay, Event::Rise(key));
-        }
-    }
-
-    /// The way back is open again: writers learn what was read meanwhile.
-    pub(super) fn release_withheld(&mut self, from: usize, to: usize) {
-        let readers = self.sockets_where(|at, peer| (at, peer) == (from, to));
-        readers.into_iter().for_each(|reader| self.free_room(reader, 0));
-    }
-
     // ---- ending ----
 
     /// The reactor lets go of a socket.
@@ -355,7 +184,7 @@ impl State {
         }
     }
 
-    fn forget_if_gone(&mut self, key: Key) {
+    pub(super) fn forget_if_gone(&mut self, key: Key) {
         if self.sockets.get(key).is_some_and(|socket| socket.is_gone()) {
             self.sockets.remove(key);
         }

@@ -13,7 +13,7 @@
 //! * A host's turn is made with no borrow of the state alive.
 
 use super::Simulation;
-use super::agenda::Event;
+use super::agenda::{Errand, Event};
 use super::host::Program;
 use super::random::nanos;
 use super::stuck::{Stuck, Why};
@@ -56,6 +56,14 @@ pub(super) enum Step {
     Some,
     /// Nothing is left to happen before the time that was given.
     None,
+}
+
+/// A look around for hosts that have something to do.
+struct Look {
+    /// The host to be looked at next.
+    next: usize,
+    /// After so much of the world's time a timer of those that were looked at is due.
+    timer: Option<u64>,
 }
 
 /// What a round came to.
@@ -101,24 +109,13 @@ impl World {
 
     /// Every host that has something to do makes one turn; if none has, says when a timer is due.
     fn round(&self) -> Result<Round> {
-        let mut did = false;
-        let mut timer: Option<u64> = None;
-        let count = self.reactors.borrow().len();
-        for host in 0..count {
-            let Some(inner) = self.inner(host).filter(|inner| self.may_turn(host, inner)) else {
-                continue;
-            };
-            match self.due(host, &inner) {
-                Some(0) => {
-                    self.turn(host, &inner)?;
-                    did = true;
-                }
-                Some(delay) => timer = Some(timer.map_or(delay, |timer| timer.min(delay))),
-                None => {}
-            }
-        }
-        if !did {
-            return Ok(Round::Idle(timer));
+        let mut look = Look { next: 0, timer: None };
+        let Some((host, inner)) = self.find_busy(&mut look) else {
+            return Ok(Round::Idle(look.timer));
+        };
+        self.turn(host, &inner)?;
+        while let Some((host, inner)) = self.find_busy(&mut look) {
+            self.turn(host, &inner)?;
         }
         if self.count_round() {
             self.jump(self.time() + MICROSECOND);
@@ -126,14 +123,20 @@ impl World {
         Ok(Round::Did)
     }
 
-    /// In how much of the world's time a host has something to do by itself; `None`: not at all.
-    fn due(&self, host: usize, inner: &Loop) -> Option<u64> {
-        let has_ready = !self.state.borrow().machines[host].ready.is_empty();
-        let idle = if has_ready { Duration::ZERO } else { inner.idle_time()? };
-        if idle.is_zero() {
-            return Some(0);
+    /// The next host that has something to do.
+    fn find_busy(&self, look: &mut Look) -> Option<(usize, Rc<Loop>)> {
+        let (reactors, state) = (self.reactors.borrow(), self.state.borrow());
+        while let Some(reactor) = reactors.get(look.next) {
+            let host = look.next;
+            look.next += 1;
+            let Some(inner) = reactor.as_ref().map(Reactor::inner) else { continue };
+            match state.due(host, inner) {
+                Some(0) => return Some((host, inner.clone())),
+                Some(delay) => look.timer = Some(look.timer.map_or(delay, |it| it.min(delay))),
+                None => {}
+            }
         }
-        Some(self.state.borrow().machines[host].clock.to_world(nanos(idle)))
+        None
     }
 
     /// Whether time should pass although there is something to do.
@@ -143,15 +146,11 @@ impl World {
         rounds >= ROUNDS
     }
 
-    fn may_turn(&self, host: usize, inner: &Loop) -> bool {
-        let state = self.state.borrow();
-        let machine = &state.machines[host];
-        machine.is_up && !machine.is_paused && !inner.is_entered()
-    }
-
+    #[inline]
     pub(super) fn turn(&self, host: usize, inner: &Rc<Loop>) -> Result {
         let former = self.turning.replace(Some(host));
-        let outcome = inner.turn_hosted();
+        let tell = |ready: &mut Vec<Ready>| self.state.borrow_mut().drain_ready(host, ready);
+        let outcome = inner.turn_hosted(tell);
         self.turning.set(former);
         if !outcome? {
             // Its program has ended; the machine stands there without one.
@@ -167,13 +166,15 @@ impl World {
     }
 
     /// Jumps to what is next and lets it happen; who is called by that takes a turn at once.
+    #[inline]
     fn advance(&self, timer: Option<u64>, until: u64) -> Result<Step> {
         let Some(next) = self.next_time(timer).filter(|&next| next <= until) else {
             return Ok(Step::None);
         };
         self.jump(next);
         while let Some(host) = self.next_called() {
-            if let Some(inner) = self.inner(host).filter(|inner| self.may_turn(host, inner)) {
+            let inner = self.inner(host);
+            if let Some(inner) = inner.filter(|it| self.state.borrow().may_turn(host, it)) {
                 self.turn(host, &inner)?;
             }
         }
@@ -185,46 +186,43 @@ impl World {
     }
 
     fn next_time(&self, timer: Option<u64>) -> Option<u64> {
-        let state = self.state.borrow();
-        let timer = timer.map(|delay| state.now.saturating_add(delay));
-        [timer, state.agenda.next_time()].into_iter().flatten().min()
+        let state = &mut *self.state.borrow_mut();
+        let next = state.agenda.next_time();
+        let Some(delay) = timer else { return next };
+        let timer = state.now.saturating_add(delay);
+        Some(next.map_or(timer, |next| next.min(timer)))
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        let count = self.reactors.borrow().len();
-        let has_plans = |host| {
-            let inner = self.inner(host).filter(|inner| self.may_turn(host, inner));
-            inner.is_some_and(|inner| self.due(host, &inner).is_some())
+        let (reactors, state) = (self.reactors.borrow(), self.state.borrow());
+        let mut hosts = reactors.iter().enumerate();
+        let has_plans = |(host, reactor): (usize, &Option<Reactor>)| {
+            reactor.as_ref().is_some_and(|it| state.due(host, it.inner()).is_some())
         };
-        !(0..count).any(has_plans) && self.state.borrow().agenda.next_time().is_none()
+        !hosts.any(has_plans) && state.agenda.is_empty()
     }
 
     /// Sets the time and lets the events that are due happen.
+    #[inline]
     pub(super) fn jump(&self, time: u64) {
         self.rounds.set(0);
-        let mut state = self.state.borrow_mut();
-        state.now = state.now.max(time);
-        drop(state);
-        while let Some(event) = self.pop_due() {
-            self.happen(event);
+        let mut errand = self.state.borrow_mut().jump(time);
+        while let Some(due) = errand {
+            self.run(due);
+            errand = self.state.borrow_mut().happen_due();
         }
     }
 
-    fn pop_due(&self) -> Option<Event> {
-        let mut state = self.state.borrow_mut();
-        let now = state.now;
-        state.agenda.pop_due(now)
-    }
-
-    fn happen(&self, event: Event) {
-        match event {
-            Event::Work(work) => attempt("offloaded work", work),
-            Event::Call(call) => {
+    #[cold]
+    fn run(&self, errand: Errand) {
+        match errand {
+            Errand::Letter(letter) => self.state.borrow_mut().on_letter(letter),
+            Errand::Work(work) => attempt("offloaded work", work),
+            Errand::Call(call) => {
                 if let Some(simulation) = self.simulation() {
                     attempt("scripted step", || call(&simulation));
                 }
             }
-            event => self.state.borrow_mut().happen(event),
         }
     }
 
@@ -260,7 +258,8 @@ impl World {
     fn is_called(&self, host: usize) -> bool {
         let is_paused = self.state.borrow().machines[host].is_paused;
         // What an event woke in its own thread is a task that is ready, not mail.
-        !is_paused && self.inner(host).is_some_and(|inner| self.due(host, &inner) == Some(0))
+        !is_paused
+            && self.inner(host).is_some_and(|it| self.state.borrow().delay(host, &it) == Some(0))
     }
 
     /// A host that is run by itself is busy: the others get a round as well.
@@ -294,9 +293,56 @@ fn attempt(what: &str, call: impl FnOnce()) {
 }
 
 impl State {
+    /// In how much of the world's time a host has something to do by itself; `None`: not at all.
+    #[inline(always)]
+    fn due(&self, host: usize, inner: &Loop) -> Option<u64> {
+        self.delay(host, inner).filter(|_| self.may_turn(host, inner))
+    }
+
+    #[inline(always)]
+    fn may_turn(&self, host: usize, inner: &Loop) -> bool {
+        let machine = &self.machines[host];
+        machine.is_up && !machine.is_paused && !inner.is_entered()
+    }
+
+    #[inline(always)]
+    fn delay(&self, host: usize, inner: &Loop) -> Option<u64> {
+        let machine = &self.machines[host];
+        if !machine.ready.is_empty() || inner.has_work() {
+            return Some(0);
+        }
+        let deadline = machine.born.saturating_add(inner.timers.next_deadline()?);
+        match deadline.saturating_sub(machine.clock.read(self.now)) {
+            0 => Some(0),
+            left => Some(machine.clock.to_world(left)),
+        }
+    }
+
+    /// Sets the time and lets what is due happen, until an errand has to be run.
+    #[inline]
+    fn jump(&mut self, time: u64) -> Option<Errand> {
+        self.now = self.now.max(time);
+        self.happen_due()
+    }
+
+    #[inline]
+    fn happen_due(&mut self) -> Option<Errand> {
+        while let Some(event) = self.agenda.pop_due(self.now) {
+            match event {
+                Event::Arrive(key) => self.on_arrival(key),
+                Event::Errand(key) => match self.agenda.take_errand(key) {
+                    None => {}
+                    errand => return errand,
+                },
+                event => self.happen(event),
+            }
+        }
+        None
+    }
+
+    #[cold]
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Arrive(key) => self.on_arrival(key),
             Event::Request(key, tries) => self.on_request(key, tries),
             Event::Answer(key, tries) => self.on_answer(key, tries),
             Event::Refuse(key) => self.fail_connecting(key, io::ErrorKind::ConnectionRefused),
@@ -305,11 +351,11 @@ impl State {
             Event::Rise(key) => self.rise(key),
             Event::RiseListener(key) => self.rise_listener(key),
             Event::RiseLetterbox(key) => self.rise_letterbox(key),
-            Event::Letter(letter) => self.on_letter(*letter),
             Event::LetterRefused(key) => self.on_letter_refused(key),
             Event::Probe(key, silences) => self.probe(key, silences),
-            // The world sees to these: they are the user's.
-            Event::Work(_) | Event::Call(_) => {}
+            Event::Arrive(key) => self.on_arrival(key),
+            // Somebody has to be called: not from in here.
+            Event::Errand(_) => {}
         }
     }
 }

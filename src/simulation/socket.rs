@@ -10,9 +10,9 @@
 //! What the kernel does is done here: bytes that arrived before a reset can still be read, an error
 //! is told once, a close with unread bytes resets, and writing after the peer's reset fails.
 
+use super::pipe::{Inbox, Pipe};
 use super::trace::Connection;
 use crate::driver::{Key, Readiness};
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
@@ -34,10 +34,7 @@ pub(super) struct Socket {
     /// It waits to be acknowledged or accepted.
     pub(super) is_waiting: bool,
     pub(super) out: Pipe,
-    inbox: VecDeque<Box<[u8]>>,
-    /// So much of the inbox' first piece was read.
-    read_of_first: u32,
-    unread: usize,
+    pub(super) inbox: Inbox,
     /// The peer's end arrived.
     pub(super) has_ended: bool,
     /// This end was told to send no more.
@@ -56,49 +53,6 @@ pub(super) enum Stage {
     Open,
     Failed(io::ErrorKind),
     Dead,
-}
-
-/// What one end sent and the other has not read.
-#[derive(Default)]
-pub(super) struct Pipe {
-    pub(super) in_flight: VecDeque<Flight>,
-    /// Nothing arrives before this.
-    pub(super) last_arrival: u64,
-    /// Bytes under way or unread.
-    pub(super) taken: usize,
-    /// Bytes that were read, but the way back is cut: this end does not know.
-    pub(super) withheld: usize,
-    /// How often the first segment was sent in vain.
-    pub(super) tries: u32,
-    /// A write was refused or cut: an edge follows when there is room.
-    pub(super) wants_room: bool,
-    pub(super) window: usize,
-}
-
-pub(super) struct Flight {
-    pub(super) left: u64,
-    pub(super) arrival: u64,
-    pub(super) segment: Segment,
-}
-
-/// What travels.
-pub(super) enum Segment {
-    /// The connection is open at both ends.
-    Ack,
-    Data(Box<[u8]>),
-    End,
-    Reset,
-}
-
-impl Pipe {
-    pub(super) fn room(&self) -> usize {
-        self.window.saturating_sub(self.taken)
-    }
-
-    /// The kernel calls a socket writable from a third of its buffer on.
-    fn is_roomy(&self) -> bool {
-        self.room() * 3 >= self.window
-    }
 }
 
 impl Socket {
@@ -122,9 +76,7 @@ impl Socket {
             is_held: stage == Stage::Asking,
             is_waiting: stage == Stage::HalfOpen,
             out: Pipe::default(),
-            inbox: VecDeque::new(),
-            read_of_first: 0,
-            unread: 0,
+            inbox: Inbox::default(),
             has_ended: false,
             has_shut: false,
             error: None,
@@ -134,7 +86,21 @@ impl Socket {
     }
 
     /// What it is ready for now.
+    #[inline]
     pub(super) fn readiness(&self) -> Readiness {
+        let is_plain =
+            self.stage == Stage::Open && !(self.has_ended || self.has_shut) && self.error.is_none();
+        if !is_plain {
+            return self.last_readiness();
+        }
+        Readiness::READABLE
+            .when(self.unread() > 0)
+            .and(Readiness::WRITABLE.when(self.out.is_roomy()))
+    }
+
+    /// What it is ready for while it begins or ends.
+    #[cold]
+    fn last_readiness(&self) -> Readiness {
         let is_over = matches!(self.stage, Stage::Failed(_) | Stage::Dead);
         if !is_over && self.stage != Stage::Open {
             return Readiness::NONE;
@@ -142,24 +108,25 @@ impl Socket {
         let has_ended = self.has_ended || is_over;
         let is_broken = is_over || self.error.is_some() || (self.has_ended && self.has_shut);
         Readiness::READABLE
-            .when(self.unread > 0 || has_ended)
+            .when(self.unread() > 0 || has_ended)
             .and(Readiness::WRITABLE.when(is_over || self.has_shut || self.out.is_roomy()))
             .and(Readiness::READ_CLOSED.when(has_ended))
             .and(Readiness::BROKEN.when(is_broken))
     }
 
-    pub(super) fn unread(&self) -> usize {
-        self.unread
+    /// Marks it as one that its host is to be told of; false if it is one already, or nobody asked.
+    #[inline]
+    pub(super) fn rises(&mut self) -> bool {
+        self.key.is_some() && !std::mem::replace(&mut self.is_queued, true)
     }
 
-    pub(super) fn receive(&mut self, data: Box<[u8]>) {
-        self.unread += data.len();
-        self.inbox.push_back(data);
+    pub(super) fn unread(&self) -> usize {
+        self.inbox.unread()
     }
 
     /// Whether a read would find the end, or a failure, and no bytes before it.
     pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
-        if self.unread > 0 {
+        if self.unread() > 0 {
             return Ok(false);
         }
         match self.end()? {
@@ -169,32 +136,15 @@ impl Socket {
     }
 
     /// Takes bytes out of the inbox.
+    #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unread == 0 && !buffer.is_empty() {
+        if self.unread() == 0 && !buffer.is_empty() {
             return match self.end()? {
                 Some(()) => Ok(0),
                 None => Err(io::ErrorKind::WouldBlock.into()),
             };
         }
-        let mut filled = 0;
-        while filled < buffer.len() && self.unread > 0 {
-            filled += self.read_piece(&mut buffer[filled..]);
-        }
-        Ok(filled)
-    }
-
-    fn read_piece(&mut self, buffer: &mut [u8]) -> usize {
-        let Some(piece) = self.inbox.front() else { return 0 };
-        let rest = &piece[self.read_of_first as usize..];
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        self.unread -= count;
-        self.read_of_first += count as u32;
-        if self.read_of_first as usize == piece.len() {
-            self.read_of_first = 0;
-            self.inbox.pop_front();
-        }
-        count
+        Ok(self.inbox.read(buffer))
     }
 
     /// What a read finds behind the last byte: the error, the end, or nothing yet.
@@ -211,7 +161,17 @@ impl Socket {
     }
 
     /// How many of `wanted` bytes may be sent now.
+    #[inline]
     pub(super) fn may_send(&mut self, wanted: usize) -> io::Result<usize> {
+        let is_plain = self.stage == Stage::Open && !self.has_shut && self.error.is_none();
+        if is_plain && wanted > 0 && wanted <= self.out.room() {
+            return Ok(wanted);
+        }
+        self.may_send_some(wanted)
+    }
+
+    #[cold]
+    fn may_send_some(&mut self, wanted: usize) -> io::Result<usize> {
         if let Some(kind) = self.error.take() {
             return Err(kind.into());
         }

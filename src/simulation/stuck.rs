@@ -67,7 +67,7 @@ impl State {
             // Writing into a String does not fail.
             let _ = self.explain_host(&mut text, host, machine, inner);
         }
-        for (ends, link) in self.links() {
+        for (ends, link) in self.links.all() {
             let _ = self.explain_link(&mut text, ends, link);
         }
         let at = Duration::from_nanos(self.now);
@@ -88,7 +88,7 @@ impl State {
         };
         write!(text, "\n  {} {state}", machine.name)?;
         if let Some(inner) = inner {
-            let timer = match inner.idle_time() {
+            let timer = match inner.timers.until_next() {
                 Some(time) => format!("next timer in {time:?}"),
                 None => "no timer".into(),
             };

@@ -6,6 +6,7 @@
 use super::{Fault, Simulation};
 use crate::failure::{Failure, Result, contain};
 use std::fmt;
+use std::iter::Sum;
 use std::ops::Range;
 use std::panic::Location;
 use std::time::Duration;
@@ -29,6 +30,17 @@ impl Survey {
         self.time += simulation.time();
         self.calls += simulation.calls();
         self.faults += simulation.faults_made();
+    }
+}
+
+impl Sum for Survey {
+    fn sum<I: Iterator<Item = Survey>>(surveys: I) -> Survey {
+        surveys.fold(Survey::default(), |total, survey| Survey {
+            runs: total.runs + survey.runs,
+            time: total.time + survey.time,
+            calls: total.calls + survey.calls,
+            faults: total.faults + survey.faults,
+        })
     }
 }
 
@@ -165,7 +177,7 @@ impl fmt::Display for Fallen {
 impl std::error::Error for Fallen {}
 
 /// What to type to run this program, or this one test of it, again.
-fn command() -> String {
+pub(super) fn command() -> String {
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();
     let name = std::path::Path::new(&program).file_stem().map(|name| name.to_string_lossy());

@@ -4,10 +4,10 @@
 //! * No borrow of the state is alive while a reactor is turned or anything of the user's is called.
 //! * Time is nanoseconds since the beginning and only grows.
 
-use super::agenda::{Agenda, Event};
+use super::agenda::{Agenda, Errand, Event};
 use super::datagram::Letterbox;
 use super::fault::{Call, Fault, Faults};
-use super::link::Link;
+use super::link::{Link, Links};
 use super::random::Random;
 use super::socket::Socket;
 use super::trace::{Connection, Happening, Trace, What};
@@ -26,9 +26,7 @@ pub(super) struct State {
     pub(super) machines: Vec<Machine>,
     /// Hosts for which something has become ready since they were looked at.
     pub(super) called: Vec<usize>,
-    /// By sender, then by receiver, as far as they were needed.
-    links: Vec<Vec<Option<Link>>>,
-    pub(super) default_link: Link,
+    pub(super) links: Links,
     pub(super) sockets: Slots<Socket>,
     pub(super) listeners: Slots<Listening>,
     pub(super) letterboxes: Slots<Letterbox>,
@@ -36,8 +34,8 @@ pub(super) struct State {
     pub(super) trace: Trace,
     /// How many calls the hosts' drivers got.
     pub(super) calls: u64,
-    /// The call that fails, and how.
-    pub(super) fault_at: Option<(u64, Fault)>,
+    /// The number of the call that fails, and how; 0 is none.
+    pub(super) fault_at: (u64, Fault),
     pub(super) faults_made: u64,
 }
 
@@ -65,6 +63,8 @@ pub(super) struct Machine {
     /// Who receives datagrams.
     pub(super) letterboxes: BTreeMap<u16, Key>,
     pub(super) clock: HostClock,
+    /// What that read when its reactor was made, from where the reactor's timers count.
+    pub(super) born: u64,
 }
 
 /// A host's own clock: it may be off, and run fast or slow.
@@ -135,15 +135,14 @@ impl State {
             agenda: Agenda::default(),
             machines: Vec::new(),
             called: Vec::new(),
-            links: Vec::new(),
-            default_link: Link::new(),
+            links: Links::default(),
             sockets: Slots::new(),
             listeners: Slots::new(),
             letterboxes: Slots::new(),
             connections: 0,
             trace: Trace::default(),
             calls: 0,
-            fault_at: None,
+            fault_at: (0, Fault::Interrupted),
             faults_made: 0,
         }
     }
@@ -168,6 +167,7 @@ impl State {
             ports: BTreeMap::new(),
             letterboxes: BTreeMap::new(),
             clock: HostClock::default(),
+            born: 0,
         });
         self.machines.len() - 1
     }
@@ -181,70 +181,33 @@ impl State {
     }
 
     pub(super) fn link(&mut self, from: usize, to: usize) -> &mut Link {
-        if self.find_link(from, to).is_none() {
-            self.make_link(from, to);
-        }
-        self.links[from][to].get_or_insert_default()
-    }
-
-    #[inline]
-    pub(super) fn find_link(&self, from: usize, to: usize) -> Option<&Link> {
-        self.links.get(from)?.get(to)?.as_ref()
-    }
-
-    #[cold]
-    fn make_link(&mut self, from: usize, to: usize) {
-        if self.links.len() <= from {
-            self.links.resize_with(from + 1, Vec::new);
-        }
-        if self.links[from].len() <= to {
-            self.links[from].resize_with(to + 1, || None);
-        }
-        let is_loopback = from == to;
-        let link = if is_loopback { Link::loopback() } else { self.default_link.clone() };
-        self.links[from][to] = Some(link);
-    }
-
-    /// All links that were needed so far, with who sends and who receives.
-    pub(super) fn links(&self) -> impl Iterator<Item = ((usize, usize), &Link)> {
-        self.links.iter().enumerate().flat_map(|(from, row)| {
-            let links = row.iter().enumerate();
-            links.filter_map(move |(to, link)| Some(((from, to), link.as_ref()?)))
-        })
+        self.links.get(from, to)
     }
 
     pub(super) fn one_datagram(&mut self, from: usize, to: usize, bytes: usize) -> u64 {
-        if self.find_link(from, to).is_none() {
-            self.make_link(from, to);
-        }
-        let link = self.links[from][to].get_or_insert_default();
-        link.arrival_once(self.now, bytes, &mut self.random)
-    }
-
-    /// When so many bytes that are sent now are there.
-    pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: usize) -> u64 {
-        if self.find_link(from, to).is_none() {
-            self.make_link(from, to);
-        }
-        let link = self.links[from][to].get_or_insert_default();
-        link.arrival(self.now, bytes, &mut self.random)
+        self.links.get(from, to).arrival_once(self.now, bytes, &mut self.random)
     }
 
     /// Nothing sent from one host gets to the other now.
-    pub(super) fn is_unreachable(&mut self, from: usize, to: usize) -> bool {
-        !self.machines[to].is_up || self.link(from, to).is_cut
+    #[inline]
+    pub(super) fn is_unreachable(&self, from: usize, to: usize) -> bool {
+        !self.machines[to].is_up || self.links.find(from, to).is_some_and(|link| link.is_cut)
     }
 
     pub(super) fn one_way(&mut self, from: usize, to: usize) -> u64 {
-        let latency = self.link(from, to).latency;
-        latency.draw(&mut self.random)
+        self.links.get(from, to).delay(&mut self.random)
     }
 
     pub(super) fn later(&mut self, delay: u64, event: Event) {
         self.agenda.push(self.now.saturating_add(delay), event);
     }
 
+    pub(super) fn errand(&mut self, delay: u64, errand: Errand) {
+        self.agenda.push_errand(self.now.saturating_add(delay), errand);
+    }
+
     /// Counts a call of a host's driver and says what goes wrong with it.
+    #[inline(always)]
     pub(super) fn call(
         &mut self,
         host: usize,
@@ -252,15 +215,20 @@ impl State {
         call: Call,
     ) -> Option<Fault> {
         self.calls += 1;
-        let machine = &mut self.machines[host];
-        let chosen = self.fault_at.filter(|(number, _)| *number == self.calls);
-        if chosen.is_none() && !machine.has_faults {
+        if self.calls != self.fault_at.0 && !self.machines[host].has_faults {
             return None;
         }
+        self.choose_fault(host, connection, call)
+    }
+
+    #[cold]
+    fn choose_fault(&mut self, host: usize, connection: Connection, call: Call) -> Option<Fault> {
+        let (number, fault) = self.fault_at;
+        let chosen = (number == self.calls).then_some(fault);
+        let machine = &mut self.machines[host];
         let planned = machine.planned.iter().position(|(planned, _)| *planned == call);
-        let chosen = chosen.or_else(|| planned.map(|place| (0, machine.planned.remove(place).1)));
-        let by_rate = || machine.faults.draw(call, &mut self.random);
-        let fault = chosen.map(|(_, fault)| fault).or_else(by_rate)?;
+        let chosen = chosen.or_else(|| planned.map(|place| machine.planned.remove(place).1));
+        let fault = chosen.or_else(|| machine.faults.draw(call, &mut self.random))?;
         if !is_possible(call, fault) {
             return None;
         }
@@ -288,11 +256,24 @@ impl State {
         });
     }
 
+    /// As `note`, of something that came from another host, whose name it is told.
+    #[inline]
+    pub(super) fn note_of_two(
+        &mut self,
+        (host, from): (usize, usize),
+        connection: Connection,
+        mark: u64,
+        what: impl FnOnce(Rc<str>) -> What,
+    ) {
+        let from = self.trace.is_kept().then(|| self.name(from));
+        self.note(host, connection, mark, || what(from.unwrap_or_default()));
+    }
+
     /// Names a socket ready at the next wait of its host.
+    #[inline]
     pub(super) fn rise(&mut self, key: Key) {
         if let Some(socket) = self.sockets.get_mut(key)
-            && socket.key.is_some()
-            && !std::mem::replace(&mut socket.is_queued, true)
+            && socket.rises()
         {
             let host = socket.host;
             self.call_host(host, ReadyId::Socket(key));
@@ -309,6 +290,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn call_host(&mut self, host: usize, id: ReadyId) {
         let ready = &mut self.machines[host].ready;
         if ready.is_empty() {
@@ -318,6 +300,7 @@ impl State {
     }
 
     /// Tells a host what has become ready, as it is now.
+    #[inline]
     pub(super) fn drain_ready(&mut self, host: usize, ready: &mut Vec<Ready>) {
         while let Some(id) = self.machines[host].ready.pop_front() {
             let (key, readiness) = match id {
@@ -333,6 +316,7 @@ impl State {
         }
     }
 
+    #[inline]
     fn look_at_socket(&mut self, key: Key) -> (Option<Key>, Readiness) {
         let Some(socket) = self.sockets.get_mut(key) else { return (None, Readiness::NONE) };
         socket.is_queued = false;

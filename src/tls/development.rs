@@ -6,6 +6,7 @@
 use crate::failure::{Failure, Result};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +27,7 @@ impl Validity {
 }
 
 /// A certificate for these names, and its key, both in DER.
-pub(super) fn certify(names: &[&str], validity: &Validity) -> Result<(Vec<u8>, Vec<u8>)> {
+pub(super) fn certify(names: &[Cow<'_, str>], validity: &Validity) -> Result<(Vec<u8>, Vec<u8>)> {
     let random = SystemRandom::new();
     let unlucky = |_| Failure::msg("the system gave no random numbers for a key");
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random);
@@ -43,8 +44,8 @@ pub(super) fn certify(names: &[&str], validity: &Validity) -> Result<(Vec<u8>, V
     Ok((certificate, key))
 }
 
-fn body(names: &[&str], validity: &Validity, serial: &[u8], key: &[u8]) -> Vec<u8> {
-    let common = names.first().copied().unwrap_or("localhost");
+fn body(names: &[Cow<'_, str>], validity: &Validity, serial: &[u8], key: &[u8]) -> Vec<u8> {
+    let common = names.first().map_or("localhost", |name| name);
     let name = distinguished_name(common);
     let validity = sequence(&[time(validity.from), time(validity.until)]);
     let on_curve = sequence(&[object(EC_PUBLIC_KEY), object(P256)]);
@@ -61,7 +62,7 @@ fn body(names: &[&str], validity: &Validity, serial: &[u8], key: &[u8]) -> Vec<u
     ])
 }
 
-fn alternative_names(names: &[&str]) -> Vec<u8> {
+fn alternative_names(names: &[Cow<'_, str>]) -> Vec<u8> {
     let names: Vec<Vec<u8>> = names.iter().map(|name| alternative_name(name)).collect();
     sequence(&[object(SUBJECT_ALTERNATIVE_NAME), node(OCTETS, &sequence(&names))])
 }

@@ -51,20 +51,29 @@
 //! # Not here
 //! How a connection carries a layer and waits for its handshake: `net/layer.rs`.
 
+mod anybody;
+mod client;
 mod config;
 mod development;
+mod directory;
 mod fault;
+mod identity;
+mod server;
 mod session;
 mod stream;
+mod trust;
 
-pub use config::{ClientConfig, Identity, ServerConfig};
+pub use client::ClientConfig;
 pub use fault::Fault;
+pub use identity::Identity;
+pub use server::ServerConfig;
 pub use session::{Session, session};
 
 use crate::address::Address;
 use crate::deferred::{Deferred, IntoDeferred, fail};
 use crate::failure::{Failure, Result};
 use crate::net::layer::{Dressed, Layer};
+use crate::net::naming::ascii_name;
 use crate::net::port::{Welcome, reception};
 use crate::net::{ClientFactory, ConnectTo, Connector, ListenUnix, Port};
 use crate::protocol::Factory;
@@ -128,9 +137,7 @@ impl Reactor {
         config: &ServerConfig,
         below: Box<dyn Welcome>,
     ) -> Result<Port> {
-        config.build()?;
-        let welcome = Dressed::new(Rc::new(config.clone()), below);
-        self.inner().listen_tcp(address, Box::new(welcome))
+        self.inner().listen_tcp(address, config.dressed(below)?)
     }
 
     /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
@@ -197,8 +204,12 @@ impl ListenUnix {
 /// written from now on waits for the handshake. If that fails, so does the connection. A client
 /// verifies the name that its configuration gives, or else the peer's IP address.
 ///
-/// Bytes that a protocol was given before, or that a [`Stream`] has read ahead, were not protected:
-/// forget what was learned from them.
+/// What came before was not protected, be it in the same segment as the word that starts TLS: whoever
+/// is on the way may have written it. A [`Stream`] that has read such bytes ahead, and a framing of
+/// [`protocols`](crate::protocols) that keeps some, fail the connection with
+/// [`ConnectionLost`](crate::ConnectionLost) instead of giving them out as if they had come through TLS.
+/// A protocol that cuts `data` up by itself has to do the same with what is behind that word; and what
+/// was learned before TLS is best forgotten, by all.
 ///
 /// ```
 /// use futures_util::{AsyncReadExt, AsyncWriteExt};
@@ -266,6 +277,14 @@ impl sealed::Wraps for ClientConfig {
     }
 }
 
+impl ServerConfig {
+    /// What a port does that speaks TLS, and then what the welcome below does.
+    pub(crate) fn dressed(&self, below: Box<dyn Welcome>) -> Result<Box<dyn Welcome>> {
+        self.build()?;
+        Ok(Box::new(Dressed::new(Rc::new(self.clone()), below)))
+    }
+}
+
 impl Layer for ServerConfig {
     fn prepare(&self, _host: Option<&str>) -> io::Result<Wrap> {
         let session = ServerConnection::new(self.build().map_err(bad_config)?);
@@ -281,7 +300,8 @@ impl Layer for ServerConfig {
 impl Layer for ClientConfig {
     fn prepare(&self, host: Option<&str>) -> io::Result<Wrap> {
         let name = self.server_name.as_deref().or(host).ok_or_else(nameless)?;
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| bad_name(name))?;
+        let ascii = ascii_name(name)?.into_owned();
+        let name = ServerName::try_from(ascii).map_err(|_| bad_name(name))?;
         let session = ClientConnection::new(self.build().map_err(bad_config)?, name);
         let session = session.map_err(io::Error::other)?;
         Ok(Box::new(|below| Box::new(TlsStream::new(below, session.into()))))

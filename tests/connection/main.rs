@@ -13,6 +13,7 @@ mod lifecycle;
 mod many;
 mod marks;
 mod reactors;
+mod settling;
 mod signals;
 mod threads;
 #[cfg(unix)]

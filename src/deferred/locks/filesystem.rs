@@ -1,6 +1,6 @@
 //! One process at a time.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, hold};
 use crate::deferred::{Deferred, TimedOut, defer_later, fail, succeed};
 use crate::failure::Result;
 use std::fmt;
@@ -52,7 +52,7 @@ impl DeferredFilesystemLock {
         clock: &(impl Clock + Clone + 'static),
     ) -> DeferredFilesystemLock {
         let path: PathBuf = path.into();
-        DeferredFilesystemLock { path: path.into(), clock: Rc::new(clock.clone()) }
+        DeferredFilesystemLock { path: path.into(), clock: hold(clock) }
     }
 
     /// The file.

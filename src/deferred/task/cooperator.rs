@@ -10,7 +10,7 @@
 //! * A call of the clock is pending exactly when the ring is not empty and no slice is being done.
 
 use super::cooperative_task::{CooperativeTask, TaskFinished};
-use crate::clock::{Clock, DelayedCall};
+use crate::clock::{Clock, DelayedCall, hold};
 use crate::deferred::{Deferred, IntoDeferred};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ impl Cooperator {
     /// ```
     pub fn new(clock: &(impl Clock + Clone + 'static)) -> Cooperator {
         Cooperator(Rc::new(Ring {
-            clock: Rc::new(clock.clone()),
+            clock: hold(clock),
             tasks: RefCell::default(),
             call: Cell::new(None),
             in_slice: Cell::new(false),
@@ -178,7 +178,8 @@ impl Ring {
         if self.in_slice.get() || self.tasks.borrow().is_empty() {
             return;
         }
-        let pending = self.call.take();
+        // One that waits for nothing any more belongs to a clock that is gone.
+        let pending = self.call.take().filter(DelayedCall::is_active);
         let call = pending.unwrap_or_else(|| {
             let mut next = NextSlice(Some(self.clone()));
             self.clock.call_later(PAUSE, Box::new(move || next.begin()))
@@ -259,6 +260,19 @@ mod tests {
     fn cooperator() -> (TestClock, Cooperator, Trace) {
         let clock = TestClock::new();
         (clock.clone(), Cooperator::new(&clock), Trace::default())
+    }
+
+    #[test]
+    fn tasks_of_a_clock_that_is_gone_end_whenever_they_came() {
+        let clock = TestClock::new();
+        let cooperator = Cooperator::new(&clock);
+        let early = cooperator.coiterate(std::iter::repeat(()));
+        drop(clock);
+        assert!(early.now_or_never().unwrap().is_err());
+        for _ in 0..2 {
+            let late = cooperator.coiterate(std::iter::repeat(()));
+            assert!(late.now_or_never().unwrap().is_err());
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! When the calls are due, and what becomes of a late one, is the theory of `grid`.
 
 use super::grid::Grid;
-use crate::clock::{Clock, DelayedCall};
+use crate::clock::{Clock, DelayedCall, hold};
 use crate::deferred::{Deferred, IntoDeferred, Trigger, fail, maybe_deferred, succeed};
 use crate::failure::Result;
 use std::cell::Cell;
@@ -120,7 +120,7 @@ impl LoopingCall {
     ) -> LoopingCall {
         let grid = Grid::new(clock.now(), Duration::ZERO, false);
         LoopingCall(Rc::new(Looping {
-            clock: Rc::new(clock.clone()),
+            clock: hold(clock),
             body: Cell::new(Some(Box::new(body))),
             stage: Cell::new(Stage::Idle),
             grid: Cell::new(grid),
@@ -474,6 +474,24 @@ mod tests {
         log.0.pump([SECOND]);
         assert_eq!(log.calls(), [0., 1.]);
         slot.take();
+    }
+
+    #[test]
+    fn a_loop_keeps_neither_its_clock_nor_its_reactor_alive() {
+        let captured = Rc::new(());
+        let clock = TestClock::new();
+        let held = captured.clone();
+        let ended = LoopingCall::new(&clock, move || drop(held.clone())).start(SECOND);
+        drop(clock);
+        assert!(ended.now_or_never().unwrap().unwrap_err().is::<crate::NeverFired>());
+        assert_eq!(Rc::strong_count(&captured), 1);
+
+        let reactor = crate::Reactor::new().unwrap();
+        let held = captured.clone();
+        let ended = LoopingCall::new(&reactor, move || drop(held.clone())).start(SECOND);
+        drop(reactor);
+        assert!(ended.now_or_never().unwrap().unwrap_err().is::<crate::NeverFired>());
+        assert_eq!(Rc::strong_count(&captured), 1);
     }
 
     #[test]

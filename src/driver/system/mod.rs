@@ -29,7 +29,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-pub(super) use tcp::TcpByteStream;
+pub(super) use tcp::{SharedRegistry, TcpByteStream, TcpSocket};
 use workers::Workers;
 
 /// The driver of every ordinary reactor: real time, real sockets, real threads.
@@ -45,6 +45,7 @@ pub struct SystemDriver {
 
 const EVENTS_PER_WAIT: usize = 1024;
 const NUDGED: Token = Token(usize::MAX);
+const NOTHING: Ready = Ready { key: Key::NONE, readiness: Readiness::NONE };
 
 impl SystemDriver {
     /// Opens the system's event queue.
@@ -80,8 +81,10 @@ impl Driver for SystemDriver {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             outcome => outcome?,
         }
-        let named = events.iter().filter(|event| event.token() != NUDGED);
-        named.for_each(|event| ready.push(translate(event)));
+        // A nudge is among them: its key is nobody's.
+        let first = ready.len();
+        ready.resize(first + events.iter().count(), NOTHING);
+        translate_all(events, &mut ready[first..]);
         Ok(())
     }
 
@@ -168,6 +171,11 @@ impl std::fmt::Debug for SystemDriver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SystemDriver").finish_non_exhaustive()
     }
+}
+
+/// A function of its own, so that it is plain that writing one does not change the other.
+fn translate_all(events: &Events, places: &mut [Ready]) {
+    places.iter_mut().zip(events).for_each(|(place, event)| *place = translate(event));
 }
 
 fn translate(event: &Event) -> Ready {

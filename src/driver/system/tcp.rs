@@ -19,9 +19,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub(in crate::driver) struct TcpByteStream {
-    socket: TcpStream,
-    registry: Rc<Registry>,
+    pub(in crate::driver) socket: TcpSocket,
+    pub(in crate::driver) registry: SharedRegistry,
 }
+
+/// A descriptor and no more, which is all that it takes to read and to write.
+pub(in crate::driver) struct TcpSocket(TcpStream);
+
+pub(in crate::driver) type SharedRegistry = Rc<Registry>;
 
 pub(super) fn connect(
     registry: &Rc<Registry>,
@@ -39,7 +44,7 @@ pub(super) fn connect(
         Err(error) if !is_under_way(&error) => return Err(error),
         _ => {}
     }
-    let socket = TcpStream::from_std(socket.into());
+    let socket = TcpSocket(TcpStream::from_std(socket.into()));
     Ok(Box::new(TcpByteStream { socket, registry: registry.clone() }))
 }
 
@@ -48,57 +53,57 @@ fn is_under_way(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
 }
 
-impl TcpByteStream {
+impl TcpSocket {
     #[inline(always)]
-    pub(in crate::driver) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.1)
+    pub(in crate::driver) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        rustix::net::recv(&self.0, buffer, RecvFlags::empty()).map(|(_, count)| count)
     }
 
     #[inline(always)]
-    pub(in crate::driver) fn send(&mut self, data: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?)
+    pub(in crate::driver) fn send(&self, data: &[u8]) -> Result<usize, Errno> {
+        rustix::net::send(&self.0, data, SendFlags::NOSIGNAL)
     }
 }
 
 impl ByteStream for TcpByteStream {
     fn register(&mut self, key: Key) -> io::Result<()> {
-        register(&self.registry, &mut self.socket, key)
+        register(&self.registry, &mut self.socket.0, key)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.receive(buffer)
+        Ok(self.socket.receive(buffer)?)
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.send(data)
+        Ok(self.socket.send(data)?)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.write_vectored(slices)
+        self.socket.0.write_vectored(slices)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
+        self.socket.0.shutdown(Shutdown::Write)
     }
 
     fn set_abort(&mut self) {
         // A socket that cannot be told so is closed in order, which is as good as can be had.
-        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&self.socket.0).set_linger(Some(Duration::ZERO));
     }
 
     fn is_at_end(&mut self) -> io::Result<bool> {
         let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(&self.socket).peek(&mut byte) {
+        match SockRef::from(&self.socket.0).peek(&mut byte) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             outcome => Ok(outcome? == 0),
         }
     }
 
     fn finish_connecting(&mut self) -> io::Result<()> {
-        if let Some(error) = self.socket.take_error()? {
+        if let Some(error) = self.socket.0.take_error()? {
             return Err(error);
         }
-        match self.socket.peer_addr() {
+        match self.socket.0.peer_addr() {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                 Err(io::ErrorKind::WouldBlock.into())
             }
@@ -107,19 +112,19 @@ impl ByteStream for TcpByteStream {
     }
 
     fn peer(&self) -> io::Result<Address> {
-        Ok(self.socket.peer_addr()?.into())
+        Ok(self.socket.0.peer_addr()?.into())
     }
 
     fn host(&self) -> io::Result<Address> {
-        Ok(self.socket.local_addr()?.into())
+        Ok(self.socket.0.local_addr()?.into())
     }
 
     fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.socket.set_nodelay(on)
+        self.socket.0.set_nodelay(on)
     }
 
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        let socket = SockRef::from(&self.socket);
+        let socket = SockRef::from(&self.socket.0);
         match idle {
             Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
             None => socket.set_keepalive(false),
@@ -179,7 +184,7 @@ impl Listener for TcpPort {
 
     fn accept_any(&mut self) -> io::Result<(AnyStream, Address)> {
         let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
-        let stream = TcpByteStream { socket, registry: self.registry.clone() };
+        let stream = TcpByteStream { socket: TcpSocket(socket), registry: self.registry.clone() };
         Ok((AnyStream::tcp(stream), peer.into()))
     }
 

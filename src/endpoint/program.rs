@@ -1,0 +1,44 @@
+//! A program whose standard input and output are the connection.
+
+use super::grammar::{Argument, BadEndpoint, Description};
+use crate::failure::Result;
+use crate::net::connection::Connection;
+use crate::process::{ProcessOptions, connect};
+use crate::reactor::Reactor;
+use std::rc::Rc;
+
+/// What `process:/bin/cat:-u` names.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    name: String,
+    arguments: Vec<String>,
+}
+
+impl Program {
+    /// Every argument is one of the program's, also an empty one; none has a keyword.
+    pub(super) fn parse(
+        text: &str,
+        description: Description,
+    ) -> std::result::Result<Program, BadEndpoint> {
+        let mut words = Vec::new();
+        for Argument { keyword, value } in description.arguments {
+            if let Some(keyword) = keyword {
+                let problem = r"a program's arguments have no keywords: write \= for =";
+                return Err(BadEndpoint::new(text, keyword.at, problem));
+            }
+            words.push(value.text);
+        }
+        let mut words = words.into_iter();
+        match words.next() {
+            Some(name) if !name.is_empty() => Ok(Program { name, arguments: words.collect() }),
+            _ => {
+                let end = description.kind.at.end;
+                Err(BadEndpoint::new(text, end..text.len(), "the program is missing"))
+            }
+        }
+    }
+
+    pub(super) fn start(&self, reactor: &Reactor) -> Result<Rc<Connection>> {
+        connect(reactor, ProcessOptions::new(&self.name).args(&self.arguments))
+    }
+}

@@ -1,0 +1,160 @@
+//! The way in of a connection: what an event of its socket leads to, and what reading finds out.
+//!
+//! Reading goes on until the socket has no more, but for so long only that others have their turn.
+//! A read that came short is its end: the next would bring nothing. The peer's end, once announced,
+//! is behind a short read too, and a layer may hold more than it gives; then only `WouldBlock` ends it.
+
+use super::connection::{Connection, Reading, Writing};
+use crate::driver::Readiness;
+use std::io;
+use std::rc::Rc;
+
+/// So many reads in a row are one connection's share of a turn.
+const READS_PER_TURN: usize = 4;
+/// With any of these a short read does not mean that nothing is left.
+const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::LAYERED);
+
+impl Connection {
+    /// Reads for the protocol, or lets the task do so.
+    #[inline(always)]
+    pub(super) fn ready_to_read(self: Rc<Self>, scratch: &mut [u8]) {
+        match self.face.take() {
+            Some(face) => face.ready(self, scratch),
+            None => self.ready_to_pull(),
+        }
+    }
+
+    #[inline(never)]
+    fn ready_to_pull(self: Rc<Self>) {
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.serve(&self.inner);
+        }
+        self.settle_if_needed();
+    }
+
+    /// Takes up again what was left undone, or serves what is no reading.
+    #[cold]
+    pub(super) fn ready_otherwise(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
+        if readiness == Readiness::NONE {
+            self.is_lingering.set(false);
+            self.tell_resumed();
+            if self.wants_bytes() {
+                return self.ready_to_read(scratch);
+            }
+        }
+        self.after_reading();
+    }
+
+    pub(super) fn after_reading(self: &Rc<Self>) {
+        if self.reading.get() == Reading::Paused {
+            self.look_for_end();
+        }
+        self.settle_if_needed();
+    }
+
+    #[inline(always)]
+    pub(super) fn wants_bytes(&self) -> bool {
+        self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
+    }
+
+    /// After a read that was more than a short one, or brought nothing.
+    #[cold]
+    pub(super) fn receive_on(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+        self.receive_outcome(outcome, scratch);
+        for _ in 1..READS_PER_TURN {
+            if !self.wants_bytes() {
+                return;
+            }
+            self.receive_outcome(self.read(scratch), scratch);
+        }
+        self.linger();
+    }
+
+    fn receive_outcome(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
+        self.learn_from(&outcome, scratch.len());
+        match outcome {
+            Ok(0) => self.peer_ended(),
+            Ok(count) => self.deliver(&scratch[..count]),
+            Err(error) => self.read_failed(error),
+        }
+    }
+
+    /// Whether a read says that nothing is left; a peer's end, once announced, hides behind a short
+    /// read, and a layer hides more.
+    #[inline(always)]
+    pub(super) fn is_short_read(&self, count: usize, wanted: usize) -> bool {
+        count < wanted && !self.readiness.get().has(HIDING)
+    }
+
+    /// Learns from a read whether more is there.
+    #[cold]
+    pub(super) fn learn_from(self: &Rc<Self>, outcome: &io::Result<usize>, wanted: usize) {
+        let is_drained = match outcome {
+            Ok(count) => self.is_short_read(*count, wanted),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if is_drained {
+            self.forget_readable();
+        } else if self.has_layer() {
+            self.after_layered_read(matches!(outcome, Ok(count) if *count < wanted));
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn forget_readable(&self) {
+        self.forget_readiness(Readiness::READABLE);
+    }
+
+    pub(super) fn read_failed(&self, error: io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => self.heard_all(),
+            io::ErrorKind::Interrupted => {}
+            _ => self.broke(error),
+        }
+    }
+
+    /// Nothing is left to read for now: if a write has failed, that was what was waited for.
+    fn heard_all(&self) {
+        if self.writing.get() == Writing::Ended
+            && let Some(reason) = self.clone_reason()
+        {
+            self.doom(reason);
+        }
+    }
+
+    /// The peer will send nothing more.
+    pub(super) fn peer_ended(self: &Rc<Self>) {
+        if matches!(self.reading.replace(Reading::Ended), Reading::Ended | Reading::Closed) {
+            return;
+        }
+        self.is_unsettled.set(true);
+        if let Some(reason) = self.clone_reason() {
+            // A write failed before: the peer's last bytes were all that was left to hear.
+            return self.doom(reason);
+        }
+        self.call_protocol(|protocol, transport| protocol.read_closed(transport));
+        self.wake_reader();
+    }
+
+    pub(super) fn has_read_ended(&self) -> bool {
+        self.reading.get() == Reading::Ended
+    }
+
+    #[inline(always)]
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+
+    /// While reading is paused, an end that was announced is looked for without reading.
+    #[cold]
+    fn look_for_end(self: &Rc<Self>) {
+        if !self.readiness.get().has(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
+            return;
+        }
+        match self.with_stream(|stream| stream.is_at_end()) {
+            Ok(true) => self.peer_ended(),
+            Ok(false) => {}
+            Err(error) => self.read_failed(error),
+        }
+    }
+}

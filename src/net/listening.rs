@@ -1,0 +1,245 @@
+//! A socket that listens: it accepts connections and hands each to whoever welcomes it.
+//!
+//! A bounded batch is accepted a turn. When the process is out of descriptors it sheds: what
+//! waits is accepted with a descriptor kept in reserve and closed, so that peers learn of it and the
+//! loop does not spin; that is said once, until accepting works again.
+
+use super::connection::Connection;
+use crate::address::Address;
+use crate::clock::Timers;
+#[cfg(unix)]
+use crate::driver::ByteStream;
+use crate::driver::{AnyStream, Key, Listener, Readiness};
+use crate::failure::{Failure, Result, contain, report};
+use crate::protocol::Factory;
+use crate::reactor::{Loop, Source, attempt};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a port does with a connection.
+pub(crate) trait Welcome {
+    fn started(&mut self) {}
+    /// A connection was accepted.
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
+    /// An accepted connection has got its layer, and has no face yet.
+    fn serve(&mut self, connection: Rc<Connection>);
+    fn stopped(&mut self) {}
+}
+
+/// Welcomes each connection with a protocol of the factory's.
+pub(crate) fn reception(factory: impl Factory + 'static) -> Box<dyn Welcome> {
+    Box::new(Reception(factory))
+}
+
+struct Reception<F>(F);
+
+impl<F: Factory> Welcome for Reception<F> {
+    fn started(&mut self) {
+        self.0.started();
+    }
+
+    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
+        // Without a protocol the stream is dropped, which closes it.
+        if let Some(protocol) = self.0.build_protocol(&peer) {
+            Connection::open(inner, stream, peer).begin(Box::new(protocol));
+        }
+    }
+
+    fn serve(&mut self, connection: Rc<Connection>) {
+        match self.0.build_protocol(&connection.true_peer()) {
+            Some(protocol) => connection.begin(Box::new(protocol)),
+            None => connection.begin_losing(),
+        }
+    }
+
+    fn stopped(&mut self) {
+        self.0.stopped();
+    }
+}
+
+pub(super) struct Listening {
+    inner: Rc<Loop>,
+    key: Key,
+    host: Address,
+    /// Absent once closed. Borrowed for one call to it.
+    listener: RefCell<Option<Box<dyn Listener>>>,
+    /// Absent while it is called, and once dismissed.
+    welcome: Cell<Option<Box<dyn Welcome>>>,
+    /// Out of descriptors, and that was said.
+    is_short: Cell<bool>,
+}
+
+/// So many connections are one port's share of a turn.
+const ACCEPTS_PER_TURN: usize = 64;
+/// After an error that is not one connection's, accepting is tried again so much later.
+const RETRY: Duration = Duration::from_millis(100);
+
+impl Listening {
+    /// Has a socket listen from now on.
+    pub(super) fn open(
+        inner: &Rc<Loop>,
+        listener: Box<dyn Listener>,
+        mut welcome: Box<dyn Welcome>,
+    ) -> io::Result<Rc<Listening>> {
+        let host = listener.host()?;
+        attempt("panic in the start of a factory", || welcome.started());
+        let listening = inner.sources.insert_with(|key| {
+            Rc::new(Listening {
+                inner: inner.clone(),
+                key,
+                host,
+                listener: RefCell::new(Some(listener)),
+                welcome: Cell::new(Some(welcome)),
+                is_short: Cell::new(false),
+            })
+        });
+        listening.register().inspect_err(|_| listening.close())?;
+        Ok(listening)
+    }
+
+    pub(super) fn host(&self) -> Address {
+        self.host.clone()
+    }
+
+    pub(super) fn timers(&self) -> &Rc<Timers> {
+        &self.inner.timers
+    }
+
+    /// Accepts in the next step, without an event.
+    pub(super) fn linger(&self) {
+        self.inner.sources.linger(self.key);
+    }
+
+    fn register(&self) -> io::Result<()> {
+        match &mut *self.listener.borrow_mut() {
+            Some(listener) => listener.register(self.key),
+            None => Ok(()),
+        }
+    }
+
+    fn accept(&self) -> io::Result<(AnyStream, Address)> {
+        match &mut *self.listener.borrow_mut() {
+            Some(listener) => listener.accept_any(),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn welcome(&self, stream: AnyStream, peer: Address) {
+        self.is_short.set(false);
+        let Some(mut welcome) = self.welcome.take() else { return };
+        attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));
+        self.welcome.set(Some(welcome));
+    }
+
+    fn shed(self: &Rc<Self>, error: &io::Error) {
+        let closed = match &mut *self.listener.borrow_mut() {
+            Some(listener) => listener.shed(),
+            None => return,
+        };
+        if !self.is_short.replace(true) {
+            let host = &self.host;
+            let failure = Failure::msg(format!("{host} closed {closed} connections: {error}"));
+            report("port without descriptors", &failure);
+        }
+        if closed == 0 {
+            self.retry();
+        }
+    }
+
+    /// Edges do not repeat themselves: what waits is asked for again after a while.
+    fn retry(self: &Rc<Self>) {
+        let listening = Rc::downgrade(self);
+        let again = move || {
+            if let Some(listening) = listening.upgrade() {
+                listening.linger();
+            }
+        };
+        self.inner.timers.call_later(RETRY, Box::new(again));
+    }
+
+    pub(super) fn close(&self) {
+        let listener = self.listener.take();
+        drop(listener);
+        self.inner.sources.remove(self.key);
+    }
+
+    /// Tells the factory that this was all, and drops it.
+    pub(super) fn dismiss(&self) -> Result {
+        let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
+        let told = contain(Location::caller(), || welcome.stopped());
+        attempt("panic in the drop of a factory", || drop(welcome));
+        told
+    }
+
+    fn dismiss_for_nobody(&self) {
+        if let Err(failure) = self.dismiss() {
+            report("panic in the stop of a factory", &failure);
+        }
+    }
+}
+
+impl Source for Listening {
+    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.accept() {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::OutOfMemory => return self.shed(&error),
+                    // That connection's own trouble: it was reset, or a filter forbids it.
+                    _ => {}
+                },
+            }
+        }
+        self.linger();
+    }
+
+    fn lose(self: Rc<Self>, _reason: &Failure) {
+        self.close();
+        self.dismiss_for_nobody();
+    }
+}
+
+/// The reactor went before the factory of a closed port was told.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.dismiss_for_nobody();
+    }
+}
+
+/// What stands in for a listening socket where the only connection is there already.
+#[cfg(unix)]
+pub(super) struct Already {
+    stream: Option<Box<dyn ByteStream>>,
+    peer: Address,
+}
+
+#[cfg(unix)]
+impl Already {
+    pub(super) fn new(stream: Box<dyn ByteStream>, peer: Address) -> Already {
+        Already { stream: Some(stream), peer }
+    }
+}
+
+#[cfg(unix)]
+impl Listener for Already {
+    fn register(&mut self, _: Key) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+        let stream = self.stream.take().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok((stream, self.peer.clone()))
+    }
+
+    fn shed(&mut self) -> usize {
+        0
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        Ok(self.peer.clone())
+    }
+}

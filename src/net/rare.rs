@@ -1,0 +1,85 @@
+//! What most connections never need, in a box that most never have.
+
+use super::connection::Connection;
+use super::layer::Handshake;
+use super::producing::Place;
+use crate::address::Address;
+use crate::clock::DelayedCall;
+use crate::deferred::Trigger;
+use crate::failure::Failure;
+use std::collections::VecDeque;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Whom a layer says that the peer is.
+    peer: Option<Address>,
+    /// This end's address, once the connection is lost.
+    pub(super) host: Option<Address>,
+    pub(super) drained: Vec<Trigger<()>>,
+    pub(super) close_timeout: Option<Duration>,
+    /// Runs while the connection is being lost and the peer does not take what was written.
+    pub(super) close_timer: Option<DelayedCall>,
+    /// The peer took something since the timer was set.
+    pub(super) is_taking: bool,
+    pub(super) producer: Option<Box<Place>>,
+    /// The layer's, while it is under way.
+    pub(super) handshake: Option<Box<Handshake>>,
+    /// What came for a stream, and was not taken yet.
+    #[cfg(unix)]
+    pub(super) descriptors: VecDeque<OwnedFd>,
+    /// Called when the connection is lost, after the face.
+    pub(super) on_lost: Option<OnLost>,
+}
+
+type OnLost = Box<dyn FnOnce(&Failure)>;
+
+/// So many descriptors wait for a stream to take them.
+#[cfg(unix)]
+const DESCRIPTORS_KEPT: usize = 256;
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Rare {
+    #[cfg(unix)]
+    pub(super) fn keep_descriptor(&mut self, descriptor: OwnedFd) {
+        // Beyond that the peer is not meant well: what comes is closed.
+        if self.descriptors.len() < DESCRIPTORS_KEPT {
+            self.descriptors.push_back(descriptor);
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn with_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
+        self.is_unsettled.set(true);
+        change(self.rare.borrow_mut().get_or_insert_default())
+    }
+
+    pub(super) fn has_rare(&self) -> bool {
+        self.rare.borrow().is_some()
+    }
+
+    pub(super) fn set_on_lost(&self, call: impl FnOnce(&Failure) + 'static) {
+        let former = self.with_rare(|rare| rare.on_lost.replace(Box::new(call)));
+        drop(former);
+    }
+
+    /// The peer's address, as a layer under this connection knows it.
+    pub(crate) fn true_peer(&self) -> Address {
+        let told = self.rare.borrow().as_ref().and_then(|rare| rare.peer.clone());
+        told.unwrap_or_else(|| self.peer.clone())
+    }
+
+    /// Has the stream say who the peer is, now that its layer knows.
+    pub(crate) fn ask_for_peer(&self) {
+        let peer = self.with_stream(|stream| stream.peer()).ok();
+        let former = self.with_rare(|rare| std::mem::replace(&mut rare.peer, peer));
+        drop(former);
+    }
+
+    pub(super) fn close_timeout(&self) -> Duration {
+        self.with_rare(|rare| rare.close_timeout.unwrap_or(CLOSE_TIMEOUT))
+    }
+}

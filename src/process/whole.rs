@@ -1,0 +1,120 @@
+//! A whole child as one connection: its standard input and output, and its exit as the end.
+
+use super::child::{Process, follow};
+use super::options::{ChildDescriptor, ProcessOptions, Spawned};
+use super::{CannotSpawn, ProcessTerminated};
+use crate::address::Address;
+use crate::driver::{ByteStream, Key, Pipes, Readiness};
+use crate::failure::Result;
+use crate::net::connection::Connection;
+use crate::reactor::{Reactor, Signal};
+use std::io::{self, IoSlice, stderr};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Starts a program for a connection without a face yet. Its standard error is this process' own.
+pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<Connection>> {
+    let program = options.program();
+    let own = stderr().as_fd().try_clone_to_owned();
+    let own = own.map_err(|cause| CannotSpawn { program: program.clone(), cause })?;
+    let spawned = options.unless_said(2, ChildDescriptor::Share(own)).spawn()?;
+    let Spawned { child, mut pipes, .. } = spawned;
+    let process = follow(reactor, child, program.clone())?;
+    let name = Address::pipe(format!("stdio of {program}"));
+    let pipes = Pipes {
+        input: pipes.remove(&1).and_then(|end| end.input),
+        output: pipes.remove(&0).and_then(|end| end.output),
+        name: name.clone(),
+        is_standard: false,
+    };
+    let pipes = reactor.inner().driver.adopt(pipes)?;
+    let child: Box<dyn ByteStream> = Box::new(Whole { pipes, process: process.clone(), program });
+    let connection = Connection::open(reactor.inner(), child, name);
+    let transport = connection.transport();
+    drop(process.ended().add_both(move |_| {
+        transport.stir(Readiness::READABLE);
+        Ok(())
+    }));
+    Ok(connection)
+}
+
+/// A child's pipes; what it says ends when the child has.
+struct Whole {
+    pipes: Box<dyn ByteStream>,
+    process: Process,
+    program: Box<str>,
+}
+
+impl Whole {
+    /// How the child ended, which is how the connection does; `WouldBlock` while it runs.
+    fn end(&self) -> io::Result<()> {
+        match self.process.status() {
+            None => Err(io::ErrorKind::WouldBlock.into()),
+            Some(status) if status.success() => Ok(()),
+            Some(status) => {
+                let (program, last_words) = (self.program.clone(), Box::default());
+                Err(io::Error::other(ProcessTerminated { program, status, last_words }))
+            }
+        }
+    }
+}
+
+impl ByteStream for Whole {
+    fn register(&mut self, key: Key) -> io::Result<()> {
+        self.pipes.register(key)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.pipes.read(buffer)? {
+            0 if !buffer.is_empty() => self.end().map(|()| 0),
+            count => Ok(count),
+        }
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.pipes.write(data)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.pipes.write_vectored(slices)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.pipes.shutdown_write()
+    }
+
+    /// Whoever cuts the connection off cuts the child off.
+    fn set_abort(&mut self) {
+        // It may have ended this very moment.
+        let _ = self.process.signal(Signal::Kill);
+        self.pipes.set_abort();
+    }
+
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        match self.pipes.is_at_end()? {
+            true => self.end().map(|()| true),
+            false => Ok(false),
+        }
+    }
+
+    fn finish_connecting(&mut self) -> io::Result<()> {
+        self.pipes.finish_connecting()
+    }
+
+    fn peer(&self) -> io::Result<Address> {
+        self.pipes.peer()
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        self.pipes.host()
+    }
+
+    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
+        self.pipes.set_nodelay(on)
+    }
+
+    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
+        self.pipes.set_keepalive(idle)
+    }
+}
