@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
+#[path = "kit/examples.rs"]
+mod examples;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -98,6 +100,48 @@ fn port_forward_passes_bytes_and_ends_both_ways() {
     far.write_all(b"answer").unwrap();
     drop(far);
     assert_eq!(read_to_end(&mut near), "answer");
+}
+
+/// So much goes through a forwarder each way, and so little memory does it take.
+#[cfg(target_os = "linux")]
+const MUCH: usize = 64 * 1024 * 1024;
+#[cfg(target_os = "linux")]
+const LITTLE: u64 = 8 * 1024;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn port_forward_moves_much_both_ways_and_keeps_little_of_it() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("tcp:127.0.0.1:{}", far.local_addr().unwrap().port());
+    let program =
+        Program::start("port_forward", &["--from", "tcp:0:interface=127.0.0.1", "--to", &to]);
+    let line = program.line();
+    let near = connect(line.split(' ').nth(1).unwrap());
+    let (far, _) = far.accept().unwrap();
+
+    let ends = [near, far];
+    let sending = ends.each_ref().map(|socket| {
+        let mut socket = socket.try_clone().unwrap();
+        thread::spawn(move || {
+            std::io::copy(&mut std::io::repeat(7).take(MUCH as u64), &mut socket).unwrap();
+            socket.shutdown(Shutdown::Write).unwrap();
+        })
+    });
+    let reading = ends.map(|mut socket| {
+        thread::spawn(move || std::io::copy(&mut socket, &mut std::io::sink()).unwrap())
+    });
+    assert_eq!(reading.map(|thread| thread.join().unwrap()), [MUCH as u64; 2]);
+    sending.into_iter().for_each(|thread| thread.join().unwrap());
+
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.process.id()));
+    let status = status.unwrap();
+    let kibibytes = |name: &str| -> u64 {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    // But for the program itself, which is large without optimization.
+    let peak = kibibytes("VmHWM:") - kibibytes("RssFile:");
+    assert!(peak < LITTLE, "{peak} KiB at most");
 }
 
 #[test]
@@ -432,13 +476,8 @@ fn run(name: &str, arguments: &[&str]) -> Output {
     example(name, arguments).output().unwrap()
 }
 
-/// `cargo test` builds the examples into a folder beside that of the tests.
 fn example(name: &str, arguments: &[&str]) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let folder: PathBuf = test.parent().unwrap().with_file_name("examples");
-    let program = folder.join(name);
-    assert!(program.exists(), "run `cargo build --examples` first: no {}", program.display());
-    let mut command = Command::new(program);
+    let mut command = Command::new(examples::example(name));
     command.args(arguments).stdin(Stdio::null());
     command
 }

@@ -3,6 +3,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
+#[path = "kit/examples.rs"]
+mod examples;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::{
     ConnectionDone, ConnectionLost, Failure, Protocol, Reactor, Result, Stream, Transport,
@@ -232,12 +235,8 @@ fn a_terminal_gives_its_lines_one_by_one_and_none_is_left() {
     socat.wait().unwrap();
 }
 
-/// `cargo test` builds the examples into a folder beside that of the tests.
 fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("examples").join("stdio");
-    assert!(program.exists(), "run `cargo build --examples` first: no {}", program.display());
-    program
+    examples::example("stdio")
 }
 
 fn example(arguments: &[&str]) -> Command {
