@@ -422,3 +422,25 @@ fn datagrams_come_once_late_twice_or_never() {
     assert!(heard.len() > different.len(), "some came twice");
     assert!(!heard.is_sorted(), "some came late");
 }
+
+#[test]
+fn a_name_to_listen_at_is_one_of_the_simulation() {
+    let simulation = Simulation::new(1);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let reactor = server.reactor();
+    let greet = async |mut stream: ropewalk::Stream| Ok(stream.write_all(b"hello").await?);
+    assert_eq!(reactor.serve_tcp("server:80", greet).unwrap().host().to_string(), "10.0.0.1:80");
+    assert!(reactor.serve_tcp(("localhost", 81), greet).is_ok());
+    assert!(reactor.open_udp("server:53").is_ok());
+    let elsewhere = reactor.serve_tcp("client:80", greet).unwrap_err().to_string();
+    assert!(elsewhere.contains("client:80"), "{elsewhere}");
+    let unknown = reactor.serve_tcp(("nobody", 80), greet).unwrap_err().to_string();
+    assert!(unknown.ends_with("no host has that name"), "{unknown}");
+    let reactor = client.reactor();
+    let greeting = simulation.run_until(async move {
+        let mut greeting = String::new();
+        reactor.open_tcp("server:80").await?.read_to_string(&mut greeting).await?;
+        Ok(greeting)
+    });
+    assert_eq!(greeting.unwrap(), "hello");
+}
