@@ -422,3 +422,70 @@ fn datagrams_come_once_late_twice_or_never() {
     assert!(heard.len() > different.len(), "some came twice");
     assert!(!heard.is_sorted(), "some came late");
 }
+
+#[test]
+fn a_name_to_listen_at_is_one_of_the_simulation() {
+    let simulation = Simulation::new(1);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let reactor = server.reactor();
+    let greet = async |mut stream: ropewalk::Stream| Ok(stream.write_all(b"hello").await?);
+    assert_eq!(reactor.serve_tcp("server:80", greet).unwrap().host().to_string(), "10.0.0.1:80");
+    assert!(reactor.serve_tcp(("localhost", 81), greet).is_ok());
+    assert!(reactor.open_udp("server:53").is_ok());
+    let elsewhere = reactor.serve_tcp("client:80", greet).unwrap_err().to_string();
+    assert!(elsewhere.contains("client:80"), "{elsewhere}");
+    let unknown = reactor.serve_tcp(("nobody", 80), greet).unwrap_err().to_string();
+    assert!(unknown.ends_with("no host has that name"), "{unknown}");
+    let reactor = client.reactor();
+    let greeting = simulation.run_until(async move {
+        let mut greeting = String::new();
+        reactor.open_tcp("server:80").await?.read_to_string(&mut greeting).await?;
+        Ok(greeting)
+    });
+    assert_eq!(greeting.unwrap(), "hello");
+}
+
+#[test]
+fn a_datagram_to_a_group_reaches_every_host_that_has_joined_it() {
+    let simulation = Simulation::new(9);
+    let hosts = ["a", "b", "c"].map(|name| simulation.host(name));
+    let group = std::net::IpAddr::from([239, 1, 2, 3]);
+    let sockets = hosts
+        .each_ref()
+        .map(|host| Rc::new(host.reactor().open_multicast("0.0.0.0:5000").unwrap()));
+    sockets[0].transport().join_group(group, ropewalk::driver::Interface::Any).unwrap();
+    sockets[1].transport().join_group(group, ropewalk::driver::Interface::Any).unwrap();
+    assert!(
+        sockets[1].transport().join_group(group, ropewalk::driver::Interface::Any).is_err(),
+        "it is in it"
+    );
+    let to = Address::from(std::net::SocketAddr::new(group, 5000));
+    let say = |speaker: usize, what: u8| {
+        let (socket, to) = (sockets[speaker].clone(), to.clone());
+        simulation.run_until(async move { Ok(socket.send_to(&[what], &to).await?) }).unwrap();
+    };
+    let heard = hosts.each_ref().map(|_| Rc::new(RefCell::new(Vec::new())));
+    let hearing: Vec<_> = (0..3)
+        .map(|number| {
+            let (socket, inbox) = (sockets[number].clone(), heard[number].clone());
+            hosts[number].reactor().spawn(async move {
+                let mut buffer = [0; 16];
+                while socket.recv_from(&mut buffer).await.is_ok() {
+                    inbox.borrow_mut().push(buffer[0]);
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    let settle = || simulation.run_for(Duration::from_secs(1)).unwrap();
+    say(2, 1);
+    settle();
+    say(0, 2);
+    settle();
+    sockets[0].transport().set_multicast_loopback(false).unwrap();
+    sockets[1].transport().leave_group(group, ropewalk::driver::Interface::Any).unwrap();
+    say(0, 3);
+    settle();
+    assert_eq!(heard.each_ref().map(|heard| heard.take()), [vec![1, 2], vec![1, 2], vec![]]);
+    hearing.into_iter().for_each(|hearing| hearing.cancel());
+}

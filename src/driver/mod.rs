@@ -85,6 +85,12 @@ pub trait Driver {
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
+    /// A host's own addresses to listen at, at once; `None` leaves the question to the system.
+    fn look_up(&self, host: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
+        let _ = (host, port);
+        None
+    }
+
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
 

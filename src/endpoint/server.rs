@@ -11,7 +11,7 @@ use crate::deferred::IntoDeferred;
 use crate::failure::Failure;
 use crate::failure::Result;
 use crate::net::naming::ascii_name;
-use crate::net::port::{BACKLOG, Welcome, reception};
+use crate::net::port::{BACKLOG, Welcome, own_addresses, reception};
 use crate::net::{CannotListen, ListenUnix, Port};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor};
@@ -20,7 +20,6 @@ use crate::stream::{Stream, service};
 use crate::tls::ServerConfig;
 use std::fmt;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -137,7 +136,7 @@ impl Kind {
     fn open(&self, inner: &Rc<Loop>, welcome: Box<dyn Welcome>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog } => {
-                let addresses = (&*ascii_name(interface)?, *port).to_socket_addrs()?;
+                let addresses = own_addresses(&*inner.driver, &(&*ascii_name(interface)?, *port))?;
                 inner.listen_first(addresses, *backlog, welcome)
             }
             Kind::Unix(at) => inner.listen_at_unix(at, welcome),

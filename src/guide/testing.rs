@@ -285,8 +285,7 @@
 //! # What a simulation does not tell
 //!
 //! How fast the program is, and how the real kernel behaves where this one's model of it ends. A turn
-//! takes no virtual time. Listen at an address, not at a name: names to listen at are asked of the
-//! real system. Keep a test to its own hosts: other threads are ordered by nobody's seed.
+//! takes no virtual time. Keep a test to its own hosts: other threads are ordered by nobody's seed.
 
 #[cfg(doc)]
 use crate::simulation::{

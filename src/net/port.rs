@@ -12,13 +12,13 @@ use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 #[cfg(unix)]
 use crate::driver::ByteStream;
-use crate::driver::{Listener, UnixOptions};
+use crate::driver::{Driver, Listener, UnixOptions};
 use crate::failure::Result;
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -198,6 +198,27 @@ impl<N: Into<UnixName>> From<N> for ListenUnix {
 /// So many may wait to be accepted.
 pub(crate) const BACKLOG: u32 = 1024;
 
+/// The addresses to listen at. Where names are the driver's own, as in a simulation, it is asked.
+pub(crate) fn own_addresses(
+    driver: &dyn Driver,
+    address: &(impl ToSocketAddrs + fmt::Debug),
+) -> io::Result<Vec<SocketAddr>> {
+    // All that tells a name from an address before the system is asked is how the two are written.
+    let written = format!("{address:?}");
+    let looked_up = name_in(&written).and_then(|(host, port)| driver.look_up(host, port));
+    looked_up.unwrap_or_else(|| Ok(address.to_socket_addrs()?.collect()))
+}
+
+/// The host and the port in `"name:80"` and in `("name", 80)`, quotes included, unless that is an address.
+fn name_in(written: &str) -> Option<(&str, u16)> {
+    let (host, port) = match written.strip_prefix("(\"") {
+        Some(pair) => pair.strip_suffix(')')?.split_once("\", ")?,
+        None => written.strip_prefix('"')?.strip_suffix('"')?.rsplit_once(':')?,
+    };
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if is_address || host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
+}
+
 impl Loop {
     pub(crate) fn listen_tcp(
         self: &Rc<Self>,
@@ -207,7 +228,7 @@ impl Loop {
         // A string is written with quotes, which an address does not have.
         let written = format!("{address:?}");
         let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
-        let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
+        let addresses = own_addresses(&*self.driver, &address).map_err(cannot)?;
         Ok(self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)?)
     }
 

@@ -1,4 +1,7 @@
 //! Datagrams: each travels by itself, so that jitter reorders them, and may be lost or come twice.
+//!
+//! One that is sent to a group goes to every host with a socket that has joined it; a host has one
+//! socket for a port, shared or not.
 
 use super::agenda::{Errand, Event};
 use super::driver::SimulatedDriver;
@@ -11,7 +14,7 @@ use crate::address::Address;
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,6 +29,10 @@ pub(super) struct Letterbox {
     peer: Option<SocketAddr>,
     /// Told to the next call, once.
     error: Option<io::ErrorKind>,
+    /// Receives what is sent to these as well.
+    groups: Vec<IpAddr>,
+    /// Hears itself what it sends to a group that it is in.
+    hears_itself: bool,
 }
 
 /// A datagram under way.
@@ -57,6 +64,13 @@ impl Letterbox {
         Readiness::WRITABLE.and(Readiness::READABLE.when(has_something))
     }
 
+    fn is_at(&self, ip: IpAddr) -> bool {
+        if ip.is_multicast() {
+            return self.groups.contains(&ip);
+        }
+        self.address.ip().is_unspecified() || self.address.ip() == ip
+    }
+
     fn takes_from(&self, from: SocketAddr) -> bool {
         self.peer.is_none_or(|peer| peer == from) && self.letters.len() < MOST_LETTERS
     }
@@ -82,6 +96,8 @@ impl State {
             letters: VecDeque::new(),
             peer: None,
             error: None,
+            groups: Vec::new(),
+            hears_itself: true,
         });
         let machine = &mut self.machines[host];
         machine.letterboxes.insert(port, key);
@@ -116,8 +132,35 @@ impl State {
         let own = if to.ip().is_loopback() { to.ip() } else { self.machines[from_host].ip };
         let bytes = data.len();
         self.note(from_host, 0, 18 ^ (bytes as u64) << 8, || What::Sent(bytes));
-        // Nobody has that address: it goes nowhere, as datagrams do.
-        let Some(to_host) = self.find_host(from_host, to) else { return Ok(()) };
+        for to_host in self.receivers(key, from_host, to) {
+            self.post_to(to_host, (key, from_host), (SocketAddr::new(own, port), to), data);
+        }
+        Ok(())
+    }
+
+    /// The hosts that a datagram goes to: many if it is to a group, none if nobody has that address.
+    fn receivers(&self, sender: Key, from_host: usize, to: SocketAddr) -> Vec<usize> {
+        if !to.ip().is_multicast() {
+            return self.find_host(from_host, to).into_iter().collect();
+        }
+        let hears_itself = self.letterboxes.get(sender).is_some_and(|it| it.hears_itself);
+        let is_in = |&host: &usize| {
+            let found = self.machines[host].letterboxes.get(&to.port());
+            let letterbox = found.and_then(|&key| self.letterboxes.get(key));
+            let is_meant = host != from_host || hears_itself;
+            is_meant && letterbox.is_some_and(|letterbox| letterbox.is_at(to.ip()))
+        };
+        (0..self.machines.len()).filter(is_in).collect()
+    }
+
+    fn post_to(
+        &mut self,
+        to_host: usize,
+        (sender, from_host): (Key, usize),
+        (from, to): (SocketAddr, SocketAddr),
+        data: &[u8],
+    ) {
+        let bytes = data.len();
         let link = self.link(from_host, to_host);
         let (loss, duplication) = (link.loss, link.duplication);
         let copies = 1 + usize::from(self.random.chance(duplication));
@@ -126,12 +169,10 @@ impl State {
             if self.random.chance(loss) {
                 continue;
             }
-            let from = SocketAddr::new(own, port);
-            let (sender, sent) = (key, self.now);
+            let sent = self.now;
             let letter = Letter { sender, sent, from_host, to_host, from, to, data: data.into() };
             self.agenda.push_errand(arrival, Errand::Letter(letter));
         }
-        Ok(())
     }
 
     pub(super) fn on_letter(&mut self, letter: Letter) {
@@ -140,11 +181,9 @@ impl State {
             return;
         }
         let found = self.machines[to_host].letterboxes.get(&to.port()).copied();
-        let reaches = |letterbox: &Letterbox| {
-            letterbox.address.ip().is_unspecified() || letterbox.address.ip() == to.ip()
-        };
         let letterbox = found.and_then(|key| Some((key, self.letterboxes.get_mut(key)?)));
-        let Some((key, letterbox)) = letterbox.filter(|(_, letterbox)| reaches(letterbox)) else {
+        let Some((key, letterbox)) = letterbox.filter(|(_, letterbox)| letterbox.is_at(to.ip()))
+        else {
             return self.refuse_letter(sender, to_host, from_host);
         };
         if !letterbox.takes_from(from) {
@@ -165,7 +204,8 @@ impl State {
 
     /// Nobody has that port: a connected sender is told.
     fn refuse_letter(&mut self, sender: Key, from: usize, to: usize) {
-        if self.letterboxes.get(sender).is_some_and(|letterbox| letterbox.peer.is_some()) {
+        let peer = self.letterboxes.get(sender).and_then(|letterbox| letterbox.peer);
+        if peer.is_some_and(|peer| !peer.ip().is_multicast()) {
             let delay = self.one_way(from, to);
             self.later(delay, Event::LetterRefused(sender));
         }
@@ -260,12 +300,25 @@ impl DatagramSocket for SimulatedDatagrams {
     }
 
     fn set_option(&mut self, option: DatagramOption) -> io::Result<()> {
+        let state = &mut *self.world.state.borrow_mut();
+        let letterbox = state.letterboxes.get_mut(self.key).ok_or(io::ErrorKind::NotConnected)?;
         match option {
-            DatagramOption::Join(..) | DatagramOption::Leave(..) => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no groups in here"))
+            DatagramOption::Join(group, _) if !group.is_multicast() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no group"));
             }
-            _ => Ok(()),
+            DatagramOption::Join(group, _) if letterbox.groups.contains(&group) => {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
+            DatagramOption::Join(group, _) => letterbox.groups.push(group),
+            DatagramOption::Leave(group, _) => {
+                let place = letterbox.groups.iter().position(|joined| *joined == group);
+                letterbox.groups.remove(place.ok_or(io::ErrorKind::AddrNotAvailable)?);
+            }
+            DatagramOption::MulticastLoopback(on) => letterbox.hears_itself = on,
+            // Every host is in the one network that there is.
+            _ => {}
         }
+        Ok(())
     }
 }
 

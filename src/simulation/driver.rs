@@ -13,7 +13,7 @@ use crate::driver::Interest;
 use crate::driver::{Answer, ByteStream, DatagramSocket, Driver, Key, Listener, Nudge, Ready};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -96,13 +96,16 @@ impl Driver for SimulatedDriver {
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
         let failed = self.enter(Call::Resolve).err();
         let mut state = self.world.state.borrow_mut();
-        let found = match (failed, state.resolve(self.host, host)) {
-            (Some(error), _) => Err(error),
-            (None, Some(ip)) => Ok(vec![SocketAddr::new(ip, port)]),
-            (None, None) => Err(io::Error::new(io::ErrorKind::NotFound, "no host has that name")),
-        };
+        let found = failed.map_or_else(|| state.resolve(self.host, host, port), Err);
         let delay = state.random.between(Duration::from_micros(100), Duration::from_millis(2));
         state.errand(nanos(delay), Errand::Work(Box::new(move || answer(found))));
+    }
+
+    fn look_up(&self, host: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
+        if let Err(error) = self.enter(Call::Resolve) {
+            return Some(Err(error));
+        }
+        Some(self.world.state.borrow().resolve(self.host, host, port))
     }
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
@@ -183,11 +186,15 @@ impl State {
         Ok(SocketAddr::new(own, port))
     }
 
-    fn resolve(&self, from: usize, name: &str) -> Option<IpAddr> {
-        if name == "localhost" {
-            return Some(Ipv4Addr::LOCALHOST.into());
-        }
-        let found = self.find_machine(name).filter(|_| self.machines[from].is_up)?;
-        Some(self.machines[found].ip)
+    fn resolve(&self, from: usize, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let found = match name {
+            "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+            name => self
+                .find_machine(name)
+                .filter(|_| self.machines[from].is_up)
+                .map(|it| self.machines[it].ip),
+        };
+        let unknown = || io::Error::new(io::ErrorKind::NotFound, "no host has that name");
+        Ok(vec![SocketAddr::new(found.ok_or_else(unknown)?, port)])
     }
 }

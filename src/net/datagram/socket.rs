@@ -5,13 +5,13 @@ use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramSocket, Key, Readiness};
 use crate::failure::{Failure, Result, contain, report};
-use crate::net::port::CannotListen;
+use crate::net::port::{CannotListen, own_addresses};
 use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
@@ -61,7 +61,7 @@ impl Loop {
         is_shared: bool,
     ) -> Result<Rc<Datagrams>> {
         let cannot = |cause| CannotListen::new(format!("{address:?}"), cause);
-        let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(cannot)?.collect();
+        let addresses = own_addresses(&*self.driver, &address).map_err(cannot)?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
             outcome = self.bind(&address.into(), is_shared);
