@@ -99,6 +99,21 @@ impl StreamCell {
         outcome
     }
 
+    /// As `with`, where there is no TCP socket: what is there need not be told apart again.
+    #[inline]
+    fn with_other(
+        &self,
+        call: impl FnOnce(&mut dyn ByteStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut rest = self.rest.take();
+        let outcome = match &mut rest {
+            Some(Rest::Other(stream)) => call(&mut **stream),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        };
+        self.rest.set(rest);
+        outcome
+    }
+
     #[inline(always)]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.try_read(buffer).or_else(|why| self.read_otherwise(why, buffer))
@@ -121,7 +136,7 @@ impl StreamCell {
     #[cold]
     #[inline(never)]
     pub(crate) fn read_otherwise(&self, why: Otherwise, buffer: &mut [u8]) -> io::Result<usize> {
-        why.or_call(|| self.with(|stream| stream.read(buffer)))
+        why.or_call(|| self.with_other(|stream| stream.read(buffer)))
     }
 
     /// Writes if it is TCP's socket and takes bytes; what else there is to do is `write_otherwise`'s.
@@ -136,7 +151,7 @@ impl StreamCell {
     #[cold]
     #[inline(never)]
     pub(crate) fn write_otherwise(&self, why: Otherwise, data: &[u8]) -> io::Result<usize> {
-        why.or_call(|| self.with(|stream| stream.write(data)))
+        why.or_call(|| self.with_other(|stream| stream.write(data)))
     }
 
     #[inline(always)]

@@ -124,6 +124,7 @@ impl World {
     }
 
     /// The next host that has something to do.
+    #[inline]
     fn find_busy(&self, look: &mut Look) -> Option<(usize, Rc<Loop>)> {
         let (reactors, state) = (self.reactors.borrow(), self.state.borrow());
         while let Some(reactor) = reactors.get(look.next) {
@@ -353,9 +354,8 @@ impl State {
             Event::RiseLetterbox(key) => self.rise_letterbox(key),
             Event::LetterRefused(key) => self.on_letter_refused(key),
             Event::Probe(key, silences) => self.probe(key, silences),
-            Event::Arrive(key) => self.on_arrival(key),
-            // Somebody has to be called: not from in here.
-            Event::Errand(_) => {}
+            // These two were seen to.
+            Event::Arrive(_) | Event::Errand(_) => {}
         }
     }
 }

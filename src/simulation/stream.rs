@@ -68,22 +68,23 @@ impl ByteStream for SimulatedStream {
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let state = &mut *self.world.state.borrow_mut();
-        if self.enter(state, Call::Read)?.is_none() {
-            return state.read(self.key, buffer);
+        let is_short = self.enter(state, Call::Read)?.is_some();
+        let limit = if is_short { buffer.len().min(1) } else { buffer.len() };
+        let count = state.read(self.key, &mut buffer[..limit])?;
+        if is_short {
+            state.rise_soon(self.key);
         }
-        let short = buffer.len().min(1);
-        let count = state.read(self.key, &mut buffer[..short])?;
-        state.rise_soon(self.key);
         Ok(count)
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let state = &mut *self.world.state.borrow_mut();
-        if self.enter(state, Call::Write)?.is_none() {
-            return state.write(self.key, data);
+        let is_short = self.enter(state, Call::Write)?.is_some();
+        let limit = if is_short { data.len().min(1) } else { data.len() };
+        let count = state.write(self.key, &data[..limit])?;
+        if is_short {
+            state.rise_soon(self.key);
         }
-        let count = state.write(self.key, &data[..data.len().min(1)])?;
-        state.rise_soon(self.key);
         Ok(count)
     }
 

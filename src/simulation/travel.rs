@@ -15,7 +15,7 @@ const REPEATS: u32 = 15;
 
 impl State {
     /// Puts bytes on their way: they wait in the receiver's inbox until their number has arrived.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(&mut self, key: Key, data: &[u8]) -> io::Result<usize> {
         let socket = self.sockets.get_mut(key).ok_or(io::ErrorKind::NotConnected)?;
         let count = socket.may_send(data.len())?;
@@ -48,6 +48,7 @@ impl State {
         }
     }
 
+    #[inline(always)]
     pub(super) fn on_arrival(&mut self, key: Key) {
         while self.land(key) {}
     }
@@ -180,7 +181,7 @@ impl State {
     }
 
     /// Takes bytes that arrived; the writer learns of room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(&mut self, key: Key, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.sockets.get_mut(key).ok_or(io::ErrorKind::NotConnected)?;
         let count = socket.read(buffer)?;
@@ -190,7 +191,7 @@ impl State {
     }
 
     /// So much was read: the writer learns of room, if the way back is open.
-    #[inline]
+    #[inline(always)]
     fn free_room(&mut self, (from, to): (usize, usize), writer: Option<Key>, bytes: usize) {
         let Some(key) = writer else { return };
         let Some(writer) = self.sockets.get_mut(key) else { return };
