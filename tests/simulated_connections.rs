@@ -4,153 +4,20 @@
 //! socket is left, and where no fault may do harm the outcome is right to the byte.
 //! `ROPEWALK_SEEDS=10000` runs a hundred times as many seeds as usual.
 
+mod ledger;
+
+use crate::ledger::{Asker, Echo, Ledger, Watched, bytes, hosts, may_fail};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::simulation::{
-    Fault, Faults, Host, Latency, Link, Simulation, Survey, What, for_each_seed, walk_faults,
-};
+use ropewalk::simulation::{Faults, Latency, Link, Simulation, Survey, for_each_seed, walk_faults};
 use ropewalk::{
     Address, ClientFactory, ConnectTo, Connector, Deferred, Failure, Protocol, Reactor, Result,
     Transport, Trigger,
 };
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-// ---- what is checked of every protocol ----
-
-/// What the protocols of a run were told, and what should not have been.
-#[derive(Default)]
-struct Ledger {
-    living: Cell<i32>,
-    wrongs: RefCell<Vec<String>>,
-}
-
-impl Ledger {
-    fn new() -> Rc<Ledger> {
-        let ledger = Rc::new(Ledger::default());
-        let hook = Rc::downgrade(&ledger);
-        ropewalk::on_report(move |report| {
-            if let Some(ledger) = hook.upgrade()
-                && report.failure().is::<ropewalk::Panicked>()
-            {
-                ledger.wrong(format!("{}: {}", report.what(), report.failure()));
-            }
-        });
-        ledger
-    }
-
-    fn wrong(&self, what: impl Into<String>) {
-        self.wrongs.borrow_mut().push(what.into());
-    }
-
-    fn watch<P: Protocol>(self: &Rc<Self>, protocol: P) -> Watched<P> {
-        self.living.set(self.living.get() + 1);
-        Watched { protocol, ledger: self.clone(), stage: Stage::New }
-    }
-
-    /// Everything was told, everything is gone.
-    fn close(&self, simulation: &Simulation, hosts: &[&Host]) -> Result {
-        simulation.set_limit(Duration::from_secs(3600));
-        simulation.run_until_idle()?;
-        if simulation.sockets() > 0 {
-            self.wrong(format!("{} sockets are left", simulation.sockets()));
-        }
-        for host in hosts {
-            // A port, and no more.
-            if host.descriptors() > 1 {
-                self.wrong(format!("{} holds {}", host.name(), host.descriptors()));
-            }
-        }
-        if self.living.get() != 0 {
-            self.wrong(format!("{} protocols were not dropped", self.living.get()));
-        }
-        let wrongs = self.wrongs.take();
-        if wrongs.is_empty() { Ok(()) } else { Err(Failure::msg(wrongs.join("; "))) }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stage {
-    New,
-    Made,
-    Ended,
-    Lost,
-}
-
-/// A protocol whose calls must come in order.
-struct Watched<P> {
-    protocol: P,
-    ledger: Rc<Ledger>,
-    stage: Stage,
-}
-
-impl<P> Watched<P> {
-    fn expect(&self, call: &str, stages: &[Stage]) {
-        if !stages.contains(&self.stage) {
-            self.ledger.wrong(format!("{call} while {:?}", self.stage));
-        }
-    }
-}
-
-impl<P: Protocol> Protocol for Watched<P> {
-    fn connection_made(&mut self, transport: &Transport) {
-        self.expect("connection_made", &[Stage::New]);
-        self.stage = Stage::Made;
-        self.protocol.connection_made(transport);
-    }
-
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.expect("data_received", &[Stage::Made]);
-        if data.is_empty() {
-            self.ledger.wrong("data_received of nothing");
-        }
-        self.protocol.data_received(transport, data)
-    }
-
-    fn connection_lost(&mut self, reason: &Failure) {
-        self.expect("connection_lost", &[Stage::Made, Stage::Ended]);
-        self.stage = Stage::Lost;
-        self.protocol.connection_lost(reason);
-    }
-
-    fn read_closed(&mut self, transport: &Transport) {
-        self.expect("read_closed", &[Stage::Made]);
-        self.stage = Stage::Ended;
-        self.protocol.read_closed(transport);
-    }
-
-    fn write_closed(&mut self, transport: &Transport) {
-        self.expect("write_closed", &[Stage::Made, Stage::Ended]);
-        self.protocol.write_closed(transport);
-    }
-
-    fn pause_writing(&mut self, transport: &Transport) {
-        self.expect("pause_writing", &[Stage::Made, Stage::Ended]);
-        self.protocol.pause_writing(transport);
-    }
-
-    fn resume_writing(&mut self, transport: &Transport) {
-        self.expect("resume_writing", &[Stage::Made, Stage::Ended]);
-        self.protocol.resume_writing(transport);
-    }
-}
-
-impl<P> Drop for Watched<P> {
-    fn drop(&mut self) {
-        self.expect("drop", &[Stage::Lost]);
-        self.ledger.living.set(self.ledger.living.get() - 1);
-    }
-}
-
 // ---- the scenarios ----
-
-fn hosts(simulation: &Simulation) -> (Host, Host) {
-    (simulation.host("server"), simulation.host("client"))
-}
-
-fn bytes(count: usize) -> Vec<u8> {
-    (0..count).map(|n| (n * 7 + n / 251) as u8).collect()
-}
 
 /// A right outcome is always right; a wrong one needs a fault as its excuse.
 fn judge(simulation: &Simulation, outcome: Result<Vec<u8>>, wanted: &[u8]) -> Result {
@@ -162,57 +29,11 @@ fn judge(simulation: &Simulation, outcome: Result<Vec<u8>>, wanted: &[u8]) -> Re
     }
 }
 
-/// Whether something happened that a program may fail of. Whatever cuts calls up or delays them is
-/// no excuse.
-fn may_fail(simulation: &Simulation) -> bool {
-    simulation.happenings().iter().any(|happening| match happening.what {
-        What::Failing(_, fault) => matches!(fault, Fault::Error(_)),
-        _ => false,
-    })
-}
-
 fn may_not_listen(simulation: &Simulation, outcome: Result<ropewalk::Port>) -> Result<bool> {
     match outcome {
         Ok(_) => Ok(false),
         Err(_) if may_fail(simulation) => Ok(true),
         Err(failure) => Err(failure),
-    }
-}
-
-struct Echo;
-impl Protocol for Echo {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        transport.write(data);
-        Ok(())
-    }
-}
-
-/// Sends a question at once and gives what came back, when that is all of it.
-struct Asker {
-    question: Vec<u8>,
-    answer: Vec<u8>,
-    done: Option<Trigger<Vec<u8>>>,
-}
-
-impl Protocol for Asker {
-    fn connection_made(&mut self, transport: &Transport) {
-        transport.write(&self.question);
-    }
-
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.answer.extend_from_slice(data);
-        if self.answer.len() >= self.question.len() {
-            transport.lose_connection();
-        }
-        Ok(())
-    }
-
-    fn connection_lost(&mut self, reason: &Failure) {
-        let answer = std::mem::take(&mut self.answer);
-        let whole = answer.len() == self.question.len();
-        if let Some(done) = self.done.take() {
-            let _ = if whole { done.callback(answer) } else { done.errback(reason.clone()) };
-        }
     }
 }
 
@@ -226,9 +47,8 @@ fn echo_with_callbacks(simulation: &Simulation) -> Result {
         return Ok(());
     }
     for size in [5, 3_000, 100_000] {
-        let (done, answer) = Deferred::new();
-        let question = bytes(size);
-        let mut asker = Some(Asker { question, answer: Vec::new(), done: Some(done) });
+        let (asker, answer) = Asker::new(bytes(size));
+        let mut asker = Some(asker);
         let watch = ledger.clone();
         let build = move |_: &Address| watch.watch(asker.take().expect("one connection"));
         let connecting = client.reactor().connect("server:7", build);

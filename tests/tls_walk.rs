@@ -8,15 +8,13 @@
 
 #![cfg(feature = "tls")]
 
+mod ledger;
+
+use crate::ledger::{Asker, Echo, Ledger, bytes, hosts, may_fail};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::simulation::{
-    Fault, Faults, Host, Latency, Link, Simulation, What, for_each_seed, walk_faults,
-};
+use ropewalk::simulation::{Faults, Latency, Link, Simulation, for_each_seed, walk_faults};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
-use ropewalk::{
-    Address, ConnectTo, Deferred, Failure, Protocol, Result, Stream, Transport, Trigger,
-};
-use std::cell::{Cell, RefCell};
+use ropewalk::{Address, ConnectTo, Failure, Protocol, Result, Stream, Transport};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,159 +45,25 @@ fn client_config() -> ClientConfig {
 
 // ---- what is checked of everybody ----
 
-/// What was told in a run, and what should not have been.
-#[derive(Default)]
-struct Ledger {
-    living: Cell<i32>,
-    /// Starts of TLS whose outcome was not told yet.
-    starting: Cell<i32>,
-    reports: RefCell<Vec<String>>,
-    wrongs: RefCell<Vec<String>>,
-}
+const STARTS: &str = "starts of TLS were not told";
 
-impl Ledger {
-    fn new() -> Rc<Ledger> {
-        let ledger = Rc::new(Ledger::default());
-        let hook = Rc::downgrade(&ledger);
-        ropewalk::on_report(move |report| {
-            let Some(ledger) = hook.upgrade() else { return };
-            if report.failure().is::<ropewalk::Panicked>() {
-                ledger.wrong(report.to_string());
-            }
-            ledger.reports.borrow_mut().push(report.to_string());
-        });
-        ledger
-    }
-
-    fn wrong(&self, what: impl Into<String>) {
-        self.wrongs.borrow_mut().push(what.into());
-    }
-
-    fn watch<P: Protocol>(self: &Rc<Self>, protocol: P) -> Watched<P> {
-        self.living.set(self.living.get() + 1);
-        Watched { protocol, ledger: self.clone(), stage: Stage::New }
-    }
-
-    /// A start of TLS, whose outcome is to be told once.
-    fn start_tls(self: &Rc<Self>, transport: &Transport, config: &ServerConfig) {
-        self.starting.set(self.starting.get() + 1);
-        let ledger = self.clone();
-        start_tls(transport, config).add_both(move |outcome| {
-            ledger.starting.set(ledger.starting.get() - 1);
-            if let Err(failure) = outcome
-                && !is_of_connection(&failure)
-            {
-                ledger.wrong(format!("TLS did not start: {failure}"));
-            }
-            Ok(())
-        });
-    }
-
-    /// Everything was told, everything is gone.
-    fn close(&self, simulation: &Simulation, hosts: &[&Host]) -> Result {
-        simulation.set_limit(Duration::from_secs(3600));
-        simulation.run_until_idle()?;
-        if simulation.sockets() > 0 {
-            self.wrong(format!("{} sockets are left", simulation.sockets()));
+/// A start of TLS, whose outcome is to be told once.
+fn begin_tls(ledger: &Rc<Ledger>, transport: &Transport, config: &ServerConfig) {
+    ledger.owe(STARTS);
+    let ledger = ledger.clone();
+    start_tls(transport, config).add_both(move |outcome| {
+        ledger.pay(STARTS);
+        if let Err(failure) = outcome
+            && !is_of_connection(&failure)
+        {
+            ledger.wrong(format!("TLS did not start: {failure}"));
         }
-        for host in hosts {
-            // A port, and no more.
-            if host.descriptors() > 1 {
-                self.wrong(format!("{} holds {}", host.name(), host.descriptors()));
-            }
-        }
-        if self.living.get() != 0 {
-            self.wrong(format!("{} protocols were not dropped", self.living.get()));
-        }
-        if self.starting.get() != 0 {
-            self.wrong(format!("{} starts of TLS were not told", self.starting.get()));
-        }
-        let reports = self.reports.take();
-        if !may_fail(simulation) && !reports.is_empty() {
-            self.wrong(format!("without a fault: {reports:?}"));
-        }
-        let wrongs = self.wrongs.take();
-        if wrongs.is_empty() { Ok(()) } else { Err(Failure::msg(wrongs.join("; "))) }
-    }
+        Ok(())
+    });
 }
 
 fn is_of_connection(failure: &Failure) -> bool {
     failure.is::<ropewalk::ConnectionLost>() || failure.is::<ropewalk::ConnectionDone>()
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stage {
-    New,
-    Made,
-    Ended,
-    Lost,
-}
-
-/// A protocol whose calls must come in order.
-struct Watched<P> {
-    protocol: P,
-    ledger: Rc<Ledger>,
-    stage: Stage,
-}
-
-impl<P> Watched<P> {
-    fn expect(&self, call: &str, stages: &[Stage]) {
-        if !stages.contains(&self.stage) {
-            self.ledger.wrong(format!("{call} while {:?}", self.stage));
-        }
-    }
-}
-
-impl<P: Protocol> Protocol for Watched<P> {
-    fn connection_made(&mut self, transport: &Transport) {
-        self.expect("connection_made", &[Stage::New]);
-        self.stage = Stage::Made;
-        self.protocol.connection_made(transport);
-    }
-
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.expect("data_received", &[Stage::Made]);
-        if data.is_empty() {
-            self.ledger.wrong("data_received of nothing");
-        }
-        self.protocol.data_received(transport, data)
-    }
-
-    fn connection_lost(&mut self, reason: &Failure) {
-        self.expect("connection_lost", &[Stage::Made, Stage::Ended]);
-        self.stage = Stage::Lost;
-        self.protocol.connection_lost(reason);
-    }
-
-    fn read_closed(&mut self, transport: &Transport) {
-        self.expect("read_closed", &[Stage::Made]);
-        self.stage = Stage::Ended;
-        self.protocol.read_closed(transport);
-    }
-}
-
-impl<P> Drop for Watched<P> {
-    fn drop(&mut self) {
-        self.expect("drop", &[Stage::Lost]);
-        self.ledger.living.set(self.ledger.living.get() - 1);
-    }
-}
-
-fn hosts(simulation: &Simulation) -> (Host, Host) {
-    (simulation.host("server"), simulation.host("client"))
-}
-
-fn bytes(count: usize) -> Vec<u8> {
-    (0..count).map(|n| (n * 7 + n / 251) as u8).collect()
-}
-
-/// Whether something happened that a program may fail of; what cuts calls up or delays them is no
-/// excuse.
-fn may_fail(simulation: &Simulation) -> bool {
-    simulation
-        .happenings()
-        .iter()
-        .any(|happening| matches!(happening.what, What::Failing(_, Fault::Error(_))))
 }
 
 /// A right outcome is always right; a wrong one needs a fault as its excuse.
@@ -223,43 +87,6 @@ fn judge_bytes(simulation: &Simulation, outcome: Result<Vec<u8>>, wanted: &[u8])
 
 // ---- the scenarios ----
 
-struct Echo;
-impl Protocol for Echo {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        transport.write(data);
-        Ok(())
-    }
-}
-
-/// Sends a question at once and gives what came back, when that is all of it.
-struct Asker {
-    question: Vec<u8>,
-    answer: Vec<u8>,
-    done: Option<Trigger<Vec<u8>>>,
-}
-
-impl Protocol for Asker {
-    fn connection_made(&mut self, transport: &Transport) {
-        transport.write(&self.question);
-    }
-
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.answer.extend_from_slice(data);
-        if self.answer.len() >= self.question.len() {
-            transport.lose_connection();
-        }
-        Ok(())
-    }
-
-    fn connection_lost(&mut self, reason: &Failure) {
-        let answer = std::mem::take(&mut self.answer);
-        let whole = answer.len() == self.question.len();
-        if let Some(done) = self.done.take() {
-            let _ = if whole { done.callback(answer) } else { done.errback(reason.clone()) };
-        }
-    }
-}
-
 fn echo_with_callbacks(simulation: &Simulation) -> Result {
     simulation.keep_trace();
     let ledger = Ledger::new();
@@ -273,9 +100,8 @@ fn echo_with_callbacks(simulation: &Simulation) -> Result {
     let config = client_config();
     // The second handshake is the short one.
     for size in [40_000, 5] {
-        let (done, answer) = Deferred::new();
-        let question = bytes(size);
-        let mut asker = Some(Asker { question, answer: Vec::new(), done: Some(done) });
+        let (asker, answer) = Asker::new(bytes(size));
+        let mut asker = Some(asker);
         let watch = ledger.clone();
         let build = move |_: &Address| watch.watch(asker.take().expect("one connection"));
         let to = ConnectTo::new("server:7").tls(&config);
@@ -342,7 +168,7 @@ impl Protocol for Upgrades {
         // Its one byte cannot come in two pieces.
         self.is_secret = true;
         transport.write(b"g");
-        self.ledger.start_tls(transport, &server_config());
+        begin_tls(&self.ledger, transport, &server_config());
         transport.write(b"welcome");
         Ok(())
     }
@@ -434,8 +260,7 @@ fn silence(simulation: &Simulation) -> Result {
     if server.descriptors() > 2 || client.descriptors() > 0 || simulation.sockets() > 0 {
         return Err(Failure::msg("something is left of a handshake"));
     }
-    let wrongs = ledger.wrongs.take();
-    if wrongs.is_empty() { Ok(()) } else { Err(Failure::msg(wrongs.join("; "))) }
+    ledger.verdict()
 }
 
 // ---- walked and seeded ----
