@@ -86,16 +86,24 @@ impl Connection {
         self.put_face_back(face);
     }
 
-    /// After a first read that was more than a short one, or brought nothing.
+    /// After a first read that was more than a short one, brought nothing, or was not TCP's.
     #[cold]
     fn receive_more(
         self: Rc<Self>,
-        face: Box<dyn Push>,
+        mut face: Box<dyn Push>,
         outcome: Result<usize, Otherwise>,
         scratch: &mut [u8],
     ) {
-        self.put_face_back(face);
         let outcome = outcome.or_else(|why| self.stream.read_otherwise(why, scratch));
+        match outcome {
+            Ok(count) if count > 0 && self.is_short_read(count, scratch.len()) => {
+                self.forget_readable();
+                face.receive(&self, &scratch[..count]);
+                self.put_face_back(face);
+                return self.settle_if_needed();
+            }
+            _ => self.put_face_back(face),
+        }
         self.receive_on(outcome, scratch);
         self.after_reading();
     }
