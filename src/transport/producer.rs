@@ -50,8 +50,8 @@ pub enum Producing {
     Push,
 }
 
-/// So much of a file is read at once.
-const PIECE: usize = 64 * 1024;
+/// So much of a file is read at once: with half of it the way to the thread and back would show.
+const PIECE: usize = 128 * 1024;
 
 impl Transport {
     /// Sends all that can be read from `file`, piece by piece as the peer takes it; fires with how
