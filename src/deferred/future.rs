@@ -6,14 +6,12 @@
 
 use crate::deferred::Deferred;
 use crate::deferred::chain::{State, taken};
-use crate::deferred::later::after_drop;
-use crate::deferred::tail::{Cancel, End, Source, cancel, finish, unobserved};
-use crate::failure::{Place, Result};
+use crate::deferred::tail::{finish, unobserved};
+use crate::failure::Result;
 use futures_core::FusedFuture;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// The result of the chain, once. Polled again after that, it fails.
@@ -60,35 +58,11 @@ impl<T> Deferred<T> {
         let made = self.made;
         match self.take_state() {
             State::Fired(result) => unobserved(result, made, false),
-            State::Pending(source) => forgo(source, made, false),
-            State::Awaited(source) => forgo(source, made, true),
+            State::Pending(source) => source.forgo(made, false),
+            State::Awaited(source) => source.forgo(made, true),
             State::Taken => {}
         }
     }
-}
-
-/// Nobody will ask for what comes from `source`.
-#[inline(never)]
-fn forgo<T>(source: Rc<dyn Source<T>>, made: Place, awaited: bool) {
-    match source.tail().ask() {
-        Ok(outcome) => {
-            finish(source);
-            unobserved(outcome, made, awaited);
-        }
-        Err(former) => {
-            source.tail().put(if awaited { End::Abandoned(made) } else { End::Detached(made) });
-            drop(former);
-            if awaited {
-                abandon(source, made);
-            }
-        }
-    }
-}
-
-#[cold]
-fn abandon<T>(source: Rc<dyn Source<T>>, made: Place) {
-    let node: Rc<dyn Cancel> = source;
-    after_drop(move || cancel(node, made));
 }
 
 impl<T> fmt::Debug for Deferred<T> {

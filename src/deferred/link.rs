@@ -2,7 +2,9 @@
 
 use crate::deferred::chain::{State, run, taken};
 use crate::deferred::spare;
-use crate::deferred::tail::{Cancel, End, Follower, Sink, Source, Step, Tail, finish, in_place};
+use crate::deferred::tail::{
+    Cancel, End, Follower, Sink, Source, Step, Tail, finish, forgo, in_place,
+};
 use crate::failure::{Place, Result, contain};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -195,6 +197,10 @@ where
     #[inline]
     fn end(self: Rc<Self>) {
         spare::keep(self);
+    }
+
+    fn forgo(self: Rc<Self>, made: Place, awaited: bool) {
+        forgo(self, made, awaited);
     }
 }
 

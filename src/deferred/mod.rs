@@ -70,7 +70,7 @@ pub use locks::{
     NoTokens, Permit, QueueOverflow, QueueUnderflow,
 };
 pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
-pub(crate) use tail::{Cancel, Source, Tail, in_place};
+pub(crate) use tail::{Cancel, Source, Tail, forgo, in_place};
 pub use task::{
     AlreadyLooping, CooperativeTask, Cooperator, LoopingCall, NotLooping, NotPaused, TaskFinished,
     defer_later,

@@ -1,5 +1,6 @@
 //! The downstream end of a node: who gets its outcome, or the outcome itself while nobody asks.
 
+use crate::deferred::later::after_drop;
 use crate::deferred::{Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, report_made};
 use std::cell::Cell;
@@ -60,6 +61,33 @@ pub(crate) trait Source<T>: Cancel {
     fn tail(&self) -> &Tail<T>;
     /// Its outcome was taken, and nobody else holds it.
     fn end(self: Rc<Self>) {}
+    /// Nobody will ask for the outcome; a Deferred did, if `awaited`.
+    fn forgo(self: Rc<Self>, made: Place, awaited: bool);
+}
+
+/// What [`Source::forgo`] is for every source, each compiled for itself.
+#[inline(always)]
+pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, awaited: bool) {
+    match source.tail().ask() {
+        Ok(outcome) => {
+            if Rc::strong_count(&source) == 1 {
+                source.end();
+            }
+            unobserved(outcome, made, awaited);
+        }
+        Err(former) => leave(source, former, made, awaited),
+    }
+}
+
+/// The outcome is to come yet: the chain runs on, or is cancelled.
+#[inline(never)]
+fn leave<T>(source: Rc<dyn Source<T>>, former: Option<Waker>, made: Place, awaited: bool) {
+    source.tail().put(if awaited { End::Abandoned(made) } else { End::Detached(made) });
+    drop(former);
+    if awaited {
+        let node: Rc<dyn Cancel> = source;
+        after_drop(move || cancel(node, made));
+    }
 }
 
 /// Lets go of a source whose outcome was taken.
@@ -154,23 +182,26 @@ impl<T> Tail<T> {
     /// 4. The outcome, for the Deferred that holds this end; or whoever polled it before.
     ///
     /// Then the tail is to be filled again, and only after that may the waker be dropped: its Drop is
-    /// not our code.
+    /// not our code. What else is in it belongs to nobody who could ask, and ends here.
     #[inline]
     pub(super) fn ask(&self) -> Result<Result<T>, Option<Waker>> {
+        let end = self.take();
+        if let End::Outcome(outcome) = end {
+            return Ok(outcome);
+        }
+        if let End::Open = end {
+            std::mem::forget(end);
+            return Err(None);
+        }
+        self.put(end);
+        Err(self.take_waker())
+    }
+
+    #[inline(never)]
+    fn take_waker(&self) -> Option<Waker> {
         match self.take() {
-            End::Outcome(outcome) => Ok(outcome),
-            End::Waker(waker) => Err(Some(waker)),
-            End::Open | End::Detached(_) | End::Abandoned(_) | End::Spent => Err(None),
-            // Not so: there is no Deferred then that could ask. Named one by one, here and below, so
-            // that each arm moves its one pointer out; a catch-all would have to move the whole enum.
-            End::Sink(link) => {
-                drop(link);
-                Err(None)
-            }
-            End::Follower(link) => {
-                drop(link);
-                Err(None)
-            }
+            End::Waker(waker) => Some(waker),
+            _ => None,
         }
     }
 
@@ -199,6 +230,8 @@ impl<T> Tail<T> {
                 self.put(End::Outcome(outcome));
                 waker.wake();
             }
+            // Each by its name, so that each arm moves its own pointers out: a catch-all would move the
+            // whole, in wide pieces of what was written in narrow ones, for which the processor waits.
             End::Detached(made) => unobserved(outcome, made, false),
             End::Abandoned(made) => unobserved(outcome, made, true),
             End::Open | End::Spent => self.put(End::Outcome(outcome)),

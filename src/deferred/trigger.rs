@@ -3,7 +3,7 @@
 use crate::deferred::canceller::OnCancel;
 use crate::deferred::later::after_drop;
 use crate::deferred::spare;
-use crate::deferred::tail::{Cancel, Source, Tail, in_place};
+use crate::deferred::tail::{Cancel, Source, Tail, forgo, in_place};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, contain, report};
 use std::cell::Cell;
@@ -254,6 +254,10 @@ impl<T: 'static> Source<T> for Root<T> {
 
     fn end(self: Rc<Self>) {
         spare::keep(self);
+    }
+
+    fn forgo(self: Rc<Self>, made: Place, awaited: bool) {
+        forgo(self, made, awaited);
     }
 }
 

@@ -260,9 +260,13 @@ impl<T> Deliver<T> for Rc<Head<T>> {
     }
 }
 
-impl<T> deferred::Source<T> for Head<T> {
+impl<T: 'static> deferred::Source<T> for Head<T> {
     fn tail(&self) -> &Tail<T> {
         &self.tail
+    }
+
+    fn forgo(self: Rc<Self>, made: Place, awaited: bool) {
+        deferred::forgo(self, made, awaited);
     }
 }
 
