@@ -7,7 +7,7 @@
 use crate::deferred::Deferred;
 use crate::deferred::chain::{State, taken};
 use crate::deferred::tail::{finish, unobserved};
-use crate::failure::Result;
+use crate::failure::{Place, Result};
 use futures_core::FusedFuture;
 use std::fmt;
 use std::future::Future;
@@ -57,12 +57,19 @@ impl<T> Deferred<T> {
     fn let_go(&mut self) {
         let made = self.made;
         match self.take_state() {
-            State::Fired(result) => unobserved(result, made, false),
+            State::Fired(result) => unheard(result, made),
             State::Pending(source) => source.forgo(made, false),
             State::Awaited(source) => source.forgo(made, true),
             State::Taken => {}
         }
     }
+}
+
+/// Out of the way of a Deferred that is dropped while it waits.
+#[cold]
+#[inline(never)]
+fn unheard<T>(result: Result<T>, made: Place) {
+    unobserved(result, made, false);
 }
 
 impl<T> fmt::Debug for Deferred<T> {

@@ -152,19 +152,24 @@ enum Stage {
 }
 
 /// A root that no cancellation is heard by, for one trigger.
-#[inline(never)]
+#[inline(always)]
 fn root<T: 'static>(made: Place) -> Rc<Root<T>> {
     match spare::take::<Root<T>>() {
         Some(root) => root.again(made),
-        None => in_place(|| Root {
-            stage: Cell::new(Stage::Open),
-            triggers: Cell::new(1),
-            tail: Tail::new(),
-            made: Cell::new(made),
-            on_cancel: Cell::new(OnCancel::Nobody),
-            orphan: Root::orphaned,
-        }),
+        None => fresh(made),
     }
+}
+
+#[inline(never)]
+fn fresh<T: 'static>(made: Place) -> Rc<Root<T>> {
+    in_place(|| Root {
+        stage: Cell::new(Stage::Open),
+        triggers: Cell::new(1),
+        tail: Tail::new(),
+        made: Cell::new(made),
+        on_cancel: Cell::new(OnCancel::Nobody),
+        orphan: Root::orphaned,
+    })
 }
 
 impl<T> Trigger<T> {
