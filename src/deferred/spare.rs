@@ -29,7 +29,10 @@ thread_local! {
 }
 
 /// A node that was kept, if there is one of this kind.
-#[inline]
+///
+/// In a frame of its own: its kind is told through memory, and where a caller uses that same place of
+/// its frame for something else, the processor guesses wrong, at the price of half a chain.
+#[inline(never)]
 pub(super) fn take<N: 'static>() -> Option<Rc<N>> {
     let node = SPARES.try_with(|spares| spares[place::<N>()].take()).ok()??;
     node.downcast().ok()
