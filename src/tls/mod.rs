@@ -17,6 +17,9 @@
 //!   connection without a word may have been cut off by somebody else: that is
 //!   [`ConnectionLost`](crate::ConnectionLost).
 //! * Half a connection can be ended, as over TCP.
+//! * A server sends its tickets right behind the handshake. A client that ends before they came leaves
+//!   bytes unread, for which its system may send a reset (see [`Transport::lose_connection`]): to the
+//!   server that end is a loss.
 //! * From [`start_tls`] on nothing leaves in the clear but what was written before, and nothing that
 //!   came in the clear is given out as if it had come through TLS.
 //!
