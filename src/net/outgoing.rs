@@ -15,6 +15,7 @@ use super::connection::{Call, Connection, State, Writing};
 use crate::buffer::{Buffer, CORKED};
 use crate::driver::{Key, Otherwise, Readiness};
 use crate::transport::ConnectionAborted;
+use std::cell::RefMut;
 use std::io;
 use std::rc::Rc;
 
@@ -120,17 +121,23 @@ impl Connection {
         let may = self.readiness.get().has(Readiness::WRITABLE);
         match if may { self.stream.try_write(&bytes) } else { Ok(0) } {
             Ok(count) if count == bytes.len() => {}
-            outcome => self.cork_was_cut(outcome, &bytes),
+            outcome => return self.cork_was_cut(outcome, bytes),
         }
         bytes.clear();
     }
 
+    /// What could not be sent is taken out of the cork first: a failure wakes whoever writes, which may
+    /// be code of the user.
     #[cold]
-    fn cork_was_cut(&self, outcome: Result<usize, Otherwise>, bytes: &[u8]) {
-        let outcome = outcome.or_else(|why| self.stream.write_otherwise(why, bytes));
-        let sent = self.note_outcome(outcome, bytes.len());
-        if sent < bytes.len() && self.writing.get() != Writing::Ended {
-            self.keep(&bytes[sent..]);
+    fn cork_was_cut(&self, outcome: Result<usize, Otherwise>, mut bytes: RefMut<'_, Vec<u8>>) {
+        let outcome = outcome.or_else(|why| self.stream.write_otherwise(why, &bytes));
+        let wanted = bytes.len();
+        let unsent = bytes[*outcome.as_ref().unwrap_or(&0)..].to_vec();
+        bytes.clear();
+        drop(bytes);
+        self.note_outcome(outcome, wanted);
+        if !unsent.is_empty() && self.writing.get() != Writing::Ended {
+            self.keep(&unsent);
         }
     }
 
