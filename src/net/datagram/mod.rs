@@ -21,8 +21,11 @@
 //! its own, because next to what the system does with a datagram the call is little; and each would
 //! need 64 KiB of its own to arrive in whole.
 
+mod incoming;
+mod outgoing;
 mod pull;
 mod socket;
+mod train;
 mod transport;
 
 pub use pull::UdpSocket;

@@ -111,11 +111,13 @@ impl UdpSocket {
         }
         if self.datagrams.is_ready(Readiness::READABLE) {
             std::task::ready!(self.poll_budget(context));
-            match self.datagrams.try_receive(buffer) {
+            match self.datagrams.receive_one(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return Poll::Ready(outcome),
             }
         }
+        // Who waits for a datagram has most likely answered the last one.
+        self.datagrams.end_gathering();
         self.datagrams.wait_to_receive(context.waker());
         Poll::Pending
     }

@@ -120,7 +120,7 @@ impl DatagramTransport {
     }
 
     fn set_option(&self, option: DatagramOption) -> Result {
-        let outcome = self.datagrams.with_socket(|socket| socket.set_option(option));
+        let outcome = self.datagrams.set_option(option);
         let host = self.datagrams.host();
         outcome.map_err(|cause| Failure::msg(format!("cannot set {option:?} of {host}: {cause}")))
     }
