@@ -40,8 +40,7 @@ pub(super) fn receive(
 ) -> io::Result<Train> {
     let mut room = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_TRUNC;
-    let received =
-        recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut room, Some(control), flags)?;
+    let received = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut room, Some(control), flags)?;
     let each = received.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::UdpGroSegments(each) => usize::try_from(each).ok(),
         _ => None,
