@@ -24,6 +24,8 @@ pub(crate) struct Calls {
     pub(crate) next_train: Cell<Option<ErrorKind>>,
     /// What single datagrams meet.
     pub(crate) singles: Cell<Option<ErrorKind>>,
+    /// What the next single datagrams meet, the first of them last.
+    pub(crate) next_singles: RefCell<Vec<ErrorKind>>,
     /// Trains are sent one by one, also where the system knows none.
     pub(crate) takes_apart: Cell<bool>,
 }
@@ -114,7 +116,8 @@ impl DatagramSocket for Socket {
 
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
         self.calls.note("1");
-        match self.calls.singles.get() {
+        let next = self.calls.next_singles.borrow_mut().pop();
+        match next.or(self.calls.singles.get()) {
             Some(kind) => Err(kind.into()),
             None => self.socket.send_to(data, to),
         }

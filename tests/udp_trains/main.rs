@@ -51,8 +51,8 @@ fn receiver() -> (StdSocket, Address) {
 /// What a socket received so far; the loopback hands on at once.
 fn received(socket: &StdSocket) -> Vec<Vec<u8>> {
     let mut buffer = vec![0; 65536];
-    let mut next = || socket.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec());
-    std::iter::from_fn(|| next()).collect()
+    let next = || socket.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec());
+    std::iter::from_fn(next).collect()
 }
 
 /// Has something done in one callback of the reactor, and its turn ended.

@@ -5,7 +5,8 @@ use ropewalk::UdpSocket;
 
 /// Has a socket of the same reactor send bursts of these lengths, one in each callback.
 fn send_bursts(reactor: &Reactor, to: &Address, bursts: Vec<Vec<Vec<u8>>>) {
-    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let any_port = std::net::SocketAddr::new(to.ip().unwrap(), 0);
+    let socket = reactor.open_udp(any_port).unwrap();
     let (transport, to) = (socket.transport(), to.clone());
     let sending = reactor.spawn(async move {
         // It lives as long as the task.
@@ -38,9 +39,21 @@ fn bursts() -> Vec<Vec<Vec<u8>>> {
 
 #[test]
 fn bursts_arrive_whole_and_in_order_at_a_protocol() {
+    bursts_arrive("127.0.0.1:0");
+}
+
+#[test]
+fn bursts_over_ipv6_arrive_whole_and_in_order() {
+    if StdSocket::bind("[::1]:0").is_err() {
+        return println!("not tested: this machine has no IPv6");
+    }
+    bursts_arrive("[::1]:0");
+}
+
+fn bursts_arrive(any_port: &str) {
     let reactor = Reactor::new().unwrap();
     let heard = Rc::default();
-    let socket = reactor.listen_udp("127.0.0.1:0", ear(&heard)).unwrap();
+    let socket = reactor.listen_udp(any_port, ear(&heard)).unwrap();
     send_bursts(&reactor, &socket.host(), bursts());
     let expected = bursts().concat();
     while heard.borrow().len() < expected.len() {
@@ -67,20 +80,24 @@ fn bursts_arrive_whole_and_in_order_at_a_task() {
     assert_eq!(heard.unwrap(), expected);
 }
 
-/// A reactor whose socket has received two datagrams without a pause, so that it expects trains.
+/// A reactor whose socket has received a burst of datagrams, so that it expects trains.
 fn expecting() -> (Reactor, Rc<Calls>, UdpSocket) {
     let (driver, calls) = Double::new();
     let reactor = Reactor::with_driver(driver);
     let socket = reactor.open_udp("127.0.0.1:0").unwrap();
     let (other, to) = (StdSocket::bind("127.0.0.1:0").unwrap(), socket.host());
-    (0..2).for_each(|_| assert!(other.send_to(b"x", to.socket_addr().unwrap()).is_ok()));
+    (0..BURST).for_each(|_| assert!(other.send_to(b"x", to.socket_addr().unwrap()).is_ok()));
     let socket = reactor.run_until(async move {
-        socket.recv_from(&mut [0; 1]).await?;
-        socket.recv_from(&mut [0; 1]).await?;
+        for _ in 0..BURST {
+            socket.recv_from(&mut [0; 1]).await?;
+        }
         Ok(socket)
     });
     (reactor, calls, socket.unwrap())
 }
+
+/// So many without a pause, and a socket expects trains.
+const BURST: usize = 8;
 
 fn burst_to(reactor: &Reactor, to: &Address, burst: Vec<Vec<u8>>) {
     let sender = reactor.listen_udp("127.0.0.1:0", Told(|_: &_, _: &_, _: &_| Ok(()))).unwrap();
@@ -194,4 +211,37 @@ fn more_than_a_turns_share_arrives_over_several_turns() {
     }
     assert!(turns > 2, "{turns} turns");
     assert_eq!(*heard.borrow(), expected);
+}
+
+#[test]
+fn a_train_to_a_group_reaches_every_member() {
+    let reactor = Reactor::new().unwrap();
+    let group = std::net::Ipv4Addr::new(239, 255, 77, 2);
+    let join = |port: u16| {
+        let heard = Rc::default();
+        let member = reactor.listen_multicast((group, port), ear(&heard)).unwrap();
+        member.join_group(group.into(), std::net::Ipv4Addr::LOCALHOST).unwrap();
+        (member.host(), heard)
+    };
+    let (to, first) = join(0);
+    let (_, second) = join(to.port().unwrap());
+    let (transport, burst) = (sender_to_groups(&reactor), numbered(&[10; 20]));
+    // The first burst makes them expect trains, the second comes as one.
+    for _ in 0..2 {
+        let (transport, to, burst) = (transport.clone(), to.clone(), burst.clone());
+        in_a_callback(&reactor, move || {
+            burst.iter().for_each(|data| transport.write_to(data, &to).unwrap());
+        });
+        (0..3).for_each(|_| reactor.turn(Some(Duration::ZERO)).unwrap());
+    }
+    let expected = [burst.clone(), burst].concat();
+    assert_eq!(*first.borrow(), expected);
+    assert_eq!(*second.borrow(), expected);
+}
+
+fn sender_to_groups(reactor: &Reactor) -> DatagramTransport {
+    let sender = reactor.listen_udp("127.0.0.1:0", Told(|_: &_, _: &_, _: &_| Ok(()))).unwrap();
+    sender.set_multicast_interface(std::net::Ipv4Addr::LOCALHOST).unwrap();
+    sender.set_multicast_ttl(0).unwrap();
+    sender
 }

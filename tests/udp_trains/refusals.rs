@@ -118,6 +118,21 @@ fn a_refusal_in_the_midst_of_a_burst_is_told_once_and_the_train_arrives() {
     assert_eq!(calls.sends(), ["1", "9x7", "9x7"], "the first train met the refusal");
 }
 
+#[test]
+fn a_refusal_is_told_though_what_met_it_has_to_wait() {
+    let (driver, calls) = Double::new();
+    let reactor = Reactor::with_driver(driver);
+    let refusals = Rc::new(Cell::new(0));
+    let socket = reactor.listen_udp("127.0.0.1:0", Refused(refusals.clone())).unwrap();
+    let (_listener, to) = receiver();
+    socket.connect(to).unwrap();
+    // Of an earlier datagram; then there is no room.
+    calls.next_singles.replace(vec![ErrorKind::WouldBlock, ErrorKind::ConnectionRefused]);
+    socket.write(b"waits").unwrap();
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(refusals.get(), 1);
+}
+
 /// What gives a namespace a loopback that carries 1400 bytes in one piece.
 const NARROW: &str = "ip link set lo mtu 1400 up && exec \"$0\" \"$@\"";
 /// What says to a process that it has such a loopback.

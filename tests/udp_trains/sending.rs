@@ -1,6 +1,7 @@
 //! What leaves together, and when.
 
 use super::*;
+use ropewalk::{Event, Phase, UnixName};
 use std::io::ErrorKind;
 
 /// What a callback that writes datagrams of these lengths makes of them, and that all arrive.
@@ -105,6 +106,22 @@ fn a_closed_socket_has_sent_what_it_was_given() {
 }
 
 #[test]
+fn what_a_trigger_sends_after_the_shutdown_has_left_when_run_returns() {
+    let (reactor, calls, _) = sender();
+    let (listener, to) = receiver();
+    let opening = reactor.clone();
+    reactor.add_system_event_trigger(Phase::After, Event::Shutdown, move || {
+        let socket = opening.listen_udp("127.0.0.1:0", Told(|_: &_, _: &_, _: &_| Ok(())))?;
+        (0..5).try_for_each(|_| socket.write_to(b"bye", &to))
+    });
+    let stopping = reactor.clone();
+    reactor.call_when_running(move || stopping.stop());
+    reactor.run().unwrap();
+    assert_eq!(received(&listener), [b"bye"; 5]);
+    assert_eq!(calls.sends(), ["1", "4x3"]);
+}
+
+#[test]
 fn an_option_is_changed_after_what_was_sent_before() {
     let (reactor, calls, socket) = sender();
     let (listener, to) = receiver();
@@ -166,16 +183,9 @@ fn what_two_tasks_send_in_turn_leaves_in_order() {
 
 #[test]
 fn a_train_that_the_system_does_not_take_yet_waits_in_order() {
-    let (driver, calls) = Double::new();
-    calls.takes_apart.set(true);
-    let reactor = Reactor::with_driver(driver);
-    let unnamed = || Address::Unix(ropewalk::UnixName::Unnamed);
-    let name = format!("ropewalk-trains-{}", std::process::id());
-    let at = Address::Unix(ropewalk::UnixName::Abstract(name.into_bytes().into()));
-    let heard = Rc::default();
-    let to = reactor.listen_unix_datagram(at, ear(&heard)).unwrap().host();
-    let socket =
-        reactor.listen_unix_datagram(unnamed(), Told(|_: &_, _: &_, _: &_| Ok(()))).unwrap();
+    let (reactor, calls, to, heard) = unix_ear("waits");
+    let unnamed = Address::Unix(UnixName::Unnamed);
+    let socket = reactor.listen_unix_datagram(unnamed, Told(|_: &_, _: &_, _: &_| Ok(()))).unwrap();
     let datagrams = numbered(&[2, 2, 2, 2, 2, 3, 3, 1, 2]);
     let sent = datagrams.clone();
     calls.next_train.set(Some(ErrorKind::WouldBlock));
@@ -194,4 +204,32 @@ fn a_train_that_the_system_does_not_take_yet_waits_in_order() {
         reactor.turn(None).unwrap();
     }
     assert_eq!(*heard.borrow(), expected);
+}
+
+type Heard = Rc<RefCell<Vec<Vec<u8>>>>;
+
+/// A Unix socket that hears what is sent in a train too: it is tried again when it took nothing.
+fn unix_ear(name: &str) -> (Reactor, Rc<Calls>, Address, Heard) {
+    let (driver, calls) = Double::new();
+    calls.takes_apart.set(true);
+    let reactor = Reactor::with_driver(driver);
+    let name = format!("ropewalk-trains-{name}-{}", std::process::id());
+    let at = Address::Unix(UnixName::Abstract(name.into_bytes().into()));
+    let heard = Heard::default();
+    let to = reactor.listen_unix_datagram(at, ear(&heard)).unwrap().host();
+    (reactor, calls, to, heard)
+}
+
+#[test]
+fn a_datagram_of_a_task_does_not_overtake_those_that_wait() {
+    let (reactor, calls, to, heard) = unix_ear("overtakes");
+    let socket = reactor.open_unix_datagram(Address::Unix(UnixName::Unnamed)).unwrap();
+    calls.next_singles.borrow_mut().push(ErrorKind::WouldBlock);
+    socket.transport().write_to(b"first", &to).unwrap();
+    let sending = reactor.spawn(async move { socket.send_to(b"second", &to).await });
+    reactor.run_until(sending).unwrap();
+    while heard.borrow().len() < 2 {
+        reactor.turn(None).unwrap();
+    }
+    assert_eq!(*heard.borrow(), [&b"first"[..], b"second"]);
 }

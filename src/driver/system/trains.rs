@@ -36,7 +36,7 @@ pub(super) fn are_known(socket: &impl AsFd) -> bool {
 pub(super) fn receive(
     socket: &impl AsRawFd,
     buffer: &mut [u8],
-    control: &mut Vec<u8>,
+    control: &mut [u8],
 ) -> io::Result<Train> {
     let mut room = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_TRUNC;

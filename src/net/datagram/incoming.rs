@@ -1,14 +1,15 @@
 //! The way into a socket for datagrams: one by one or in trains, to the protocol or to a task.
 //!
 //! # Theory
-//! A socket is asked for datagrams one by one until two come without a pause; from then on it is asked
-//! for trains, which costs a little more for one datagram and far less for many. A train for the
+//! A socket is asked for datagrams one by one until a burst of them comes; from then on it is asked for
+//! trains, which costs a little more for one datagram and far less for many. A train for the
 //! protocol is read into the loop's one buffer and delivered whole. One for tasks is read into a
 //! buffer of the pool, which the socket keeps until they have asked for all of it.
 //!
 //! # Invariants
 //! * Nothing that was received is lost, unless the socket is closed.
 //! * While a train is kept nothing is received, and so the socket counts as readable.
+//! * Only who receives in trains keeps one.
 
 use super::socket::{Datagrams, is_refusal};
 use crate::address::Address;
@@ -19,7 +20,6 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
-#[derive(Default)]
 pub(super) struct Incoming {
     manner: Cell<Manner>,
     /// Borrowed for one datagram.
@@ -31,19 +31,17 @@ pub(super) struct Incoming {
 /// How a socket is asked for datagrams.
 ///
 /// ```text
-///   Slow ──1──► Brisk ──2──► Trains
-///    ▲            │ └───3──► OneByOne
-///    └─────4──────┘
-///   1  one came          3  another, but this socket knows no trains
-///   2  another           4  there was a pause
+///   OneByOne(0) ──1──► OneByOne(n) ──2──► Trains
+///        ▲                  │ └──────3──► NoTrains
+///        └─────────4────────┘
+///   1  n came without a pause     3  the same, but this socket knows no trains
+///   2  as many as make a burst    4  there was a pause
 /// ```
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    #[default]
-    Slow,
-    Brisk,
+    OneByOne(u8),
     Trains,
-    OneByOne,
+    NoTrains,
 }
 
 /// A train that a task has asked for a part of.
@@ -53,9 +51,18 @@ struct Kept {
     from: Address,
 }
 
+/// So many datagrams without a pause are a burst: a peer that is quick to answer makes fewer.
+const BURST: u8 = 8;
 /// So many datagrams, and so many bytes, are one socket's share of a turn; a train may exceed them.
 const DATAGRAMS_PER_TURN: usize = 64;
 const BYTES_PER_TURN: usize = 256 * 1024;
+
+impl Incoming {
+    pub(super) fn new() -> Incoming {
+        let manner = Cell::new(Manner::OneByOne(0));
+        Incoming { manner, kept: RefCell::default(), refusal: Cell::default() }
+    }
+}
 
 impl Datagrams {
     /// Receives what the protocol is to be told in this turn.
@@ -86,12 +93,12 @@ impl Datagrams {
 
     /// Receives a datagram for a task, or `WouldBlock`.
     pub(super) fn receive_one(&self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
-        if let Some(next) = self.take_kept(buffer) {
-            return Ok(next);
-        }
         if self.incoming.manner.get() != Manner::Trains {
             let train = self.receive_train(buffer)?;
             return Ok((train.length, train.from));
+        }
+        if let Some(next) = self.take_kept(buffer) {
+            return Ok(next);
         }
         self.keep_train()?;
         self.take_kept(buffer).ok_or_else(|| io::ErrorKind::WouldBlock.into())
@@ -132,24 +139,27 @@ impl Datagrams {
         outcome
     }
 
-    /// A datagram came: another one without a pause asks for trains.
+    /// A datagram came: a burst of them asks for trains.
     fn quicken(&self) {
-        let manner = &self.incoming.manner;
-        match manner.get() {
-            Manner::Slow => manner.set(Manner::Brisk), // 1
-            Manner::Brisk => {
-                let expects = self.with_socket(|socket| Ok(socket.expect_trains()));
-                let trains = expects.is_ok_and(|expects| expects);
-                manner.set(if trains { Manner::Trains } else { Manner::OneByOne }); // 2, 3
-            }
-            Manner::Trains | Manner::OneByOne => {}
+        let Manner::OneByOne(came) = self.incoming.manner.get() else { return };
+        let next = match came + 1 {
+            BURST => self.expect_trains(),  // 2, 3
+            came => Manner::OneByOne(came), // 1
+        };
+        self.incoming.manner.set(next);
+    }
+
+    fn expect_trains(&self) -> Manner {
+        match self.with_socket(|socket| Ok(socket.expect_trains())) {
+            Ok(true) => Manner::Trains,
+            _ => Manner::NoTrains,
         }
     }
 
     fn pause(&self) {
         self.forget_readiness(Readiness::READABLE);
-        if self.incoming.manner.get() == Manner::Brisk {
-            self.incoming.manner.set(Manner::Slow); // 4
+        if let Manner::OneByOne(_) = self.incoming.manner.get() {
+            self.incoming.manner.set(Manner::OneByOne(0)); // 4
         }
     }
 

@@ -135,7 +135,7 @@ impl Datagrams {
             // In order: it waits behind the others.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.send(to, |socket, to| socket.send_to(data, to))?;
+        self.send_there(to, |socket, to| socket.send_to(data, to))?;
         self.note_last(data.len(), to);
         Ok(())
     }
@@ -177,8 +177,11 @@ impl Datagrams {
     }
 
     /// Sends what was gathered; the next datagram goes out at once again.
+    #[inline]
     pub(super) fn end_gathering(&self) {
-        self.outgoing.last.take();
+        if self.outgoing.last.borrow().is_some() {
+            self.outgoing.last.take();
+        }
         self.send_queue();
     }
 
@@ -187,7 +190,15 @@ impl Datagrams {
         to: Option<&Address>,
         call: impl Fn(&mut dyn DatagramSocket, Option<&Address>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let to = self.destination(to)?;
+        self.send_there(self.destination(to)?, call)
+    }
+
+    /// As `send`, where `to` is what the system is to be told.
+    fn send_there(
+        &self,
+        to: Option<&Address>,
+        call: impl Fn(&mut dyn DatagramSocket, Option<&Address>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut outcome = self.with_socket(|socket| call(socket, to));
         if let Err(error) = &outcome
             && is_refusal(error)
@@ -259,7 +270,14 @@ impl Datagrams {
     }
 
     /// Sends what waits, as far as the system takes it.
+    #[inline]
     pub(super) fn send_queue(&self) {
+        if !self.outgoing.is_empty() {
+            self.send_waiting();
+        }
+    }
+
+    fn send_waiting(&self) {
         while self.is_ready(Readiness::WRITABLE)
             && let Some(train) = self.outgoing.pop()
         {

@@ -75,6 +75,9 @@ impl UdpSocket {
 
     /// Sends a datagram, whole; waits while the system takes none.
     ///
+    /// One like the datagram before it may leave later, together with those that follow: when the task
+    /// waits to receive, or the turn of the loop is over.
+    ///
     /// Fails with [`CannotSend`](crate::CannotSend) if it is too long or the address is none that this
     /// socket can send to.
     pub async fn send_to(&self, data: &[u8], to: &Address) -> Result {

@@ -76,7 +76,7 @@ impl Loop {
                 peer: RefCell::default(),
                 readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
                 outgoing: Outgoing::new(longest),
-                incoming: Incoming::default(),
+                incoming: Incoming::new(),
                 is_lingering: Cell::new(false),
                 is_served: Cell::new(false),
             })
