@@ -7,7 +7,7 @@
 //! buffer of the pool, which the socket keeps until they have asked for all of it.
 //!
 //! # Invariants
-//! * Nothing that was received is lost, unless the socket is closed.
+//! * Nothing that was received is lost, unless the socket is closed or a task's buffer is too short.
 //! * While a train is kept nothing is received, and so the socket counts as readable.
 //! * Only who receives in trains keeps one.
 
