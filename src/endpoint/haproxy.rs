@@ -181,6 +181,10 @@ impl ByteStream for Headed {
     fn holds_more(&mut self) -> bool {
         self.is_behind || self.stream.holds_more()
     }
+
+    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+        self.stream.must_hear_out(may_be_unread)
+    }
 }
 
 /// A header's length and addresses; `None` while it is unfinished.

@@ -121,6 +121,10 @@ impl ByteStream for Ahead {
         self.below.take_leave()
     }
 
+    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+        self.below.must_hear_out(may_be_unread)
+    }
+
     #[cfg(unix)]
     fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
         self.below.send_descriptor(descriptor)

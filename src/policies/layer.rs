@@ -138,6 +138,10 @@ impl<W: Watch> ByteStream for Layer<W> {
         self.stream.take_leave()
     }
 
+    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+        self.stream.must_hear_out(may_be_unread)
+    }
+
     #[cfg(unix)]
     fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
         self.stream.send_descriptor(descriptor)

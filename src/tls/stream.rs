@@ -41,6 +41,8 @@ pub(super) struct TlsStream {
     is_cut: bool,
     /// This end said that it is done.
     has_left: bool,
+    /// All that this end had to say has left, and nothing more will be said.
+    has_taken_leave: bool,
 }
 
 impl TlsStream {
@@ -56,6 +58,7 @@ impl TlsStream {
             has_ended: false,
             is_cut: false,
             has_left: false,
+            has_taken_leave: false,
         }
     }
 
@@ -242,8 +245,12 @@ impl ByteStream for TlsStream {
         self.write(first.map_or(&[], |slice| slice))
     }
 
-    /// Says so in TLS alone: the stream below stays whole, for what TLS may still have to say.
+    /// Says so in TLS alone: the stream below stays whole, for what TLS may still have to say. Once
+    /// leave is taken that is nothing.
     fn shutdown_write(&mut self) -> io::Result<()> {
+        if self.has_taken_leave {
+            return self.below.shutdown_write();
+        }
         self.say_goodbye();
         // What is left follows with `flush`.
         self.send().map(drop)
@@ -258,7 +265,9 @@ impl ByteStream for TlsStream {
             return Err(error);
         }
         while !self.is_shaking && self.ready == 0 {
-            if self.session.process_new_packets().is_ok_and(|state| state.peer_has_closed()) {
+            let state = self.session.process_new_packets();
+            self.has_ended = state.is_ok_and(|state| state.peer_has_closed());
+            if self.has_ended {
                 return Ok(true);
             }
             if self.below.is_at_end()? {
@@ -313,7 +322,16 @@ impl ByteStream for TlsStream {
     fn take_leave(&mut self) -> io::Result<()> {
         self.say_goodbye();
         self.send_all()?;
-        self.below.take_leave()
+        self.below.take_leave()?;
+        self.has_taken_leave = true;
+        Ok(())
+    }
+
+    /// Until its goodbye the peer may say something any time, and be it that goodbye: what nobody has
+    /// read when the stream below is dropped, or what comes then, is answered with a reset.
+    fn must_hear_out(&mut self, _may_be_unread: bool) -> bool {
+        let has_spoken = self.has_ended || self.is_cut || self.failed.is_some();
+        !self.is_shaking && !has_spoken
     }
 
     fn as_any(&self) -> Option<&dyn Any> {
