@@ -18,11 +18,13 @@
 //! What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
 
 mod any;
+mod passing;
 mod system;
 
 pub use crate::slots::Key;
 pub use any::AnyStream;
 pub(crate) use any::{Otherwise, StreamCell};
+pub(crate) use passing::pass_on;
 pub use system::SystemDriver;
 
 use crate::address::{Address, UnixName};

@@ -16,12 +16,10 @@
 //! * Until the handshake is over no byte is taken or given.
 
 use super::fault::Fault;
-use crate::address::Address;
-use crate::driver::{ByteStream, Key};
+use crate::driver::{ByteStream, pass_on};
 use rustls::Connection;
 use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
-use std::time::Duration;
 
 pub(super) struct TlsStream {
     below: Box<dyn ByteStream>,
@@ -189,9 +187,7 @@ fn cut_off() -> io::Error {
 }
 
 impl ByteStream for TlsStream {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.below.register(key)
-    }
+    pass_on! { below: register, set_abort, peer, host, set_nodelay, set_keepalive }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_shaking {
@@ -256,10 +252,6 @@ impl ByteStream for TlsStream {
         self.send().map(drop)
     }
 
-    fn set_abort(&mut self) {
-        self.below.set_abort();
-    }
-
     fn is_at_end(&mut self) -> io::Result<bool> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -287,22 +279,6 @@ impl ByteStream for TlsStream {
             self.below.flush().or_else(unless_blocked)?;
         }
         if self.is_shaking { self.shake() } else { Ok(()) }
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        self.below.peer()
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.below.host()
-    }
-
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.below.set_nodelay(on)
-    }
-
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.below.set_keepalive(idle)
     }
 
     fn is_plain(&self) -> bool {
