@@ -117,8 +117,11 @@ impl Transport {
     /// Bytes of the peer's that nobody has read would have the system close with a reset, which may
     /// overtake what was sent last. So if there are such, or over TLS no goodbye yet, the peer is heard
     /// out first: this end of the stream is ended, and what comes is dropped, until the peer ends too,
-    /// for 10 s and 4 MiB at most. What comes over a plain socket only after its close is answered with
-    /// a reset as before: read to the end first if the peer must see everything.
+    /// for 10 s and 4 MiB at most. Should the peer reset the connection meanwhile, it is lost.
+    ///
+    /// What comes over a plain socket only after its close is still answered with a reset, and so is
+    /// what is unread when the reactor itself ends: read to the end first if the peer must see
+    /// everything.
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
         self.carrier.lose_connection();

@@ -186,6 +186,19 @@ fn an_abort_ends_the_wait_for_the_peer() {
 }
 
 #[test]
+fn a_reset_by_the_peer_that_is_heard_out_is_a_loss() {
+    for wire in wires() {
+        let simulation = near();
+        let ((mut server, heard), (client, left)) = (end(greet), end(leave_unread));
+        server.closed = Box::new(Transport::abort_connection);
+        connect(&simulation, &wire, server, client);
+        let (_, reason) = simulation.run_until(left).unwrap();
+        assert!(reason.ends_with("was lost: connection reset"), "{reason}");
+        drop(heard);
+    }
+}
+
+#[test]
 fn who_leaves_a_peer_that_never_stops_sending_cuts_it_off() {
     for wire in wires() {
         let simulation = near();

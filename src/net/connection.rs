@@ -86,6 +86,7 @@ pub(crate) struct Connection {
 pub(crate) enum State {
     Open,
     Losing,
+    /// All is sent, and the peer is heard out.
     Parting,
     Doomed,
     Lost,
