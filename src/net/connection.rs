@@ -24,7 +24,8 @@
 //! # Invariants
 //! * `stream` is there in every state but lost; after it nothing but addresses and the reason is.
 //! * A connection has one face: a protocol, or those who wait on a stream.
-//! * `reason` is set in doomed and lost, and from a failed write until the end.
+//! * `reason` is set in doomed and lost, and from a failed write, or a failed read in parting, until the
+//!   end.
 //! * `stream` is taken out for one call to it, and put back.
 //!
 //! # Not here

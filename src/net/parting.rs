@@ -53,6 +53,10 @@ impl Connection {
     }
 
     fn must_hear_out(&self) -> bool {
+        if self.has_reason() {
+            // A write has failed: there is nothing to be saved.
+            return false;
+        }
         let may_be_unread = self.readiness.get().has(Readiness::READABLE);
         let ask = || self.with_stream(|stream| Ok(stream.must_hear_out(may_be_unread)));
         (may_be_unread || self.has_layer()) && ask().unwrap_or(false)
