@@ -10,6 +10,7 @@
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
+#[path = "../machine/mod.rs"]
 mod machine;
 #[cfg(target_os = "linux")]
 mod rounds;
@@ -21,18 +22,10 @@ mod table;
 
 #[cfg(target_os = "linux")]
 fn main() -> ropewalk::Result {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, server, cpu] = &arguments[..]
-        && role == servers::ROLE
-    {
-        return servers::serve(server, cpu);
-    }
-    // Without `--bench` this is `cargo test --benches`: does it work at all?
-    let has = |name| arguments.iter().any(|argument| argument == name);
-    let length = if has("--quick") || !has("--bench") { rounds::QUICK } else { rounds::FULL };
-    let path = table::publish("bench-echo.md", &rounds::run(length)?)?;
-    println!("The same as Markdown: {}", path.display());
-    Ok(())
+    machine::server::be_server_or_bench("bench-echo.md", servers::serve, |is_quick| {
+        let length = if is_quick { rounds::QUICK } else { rounds::FULL };
+        rounds::run(length)
+    })
 }
 
 #[cfg(not(target_os = "linux"))]

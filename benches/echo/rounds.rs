@@ -1,14 +1,12 @@
 //! Rounds of every load against every server, and the tables made of them.
 
-use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ropewalk::{Failure, Result};
 
 use crate::load::{Crowd, Load};
-use crate::table::{Table, median};
+use crate::machine::server::Server;
+use crate::table::{Table, beside_the_first};
 use crate::{machine, servers};
 
 /// How long the bench takes.
@@ -91,7 +89,7 @@ fn round(load: Load, length: Length, cpu: usize) -> Result<[Sample; servers::ALL
 }
 
 fn measure(name: &str, load: Load, length: Length, cpu: usize) -> Result<Sample> {
-    let server = Server::start(name, cpu)?;
+    let server = Server::start(name, cpu, &[])?;
     let mut crowd = Crowd::connect(server.address, load)?;
     crowd.run(length.warm_up)?;
     let (cpu_before, start) = (server.cpu_time()?, Instant::now());
@@ -101,39 +99,6 @@ fn measure(name: &str, load: Load, length: Length, cpu: usize) -> Result<Sample>
         messages_per_second: messages / elapsed.as_secs_f64(),
         cpu: cpu.as_secs_f64() * 1e6 / messages,
     })
-}
-
-/// A server in a process of its own; ends with this value.
-struct Server {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(name: &str, cpu: usize) -> Result<Server> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args([servers::ROLE, name, &cpu.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = process.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let address = line.trim().parse()?;
-        Ok(Server { process, address })
-    }
-
-    fn cpu_time(&self) -> io::Result<Duration> {
-        machine::cpu_time(self.process.id())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already, and then there is nobody left to tell.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 fn table(title: &str, results: &[(Load, Rounds)], figure: fn(&Sample) -> f64) -> Table {
@@ -150,9 +115,5 @@ fn table(title: &str, results: &[(Load, Rounds)], figure: fn(&Sample) -> f64) ->
 }
 
 fn cell(rounds: &Rounds, server: usize, figure: fn(&Sample) -> f64) -> String {
-    let value = median(rounds.iter().map(|round| figure(&round[server])).collect());
-    let ratio = |round: &[Sample; servers::ALL.len()]| figure(&round[server]) / figure(&round[0]);
-    let ratio = median(rounds.iter().map(ratio).collect());
-    let value = if value < 1000.0 { format!("{value:.2}") } else { format!("{value:.0}") };
-    format!("{value} (x{ratio:.2})")
+    beside_the_first(rounds.iter().map(|round| (figure(&round[server]), figure(&round[0]))))
 }

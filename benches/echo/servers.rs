@@ -15,9 +15,6 @@ mod protocol;
 #[path = "../../examples/echo/stream.rs"]
 mod stream;
 
-/// The first argument of this program when it is to be a server.
-pub(crate) const ROLE: &str = "--serve";
-
 /// Names of servers, the one that the others are compared with first.
 pub(crate) const ALL: [&str; 4] = ["mio", "callbacks", "async", "tokio"];
 

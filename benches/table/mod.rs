@@ -1,4 +1,4 @@
-//! What both benches end in: medians, and a table for the terminal that is also Markdown in the
+//! What the benches end in: medians, and a table for the terminal that is also Markdown in the
 //! target folder.
 
 use std::fmt::Write;
@@ -13,6 +13,15 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
         (middle, 1) => values[middle],
         (middle, _) => (values[middle - 1] + values[middle]) / 2.0,
     }
+}
+
+/// What one of several came to, and how that is to the first of them: the medians over the rounds.
+#[allow(dead_code, reason = "micro and simulation have no first")]
+pub(crate) fn beside_the_first(rounds: impl Iterator<Item = (f64, f64)> + Clone) -> String {
+    let value = median(rounds.clone().map(|(own, _)| own).collect());
+    let ratio = median(rounds.map(|(own, first)| own / first).collect());
+    let value = if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") };
+    format!("{value} (x{ratio:.2})")
 }
 
 /// Rows of cells under a header; the first column is text, the others are figures.

@@ -13,8 +13,7 @@
 #[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
-#[allow(dead_code, reason = "shared with the echo bench, which needs more of it")]
-#[path = "../echo/machine.rs"]
+#[path = "../machine/mod.rs"]
 mod machine;
 #[cfg(target_os = "linux")]
 mod rounds;
@@ -26,18 +25,10 @@ mod table;
 
 #[cfg(target_os = "linux")]
 fn main() -> ropewalk::Result {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, server, cpu] = &arguments[..]
-        && role == servers::ROLE
-    {
-        return servers::serve(server, cpu);
-    }
-    // Without `--bench` this is `cargo test --benches`: does it work at all?
-    let has = |name| arguments.iter().any(|argument| argument == name);
-    let length = if has("--quick") || !has("--bench") { rounds::QUICK } else { rounds::FULL };
-    let path = table::publish("bench-tls.md", &[rounds::run(length)?])?;
-    println!("The same as Markdown: {}", path.display());
-    Ok(())
+    machine::server::be_server_or_bench("bench-tls.md", servers::serve, |is_quick| {
+        let length = if is_quick { rounds::QUICK } else { rounds::FULL };
+        Ok(vec![rounds::run(length)?])
+    })
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -12,9 +12,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::machine::stay_on;
 
-/// The first argument of this program when it is to be a server.
-pub(crate) const ROLE: &str = "--serve";
-
 /// Names of servers, the one that the others are compared with first.
 pub(crate) const ALL: [&str; 3] = ["tokio-rustls", "callbacks", "async"];
 

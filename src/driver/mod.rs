@@ -18,12 +18,14 @@
 //! What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
 
 mod any;
+mod datagram;
 mod passing;
 mod system;
 
 pub use crate::slots::Key;
 pub use any::AnyStream;
 pub(crate) use any::{Otherwise, StreamCell};
+pub use datagram::{DatagramOption, DatagramSocket, Interface, Train};
 pub(crate) use passing::pass_on;
 pub use system::SystemDriver;
 
@@ -31,7 +33,7 @@ use crate::address::{Address, UnixName};
 use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -297,77 +299,6 @@ pub trait Listener {
 
     /// The address that is listened at, with the real port where 0 was asked for.
     fn host(&self) -> io::Result<Address>;
-}
-
-/// A socket for datagrams.
-///
-/// A report that came back for an earlier datagram (a refusal, an unreachable host) is the error of
-/// the next call, once; the socket lives on.
-pub trait DatagramSocket {
-    /// Asks the driver to name `key` when this socket's readiness rises, from now on.
-    fn register(&mut self, key: Key) -> io::Result<()>;
-
-    /// Receives one datagram; gives its length and its sender.
-    ///
-    /// A length above that of the buffer means that the datagram was longer, and its rest is lost.
-    fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)>;
-
-    /// Sends one datagram, whole or not at all; without an address to where it is connected.
-    fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()>;
-
-    /// Receives from one peer only, from now on, and sends to it by default.
-    fn connect(&mut self, to: &Address) -> io::Result<()>;
-
-    /// The report that waits to be told, if there is one.
-    fn take_error(&mut self) -> io::Result<Option<io::Error>>;
-
-    /// This end's address.
-    fn host(&self) -> io::Result<Address>;
-
-    /// Changes an option.
-    fn set_option(&mut self, option: DatagramOption) -> io::Result<()>;
-}
-
-/// What can be changed about a [`DatagramSocket`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DatagramOption {
-    /// Whether datagrams may be sent to a whole network.
-    Broadcast(bool),
-    /// Receive what is sent to a group, through an interface.
-    Join(IpAddr, Interface),
-    /// Receive it no more.
-    Leave(IpAddr, Interface),
-    /// How many routers a datagram to a group may pass.
-    MulticastTtl(u32),
-    /// Whether this host hears what it sends to a group.
-    MulticastLoopback(bool),
-    /// Where datagrams to a group leave.
-    MulticastInterface(Interface),
-}
-
-/// A network interface, as multicast names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Interface {
-    /// Whichever the system thinks fit.
-    #[default]
-    Any,
-    /// The one with this address; IPv4 only.
-    Address(Ipv4Addr),
-    /// By its index, as `ip link` shows it; IPv6 only.
-    Index(u32),
-}
-
-impl From<Ipv4Addr> for Interface {
-    fn from(address: Ipv4Addr) -> Interface {
-        Interface::Address(address)
-    }
-}
-
-impl From<u32> for Interface {
-    fn from(index: u32) -> Interface {
-        Interface::Index(index)
-    }
 }
 
 /// One event of [`Driver::wait`].

@@ -313,7 +313,10 @@ impl Loop {
         self.finish_threads()?;
         self.sources.lose_all(&Failure::from(ReactorStopped));
         self.fire(Phase::During, Event::Shutdown)?;
-        self.fire(Phase::After, Event::Shutdown)
+        let fired = self.fire(Phase::After, Event::Shutdown);
+        // No turn follows that would send what these wrote.
+        self.sources.flush();
+        fired
     }
 
     /// Calls the triggers of one phase until none is left; those before an event are waited for.

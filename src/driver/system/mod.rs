@@ -8,6 +8,8 @@ mod pipe;
 #[cfg(target_os = "linux")]
 mod precise;
 mod tcp;
+#[cfg(target_os = "linux")]
+mod trains;
 mod udp;
 mod unix;
 mod unix_datagram;

@@ -1,7 +1,11 @@
 //! UDP sockets.
 
 use super::register;
+#[cfg(target_os = "linux")]
+use super::trains;
 use crate::address::Address;
+#[cfg(target_os = "linux")]
+use crate::driver::Train;
 use crate::driver::{DatagramOption, DatagramSocket, Interface, Key};
 use mio::Registry;
 use mio::net::UdpSocket;
@@ -16,6 +20,9 @@ struct UdpPort {
     socket: UdpSocket,
     registry: Rc<Registry>,
     is_v6: bool,
+    /// Empty until trains are expected.
+    #[cfg(target_os = "linux")]
+    control: Vec<u8>,
 }
 
 pub(super) fn bind(
@@ -33,7 +40,13 @@ pub(super) fn bind(
     }
     socket.bind(&at.into())?;
     let socket = UdpSocket::from_std(socket.into());
-    Ok(Box::new(UdpPort { socket, registry: registry.clone(), is_v6: at.is_ipv6() }))
+    Ok(Box::new(UdpPort {
+        socket,
+        registry: registry.clone(),
+        is_v6: at.is_ipv6(),
+        #[cfg(target_os = "linux")]
+        control: Vec::new(),
+    }))
 }
 
 /// Without this a socket hears the groups that any other socket of the host has joined.
@@ -62,6 +75,30 @@ impl DatagramSocket for UdpPort {
             Some(to) => sendto(&self.socket, data, SendFlags::NOSIGNAL, &ip_of(to)?)?,
         };
         Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn expect_trains(&mut self) -> bool {
+        let expects = trains::expect(&self.socket);
+        if expects {
+            self.control = trains::control();
+        }
+        expects
+    }
+
+    #[cfg(target_os = "linux")]
+    fn recv_train(&mut self, buffer: &mut [u8]) -> io::Result<Train> {
+        trains::receive(&self.socket, buffer, &mut self.control)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn longest_in_train(&self) -> usize {
+        if trains::are_known(&self.socket) { trains::LONGEST } else { 0 }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_train(&mut self, data: &[u8], each: usize, to: Option<&Address>) -> io::Result<()> {
+        trains::send(&self.socket, data, each, to.map(ip_of).transpose()?)
     }
 
     fn connect(&mut self, to: &Address) -> io::Result<()> {

@@ -6,6 +6,13 @@
 //! carry, so that none is cut short; a Unix socket can send longer ones, which are reported instead of
 //! delivered. What the system does not take at once waits in a bounded queue, or its task waits.
 //!
+//! Next to what a system does with a datagram the call for it is little: to send or receive many in one
+//! call saves nothing unless they pass through the system as one. On Linux UDP can do that, with
+//! *trains*: datagrams of one length, but for the last, from one address to one other. What a socket
+//! sends within a callback, or a turn, leaves in trains as far as it makes some, the first datagram
+//! always at once; and what arrives as a train is received as one, and delivered one by one. Everybody
+//! else sees single datagrams on both sides.
+//!
 //! A socket that is connected hears when its peer refuses what it sent. That is told once and ends
 //! nothing: the next datagram may fare better. On a socket that is not connected nobody could say
 //! which peer it was, so the system keeps it to itself.
@@ -14,15 +21,18 @@
 //! * A protocol is called by the loop alone, never from inside a transport's method, but for
 //!   `started`, which is called when the socket is opened.
 //! * One socket's share of a turn is bounded in datagrams and in bytes.
+//! * Datagrams of one socket leave in the order in which they were sent.
 //!
 //! # Not here
-//! Names of hosts: an address is an address here. Several datagrams in one system call: measured over
-//! the loopback, in turns of 64, `recvmmsg` and `sendmmsg` cost as much for each datagram as a call of
-//! its own, because next to what the system does with a datagram the call is little; and each would
-//! need 64 KiB of its own to arrive in whole.
+//! Names of hosts: an address is an address here. `recvmmsg` and `sendmmsg`: measured over the loopback,
+//! in turns of 64, they cost as much for each datagram as a call of its own; and each would need 64 KiB
+//! of its own to arrive in whole.
 
+mod incoming;
+mod outgoing;
 mod pull;
 mod socket;
+mod train;
 mod transport;
 
 pub use pull::UdpSocket;

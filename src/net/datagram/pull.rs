@@ -75,6 +75,9 @@ impl UdpSocket {
 
     /// Sends a datagram, whole; waits while the system takes none.
     ///
+    /// One like the datagram before it may leave later, together with those that follow: when the task
+    /// waits to receive, or the turn of the loop is over.
+    ///
     /// Fails with [`CannotSend`](crate::CannotSend) if it is too long or the address is none that this
     /// socket can send to.
     pub async fn send_to(&self, data: &[u8], to: &Address) -> Result {
@@ -111,11 +114,13 @@ impl UdpSocket {
         }
         if self.datagrams.is_ready(Readiness::READABLE) {
             std::task::ready!(self.poll_budget(context));
-            match self.datagrams.try_receive(buffer) {
+            match self.datagrams.receive_one(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return Poll::Ready(outcome),
             }
         }
+        // Who waits for a datagram has most likely answered the last one.
+        self.datagrams.end_gathering();
         self.datagrams.wait_to_receive(context.waker());
         Poll::Pending
     }

@@ -36,6 +36,10 @@ impl DatagramTransport {
     /// Up to 256 KiB that the system does not take yet wait here. Fails with [`CannotSend`] if more
     /// does, if the datagram is too long, or if the address is none that this socket can send to. That
     /// it was sent does not mean that it arrives.
+    ///
+    /// On Linux a second datagram of the same length to the same address, and those that follow it, may
+    /// wait to be sent together: at most until the turn of the loop is over. What is wrong with them
+    /// alone is reported.
     #[track_caller]
     pub fn write_to(&self, data: &[u8], to: &Address) -> Result {
         Ok(self.datagrams.write(data, Some(to))?)
@@ -58,7 +62,7 @@ impl DatagramTransport {
         self.datagrams.peer()
     }
 
-    /// Closes the socket; what waits to be sent is dropped.
+    /// Closes the socket; what the system did not take yet is dropped.
     ///
     /// Fires in a later turn, when the protocol was told `stopped`; at once if it is closed already.
     #[doc(alias = "stopListening")]
@@ -120,7 +124,7 @@ impl DatagramTransport {
     }
 
     fn set_option(&self, option: DatagramOption) -> Result {
-        let outcome = self.datagrams.with_socket(|socket| socket.set_option(option));
+        let outcome = self.datagrams.set_option(option);
         let host = self.datagrams.host();
         outcome.map_err(|cause| Failure::msg(format!("cannot set {option:?} of {host}: {cause}")))
     }
