@@ -338,16 +338,22 @@ impl Reactor {
     /// The address is as in [`Reactor::listen_tcp`]. A handler that fails or panics aborts its
     /// connection, and the failure is reported unless it is the peer that went away.
     ///
+    /// A handler that uses what is outside of it is an `async move` closure; what all connections share
+    /// is in an [`Rc`].
+    ///
     /// ```
     /// use futures_util::{AsyncReadExt, AsyncWriteExt};
     /// use ropewalk::Reactor;
+    /// use std::{cell::Cell, rc::Rc};
     ///
     /// let reactor = Reactor::new()?;
-    /// reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+    /// let all = Rc::new(Cell::new(0));
+    /// reactor.serve_tcp("127.0.0.1:0", async move |mut stream| {
     ///     let mut buf = [0; 4096];
     ///     loop {
     ///         let n = stream.read(&mut buf).await?;
     ///         if n == 0 { return Ok(()) }
+    ///         all.set(all.get() + n);
     ///         stream.write_all(&buf[..n]).await?;
     ///     }
     /// })?;

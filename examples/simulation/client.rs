@@ -1,6 +1,5 @@
 //! A client that asks again until it is answered.
 
-use futures_util::future::{Either, select};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::{Failure, Reactor, Result};
 use std::time::Duration;
@@ -21,13 +20,8 @@ async fn attempt(reactor: &Reactor, request: &str) -> Result<String> {
 /// Asks until there is an answer.
 pub(crate) async fn ask(reactor: &Reactor, request: &str, is_planted: bool) -> Result<String> {
     loop {
-        let limit = Box::pin(reactor.sleep(Duration::from_secs(2)));
-        let asking = Box::pin(attempt(reactor, request));
-        let asked = match select(asking, limit).await {
-            Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => Err(Failure::msg("no answer in time")),
-        };
-        match asked {
+        let asked = reactor.timeout(Duration::from_secs(2), attempt(reactor, request)).await;
+        match asked.unwrap_or_else(|late| Err(late.into())) {
             Ok(answer) => return Ok(answer),
             // The planted bug: a server that resets is thought to have done its work before.
             Err(failure) if is_planted && is_reset(&failure) => return Ok("ok".into()),

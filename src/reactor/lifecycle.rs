@@ -194,6 +194,39 @@ impl Reactor {
     }
 
     /// Calls `call` before the shutdown, which waits for the Deferred that it may return.
+    ///
+    /// Connections live until all such calls are done: who drains them does it here. A second SIGINT or
+    /// SIGTERM waits for nobody.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let under_way = Rc::new(Cell::new(0));
+    /// let count = under_way.clone();
+    /// let port = reactor.serve_tcp("127.0.0.1:0", async move |stream| {
+    ///     count.set(count.get() + 1);
+    ///     // ... and when it has been served:
+    ///     count.set(count.get() - 1);
+    ///     Ok(drop(stream))
+    /// })?;
+    /// let clock = reactor.clone();
+    /// reactor.on_shutdown(move || {
+    ///     let no_more = port.stop_listening();
+    ///     clock.clone().spawn(async move {
+    ///         no_more.await?;
+    ///         while under_way.get() > 0 {
+    ///             clock.sleep(Duration::from_millis(100)).await;
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// });
+    /// let stopper = reactor.clone();
+    /// reactor.call_when_running(move || stopper.stop());
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn on_shutdown<F, R>(&self, call: F) -> SystemEventTrigger
     where
         F: FnOnce() -> R + 'static,

@@ -1,12 +1,13 @@
 //! Calls and tasks that wait for a time.
 
 use super::{Loop, Reactor, attempt};
-use crate::IntoDeferred;
 use crate::clock::{Clock, DelayedCall, WeakClock};
+use crate::failure::Result;
+use crate::{IntoDeferred, TimedOut};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -53,6 +54,46 @@ impl Reactor {
         let bell = alarm.clone();
         let call = self.inner().timers.call_later(delay, Box::new(move || bell.ring()));
         Sleep { alarm, call }
+    }
+
+    /// The future with a time limit from now on: gives what it gives, or [`TimedOut`].
+    ///
+    /// A future that is late is dropped, which cancels it. It may borrow, as a task of its own may not;
+    /// for a Deferred there is [`Deferred::add_timeout`](crate::Deferred::add_timeout).
+    ///
+    /// ```
+    /// use futures_util::AsyncBufReadExt;
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+    ///     let (reactor, mut line) = (stream.reactor(), String::new());
+    ///     // The first `?` is the limit's, the second is the read's.
+    ///     reactor.timeout(Duration::from_secs(30), stream.read_line(&mut line)).await??;
+    ///     println!("{line}");
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "addTimeout")]
+    pub fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, TimedOut>> + use<F> {
+        let limited_by = self.sleep(limit);
+        async move {
+            let (mut future, mut limited_by) = (pin!(future), pin!(limited_by));
+            poll_fn(|context| {
+                // First the future: what is there in time counts, however late it is asked.
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    return Poll::Ready(Ok(output));
+                }
+                limited_by.as_mut().poll(context).map(|()| Err(TimedOut::new(limit)))
+            })
+            .await
+        }
     }
 
     /// Lets everything else that is ready go first, sockets too; completes in the next turn.
