@@ -13,12 +13,13 @@ use crate::deferred::Deferred;
 #[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{Driver, Listener, UnixOptions};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -89,6 +90,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "listenTCP")]
+    #[track_caller]
     pub fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port>
     where
         A: ToSocketAddrs + fmt::Debug,
@@ -122,6 +124,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "listenUNIX")]
+    #[track_caller]
     pub fn listen_unix<F>(&self, at: impl Into<ListenUnix>, factory: F) -> Result<Port>
     where
         F: Factory + 'static,
@@ -220,6 +223,7 @@ fn name_in(written: &str) -> Option<(&str, u16)> {
 }
 
 impl Loop {
+    #[track_caller]
     pub(crate) fn listen_tcp(
         self: &Rc<Self>,
         address: impl ToSocketAddrs + fmt::Debug,
@@ -227,9 +231,10 @@ impl Loop {
     ) -> Result<Port> {
         // A string is written with quotes, which an address does not have.
         let written = format!("{address:?}");
-        let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
+        let (written, place) = (written.trim_matches('"'), Location::caller());
+        let cannot = |cause| Failure::at(place, CannotListen::new(written, cause));
         let addresses = own_addresses(&*self.driver, &address).map_err(cannot)?;
-        Ok(self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)?)
+        self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)
     }
 
     /// Listens at the first of several addresses that can be listened at.
@@ -249,14 +254,17 @@ impl Loop {
         self.listen_with(outcome?, welcome)
     }
 
+    #[track_caller]
     pub(crate) fn listen_unix(
         self: &Rc<Self>,
         at: &ListenUnix,
         welcome: Box<dyn Welcome>,
     ) -> Result<Port> {
-        let cannot =
-            |cause| CannotListen { address: Address::Unix(at.name.clone()).to_string(), cause };
-        Ok(self.listen_at_unix(at, welcome).map_err(cannot)?)
+        let place = Location::caller();
+        self.listen_at_unix(at, welcome).map_err(|cause| {
+            let address = Address::Unix(at.name.clone()).to_string();
+            Failure::at(place, CannotListen::new(address, cause))
+        })
     }
 
     pub(crate) fn listen_at_unix(
@@ -302,6 +310,7 @@ impl Loop {
         Ok(Port { listening: Listening::open(self, listener, welcome)? })
     }
 }
+
 /// An address could not be listened at.
 #[derive(Debug)]
 #[doc(alias = "CannotListenError")]

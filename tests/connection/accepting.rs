@@ -3,6 +3,7 @@
 use super::kit::{
     FACES, Face, Notes, Peer, Role, alone_and_well, census, hear_reports, serve, turn, until,
 };
+use ropewalk::endpoint::ServerEndpoint;
 use ropewalk::{Address, CannotListen, Factory, Protocol, Reactor, Result, Transport};
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -169,6 +170,20 @@ fn an_address_that_cannot_be_had_is_one_error_that_names_it() {
     assert_eq!(listen("127.0.0.1"), ErrorKind::InvalidInput);
     assert_eq!(listen("127.0.0.1:99999"), ErrorKind::InvalidInput);
     listen("something.invalid:0");
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_said_to_be_wrong_where_it_was_asked_for() {
+    let reactor = Reactor::new().unwrap();
+    let endpoint = "tcp:0:interface=192.0.2.1".parse::<ServerEndpoint>().unwrap();
+    for failure in [
+        reactor.listen_tcp("nonsense", |_: &Address| Silent).unwrap_err(),
+        reactor.serve_tcp("nonsense", async |_| Ok(())).unwrap_err(),
+        reactor.listen_unix("/no/such", |_: &Address| Silent).unwrap_err(),
+        endpoint.serve(&reactor, async |_| Ok(())).unwrap_err(),
+    ] {
+        assert_eq!(failure.location().file(), file!(), "{failure:?}");
+    }
 }
 
 /// Takes every descriptor that the process may still have, but for `left`.
