@@ -241,6 +241,33 @@ fn a_port_without_descriptors_sheds_says_so_once_and_recovers() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_port_that_took_the_last_descriptor_says_nothing_while_nobody_is_turned_away() {
+    let name =
+        "accepting::a_port_that_took_the_last_descriptor_says_nothing_while_nobody_is_turned_away";
+    alone_and_well(name, || {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let few = Rlimit { current: Some(100), maximum: Some(100) };
+        setrlimit(Resource::Nofile, few).unwrap();
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let server = serve(Face::Protocol, &reactor, Role::Echo);
+        // One for either end of one connection.
+        let taken = exhaust(2);
+        let mut last = Peer::call(&server.port);
+        last.send(b"just so");
+        last.until_heard(&reactor, b"just so");
+        turn(&reactor);
+        reports.expect(&[]);
+
+        drop(taken);
+        let mut next = Peer::call(&server.port);
+        next.send(b"and now?");
+        next.until_heard(&reactor, b"and now?");
+        reports.expect(&[]);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn without_descriptors_a_call_is_one_error_that_names_the_address() {
     alone_and_well(
         "accepting::without_descriptors_a_call_is_one_error_that_names_the_address",
