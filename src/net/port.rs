@@ -42,6 +42,13 @@ pub struct Port {
 
 impl Port {
     /// The address that is listened at; the real port where 0 was asked for.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// println!("listening at {}", port.host()); // 127.0.0.1:43210, say
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "getHost")]
     pub fn host(&self) -> Address {
         self.listening.host()
@@ -50,6 +57,13 @@ impl Port {
     /// Closes the port; connections that it accepted live on.
     ///
     /// Fires in a later turn, when the factory was told `stopped`; at once if it is closed already.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// reactor.run_until(port.stop_listening())?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "stopListening")]
     pub fn stop_listening(&self) -> Deferred<()> {
         let (trigger, deferred) = Deferred::new();
@@ -312,6 +326,17 @@ impl Loop {
 }
 
 /// An address could not be listened at.
+///
+/// ```
+/// use ropewalk::{CannotListen, Reactor};
+/// use std::io::ErrorKind;
+///
+/// let reactor = Reactor::new()?;
+/// let failure = reactor.serve_tcp("nonsense", async |_stream| Ok(())).unwrap_err();
+/// assert_eq!(failure.to_string(), "cannot listen at nonsense: invalid socket address");
+/// assert_eq!(failure.check::<CannotListen>().unwrap().kind(), ErrorKind::InvalidInput);
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Debug)]
 #[doc(alias = "CannotListenError")]
 pub struct CannotListen {

@@ -14,6 +14,18 @@ use std::time::{Duration, Instant};
 
 impl Reactor {
     /// The current time of the reactor's driver.
+    ///
+    /// ```
+    /// use ropewalk::simulation::Simulation;
+    /// use std::time::Duration;
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let reactor = simulation.host("any").reactor();
+    /// let before = reactor.now();
+    /// simulation.run_for(Duration::from_secs(3600))?; // takes no time
+    /// assert!(reactor.now() - before >= Duration::from_secs(3600));
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "seconds")]
     pub fn now(&self) -> Instant {
         self.inner().timers.now()
@@ -22,6 +34,21 @@ impl Reactor {
     /// Calls `call` once, `delay` from now; never from inside this method, not even for a delay of 0.
     ///
     /// What it returns is taken as a Deferred: a failure in it is reported.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let stopper = reactor.clone();
+    /// let alarm = reactor.call_later(Duration::from_secs(60), || println!("too late"));
+    /// reactor.call_later(Duration::from_millis(1), move || {
+    ///     alarm.cancel()?;
+    ///     stopper.stop()
+    /// });
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "callLater")]
     pub fn call_later<F, R>(&self, delay: Duration, call: F) -> DelayedCall
     where
@@ -33,6 +60,19 @@ impl Reactor {
     }
 
     /// The calls that still wait for their time, in no particular order.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.call_later(Duration::from_secs(60), || println!("never"));
+    /// for call in reactor.delayed_calls() {
+    ///     call.cancel()?;
+    /// }
+    /// assert!(reactor.delayed_calls().is_empty());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "getDelayedCalls")]
     pub fn delayed_calls(&self) -> Vec<DelayedCall> {
         self.inner().timers.pending()
@@ -97,6 +137,25 @@ impl Reactor {
     }
 
     /// Lets everything else that is ready go first, sockets too; completes in the next turn.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let polite = reactor.clone();
+    /// let sum = reactor.run_until(async move {
+    ///     let mut sum = 0_u64;
+    ///     for n in 0..100_000 {
+    ///         sum += n;
+    ///         if n % 10_000 == 0 {
+    ///             polite.yield_now().await; // sockets and timers have their turn
+    ///         }
+    ///     }
+    ///     Ok(sum)
+    /// })?;
+    /// assert_eq!(sum, 4_999_950_000);
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn yield_now(&self) -> YieldNow {
         YieldNow { yielded: false }
     }
