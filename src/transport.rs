@@ -132,9 +132,16 @@ impl Transport {
     /// Ends the connection in order: stops reading now, sends what was written, then closes.
     ///
     /// A peer that takes no byte for a minute meanwhile is cut off; see
-    /// [`set_close_timeout`](Transport::set_close_timeout). If the system holds bytes from the peer that
-    /// nobody has read, it answers the peer with a reset, which may overtake what was sent last: read to
-    /// the end first if the peer must see everything.
+    /// [`set_close_timeout`](Transport::set_close_timeout).
+    ///
+    /// Bytes of the peer's that nobody has read would have the system close with a reset, which may
+    /// overtake what was sent last. So if there are such, or over TLS no goodbye yet, the peer is heard
+    /// out first: this end of the stream is ended, and what comes is dropped, until the peer ends too,
+    /// for 10 s and 4 MiB at most. Should the peer reset the connection meanwhile, it is lost.
+    ///
+    /// What comes over a plain socket only after its close is still answered with a reset, and so is
+    /// what is unread when the reactor itself ends: read to the end first if the peer must see
+    /// everything.
     ///
     /// ```
     /// # use ropewalk::simulation::RecordingTransport;
@@ -274,7 +281,8 @@ impl Transport {
         self.carrier.drained()
     }
 
-    /// How long the peer may take no byte while the connection is being lost; 60 s by default.
+    /// How long the peer may take no byte while the connection is being lost; 60 s by default. A shorter
+    /// time also limits how long it is heard out (see [`lose_connection`](Transport::lose_connection)).
     ///
     /// ```
     /// use std::time::Duration;

@@ -146,8 +146,7 @@ mod tls {
     //! TLS over whatever carries it. Who is cut off always sees it, over Unix sockets too: the
     //! goodbye is missing.
 
-    use super::{Ground, Running, holds, make_pedantic, seeds};
-    use ropewalk::conformance;
+    use super::{Ground, Running, holds, make_pedantic, promise_of, seeds};
     use ropewalk::simulation::{Simulation, for_each_seed};
     use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     use ropewalk::{
@@ -289,9 +288,9 @@ mod tls {
     #[test]
     fn tls_over_simulated_connections_keeps_every_promise_under_every_seed() {
         ropewalk::on_report(|report| assert_eq!(report.failure().to_string(), "on purpose"));
-        let survey = for_each_seed(0..seeds(4), |simulation| {
+        let survey = for_each_seed(0..seeds(150), |simulation| {
             make_pedantic(simulation);
-            conformance::run(&Tls::over(Over::Simulated(simulation.clone())))
+            promise_of(simulation).run(&Tls::over(Over::Simulated(simulation.clone())))
         });
         println!("conformance, TLS: {}", survey.unwrap_or_else(|failure| panic!("{failure}")));
     }

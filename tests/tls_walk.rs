@@ -14,7 +14,10 @@ use crate::ledger::{Asker, Echo, Ledger, bytes, hosts, may_fail};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{Faults, Latency, Link, Simulation, for_each_seed, walk_faults};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
-use ropewalk::{Address, ConnectTo, Failure, Protocol, Result, Stream, Transport};
+use ropewalk::{
+    Address, ConnectTo, ConnectionDone, Deferred, Failure, Protocol, Result, Stream, Transport,
+    Trigger,
+};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -263,16 +266,79 @@ fn silence(simulation: &Simulation) -> Result {
     ledger.verdict()
 }
 
+/// Says its piece and leaves at once, whatever the server may have to say.
+struct Hasty {
+    piece: Vec<u8>,
+}
+
+impl Protocol for Hasty {
+    fn connection_made(&mut self, transport: &Transport) {
+        transport.write(&self.piece);
+        transport.lose_connection();
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Err(Failure::msg("it was told of bytes after it had left"))
+    }
+}
+
+/// Gives what it heard, if the connection ended in order.
+struct Hearer {
+    heard: Vec<u8>,
+    done: Option<Trigger<Vec<u8>>>,
+}
+
+impl Protocol for Hearer {
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.heard.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        let (heard, in_order) = (std::mem::take(&mut self.heard), reason.is::<ConnectionDone>());
+        if let Some(done) = self.done.take() {
+            let _ = if in_order { done.callback(heard) } else { done.errback(reason.clone()) };
+        }
+    }
+}
+
+/// A client leaves before it has read the server's tickets: the server hears all, and an end in order.
+fn haste(simulation: &Simulation) -> Result {
+    simulation.keep_trace();
+    let ledger = Ledger::new();
+    let (server, client) = hosts(simulation);
+    let (done, heard) = Deferred::new();
+    let mut hearer = Some(Hearer { heard: Vec::new(), done: Some(done) });
+    let watch = ledger.clone();
+    let build = move |_: &Address| watch.watch(hearer.take().expect("one connection"));
+    let port = server.reactor().listen_tls("0.0.0.0:7", &server_config(), build);
+    if judge(simulation, port)?.is_none() {
+        return Ok(());
+    }
+    let mut hasty = Some(Hasty { piece: bytes(20_000) });
+    let watch = ledger.clone();
+    let build = move |_: &Address| watch.watch(hasty.take().expect("one connection"));
+    let to = ConnectTo::new("server:7").tls(&client_config());
+    let connecting = client.reactor().connect(to, build);
+    match judge(simulation, simulation.run_until(connecting))? {
+        // The server may have heard of no connection.
+        None => drop(heard),
+        Some(_) => judge_bytes(simulation, simulation.run_until(heard), &bytes(20_000))?,
+    }
+    ledger.close(simulation, &[&server, &client])
+}
+
 // ---- walked and seeded ----
 
 type Scenario = fn(&Simulation) -> Result;
 
-const SCENARIOS: [(&str, Scenario); 5] = [
+const SCENARIOS: [(&str, Scenario); 6] = [
     ("TLS echo with callbacks", echo_with_callbacks),
     ("TLS echo with async", echo_with_async),
     ("start of TLS", start_of_tls),
     ("silence", silence),
     ("TLS in TLS", tls_in_tls),
+    ("haste", haste),
 ];
 
 fn walk(number: usize) {
@@ -306,6 +372,11 @@ fn every_single_fault_beside_a_silent_peer_is_survived() {
 #[test]
 fn every_single_fault_in_tls_in_tls_is_survived() {
     walk(4);
+}
+
+#[test]
+fn every_single_fault_beside_a_client_that_leaves_at_once_is_survived() {
+    walk(5);
 }
 
 /// A network and a system whose kind follows from the seed.

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::tls::{Identity, ServerConfig};
 use ropewalk::{
     Address, Failure, Producer, Producing, Protocol, Reactor, Result, Stream, Transport,
@@ -101,32 +100,41 @@ impl Producer for Pieces {
     }
 }
 
-async fn handle(mut stream: Stream) -> Result {
-    loop {
-        let mut request = [0; 9];
-        if stream.read_exact(&mut request).await.is_err() {
-            return Ok(());
-        }
-        let (direction, mut left) = parse(request);
-        let mut piece = vec![7; PIECE];
-        while left > 0 && direction != b'>' {
-            let count = stream.read(&mut piece).await?;
-            left = left.saturating_sub(count.max(1) as u64);
-            if direction == b'=' {
-                stream.write_all(&piece[..count]).await?;
-                stream.flush().await?;
+/// Answers what a stream asks until it ends. Both streams have these methods, of traits that are not the
+/// same: that is why this is no function.
+macro_rules! answer {
+    ($stream:ident) => {
+        loop {
+            let mut request = [0; 9];
+            if $stream.read_exact(&mut request).await.is_err() {
+                return Ok(());
             }
+            let (direction, mut left) = parse(request);
+            let mut piece = vec![7; PIECE];
+            while left > 0 && direction != b'>' {
+                let count = $stream.read(&mut piece).await?;
+                left = left.saturating_sub(count.max(1) as u64);
+                if direction == b'=' {
+                    $stream.write_all(&piece[..count]).await?;
+                    $stream.flush().await?;
+                }
+            }
+            while left > 0 {
+                let count = left.min(PIECE as u64);
+                $stream.write_all(&piece[..count as usize]).await?;
+                left -= count;
+            }
+            if direction == b'<' {
+                $stream.write_all(b".").await?;
+            }
+            $stream.flush().await?;
         }
-        while left > 0 {
-            let count = left.min(PIECE as u64);
-            stream.write_all(&piece[..count as usize]).await?;
-            left -= count;
-        }
-        if direction == b'<' {
-            stream.write_all(b".").await?;
-        }
-        stream.flush().await?;
-    }
+    };
+}
+
+async fn handle(mut stream: Stream) -> Result {
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+    answer!(stream)
 }
 
 fn tokio_server(certificate: &str, key: &str) -> Result {
@@ -166,27 +174,5 @@ async fn tokio_handle(
 ) -> std::io::Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = acceptor.accept(socket).await?;
-    loop {
-        let mut request = [0; 9];
-        stream.read_exact(&mut request).await?;
-        let (direction, mut left) = parse(request);
-        let mut piece = vec![7; PIECE];
-        while left > 0 && direction != b'>' {
-            let count = stream.read(&mut piece).await?;
-            left = left.saturating_sub(count.max(1) as u64);
-            if direction == b'=' {
-                stream.write_all(&piece[..count]).await?;
-                stream.flush().await?;
-            }
-        }
-        while left > 0 {
-            let count = left.min(PIECE as u64);
-            stream.write_all(&piece[..count as usize]).await?;
-            left -= count;
-        }
-        if direction == b'<' {
-            stream.write_all(b".").await?;
-        }
-        stream.flush().await?;
-    }
+    answer!(stream)
 }

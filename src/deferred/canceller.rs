@@ -1,4 +1,4 @@
-//! Who hears of a cancellation: nobody, a closure of the user, or other Deferreds.
+//! Who hears of a cancellation, if anybody does: a closure of the user, or other Deferreds.
 
 use crate::deferred::trigger::Trigger;
 use std::rc::Rc;
@@ -7,9 +7,7 @@ use std::rc::Rc;
 pub(super) type Canceller<T> = Box<dyn FnOnce(&Trigger<T>)>;
 
 /// What a cancellation does at the head of a chain that has not fired.
-pub(super) enum OnCancel<T> {
-    /// Nobody hears: whoever does the work may still come with a result.
-    Nobody,
+pub(super) enum OnCancel<T: 'static> {
     /// A canceller: called once, it has its chance to fire.
     Tell(Canceller<T>),
     /// Other Deferreds are cancelled, whose outcome will decide; may be called again.

@@ -6,6 +6,7 @@ use crate::deferred::link::attach;
 use crate::deferred::tail::{Cancel, Source, cancel};
 use crate::deferred::trigger::Trigger;
 use crate::failure::{Failure, Place, Result, contain};
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -29,7 +30,8 @@ use std::rc::Rc;
 /// trigger.callback(" 42 ".into()).unwrap();
 /// ```
 pub struct Deferred<T> {
-    pub(super) state: State<T>,
+    /// Dropped by the Drop of the Deferred, which then has nothing to do after its last call.
+    pub(super) state: ManuallyDrop<State<T>>,
     /// Where the chain began, for the report of a failure that nobody handled.
     pub(super) made: Place,
 }
@@ -217,7 +219,7 @@ impl<T: 'static> Deferred<T> {
     /// ```
     #[track_caller]
     pub fn cancel(&self) {
-        if let State::Pending(source) | State::Awaited(source) = &self.state {
+        if let State::Pending(source) | State::Awaited(source) = &*self.state {
             cancel(source.clone(), Location::caller());
         }
     }
@@ -225,14 +227,14 @@ impl<T: 'static> Deferred<T> {
     /// What will come from `source`, whose tail is open.
     #[inline]
     pub(crate) fn of(source: Rc<dyn Source<T>>, made: Place) -> Deferred<T> {
-        Deferred { state: State::Pending(source), made }
+        Deferred::in_state(State::Pending(source), made)
     }
 
     /// What a cancellation of this Deferred walks up from, also when steps were added since.
     ///
     /// None if it has fired.
     pub(super) fn node(&self) -> Option<Rc<dyn Cancel>> {
-        match &self.state {
+        match &*self.state {
             State::Pending(source) | State::Awaited(source) if !source.tail().is_settled() => {
                 Some(source.clone())
             }
@@ -253,7 +255,7 @@ impl<T: 'static> Deferred<T> {
             State::Pending(source) | State::Awaited(source) => attach(source, step, place),
             State::Taken => State::Fired(Err(taken(place))),
         };
-        Deferred { state, made }
+        Deferred::in_state(state, made)
     }
 }
 
@@ -288,7 +290,7 @@ impl<T> Deferred<T> {
         let made = self.made;
         match self.into_state() {
             State::Fired(result) => Ok(result),
-            state => Err(Deferred { state, made }),
+            state => Err(Deferred::in_state(state, made)),
         }
     }
 
@@ -298,7 +300,12 @@ impl<T> Deferred<T> {
     }
 
     #[inline]
+    fn in_state(state: State<T>, made: Place) -> Deferred<T> {
+        Deferred { state: ManuallyDrop::new(state), made }
+    }
+
+    #[inline]
     pub(super) fn fired(result: Result<T>, made: Place) -> Deferred<T> {
-        Deferred { state: State::Fired(result), made }
+        Deferred::in_state(State::Fired(result), made)
     }
 }

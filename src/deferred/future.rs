@@ -6,8 +6,8 @@
 
 use crate::deferred::Deferred;
 use crate::deferred::chain::{State, taken};
-use crate::deferred::tail::{finish, unobserved};
-use crate::failure::{Place, Result};
+use crate::deferred::tail::{finish, unhandled};
+use crate::failure::Result;
 use futures_core::FusedFuture;
 use std::fmt;
 use std::future::Future;
@@ -27,7 +27,7 @@ impl<T> Future for Deferred<T> {
                     finish(source);
                     return Poll::Ready(result); // 2
                 }
-                self.state = State::Awaited(source); // 1
+                *self.state = State::Awaited(source); // 1
                 Poll::Pending
             }
         }
@@ -36,7 +36,7 @@ impl<T> Future for Deferred<T> {
 
 impl<T> FusedFuture for Deferred<T> {
     fn is_terminated(&self) -> bool {
-        matches!(self.state, State::Taken)
+        matches!(*self.state, State::Taken)
     }
 }
 
@@ -47,34 +47,19 @@ impl<T> Unpin for Deferred<T> {}
 impl<T> Drop for Deferred<T> {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.state, State::Taken | State::Fired(Ok(_))) {
-            self.let_go();
-        }
-    }
-}
-
-impl<T> Deferred<T> {
-    fn let_go(&mut self) {
-        let made = self.made;
         match self.take_state() {
-            State::Fired(result) => unheard(result, made),
-            State::Pending(source) => source.forgo(made, false),
-            State::Awaited(source) => source.forgo(made, true),
             State::Taken => {}
+            State::Fired(Ok(value)) => drop(value),
+            State::Fired(Err(failure)) => unhandled(failure, self.made, false),
+            State::Pending(source) => source.forgo(self.made, false),
+            State::Awaited(source) => source.forgo(self.made, true),
         }
     }
-}
-
-/// Out of the way of a Deferred that is dropped while it waits.
-#[cold]
-#[inline(never)]
-fn unheard<T>(result: Result<T>, made: Place) {
-    unobserved(result, made, false);
 }
 
 impl<T> fmt::Debug for Deferred<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
+        let state = match &*self.state {
             State::Fired(Ok(_)) => "has a value",
             State::Fired(Err(_)) => "has a failure",
             State::Pending(_) => "pending",

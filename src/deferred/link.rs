@@ -51,13 +51,10 @@ where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     let above = source.tail();
-    let former = match above.ask() {
-        Ok(input) => {
-            finish(source);
-            return run(input, step, place); // 2 of the Deferred
-        }
-        Err(former) => former,
-    };
+    if let Some(input) = above.ask() {
+        finish(source);
+        return run(input, step, place); // 2 of the Deferred
+    }
     let link = match spare::take::<Link<T, U, F>>() {
         Some(link) => link.again(step, place),
         None => in_place(|| Link {
@@ -69,7 +66,6 @@ where
     };
     above.put(End::Sink(link.clone()));
     std::mem::forget(link.stage.replace(Stage::Waiting(source)));
-    drop(former);
     State::Pending(link)
 }
 
@@ -114,10 +110,9 @@ where
 
     /// 3. The step returned a Deferred: its outcome will be this link's.
     fn wait_for(self: Rc<Self>, source: Rc<dyn Source<U>>, direct: u32) -> Option<Rc<dyn Step>> {
-        let _former = match source.tail().ask() {
-            Ok(outcome) => return self.settle(outcome, direct),
-            Err(former) => former, // Dropped at the end, when the link is whole.
-        };
+        if let Some(outcome) = source.tail().ask() {
+            return self.settle(outcome, direct);
+        }
         match self.tail.take() {
             // This link itself was returned from a step. Its follower follows the newcomer directly:
             // a step that returns a chain that returns a chain, without end, needs constant memory.
@@ -162,13 +157,19 @@ where
         match self.stage.replace(Stage::Running) {
             Stage::Waiting(upstream) => drop(upstream),
             // Not so: a link accepts once. Named one by one so that no arm moves the whole enum.
-            Stage::Following(source) => drop(source),
-            Stage::Ready(first) => drop(first),
-            Stage::Landed(outcome) => drop(outcome),
+            Stage::Following(source) => unlikely(source),
+            Stage::Ready(first) => unlikely(first),
+            Stage::Landed(outcome) => unlikely(outcome),
             Stage::Running => {}
         }
         self.call(input, direct - 1)
     }
+}
+
+/// Lets the compiler know which arm is not taken.
+#[cold]
+fn unlikely<S>(part_of_a_stage: S) {
+    drop(part_of_a_stage);
 }
 
 impl<T: 'static, U: 'static, F> Follower<U> for Link<T, U, F>

@@ -21,9 +21,10 @@ const DIRECT: u32 = 16;
 /// Runs steps until one has nobody to hand on to.
 ///
 /// A loop, not a recursion: a chain of a million links needs no more stack than one of two.
-fn drive(mut next: Option<Rc<dyn Step>>) {
-    while let Some(step) = next {
-        next = step.run(DIRECT);
+#[inline(never)]
+fn drive(mut step: Rc<dyn Step>) {
+    while let Some(next) = step.run(DIRECT) {
+        step = next;
     }
 }
 
@@ -66,33 +67,33 @@ pub(crate) trait Source<T>: Cancel {
 }
 
 /// What [`Source::forgo`] is for every source, each compiled for itself.
+///
+/// Whatever is rare ends it, so that the rest needs no frame.
 #[inline(always)]
 pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, awaited: bool) {
     match source.tail().ask() {
-        Ok(outcome) => {
-            if Rc::strong_count(&source) == 1 {
-                source.end();
-            }
-            unobserved(outcome, made, awaited);
+        Some(Ok(value)) => {
+            finish(source);
+            drop(value);
         }
-        Err(former) => leave(source, former, made, awaited),
+        Some(Err(failure)) => unhandled(failure, made, awaited),
+        None if awaited => abandon(source, made),
+        None => source.tail().put(End::Detached(made)),
     }
 }
 
-/// The outcome is to come yet: the chain runs on, or is cancelled.
+/// The outcome is to come yet, and a task waited for it: the chain is cancelled.
+#[cold]
 #[inline(never)]
-fn leave<T>(source: Rc<dyn Source<T>>, former: Option<Waker>, made: Place, awaited: bool) {
-    source.tail().put(if awaited { End::Abandoned(made) } else { End::Detached(made) });
-    drop(former);
-    if awaited {
-        let node: Rc<dyn Cancel> = source;
-        after_drop(move || cancel(node, made));
-    }
+fn abandon<T>(source: Rc<dyn Source<T>>, made: Place) {
+    source.tail().put(End::Abandoned(made));
+    let node: Rc<dyn Cancel> = source;
+    after_drop(move || cancel(node, made));
 }
 
 /// Lets go of a source whose outcome was taken.
 #[inline]
-pub(super) fn finish<T>(source: Rc<dyn Source<T>>) {
+pub(super) fn finish<T, S: Source<T> + ?Sized>(source: Rc<S>) {
     if Rc::strong_count(&source) == 1 {
         source.end();
     }
@@ -176,48 +177,55 @@ impl<T> Tail<T> {
     /// Hands on the outcome of a root, and whatever follows from it.
     #[inline(always)]
     pub(crate) fn fire(&self, outcome: Result<T>) {
-        drive(self.settle(outcome, DIRECT));
+        if let Some(step) = self.settle(outcome, DIRECT) {
+            drive(step);
+        }
     }
 
-    /// 4. The outcome, for the Deferred that holds this end; or whoever polled it before.
+    /// 4. The outcome, if it is there, for the Deferred that holds this end.
     ///
-    /// Then the tail is to be filled again, and only after that may the waker be dropped: its Drop is
-    /// not our code. What else is in it belongs to nobody who could ask, and ends here.
+    /// If it is not, the tail is empty now: the Deferred puts something into it.
     #[inline]
-    pub(super) fn ask(&self) -> Result<Result<T>, Option<Waker>> {
-        let end = self.take();
-        if let End::Outcome(outcome) = end {
-            return Ok(outcome);
+    pub(super) fn ask(&self) -> Option<Result<T>> {
+        match self.take() {
+            End::Outcome(outcome) => Some(outcome),
+            End::Open => None,
+            other => {
+                self.put(other);
+                self.ask_again()
+            }
         }
-        if let End::Open = end {
-            std::mem::forget(end);
-            return Err(None);
-        }
-        self.put(end);
-        Err(self.take_waker())
     }
 
+    /// A task asked before. It is forgotten first: the drop of its waker is not our code, and may fire.
+    #[cold]
     #[inline(never)]
-    fn take_waker(&self) -> Option<Waker> {
-        match self.take() {
-            End::Waker(waker) => Some(waker),
-            _ => None,
-        }
+    fn ask_again(&self) -> Option<Result<T>> {
+        let former = self.0.replace(End::Open);
+        drop(former);
+        self.ask()
     }
 
     /// 1, 2. A task asks for the outcome.
     pub(super) fn poll(&self, waker: &Waker) -> Option<Result<T>> {
-        let former = match self.ask() {
-            Ok(outcome) => return Some(outcome),
-            Err(former) => former,
-        };
-        let (kept, former) = match former {
-            Some(known) if known.will_wake(waker) => (known, None),
-            other => (waker.clone(), other),
-        };
-        self.put(End::Waker(kept));
-        drop(former);
+        match self.take() {
+            End::Outcome(outcome) => return Some(outcome),
+            End::Waker(known) if known.will_wake(waker) => self.put(End::Waker(known)),
+            other => {
+                self.put(other);
+                return self.wait(waker.clone());
+            }
+        }
         None
+    }
+
+    /// 1. From now on that waker is woken, unless making it has brought the outcome.
+    fn wait(&self, waker: Waker) -> Option<Result<T>> {
+        let outcome = self.ask();
+        if outcome.is_none() {
+            self.put(End::Waker(waker));
+        }
+        outcome
     }
 
     /// 2, 3. The node has its outcome.
@@ -244,18 +252,74 @@ impl<T> Tail<T> {
 
 /// Ends an outcome that nobody will ask for.
 #[inline]
-pub(super) fn unobserved<T>(outcome: Result<T>, made: Place, abandoned: bool) {
+fn unobserved<T>(outcome: Result<T>, made: Place, abandoned: bool) {
     if let Err(failure) = outcome {
-        unhandled(&failure, made, abandoned);
+        unhandled(failure, made, abandoned);
     }
 }
 
 #[cold]
-fn unhandled(failure: &Failure, made: Place, abandoned: bool) {
+#[inline(never)]
+pub(super) fn unhandled(failure: Failure, made: Place, abandoned: bool) {
     // Both ends are gone, as at the end of a program: nothing happened that anybody could handle.
     // And whoever dropped a future knows that it was cancelled.
     if failure.is::<NeverFired>() || (abandoned && failure.is::<Cancelled>()) {
         return;
     }
-    report_made("unhandled failure in Deferred", failure, made);
+    report_made("unhandled failure in Deferred", &failure, made);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Deferred, Trigger};
+    use futures_util::FutureExt;
+    use std::cell::RefCell;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+
+    thread_local!(static TRIGGER: RefCell<Option<Trigger<u8>>> = const { RefCell::new(None) });
+
+    /// A waker that, dropped, fires the Deferred that it waits for.
+    struct Last;
+
+    impl Wake for Last {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let trigger = TRIGGER.take();
+            trigger.into_iter().for_each(|trigger| trigger.callback(7).unwrap());
+        }
+    }
+
+    /// A Deferred that has been polled by a task that fires it when it is forgotten.
+    fn polled() -> Deferred<u8> {
+        let (trigger, mut deferred) = Deferred::new();
+        let waker = Waker::from(Arc::new(Last));
+        assert!(deferred.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        TRIGGER.set(Some(trigger));
+        deferred
+    }
+
+    #[test]
+    fn a_step_added_where_a_task_waited_hears_what_the_drop_of_its_waker_fired() {
+        let stepped = polled().map(|n| n + 1);
+        assert_eq!(stepped.now_or_never().unwrap().unwrap(), 8);
+    }
+
+    #[test]
+    fn a_task_that_replaces_another_gets_what_the_drop_of_its_waker_fired() {
+        let mut deferred = polled();
+        assert!(deferred.poll_unpin(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+
+    #[test]
+    fn a_returned_deferred_that_fires_when_its_task_is_forgotten_goes_on() {
+        let inner = polled();
+        let (trigger, outer) = Deferred::<()>::new();
+        let outer = outer.add_callback(move |()| inner);
+        trigger.callback(()).unwrap();
+        assert_eq!(outer.now_or_never().unwrap().unwrap(), 7);
+    }
 }

@@ -24,11 +24,11 @@ use std::rc::Rc;
 /// trigger.callback(1).unwrap();
 /// assert_eq!(d.now_or_never().unwrap().unwrap(), 2);
 /// ```
-pub struct Trigger<T> {
+pub struct Trigger<T: 'static> {
     root: Rc<Root<T>>,
 }
 
-impl<T: 'static> Trigger<T> {
+impl<T> Trigger<T> {
     /// Fires with a value; the chain's steps run before this returns.
     ///
     /// Fails if the Deferred was fired before. One call after a cancellation that no canceller heard
@@ -110,27 +110,25 @@ impl<T> fmt::Debug for Trigger<T> {
 }
 
 impl<T> Drop for Trigger<T> {
+    #[inline]
     fn drop(&mut self) {
         let left = self.root.triggers.get() - 1;
         self.root.triggers.set(left);
         if left == 0 {
-            (self.root.orphan)(&self.root);
+            self.root.orphaned();
         }
     }
 }
 
 /// The first node of a chain: what a Trigger fires.
-pub(super) struct Root<T> {
+pub(super) struct Root<T: 'static> {
     stage: Cell<Stage>,
     /// How many Triggers there are; when it falls to zero in `Open`, the chain fails.
     triggers: Cell<usize>,
     tail: Tail<T>,
     made: Cell<Place>,
-    on_cancel: Cell<OnCancel<T>>,
-    /// What to do when the last trigger is gone.
-    ///
-    /// A function in each, because a Drop does not know that `T` is `'static`; whoever made the root did.
-    orphan: fn(&Rc<Root<T>>),
+    /// In a box: most have none, and to look for one costs a word instead of three.
+    on_cancel: Cell<Option<Box<OnCancel<T>>>>,
 }
 
 /// ```text
@@ -167,47 +165,45 @@ fn fresh<T: 'static>(made: Place) -> Rc<Root<T>> {
         triggers: Cell::new(1),
         tail: Tail::new(),
         made: Cell::new(made),
-        on_cancel: Cell::new(OnCancel::Nobody),
-        orphan: Root::orphaned,
+        on_cancel: Cell::new(None),
     })
 }
 
 impl<T> Trigger<T> {
     /// The two ends of a new chain.
     #[inline(always)]
-    pub(super) fn rooted(made: Place) -> (Trigger<T>, Rc<dyn Source<T>>)
-    where
-        T: 'static,
-    {
+    pub(super) fn rooted(made: Place) -> (Trigger<T>, Rc<dyn Source<T>>) {
         let root = root(made);
         (Trigger { root: root.clone() }, root)
     }
 
     /// Who hears of a cancellation from now on.
     pub(super) fn on_cancel(&self, on_cancel: OnCancel<T>) {
-        self.root.on_cancel.set(on_cancel);
+        self.root.on_cancel.set(Some(Box::new(on_cancel)));
     }
 }
 
-impl<T> Root<T> {
+impl<T: 'static> Root<T> {
     /// 1, 4. The stage has changed already.
     #[inline(always)]
     fn settle(&self, outcome: Result<T>) {
-        drop(self.on_cancel.replace(OnCancel::Nobody));
+        if let Some(on_cancel) = self.on_cancel.take() {
+            unneeded(on_cancel);
+        }
         self.tail.fire(outcome);
     }
 
     /// 2. Asks whoever hears of it; gives the stage if nothing was fired.
     fn ask(&self, trigger: &Trigger<T>) -> Stage {
         self.stage.set(Stage::Cancelling);
-        match self.on_cancel.replace(OnCancel::Nobody) {
-            OnCancel::Nobody => Stage::Late, // 3
+        let Some(on_cancel) = self.on_cancel.take() else { return Stage::Late }; // 3
+        match *on_cancel {
             OnCancel::Tell(canceller) => {
                 self.call(|| canceller(trigger));
                 Stage::Called // 4
             }
             OnCancel::Forward(others) => {
-                self.on_cancel.set(OnCancel::Forward(others.clone()));
+                trigger.on_cancel(OnCancel::Forward(others.clone()));
                 self.call(|| others());
                 Stage::Open // 6
             }
@@ -233,6 +229,7 @@ impl<T: 'static> Root<T> {
     }
 
     /// 1. The last trigger is gone.
+    #[inline]
     fn orphaned(self: &Rc<Self>) {
         if self.stage.get() == Stage::Open {
             self.clone().forsaken();
@@ -250,6 +247,13 @@ impl<T: 'static> Root<T> {
             }
         });
     }
+}
+
+/// A canceller that will not be called any more.
+#[cold]
+#[inline(never)]
+fn unneeded<T>(on_cancel: Box<OnCancel<T>>) {
+    drop(on_cancel);
 }
 
 impl<T: 'static> Source<T> for Root<T> {

@@ -18,11 +18,13 @@
 //! What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
 
 mod any;
+mod passing;
 mod system;
 
 pub use crate::slots::Key;
 pub use any::AnyStream;
 pub(crate) use any::{Otherwise, StreamCell};
+pub(crate) use passing::pass_on;
 pub use system::SystemDriver;
 
 use crate::address::{Address, UnixName};
@@ -186,7 +188,8 @@ pub trait ByteStream {
     /// Writes from several slices, in order.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Tells the peer that nothing more will be written; reading goes on.
+    /// Tells the peer that nothing more will be written; reading goes on. A layer that has taken leave
+    /// tells it to the stream below.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Makes the close that follows discard everything and reset the connection.
@@ -229,6 +232,13 @@ pub trait ByteStream {
     /// that is left to be flushed.
     fn take_leave(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// After `take_leave`: whether to drop the stream now could cost the peer what was sent, so that it
+    /// has to be heard out first. `may_be_unread` says that the last read did not find the system empty.
+    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+        let _ = may_be_unread;
+        false
     }
 
     /// Has a descriptor leave with the next byte that is written.

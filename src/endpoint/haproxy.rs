@@ -13,13 +13,13 @@
 //! Whoever can connect can say anything in a header: listen where only the balancer can.
 
 use crate::address::{Address, UnixName};
-use crate::driver::{AnyStream, ByteStream, Key};
+use crate::driver::{AnyStream, ByteStream, pass_on};
 use crate::net::connection::Connection;
 use crate::net::layer::{Dressed, Layer};
 use crate::net::port::Welcome;
 use crate::reactor::Loop;
 use crate::transport::Wrap;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -103,8 +103,9 @@ impl Headed {
 }
 
 impl ByteStream for Headed {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.stream.register(key)
+    pass_on! {
+        stream: register, write, write_vectored, shutdown_write, set_abort, set_nodelay,
+        set_keepalive, must_hear_out
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -119,22 +120,6 @@ impl ByteStream for Headed {
         buffer[..count].copy_from_slice(&self.kept[..count]);
         self.kept.drain(..count);
         Ok(count)
-    }
-
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.stream.write(data)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.write_vectored(slices)
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.stream.shutdown_write()
-    }
-
-    fn set_abort(&mut self) {
-        self.stream.set_abort();
     }
 
     fn is_at_end(&mut self) -> io::Result<bool> {
@@ -164,14 +149,6 @@ impl ByteStream for Headed {
 
     fn host(&self) -> io::Result<Address> {
         self.named().map_or_else(|| self.stream.host(), |named| Ok(named.destination.clone()))
-    }
-
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.stream.set_nodelay(on)
-    }
-
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.stream.set_keepalive(idle)
     }
 
     fn is_plain(&self) -> bool {

@@ -6,15 +6,11 @@
 //! # Invariants
 //! * Nothing of the layer above reaches the stream below while `left` is not 0.
 
-use crate::address::Address;
 use crate::buffer::Buffer;
-use crate::driver::{ByteStream, Key};
+use crate::driver::{ByteStream, pass_on};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-#[cfg(unix)]
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Duration;
 
 pub(super) struct Ahead {
     below: Box<dyn ByteStream>,
@@ -52,12 +48,9 @@ impl Ahead {
 }
 
 impl ByteStream for Ahead {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.below.register(key)
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.below.read(buffer)
+    pass_on! {
+        below: register, read, set_abort, is_at_end, finish_connecting, peer, host, set_nodelay,
+        set_keepalive, holds_more, must_hear_out, descriptors
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
@@ -75,40 +68,8 @@ impl ByteStream for Ahead {
         self.below.shutdown_write()
     }
 
-    fn set_abort(&mut self) {
-        self.below.set_abort();
-    }
-
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        self.below.is_at_end()
-    }
-
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        self.below.finish_connecting()
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        self.below.peer()
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.below.host()
-    }
-
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.below.set_nodelay(on)
-    }
-
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.below.set_keepalive(idle)
-    }
-
     fn is_plain(&self) -> bool {
         false
-    }
-
-    fn holds_more(&mut self) -> bool {
-        self.below.holds_more()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -119,15 +80,5 @@ impl ByteStream for Ahead {
     fn take_leave(&mut self) -> io::Result<()> {
         self.send()?;
         self.below.take_leave()
-    }
-
-    #[cfg(unix)]
-    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
-        self.below.send_descriptor(descriptor)
-    }
-
-    #[cfg(unix)]
-    fn take_descriptor(&mut self) -> Option<OwnedFd> {
-        self.below.take_descriptor()
     }
 }

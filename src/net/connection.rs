@@ -7,28 +7,31 @@
 //! write goes out at the end of the turn.
 //!
 //! ```text
-//!             1 lose_connection                  2 nothing left to send
-//!    open ───────────────────────────► losing ────────────────────────────► lost
-//!     │                                  │                                    ▲
-//!     │ 3 abort, failure, panic, reset   │ 3                                  │ 4 settle
-//!     └────────────► doomed ◄────────────┘                                    │
-//!                       └─────────────────────────────────────────────────────┘
+//!         1 lose_connection     2 nothing left to send        5 heard out
+//!    open ─────────────────► losing ────────────────► parting ───────────► lost
+//!     │                        │                         │                  ▲
+//!     │ 3 abort, failure,      │ 3                       │ 3                │ 4 settle
+//!     │   panic, reset         ▼                         │                  │
+//!     └────────────────────► doomed ◄────────────────────┘                  │
+//!                              └────────────────────────────────────────────┘
 //! ```
 //! Only `settle` makes a connection lost, and only the loop calls it, when no callback of this
-//! connection is in progress: that is why a transport's methods call nobody.
+//! connection is in progress: that is why a transport's methods call nobody. Most connections have
+//! nobody to hear out and pass through parting at once.
 //!
 //! The peer's half may end before: `peer_ended`. Both halves ended is an end in order.
 //!
 //! # Invariants
 //! * `stream` is there in every state but lost; after it nothing but addresses and the reason is.
 //! * A connection has one face: a protocol, or those who wait on a stream.
-//! * `reason` is set in doomed and lost, and from a failed write until the end.
+//! * `reason` is set in doomed and lost, and from a failed write, or a failed read in parting, until the
+//!   end.
 //! * `stream` is taken out for one call to it, and put back.
 //!
 //! # Not here
-//! The way in (`incoming.rs`), the way out (`outgoing.rs`), the end (`ending.rs`), the two faces
-//! (`push.rs`, `pull.rs`), what few connections need (`rare.rs`), streams that are more than a socket
-//! (`layer.rs`).
+//! The way in (`incoming.rs`), the way out (`outgoing.rs`), the end (`ending.rs`) and what comes before
+//! it (`parting.rs`), the two faces (`push.rs`, `pull.rs`), what few connections need (`rare.rs`),
+//! streams that are more than a socket (`layer.rs`).
 
 use super::push::Push;
 use super::rare::Rare;
@@ -84,6 +87,8 @@ pub(crate) struct Connection {
 pub(crate) enum State {
     Open,
     Losing,
+    /// All is sent, and the peer is heard out.
+    Parting,
     Doomed,
     Lost,
 }

@@ -31,6 +31,10 @@ impl Connection {
 
     fn leave_open(&self, next: State) {
         self.state.set(next);
+        if self.has_read_ended() {
+            // So that nobody asks whether something is unread.
+            self.forget_readable();
+        }
         self.reading.set(Reading::Closed);
         self.is_unsettled.set(true);
         // What a callback in progress still writes is dropped; a cork takes writes unasked.
@@ -75,8 +79,9 @@ impl Connection {
         match self.state.get() {
             State::Lost => {}
             State::Doomed => self.end(),
-            State::Losing if self.is_done_writing() && self.has_taken_leave() => self.end(),
+            State::Losing if self.is_done_writing() && self.has_taken_leave() => self.part(),
             State::Losing => self.watch_closing(),
+            State::Parting => self.hear_out(),
             State::Open => self.settle_open(),
         }
     }
@@ -107,8 +112,8 @@ impl Connection {
         self.wake_writer();
     }
 
-    /// 2 and 4: the end, once.
-    fn end(self: &Rc<Self>) {
+    /// 4 and 5: the end, once.
+    pub(super) fn end(self: &Rc<Self>) {
         self.state.set(State::Lost);
         let reason = self.clone_reason().unwrap_or_else(done);
         self.reason.set(Some(reason.clone()));

@@ -10,7 +10,7 @@ use std::io;
 use std::rc::Rc;
 
 /// So many reads in a row are one connection's share of a turn.
-const READS_PER_TURN: usize = 4;
+pub(super) const READS_PER_TURN: usize = 4;
 /// With any of these a short read does not mean that nothing is left.
 const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::LAYERED);
 

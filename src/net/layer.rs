@@ -103,6 +103,10 @@ impl Connection {
     #[cfg(unix)]
     fn deliver_descriptors(self: &Rc<Self>) {
         while let Ok(Some(descriptor)) = self.with_stream(|stream| Ok(stream.take_descriptor())) {
+            if self.state.get() != State::Open {
+                // Nobody wants it any more: it is closed here.
+                continue;
+            }
             if self.waiters().is_some() {
                 self.with_rare(|rare| rare.keep_descriptor(descriptor));
                 continue;
@@ -182,7 +186,7 @@ impl Connection {
     /// Does what the layer has to do by itself: its handshake, or what it could not send before.
     #[cold]
     pub(super) fn tend_layer(self: &Rc<Self>) {
-        if matches!(self.state.get(), State::Doomed | State::Lost) {
+        if matches!(self.state.get(), State::Parting | State::Doomed | State::Lost) {
             return;
         }
         if self.has_rare() && self.with_rare(|rare| rare.handshake.is_some()) {
@@ -194,8 +198,17 @@ impl Connection {
             && let Err(error) = self.with_stream(|stream| stream.flush())
         {
             self.again_if_interrupted(&error);
-            self.write_failed(error);
+            self.flush_failed(error);
         }
+    }
+
+    /// The layer could not say what it has to say for itself. That is no loss while nothing of the
+    /// application's waits: what the peer sent before it went tells whether it ended in order.
+    fn flush_failed(&self, error: io::Error) {
+        if self.is_drained() && error.kind() != io::ErrorKind::WouldBlock {
+            return;
+        }
+        self.write_failed(error);
     }
 
     fn go_on_shaking(self: &Rc<Self>) {

@@ -17,6 +17,7 @@ pub(crate) mod layer;
 mod listening;
 pub(crate) mod naming;
 mod outgoing;
+mod parting;
 pub(crate) mod port;
 mod producing;
 mod pull;

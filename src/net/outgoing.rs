@@ -287,13 +287,7 @@ impl Connection {
         if self.with_rare(|rare| rare.close_timer.is_some()) {
             return;
         }
-        let connection = Rc::downgrade(self);
-        let check = move || {
-            if let Some(connection) = connection.upgrade() {
-                connection.check_closing();
-            }
-        };
-        let timer = self.inner.timers.call_later(self.close_timeout(), Box::new(check));
+        let timer = self.call_later(self.close_timeout(), Connection::check_closing);
         self.with_rare(|rare| (rare.close_timer, rare.is_taking) = (Some(timer), false));
     }
 

@@ -20,8 +20,11 @@ pub(super) struct Rare {
     pub(super) host: Option<Address>,
     pub(super) drained: Vec<Trigger<()>>,
     pub(super) close_timeout: Option<Duration>,
-    /// Runs while the connection is being lost and the peer does not take what was written.
+    /// Runs while the connection is being lost and the peer does not take what was written, or is
+    /// heard out.
     pub(super) close_timer: Option<DelayedCall>,
+    /// So many bytes of a peer that is heard out may still come.
+    pub(super) to_hear: usize,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
     pub(super) producer: Option<Box<Place>>,

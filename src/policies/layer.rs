@@ -1,14 +1,10 @@
 //! The layer between a connection and its stream: sees the bytes that pass, and may hold them back.
 
-use crate::address::Address;
-use crate::driver::{ByteStream, Key};
+use crate::driver::{ByteStream, pass_on};
 use crate::failure::Result;
 use crate::transport::Transport;
 use std::any::Any;
 use std::io::{self, IoSlice};
-#[cfg(unix)]
-use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -65,8 +61,10 @@ impl<W: Watch> Layer<W> {
 }
 
 impl<W: Watch> ByteStream for Layer<W> {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.stream.register(key)
+    pass_on! {
+        stream: register, shutdown_write, set_abort, is_at_end, finish_connecting, peer, host,
+        set_nodelay, set_keepalive, is_plain, holds_more, flush, take_leave, must_hear_out,
+        descriptors
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -88,64 +86,6 @@ impl<W: Watch> ByteStream for Layer<W> {
             Some(slice) => self.write(slice),
             None => Ok(0),
         }
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.stream.shutdown_write()
-    }
-
-    fn set_abort(&mut self) {
-        self.stream.set_abort();
-    }
-
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        self.stream.is_at_end()
-    }
-
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        self.stream.finish_connecting()
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        self.stream.peer()
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.stream.host()
-    }
-
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.stream.set_nodelay(on)
-    }
-
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.stream.set_keepalive(idle)
-    }
-
-    fn is_plain(&self) -> bool {
-        self.stream.is_plain()
-    }
-
-    fn holds_more(&mut self) -> bool {
-        self.stream.holds_more()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-
-    fn take_leave(&mut self) -> io::Result<()> {
-        self.stream.take_leave()
-    }
-
-    #[cfg(unix)]
-    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
-        self.stream.send_descriptor(descriptor)
-    }
-
-    #[cfg(unix)]
-    fn take_descriptor(&mut self) -> Option<OwnedFd> {
-        self.stream.take_descriptor()
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

@@ -4,14 +4,13 @@ use super::child::{Process, follow};
 use super::options::{ChildDescriptor, ProcessOptions, Spawned};
 use super::{CannotSpawn, ProcessTerminated};
 use crate::address::Address;
-use crate::driver::{ByteStream, Key, Pipes, Readiness};
+use crate::driver::{ByteStream, Pipes, Readiness, pass_on};
 use crate::failure::Result;
 use crate::net::connection::Connection;
 use crate::reactor::{Reactor, Signal};
-use std::io::{self, IoSlice, stderr};
+use std::io::{self, stderr};
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Starts a program for a connection without a face yet. Its standard error is this process' own.
 pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<Connection>> {
@@ -61,8 +60,9 @@ impl Whole {
 }
 
 impl ByteStream for Whole {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.pipes.register(key)
+    pass_on! {
+        pipes: register, write, write_vectored, shutdown_write, finish_connecting, peer, host,
+        set_nodelay, set_keepalive
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -70,18 +70,6 @@ impl ByteStream for Whole {
             0 if !buffer.is_empty() => self.end().map(|()| 0),
             count => Ok(count),
         }
-    }
-
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.pipes.write(data)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.pipes.write_vectored(slices)
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.pipes.shutdown_write()
     }
 
     /// Whoever cuts the connection off cuts the child off.
@@ -96,25 +84,5 @@ impl ByteStream for Whole {
             true => self.end().map(|()| true),
             false => Ok(false),
         }
-    }
-
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        self.pipes.finish_connecting()
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        self.pipes.peer()
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.pipes.host()
-    }
-
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.pipes.set_nodelay(on)
-    }
-
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.pipes.set_keepalive(idle)
     }
 }

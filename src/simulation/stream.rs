@@ -161,6 +161,11 @@ impl ByteStream for SimulatedStream {
         self.world.state.borrow_mut().set_keepalive(self.key, idle.map(nanos));
         Ok(())
     }
+
+    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+        let state = self.world.state.borrow();
+        may_be_unread && state.sockets.get(self.key).is_some_and(|socket| socket.unread() > 0)
+    }
 }
 
 impl Drop for SimulatedStream {

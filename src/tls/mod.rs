@@ -17,9 +17,11 @@
 //!   connection without a word may have been cut off by somebody else: that is
 //!   [`ConnectionLost`](crate::ConnectionLost).
 //! * Half a connection can be ended, as over TCP.
-//! * A server sends its tickets right behind the handshake. A client that ends before they came leaves
-//!   bytes unread, for which its system may send a reset (see [`Transport::lose_connection`]): to the
-//!   server that end is a loss.
+//! * Who ends first hears the peer out: waits for its goodbye or its end, and drops what comes, for 10 s
+//!   and 4 MiB at most. A server sends tickets unasked, and a goodbye is bytes too: to close with those
+//!   unread would have the system reset the connection and forget what was written last.
+//! * Who has heard the peer's goodbye has heard all of it and ends in order, though its own goodbye
+//!   may find nobody any more.
 //! * From [`start_tls`] on nothing leaves in the clear but what was written before, and nothing that
 //!   came in the clear is given out as if it had come through TLS.
 //!
@@ -29,6 +31,7 @@
 //! | `connectionMade` before the handshake, `handshakeCompleted` after | `connection_made` after it |
 //! | without a host name nothing is verified | always verified, unless [forbidden](ClientConfig::dangerously_trusting_anybody) |
 //! | `loseWriteConnection` shuts the socket: both ends see a loss | close_notify, and reading goes on |
+//! | `loseConnection` waits for the peer's close_notify for ever | for 10 s |
 //! | an abort ends with `ConnectionLost` | `ConnectionAborted`, as everywhere |
 //! | a line behind the one that calls `startTLS`, in the same segment, is delivered after it | [it fails the connection](start_tls): it came in the clear |
 //!

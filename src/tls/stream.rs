@@ -16,12 +16,10 @@
 //! * Until the handshake is over no byte is taken or given.
 
 use super::fault::Fault;
-use crate::address::Address;
-use crate::driver::{ByteStream, Key};
+use crate::driver::{ByteStream, pass_on};
 use rustls::Connection;
 use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
-use std::time::Duration;
 
 pub(super) struct TlsStream {
     below: Box<dyn ByteStream>,
@@ -41,6 +39,8 @@ pub(super) struct TlsStream {
     is_cut: bool,
     /// This end said that it is done.
     has_left: bool,
+    /// All that this end had to say has left, and nothing more will be said.
+    has_taken_leave: bool,
 }
 
 impl TlsStream {
@@ -56,6 +56,7 @@ impl TlsStream {
             has_ended: false,
             is_cut: false,
             has_left: false,
+            has_taken_leave: false,
         }
     }
 
@@ -186,9 +187,7 @@ fn cut_off() -> io::Error {
 }
 
 impl ByteStream for TlsStream {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.below.register(key)
-    }
+    pass_on! { below: register, set_abort, peer, host, set_nodelay, set_keepalive }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_shaking {
@@ -242,15 +241,15 @@ impl ByteStream for TlsStream {
         self.write(first.map_or(&[], |slice| slice))
     }
 
-    /// Says so in TLS alone: the stream below stays whole, for what TLS may still have to say.
+    /// Says so in TLS alone: the stream below stays whole, for what TLS may still have to say. Once
+    /// leave is taken that is nothing.
     fn shutdown_write(&mut self) -> io::Result<()> {
+        if self.has_taken_leave {
+            return self.below.shutdown_write();
+        }
         self.say_goodbye();
         // What is left follows with `flush`.
         self.send().map(drop)
-    }
-
-    fn set_abort(&mut self) {
-        self.below.set_abort();
     }
 
     fn is_at_end(&mut self) -> io::Result<bool> {
@@ -258,7 +257,9 @@ impl ByteStream for TlsStream {
             return Err(error);
         }
         while !self.is_shaking && self.ready == 0 {
-            if self.session.process_new_packets().is_ok_and(|state| state.peer_has_closed()) {
+            let state = self.session.process_new_packets();
+            self.has_ended = state.is_ok_and(|state| state.peer_has_closed());
+            if self.has_ended {
                 return Ok(true);
             }
             if self.below.is_at_end()? {
@@ -280,22 +281,6 @@ impl ByteStream for TlsStream {
         if self.is_shaking { self.shake() } else { Ok(()) }
     }
 
-    fn peer(&self) -> io::Result<Address> {
-        self.below.peer()
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.below.host()
-    }
-
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.below.set_nodelay(on)
-    }
-
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.below.set_keepalive(idle)
-    }
-
     fn is_plain(&self) -> bool {
         false
     }
@@ -313,7 +298,16 @@ impl ByteStream for TlsStream {
     fn take_leave(&mut self) -> io::Result<()> {
         self.say_goodbye();
         self.send_all()?;
-        self.below.take_leave()
+        self.below.take_leave()?;
+        self.has_taken_leave = true;
+        Ok(())
+    }
+
+    /// Until its goodbye the peer may say something any time, and be it that goodbye: what nobody has
+    /// read when the stream below is dropped, or what comes then, is answered with a reset.
+    fn must_hear_out(&mut self, _may_be_unread: bool) -> bool {
+        let has_spoken = self.has_ended || self.is_cut || self.failed.is_some();
+        !self.is_shaking && !has_spoken
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A line of those who wait for a `T`, in order of arrival.
-struct Waiters<T> {
+struct Waiters<T: 'static> {
     /// Borrowed to insert or take one; nothing is fired or dropped meanwhile.
     line: RefCell<BTreeMap<u64, Trigger<T>>>,
     next: Cell<u64>,

@@ -18,9 +18,9 @@ use std::rc::Rc;
 /// queue.put("a value")?; // prints
 /// # Ok::<(), ropewalk::QueueOverflow<&str>>(())
 /// ```
-pub struct DeferredQueue<T>(Rc<Line<T>>);
+pub struct DeferredQueue<T: 'static>(Rc<Line<T>>);
 
-struct Line<T> {
+struct Line<T: 'static> {
     /// Empty while anybody waits. Borrowed to push or pop.
     values: RefCell<VecDeque<T>>,
     getters: Rc<Waiters<T>>,

@@ -69,7 +69,7 @@ impl Manners {
 }
 
 /// What is shared by those who are waited for.
-pub(super) struct Many<V, O> {
+pub(super) struct Many<V, O: 'static> {
     /// Borrowed while it hears of an outcome: it calls nobody.
     verdict: RefCell<V>,
     decided: Cell<bool>,

@@ -21,9 +21,11 @@ use crate::address::{Address, UnixName};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
+use socket2::SockRef;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
@@ -237,4 +239,16 @@ fn register<S: mio::event::Source>(
 ) -> io::Result<()> {
     let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
     registry.register(socket, Token(key.to_token()), both)
+}
+
+/// How many bytes, up to one, are the next thing to read; `None` if nothing is.
+fn look_ahead<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<Option<usize>> {
+    match socket.into().peek(&mut [MaybeUninit::uninit()]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
+fn has_unread<'s>(socket: impl Into<SockRef<'s>>) -> bool {
+    matches!(look_ahead(socket), Ok(Some(1..)))
 }

@@ -3,7 +3,7 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
-use super::{close_waiting, name_shortage, open_reserve, register};
+use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
@@ -13,7 +13,6 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
-use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -92,11 +91,7 @@ impl ByteStream for TcpByteStream {
     }
 
     fn is_at_end(&mut self) -> io::Result<bool> {
-        let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(&self.socket.0).peek(&mut byte) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            outcome => Ok(outcome? == 0),
-        }
+        Ok(look_ahead(&self.socket.0)? == Some(0))
     }
 
     fn finish_connecting(&mut self) -> io::Result<()> {
@@ -129,6 +124,10 @@ impl ByteStream for TcpByteStream {
             Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
             None => socket.set_keepalive(false),
         }
+    }
+
+    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+        may_be_unread && has_unread(&self.socket.0)
     }
 }
 

@@ -16,7 +16,7 @@
 //! * What a listener leaves in the file system is removed when it is dropped, unless the path belongs
 //!   to somebody else by then.
 
-use super::{close_waiting, name_shortage, open_reserve, register};
+use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
@@ -28,7 +28,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags,
 };
 use rustix::process::{Pid, test_kill_process};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::fs::{self, File, Permissions};
 use std::io::{self, IoSlice, IoSliceMut, Write};
@@ -138,11 +138,7 @@ impl ByteStream for UnixByteStream {
     fn set_abort(&mut self) {}
 
     fn is_at_end(&mut self) -> io::Result<bool> {
-        let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(&self.socket).peek(&mut byte) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            outcome => Ok(outcome? == 0),
-        }
+        Ok(look_ahead(&self.socket)? == Some(0))
     }
 
     fn finish_connecting(&mut self) -> io::Result<()> {
@@ -176,6 +172,10 @@ impl ByteStream for UnixByteStream {
 
     fn holds_more(&mut self) -> bool {
         self.is_cut
+    }
+
+    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+        may_be_unread && has_unread(&self.socket)
     }
 
     fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {

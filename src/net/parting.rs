@@ -1,0 +1,125 @@
+//! Parting: what a connection waits for between its own last byte and the close.
+//!
+//! # Theory
+//! A system that closes a socket with something unread answers the peer with a reset, as it does to
+//! whatever comes after the close, and forgets what it had still to send: the peer loses the end of what
+//! was written to it, or takes an end in order for a loss. So who ends in order while the peer has more
+//! to say ends its own half first, and reads on and drops what comes, until the peer ends as well.
+//!
+//! Over TLS the peer always has more to say until it has said goodbye: servers send tickets unasked, and
+//! a goodbye is bytes too. Over a plain socket it is heard out if bytes of its are there already. Nobody
+//! waits for those that may come: that would cost every connection a round trip, and its memory for as
+//! long as its peer likes, where the peer nearly always has said what it had to say.
+//!
+//! # Invariants
+//! * It takes `LIMIT` and `MOST` bytes at most, however much or little the peer sends.
+//! * A protocol is told nothing meanwhile, and nothing of what comes.
+//!
+//! # Not here
+//! Who has something to say: [`ByteStream::must_hear_out`](crate::driver::ByteStream::must_hear_out).
+
+use super::connection::{Connection, State};
+use super::incoming::READS_PER_TURN;
+use crate::clock::DelayedCall;
+use crate::driver::Readiness;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// As long as a handshake may take: time enough for somebody who is there to answer.
+const LIMIT: Duration = Duration::from_secs(10);
+/// As much as systems keep for a sender: what was on its way before it could know.
+const MOST: usize = 4 * 1024 * 1024;
+
+impl Connection {
+    /// 2: all is sent and said.
+    pub(super) fn part(self: &Rc<Self>) {
+        self.state.set(State::Parting);
+        let is_over =
+            !self.must_hear_out() || self.with_stream(|stream| stream.shutdown_write()).is_err();
+        if is_over {
+            return self.end();
+        }
+        let timer = self.call_later(self.close_timeout().min(LIMIT), Connection::stop_hearing);
+        let former = self.with_rare(|rare| {
+            rare.to_hear = MOST;
+            rare.close_timer.replace(timer)
+        });
+        if let Some(former) = former {
+            // It may be this very timer that found that all is sent.
+            let _ = former.cancel();
+        }
+        self.hear_out();
+    }
+
+    fn must_hear_out(&self) -> bool {
+        if self.has_reason() {
+            // A write has failed: there is nothing to be saved.
+            return false;
+        }
+        let may_be_unread = self.readiness.get().has(Readiness::READABLE);
+        let ask = || self.with_stream(|stream| Ok(stream.must_hear_out(may_be_unread)));
+        (may_be_unread || self.has_layer()) && ask().unwrap_or(false)
+    }
+
+    /// Drops what came, and ends if the peer did.
+    pub(super) fn hear_out(self: &Rc<Self>) {
+        for _ in 0..READS_PER_TURN {
+            if self.with_rare(|rare| rare.to_hear) == 0 {
+                // 5: the peer has said enough.
+                return self.end();
+            }
+            if !self.readiness.get().has(Readiness::READABLE) {
+                return;
+            }
+            self.hear();
+        }
+        self.linger();
+    }
+
+    fn hear(self: &Rc<Self>) {
+        let mut buffer = self.lend_large();
+        let wanted = buffer.space().len();
+        let outcome = self.read(buffer.space());
+        self.take_buffer_back(buffer);
+        self.learn_from(&outcome, wanted);
+        match outcome {
+            Ok(0) => self.with_rare(|rare| rare.to_hear = 0),
+            Ok(count) => self.with_rare(|rare| rare.to_hear = rare.to_hear.saturating_sub(count)),
+            Err(error) => self.hearing_failed(error),
+        }
+    }
+
+    fn hearing_failed(&self, error: io::Error) {
+        use io::ErrorKind::{Interrupted, UnexpectedEof, WouldBlock};
+        match error.kind() {
+            WouldBlock | Interrupted => return,
+            // Nothing of what the peer said counts: it may end without a goodbye.
+            UnexpectedEof => {}
+            // What was sent may have been lost.
+            _ => self.reason.set(Some(self.lost_by(error))),
+        }
+        self.with_rare(|rare| rare.to_hear = 0);
+    }
+
+    /// The peer had its time.
+    fn stop_hearing(self: &Rc<Self>) {
+        self.with_rare(|rare| rare.to_hear = 0);
+        self.settle();
+    }
+
+    /// Calls a method of this connection's later, if the connection is there still.
+    pub(super) fn call_later(
+        self: &Rc<Self>,
+        delay: Duration,
+        call: fn(&Rc<Connection>),
+    ) -> DelayedCall {
+        let connection = Rc::downgrade(self);
+        let call = move || {
+            if let Some(connection) = connection.upgrade() {
+                call(&connection);
+            }
+        };
+        self.inner.timers.call_later(delay, Box::new(call))
+    }
+}
