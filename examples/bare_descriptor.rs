@@ -1,33 +1,28 @@
 //! A client on the reactor's lowest level: a socket of its own, and the reactor says when to read.
 //!
-//!     cargo run --release --example bare_descriptor
-//!     cargo run --release --example bare_descriptor 127.0.0.1:10000
+//!     cargo run --release --example bare_descriptor [127.0.0.1:10000]
 //!
 //! It prints what it reads until the other side is done; without an address there is one inside.
 
-use std::io::{self, ErrorKind, Read, Write};
+use ropewalk::{ConnectionDone, Failure, Reactor, ReadDescriptor, Result};
+use std::io::{ErrorKind, Read, Write, stdout};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
-use ropewalk::{ConnectionDone, Failure, Reactor, ReadDescriptor, Result};
-
-struct Reader {
-    socket: TcpStream,
-    reactor: Reactor,
-}
+struct Reader(TcpStream, Reactor);
 
 impl ReadDescriptor for Reader {
     fn fileno(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
     }
 
     fn do_read(&mut self) -> Result {
         let mut buffer = [0; 4096];
         loop {
-            match self.socket.read(&mut buffer) {
+            match self.0.read(&mut buffer) {
                 Ok(0) => return Err(ConnectionDone.into()),
-                Ok(n) => io::stdout().write_all(&buffer[..n])?,
+                Ok(n) => stdout().write_all(&buffer[..n])?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
@@ -35,8 +30,9 @@ impl ReadDescriptor for Reader {
     }
 
     fn connection_lost(&mut self, reason: &Failure) {
-        println!("{reason}");
-        let _ = self.reactor.stop();
+        // Who reads no more will not miss it.
+        let _ = writeln!(stdout(), "{reason}");
+        self.1.stop().expect("it runs: it has called");
     }
 }
 
@@ -47,12 +43,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result {
-    let address = std::env::args().nth(1).map_or_else(writer, Ok)?;
-    let socket = TcpStream::connect(&address)
-        .map_err(|error| Failure::msg(format!("cannot connect to {address}: {error}")))?;
+    let (address, reactor) = (std::env::args().nth(1).map_or_else(writer, Ok)?, Reactor::new()?);
+    let cannot = |error| Failure::msg(format!("cannot connect to {address}: {error}"));
+    let socket = TcpStream::connect(&address).map_err(cannot)?;
     socket.set_nonblocking(true)?;
-    let reactor = Reactor::new()?;
-    reactor.add_reader(Reader { socket, reactor: reactor.clone() })?;
+    reactor.add_reader(Reader(socket, reactor.clone()))?;
     reactor.run()
 }
 

@@ -4,12 +4,11 @@
 //!
 //! Then `nc 127.0.0.1 8000` in two more terminals, and type into both.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use ropewalk::protocols::{LineProtocol, LineReceiver};
+use ropewalk::{Address, Failure, Reactor, Result, Transport};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
-use std::rc::Rc;
-
-use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// May stay borrowed while lines are written: a transport never calls a protocol.
 type Room = Rc<RefCell<BTreeMap<u64, Transport>>>;
@@ -17,27 +16,17 @@ type Room = Rc<RefCell<BTreeMap<u64, Transport>>>;
 struct Member {
     number: u64,
     room: Room,
-    /// The start of a line whose end has not come yet.
-    line: Vec<u8>,
 }
 
-impl Protocol for Member {
+impl LineProtocol for Member {
     fn connection_made(&mut self, transport: &Transport) {
         self.room.borrow_mut().insert(self.number, transport.clone());
     }
 
-    fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
-        for piece in data.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(piece);
-            if self.line.len() > 16384 {
-                return Err(Failure::msg("peer sent a line over 16384 bytes"));
-            }
-            if self.line.ends_with(b"\n") {
-                for (_, other) in self.room.borrow().iter().filter(|it| *it.0 != self.number) {
-                    other.write(&self.line);
-                }
-                self.line.clear();
-            }
+    fn line_received(&mut self, _transport: &Transport, line: &[u8]) -> Result {
+        for (_, other) in self.room.borrow().iter().filter(|it| *it.0 != self.number) {
+            other.write(line);
+            other.write(b"\n");
         }
         Ok(())
     }
@@ -63,8 +52,8 @@ fn run() -> Result {
     let (reactor, room, mut number) = (Reactor::new()?, Room::default(), 0);
     let port = reactor.listen_tcp(address, move |_: &Address| {
         number += 1;
-        Member { number, room: room.clone(), line: Vec::new() }
+        LineReceiver::new(Member { number, room: room.clone() }).delimiter(b"\n")
     })?;
-    println!("Listening on {}", port.host());
+    writeln!(stdout(), "Listening on {}", port.host())?;
     reactor.run()
 }

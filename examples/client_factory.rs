@@ -1,10 +1,11 @@
-//! A client factory and its connector: every step of an outgoing connection, told as it happens.
+//! A client factory and its connector: each step of an outgoing connection, told as it happens.
 //! ```text
 //! cargo run --example client_factory                   nobody listens there: fails twice, and ends
 //! nc -l 127.0.0.1 8000                                 first, elsewhere: a connection, then one more
 //! ```
 
 use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
+use std::io::{Write, stdout};
 
 struct Greeter;
 
@@ -14,8 +15,7 @@ impl Protocol for Greeter {
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        println!("{} says {}", transport.peer(), data.escape_ascii());
-        Ok(())
+        Ok(writeln!(stdout(), "{} says {}", transport.peer(), data.escape_ascii())?)
     }
 }
 
@@ -25,9 +25,11 @@ struct Greetings {
 }
 
 impl Greetings {
-    fn again(&mut self, connector: &Connector) -> Result {
+    fn again(&mut self, connector: &Connector, why: String) {
+        let _ = writeln!(stdout(), "{why}"); // a closed output is nobody's loss
         self.tries_left -= 1;
-        if self.tries_left > 0 { connector.connect() } else { self.reactor.stop() }
+        let next = if self.tries_left > 0 { connector.connect() } else { self.reactor.stop() };
+        next.expect("it is disconnected, and running");
     }
 }
 
@@ -35,7 +37,7 @@ impl ClientFactory for Greetings {
     type Protocol = Greeter;
 
     fn started_connecting(&mut self, connector: &Connector) {
-        println!("connecting to {}", connector.destination());
+        let _ = writeln!(stdout(), "connecting to {}", connector.destination());
     }
 
     fn build_protocol(&mut self, _: &Address) -> Option<Greeter> {
@@ -43,13 +45,11 @@ impl ClientFactory for Greetings {
     }
 
     fn client_connection_failed(&mut self, connector: &Connector, reason: &Failure) {
-        println!("failed: {reason}");
-        self.again(connector).expect("it is disconnected, and running");
+        self.again(connector, format!("failed: {reason}"));
     }
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Failure) {
-        println!("lost: {reason}");
-        self.again(connector).expect("it is disconnected, and running");
+        self.again(connector, format!("lost: {reason}"));
     }
 }
 

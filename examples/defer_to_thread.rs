@@ -4,13 +4,13 @@
 //! that a thread fired a Deferred with.
 
 use ropewalk::{Deferred, Reactor, Result};
-use std::io::Write;
+use std::io::{Write, stdout};
 use std::thread;
 use std::time::Duration;
 
 fn print_dots(reactor: Reactor) -> Result {
-    print!(".");
-    std::io::stdout().flush()?;
+    write!(stdout(), ".")?;
+    stdout().flush()?;
     let again = reactor.clone();
     reactor.call_later(Duration::from_millis(100), move || print_dots(again));
     Ok(())
@@ -25,17 +25,17 @@ fn main() -> Result {
         thread::sleep(pause);
         Ok(pause)
     });
-    let slept = slept.map(|pause| println!("\nthe thread slept for {pause:?}"));
 
     let (trigger, fired) = Deferred::new();
-    let fired = fired.map(|word: &str| println!("\na thread fired a Deferred: {word}"));
     let sendable = reactor.sendable(trigger);
     let (stopper, starter) = (reactor.clone(), reactor.clone());
     slept
+        .add_callback(|pause| Ok(writeln!(stdout(), "\nthe thread slept for {pause:?}")?))
         .add_callback(move |()| {
             starter.call_in_thread(move || Ok(sendable.callback("done")?));
             fired
         })
+        .add_callback(|word| Ok(writeln!(stdout(), "\na thread fired a Deferred: {word}")?))
         .add_both(move |result| {
             stopper.stop()?;
             result

@@ -4,15 +4,18 @@
 //! cargo run --example deferred_trace` prints `probe 1 7`. The language is that of the oracle which runs
 //! the same script on Twisted; `tests/parity.rs` compares the two.
 
-use std::io::Read;
+use ropewalk::{Failure, Result};
+use std::io::{Write, read_to_string, stdin, stdout};
 
 #[path = "../tests/parity/replay.rs"]
 mod replay;
 
-fn main() {
-    let mut script = String::new();
-    std::io::stdin().read_to_string(&mut script).expect("a script on standard input");
+fn main() -> Result {
+    let script = read_to_string(stdin())?;
+    let script = serde_json::from_str(&script)
+        .map_err(|error| Failure::msg(format!("no script on standard input: {error}")))?;
     for line in replay::replay(&script) {
-        println!("{line}");
+        writeln!(stdout(), "{line}")?;
     }
+    Ok(())
 }

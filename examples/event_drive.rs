@@ -6,9 +6,10 @@
 //! and the compiler says: the trait bound `&str: Execute` is not satisfied.
 
 use ropewalk::{Reactor, Result};
+use std::io::{Write, stdout};
 
 trait Execute {
-    fn execute(&mut self);
+    fn execute(&mut self) -> Result;
 }
 
 struct EventDrive {
@@ -34,8 +35,8 @@ impl EventDrive {
 struct Greet(&'static str);
 
 impl Execute for Greet {
-    fn execute(&mut self) {
-        println!("Hello, {}!", self.0);
+    fn execute(&mut self) -> Result {
+        Ok(writeln!(stdout(), "Hello, {}!", self.0)?)
     }
 }
 
@@ -44,8 +45,8 @@ struct Count {
 }
 
 impl Execute for Count {
-    fn execute(&mut self) {
-        println!("{} strands make a rope.", self.strands);
+    fn execute(&mut self) -> Result {
+        Ok(writeln!(stdout(), "{} strands make a rope.", self.strands)?)
     }
 }
 

@@ -3,17 +3,17 @@
 //!     cargo run --release --example looping_call
 
 use ropewalk::{LoopingCall, Reactor, Result};
+use std::io::{Write, stdout};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn main() -> Result {
     let reactor = Reactor::new()?;
-    let looping = LoopingCall::new(&reactor, || println!("{}", time_of_day()));
+    let looping = LoopingCall::new(&reactor, || Ok(writeln!(stdout(), "{}", time_of_day())?));
     drop(looping.start(Duration::from_secs(1)));
     let stopper = reactor.clone();
     reactor.call_later(Duration::from_secs(5), move || stopper.stop());
     reactor.run()?;
-    println!("Reactor stopped.");
-    Ok(())
+    Ok(writeln!(stdout(), "Reactor stopped.")?)
 }
 
 /// Hours, minutes and seconds in UTC: the standard library knows no time zones.

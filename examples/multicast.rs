@@ -3,7 +3,8 @@
 //! Type `cargo run --example multicast`: two members in this process answer a call to the group.
 //! With `--stay` it goes on answering: start it in a second terminal too, and both groups answer.
 
-use ropewalk::{Address, DatagramProtocol, DatagramTransport, Reactor, Result};
+use ropewalk::{Address, DatagramProtocol, DatagramTransport, Failure, Reactor, Result};
+use std::io::{Write, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 0, 5);
@@ -24,13 +25,17 @@ impl DatagramProtocol for Member {
         data: &[u8],
         from: &Address,
     ) -> Result {
-        println!("{} heard {:?} from {from}", self.0, String::from_utf8_lossy(data));
+        writeln!(stdout(), "{} heard {:?} from {from}", self.0, String::from_utf8_lossy(data))?;
         // To the caller alone, not to the group: else the answers would be answered.
         transport.write_to(format!("{} is here", self.0).as_bytes(), from)
     }
 }
 
 fn main() -> Result {
+    let option = std::env::args().nth(1);
+    if let Some(other) = option.as_ref().filter(|option| *option != "--stay") {
+        return Err(Failure::msg(format!("no option {other}; usage: multicast [--stay]")));
+    }
     let reactor = Reactor::new()?;
     for name in ["Ann", "Bob"] {
         reactor.listen_multicast((GROUP, PORT), Member(name))?;
@@ -44,9 +49,9 @@ fn main() -> Result {
         let mut buffer = [0; 100];
         for _ in 0..2 {
             let (length, from) = caller.recv_from(&mut buffer).await?;
-            println!("{from} answers: {}", String::from_utf8_lossy(&buffer[..length]));
+            writeln!(stdout(), "{from} answers: {}", String::from_utf8_lossy(&buffer[..length]))?;
         }
         Ok(())
     })?;
-    if std::env::args().any(|argument| argument == "--stay") { reactor.run() } else { Ok(()) }
+    if option.is_some() { reactor.run() } else { Ok(()) }
 }

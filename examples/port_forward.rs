@@ -10,13 +10,13 @@
 //!
 //! Whoever sends faster than the other end takes is held back; what is under way stays small.
 
-use std::process::ExitCode;
-
 use futures_util::AsyncWriteExt;
 use futures_util::future::try_join;
 use futures_util::io::copy_buf;
 use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
 use ropewalk::{Failure, Reactor, ReadHalf, Result, Stream, WriteHalf};
+use std::io::{Write, stdout};
+use std::process::ExitCode;
 
 async fn forward(near: Stream, to: &ClientEndpoint) -> Result {
     let far = to.open(&near.reactor()).await?;
@@ -55,6 +55,6 @@ fn run() -> Result {
     let reactor = Reactor::new()?;
     let whereto = to.clone();
     let port = from.serve(&reactor, async move |near| forward(near, &whereto).await)?;
-    println!("forwarding {} to {to}", port.host());
+    writeln!(stdout(), "forwarding {} to {to}", port.host())?;
     reactor.run()
 }

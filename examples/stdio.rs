@@ -5,9 +5,12 @@
 //! it alone and type lines; the end of the input ends it.
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{ConnectionDone, Failure, Protocol, Reactor, Result, Transport};
+use ropewalk::{
+    ConnectionDone, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger, react,
+};
+use std::process::ExitCode;
 
-struct Capitals(Reactor);
+struct Capitals(Trigger<()>);
 
 impl Protocol for Capitals {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
@@ -16,30 +19,39 @@ impl Protocol for Capitals {
     }
 
     fn connection_lost(&mut self, reason: &Failure) {
-        if !reason.is::<ConnectionDone>() {
-            eprintln!("{reason}");
-        }
-        if let Err(failure) = self.0.stop() {
-            eprintln!("{failure}");
-        }
+        let told = match reason.is::<ConnectionDone>() {
+            true => self.0.callback(()),
+            false => self.0.errback(reason.clone()),
+        };
+        told.expect("it is lost once");
     }
 }
 
-fn main() -> Result {
-    let reactor = Reactor::new()?;
-    if std::env::args().nth(1).as_deref() != Some("--async") {
-        reactor.connect_stdio(Capitals(reactor.clone()))?;
-        return reactor.run();
-    }
+fn in_callbacks(reactor: Reactor) -> Result<Deferred<()>> {
+    let (trigger, ended) = Deferred::new();
+    reactor.connect_stdio(Capitals(trigger))?;
+    Ok(ended)
+}
+
+async fn in_async(reactor: Reactor) -> Result {
     let mut stream = reactor.open_stdio()?;
-    reactor.run_until(async move {
-        let mut buffer = [0; 4096];
-        loop {
-            let length = stream.read(&mut buffer).await?;
-            if length == 0 {
-                return Ok(stream.close().await?);
-            }
-            stream.write_all(&buffer[..length].to_ascii_uppercase()).await?;
+    let mut buffer = [0; 4096];
+    loop {
+        let length = stream.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(stream.close().await?);
         }
-    })
+        stream.write_all(&buffer[..length].to_ascii_uppercase()).await?;
+    }
+}
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => react(|reactor| async { in_callbacks(reactor)?.await }),
+        Some("--async") => react(in_async),
+        Some(other) => {
+            eprintln!("stdio: no option {other}; usage: stdio [--async]");
+            ExitCode::FAILURE
+        }
+    }
 }

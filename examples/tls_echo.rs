@@ -9,15 +9,15 @@
 use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
 use ropewalk::{Reactor, Result, Stream};
+use std::io::{Write, stdout};
 
 async fn echo(stream: Stream) -> Result {
     let peer = stream.peer();
     let session = session(&stream.transport()).expect("it is here, and speaks TLS");
-    println!("{peer}: {} with {}", session.version(), session.cipher());
+    writeln!(stdout(), "{peer}: {} with {}", session.version(), session.cipher())?;
     let (mut reader, mut writer) = stream.split();
     let count = futures_util::io::copy_buf(&mut reader, &mut writer).await?;
-    println!("{peer}: echoed {count} bytes");
-    Ok(())
+    Ok(writeln!(stdout(), "{peer}: echoed {count} bytes")?)
 }
 
 async fn say(mut stream: Stream, line: &str) -> Result<String> {
@@ -36,15 +36,14 @@ fn main() -> Result {
     let certificate = identity.certificate_pem();
     let server = ServerConfig::new(identity);
     if let Some(port) = std::env::args().nth(1) {
-        std::fs::write("tls_echo.pem", certificate)?;
         let port = reactor.serve_tls(format!("localhost:{port}"), &server, echo)?;
-        println!("echoing at {}", port.host());
+        std::fs::write("tls_echo.pem", certificate)?;
+        writeln!(stdout(), "echoing at {}", port.host())?;
         return reactor.run();
     }
     let port = reactor.serve_tls("127.0.0.1:0", &server, echo)?;
     let client = ClientConfig::trusting(certificate).server_name("localhost");
     let opening = reactor.open_tls(&port.host(), &client);
     let answer = reactor.run_until(async move { say(opening.await?, "hello, TLS\n").await })?;
-    print!("the echo: {answer}");
-    Ok(())
+    Ok(write!(stdout(), "the echo: {answer}")?)
 }

@@ -3,18 +3,14 @@
 //! Type `cargo run --example udp_echo`, then in another terminal `socat - UDP:127.0.0.1:8007`: each
 //! line comes back. With `--once` it stops after its own datagram has come back.
 
-use ropewalk::{Address, DatagramProtocol, DatagramTransport, Reactor, Result};
+use ropewalk::{Address, DatagramProtocol, DatagramTransport, Failure, Reactor, Result, UdpSocket};
+use std::io::{Write, stdout};
 
 struct Echo;
 
 impl DatagramProtocol for Echo {
-    fn datagram_received(
-        &mut self,
-        transport: &DatagramTransport,
-        data: &[u8],
-        from: &Address,
-    ) -> Result {
-        transport.write_to(data, from)
+    fn datagram_received(&mut self, to: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+        to.write_to(data, from)
     }
 }
 
@@ -25,25 +21,30 @@ fn serve(reactor: &Reactor, at: &str) -> Result<Address> {
 fn serve_async(reactor: &Reactor, at: &str) -> Result<Address> {
     let socket = reactor.open_udp(at)?;
     let host = socket.host();
-    reactor.spawn(async move {
-        let mut buffer = vec![0; 65536];
-        loop {
-            let (length, from) = socket.recv_from(&mut buffer).await?;
-            socket.send_to(&buffer[..length], &from).await?;
-        }
-        #[expect(unreachable_code, reason = "says what the task would return")]
-        Ok(())
-    });
+    reactor.spawn(echo(socket));
     Ok(host)
 }
 
+async fn echo(socket: UdpSocket) -> Result {
+    let mut buffer = vec![0; 65536];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await?;
+        socket.send_to(&buffer[..length], &from).await?;
+    }
+}
+
 fn main() -> Result {
-    let has = |option: &str| std::env::args().any(|argument| argument == option);
+    let (mut once, mut make): (_, fn(&_, &_) -> _) = (false, serve);
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--once" => once = true,
+            "--async" => make = serve_async,
+            _ => return Err(Failure::msg(format!("no option {argument}, only --async, --once"))),
+        }
+    }
     let reactor = Reactor::new()?;
-    let at = if has("--once") { "127.0.0.1:0" } else { "127.0.0.1:8007" };
-    let make = if has("--async") { serve_async } else { serve };
-    let server = make(&reactor, at)?;
-    println!("echoing at {server}");
+    let server = make(&reactor, if once { "127.0.0.1:0" } else { "127.0.0.1:8007" })?;
+    writeln!(stdout(), "echoing at {server}")?;
 
     let client = reactor.open_udp("127.0.0.1:0")?;
     client.connect(server)?;
@@ -51,8 +52,7 @@ fn main() -> Result {
         client.send(b"hello, datagram").await?;
         let mut buffer = [0; 100];
         let (length, from) = client.recv_from(&mut buffer).await?;
-        println!("{from} says: {}", String::from_utf8_lossy(&buffer[..length]));
-        Ok(())
+        Ok(writeln!(stdout(), "{from} says: {}", String::from_utf8_lossy(&buffer[..length]))?)
     })?;
-    if has("--once") { Ok(()) } else { reactor.run() }
+    if once { Ok(()) } else { reactor.run() }
 }

@@ -8,9 +8,8 @@
 //! ```
 
 use ropewalk::{Address, Failure, ListenUnix, Protocol, Reactor, Result, Transport};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::io::{Write, stdout};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 type Guests = Rc<RefCell<BTreeMap<u32, Transport>>>;
 
@@ -46,14 +45,15 @@ impl Protocol for Guest {
 }
 
 fn main() -> Result {
-    let reactor = Reactor::new()?;
     let name = std::env::args().nth(1).unwrap_or_else(|| "chat.sock".into());
-    let guests = Guests::default();
-    let mut number = 0;
+    if name.starts_with('-') {
+        return Err(Failure::msg(format!("no option {name}; usage: unix_chat [PATH|@NAME]")));
+    }
+    let (reactor, guests, mut number) = (Reactor::new()?, Guests::default(), 0);
     let port = reactor.listen_unix(ListenUnix::new(name).mode(0o600), move |_: &Address| {
         number += 1;
         Guest { number, guests: guests.clone() }
     })?;
-    println!("chatting at {}", port.host());
+    writeln!(stdout(), "chatting at {}", port.host())?;
     reactor.run()
 }

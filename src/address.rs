@@ -30,6 +30,15 @@ pub enum Address {
 }
 
 /// The name of a Unix socket.
+///
+/// ```
+/// use ropewalk::UnixName;
+///
+/// let path: UnixName = "/run/bus".into();
+/// assert!(matches!(path, UnixName::Path(_)));
+/// let name: UnixName = "@bus".into();
+/// assert!(matches!(name, UnixName::Abstract(_)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UnixName {
     /// A socket in the file system.
@@ -42,6 +51,14 @@ pub enum UnixName {
 
 impl Address {
     /// The port, where there is one.
+    ///
+    /// ```
+    /// use ropewalk::Address;
+    /// use std::net::SocketAddr;
+    ///
+    /// let address = Address::from(SocketAddr::from(([127, 0, 0, 1], 80)));
+    /// assert_eq!((address.port(), address.ip()), (Some(80), Some([127, 0, 0, 1].into())));
+    /// ```
     pub fn port(&self) -> Option<u16> {
         self.socket_addr().map(|address| address.port())
     }

@@ -111,6 +111,21 @@ pub(crate) fn hold(clock: &(impl Clock + Clone + 'static)) -> Rc<dyn Clock> {
 }
 
 /// A call that waits for its time, as `call_later` gives it; dropping it changes nothing.
+///
+/// ```
+/// use ropewalk::{Clock, TestClock};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let call = clock.call_later(Duration::from_secs(5), Box::new(|| println!("now")));
+/// call.delay(Duration::from_secs(5))?; // at 10 s
+/// clock.advance(Duration::from_secs(9));
+/// call.reset(Duration::from_secs(5))?; // at 14 s
+/// assert!(call.is_active());
+/// clock.advance(Duration::from_secs(5));
+/// assert!(call.cancel().is_err(), "it was made");
+/// # Ok::<(), ropewalk::NotPending>(())
+/// ```
 #[derive(Clone)]
 pub struct DelayedCall {
     timers: Weak<Timers>,

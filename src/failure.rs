@@ -42,6 +42,8 @@ pub(crate) type Place = &'static Location<'static>;
 
 /// Any error, with the place where it arose.
 ///
+/// `?` and [`into`](Into::into) make one of any standard error, [`Failure::msg`] of a text.
+///
 /// ```
 /// use std::num::ParseIntError;
 ///

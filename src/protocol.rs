@@ -28,6 +28,11 @@ use std::os::fd::OwnedFd;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no protocol",
+    note = "`data_received` is all that `impl Protocol` asks for",
+    note = "a `LineProtocol` or `StringProtocol` is one inside its receiver: `LineReceiver::new(..)`"
+)]
 #[doc(alias = "IProtocol")]
 #[doc(alias = "IHalfCloseableProtocol")]
 pub trait Protocol {
@@ -134,6 +139,9 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
 
 /// Builds a protocol for each connection; any `FnMut(&Address) -> P` is one.
 ///
+/// A closure says the type of what it takes, `|_: &Address| Echo`: without it the compiler takes the
+/// closure for one of a single lifetime, and says that "implementation of `FnMut` is not general enough".
+///
 /// ```
 /// use ropewalk::{Address, Factory, Protocol, Result, Transport};
 ///
@@ -151,6 +159,10 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` builds no protocols",
+    note = "a factory is a closure that makes a protocol for each connection: `|_: &Address| Echo`"
+)]
 #[doc(alias = "IProtocolFactory")]
 pub trait Factory {
     /// What it builds.

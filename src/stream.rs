@@ -70,6 +70,16 @@ impl Stream {
     }
 
     /// The handle that callbacks have: addresses, options, abort.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    ///     Ok(stream.transport().write(b"no room at the inn\r\n")) // needs no await
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn transport(&self) -> Transport {
         self.end.0.transport()
     }
@@ -99,6 +109,19 @@ impl Stream {
 
     /// Two halves, for two tasks. The connection is lost when both are dropped; dropping the writing
     /// half tells the peer that nothing more comes.
+    ///
+    /// ```
+    /// use futures_util::io::copy_buf;
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    ///     let (reader, mut writer) = stream.split();
+    ///     copy_buf(reader, &mut writer).await?; // an echo
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn split(self) -> (ReadHalf, WriteHalf) {
         self.end.0.split();
         let end = End(self.end.0.clone());
@@ -338,16 +361,22 @@ impl Reactor {
     /// The address is as in [`Reactor::listen_tcp`]. A handler that fails or panics aborts its
     /// connection, and the failure is reported unless it is the peer that went away.
     ///
+    /// A handler that uses what is outside of it is an `async move` closure; what all connections share
+    /// is in an [`Rc`].
+    ///
     /// ```
     /// use futures_util::{AsyncReadExt, AsyncWriteExt};
     /// use ropewalk::Reactor;
+    /// use std::{cell::Cell, rc::Rc};
     ///
     /// let reactor = Reactor::new()?;
-    /// reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+    /// let all = Rc::new(Cell::new(0));
+    /// reactor.serve_tcp("127.0.0.1:0", async move |mut stream| {
     ///     let mut buf = [0; 4096];
     ///     loop {
     ///         let n = stream.read(&mut buf).await?;
     ///         if n == 0 { return Ok(()) }
+    ///         all.set(all.get() + n);
     ///         stream.write_all(&buf[..n]).await?;
     ///     }
     /// })?;
@@ -399,6 +428,24 @@ impl Reactor {
     /// Connects by TCP and gives the stream.
     ///
     /// Fails with [`ConnectError`](crate::ConnectError). Cancelling gives up.
+    ///
+    /// ```
+    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
+    /// use ropewalk::simulation::Simulation;
+    ///
+    /// let simulation = Simulation::new(1);
+    /// simulation.host("server").reactor().serve_tcp("0.0.0.0:80", async |mut stream| {
+    ///     Ok(stream.write_all(b"hello").await?)
+    /// })?;
+    /// let reactor = simulation.host("client").reactor();
+    /// let greeting = simulation.run_until(async move {
+    ///     let mut greeting = String::new();
+    ///     reactor.open_tcp("server:80").await?.read_to_string(&mut greeting).await?;
+    ///     Ok(greeting)
+    /// })?;
+    /// assert_eq!(greeting, "hello");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[track_caller]
     pub fn open_tcp(&self, to: impl Into<ConnectTo>) -> Deferred<Stream> {
         self.inner().connect(to.into()).map(Stream::new)

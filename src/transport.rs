@@ -3,8 +3,10 @@
 //! A transport's methods never call a protocol's: a write is collected, an end is noted, and the
 //! loop does the rest once the callback in progress has returned. After the end they do nothing.
 
+mod end;
 mod producer;
 
+pub use end::{ConnectionAborted, ConnectionDone, ConnectionLost};
 pub use producer::{Producer, ProducerStopped, Producing};
 
 use crate::address::Address;
@@ -12,9 +14,8 @@ use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
-use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -98,12 +99,31 @@ impl Transport {
     /// The bytes are collected while a callback or a task runs and go out together after it. Above
     /// 64 KiB that the peer does not take, [`Protocol::pause_writing`](crate::Protocol::pause_writing)
     /// is called.
+    ///
+    /// ```
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.write(b"GET / ");
+    /// transport.write(format!("HTTP/{}.{}\r\n", 1, 0).as_bytes());
+    /// assert_eq!(recording.take(), b"GET / HTTP/1.0\r\n");
+    /// ```
     #[inline]
     pub fn write(&self, data: &[u8]) {
         self.carrier.write(data);
     }
 
     /// Sends several slices, in order.
+    ///
+    /// ```
+    /// use std::io::IoSlice;
+    ///
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.write_vectored(&[IoSlice::new(b"a line"), IoSlice::new(b"\r\n")]);
+    /// assert_eq!(recording.take(), b"a line\r\n");
+    /// ```
     #[doc(alias = "writeSequence")]
     pub fn write_vectored(&self, slices: &[IoSlice<'_>]) {
         self.carrier.write_vectored(slices);
@@ -122,30 +142,84 @@ impl Transport {
     /// What comes over a plain socket only after its close is still answered with a reset, and so is
     /// what is unread when the reactor itself ends: read to the end first if the peer must see
     /// everything.
+    ///
+    /// ```
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.write(b"good bye");
+    /// transport.lose_connection();
+    /// transport.write(b", and another thing"); // dropped
+    /// assert_eq!(recording.take(), b"good bye");
+    /// assert!(!transport.is_connected());
+    /// ```
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
         self.carrier.lose_connection();
     }
 
     /// Ends the connection at once: what was written and not sent is discarded, the peer sees a reset.
+    ///
+    /// ```
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.abort_connection();
+    /// assert!(recording.is_aborted());
+    /// ```
     #[doc(alias = "abortConnection")]
     pub fn abort_connection(&self) {
         self.carrier.abort_connection();
     }
 
     /// Tells the peer that nothing more will be written, after what was; reading goes on.
+    ///
+    /// ```
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.write(b"that was my question");
+    /// transport.lose_write_connection();
+    /// assert!(transport.is_connected()); // the answer may come
+    /// ```
     #[doc(alias = "loseWriteConnection")]
     pub fn lose_write_connection(&self) {
         self.carrier.lose_write_connection();
     }
 
     /// Stops delivery of bytes; what the peer sends waits in the system, and then with the peer.
+    ///
+    /// ```
+    /// use ropewalk::{Protocol, Result, Transport};
+    /// use std::time::Duration;
+    ///
+    /// /// Takes in no more than one piece a second.
+    /// struct Sluggish;
+    /// impl Protocol for Sluggish {
+    ///     fn data_received(&mut self, transport: &Transport, _: &[u8]) -> Result {
+    ///         transport.pause_reading();
+    ///         let later = transport.clone();
+    ///         transport.reactor().call_later(Duration::from_secs(1), move || later.resume_reading());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     #[doc(alias = "pauseProducing")]
     pub fn pause_reading(&self) {
         self.carrier.pause_reading();
     }
 
     /// Resumes delivery of bytes, from the next turn on.
+    ///
+    /// ```
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.pause_reading();
+    /// assert!(!transport.is_reading());
+    /// transport.resume_reading();
+    /// assert!(transport.is_reading());
+    /// ```
     #[doc(alias = "resumeProducing")]
     pub fn resume_reading(&self) {
         self.carrier.resume_reading();
@@ -162,35 +236,97 @@ impl Transport {
     }
 
     /// The other end's address; also after the end.
+    ///
+    /// ```
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// assert_eq!(transport.peer().to_string(), "192.168.1.1:54321");
+    /// ```
     #[doc(alias = "getPeer")]
     pub fn peer(&self) -> Address {
         self.carrier.peer()
     }
 
     /// This end's address; also after the end.
+    ///
+    /// ```
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// assert_eq!(transport.host().to_string(), "10.0.0.1:12345");
+    /// ```
     #[doc(alias = "getHost")]
     pub fn host(&self) -> Address {
         self.carrier.host()
     }
 
     /// Fires when everything written so far was handed to the system; fails if the connection ends first.
+    ///
+    /// ```
+    /// use ropewalk::{Protocol, Result, Transport};
+    ///
+    /// struct Farewell;
+    /// impl Protocol for Farewell {
+    ///     fn connection_made(&mut self, transport: &Transport) {
+    ///         transport.write(b"so long");
+    ///         transport.drained().map(|()| println!("the system has it"));
+    ///     }
+    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     pub fn drained(&self) -> Deferred<()> {
         self.carrier.drained()
     }
 
     /// How long the peer may take no byte while the connection is being lost; 60 s by default. A shorter
     /// time also limits how long it is heard out (see [`lose_connection`](Transport::lose_connection)).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.set_close_timeout(Duration::from_secs(5));
+    /// transport.lose_connection();
+    /// ```
     pub fn set_close_timeout(&self, timeout: Duration) {
         self.carrier.set_close_timeout(timeout);
     }
 
     /// Whether small writes leave at once (TCP_NODELAY); on by default, for writes are collected here.
+    ///
+    /// ```
+    /// use ropewalk::{Reactor, Result};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    ///     stream.transport().set_nodelay(false)?; // many small answers, none of them urgent
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "setTcpNoDelay")]
     pub fn set_nodelay(&self, on: bool) -> Result {
         self.carrier.set_nodelay(on)
     }
 
     /// Has the system probe a peer that was idle for so long, or never.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    ///     stream.transport().set_keepalive(Some(Duration::from_secs(60)))?;
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "setTcpKeepAlive")]
     pub fn set_keepalive(&self, idle: Option<Duration>) -> Result {
         self.carrier.set_keepalive(idle)
@@ -283,6 +419,17 @@ impl Transport {
     }
 
     /// The reactor that this connection belongs to.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # use ropewalk::simulation::RecordingTransport;
+    /// let recording = RecordingTransport::new();
+    /// let transport = recording.transport();
+    /// transport.reactor().call_later(Duration::from_secs(1), || println!("a second later"));
+    /// recording.simulation().run_for(Duration::from_secs(1))?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn reactor(&self) -> Reactor {
         self.carrier.reactor()
     }
@@ -296,67 +443,3 @@ impl fmt::Debug for Transport {
             .finish_non_exhaustive()
     }
 }
-
-/// The connection was closed in order, by either end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionDone;
-
-impl fmt::Display for ConnectionDone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection was closed in order")
-    }
-}
-
-impl std::error::Error for ConnectionDone {}
-
-/// The connection broke: the network failed, the peer reset it, or the reactor ended.
-#[derive(Debug)]
-pub struct ConnectionLost {
-    peer: Address,
-    cause: io::Error,
-}
-
-impl ConnectionLost {
-    /// The connection with `peer` was lost, by this error.
-    pub fn new(peer: Address, cause: io::Error) -> ConnectionLost {
-        ConnectionLost { peer, cause }
-    }
-
-    /// What kind of error the system named; `InvalidData` for a peer that broke a layer's rules.
-    pub fn kind(&self) -> io::ErrorKind {
-        self.cause.kind()
-    }
-
-    /// What happened.
-    pub fn cause(&self) -> &io::Error {
-        &self.cause
-    }
-}
-
-impl fmt::Display for ConnectionLost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection with {} was lost: {}", self.peer, self.cause)
-    }
-}
-
-impl std::error::Error for ConnectionLost {}
-
-/// The connection was cut off at this end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectionAborted {
-    cause: Cow<'static, str>,
-}
-
-impl ConnectionAborted {
-    pub(crate) fn new(cause: impl Into<Cow<'static, str>>) -> ConnectionAborted {
-        ConnectionAborted { cause: cause.into() }
-    }
-}
-
-impl fmt::Display for ConnectionAborted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection was aborted here: {}", self.cause)
-    }
-}
-
-impl std::error::Error for ConnectionAborted {}

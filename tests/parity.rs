@@ -14,6 +14,7 @@ fn every_script_leaves_the_trace_that_it_leaves_on_twisted() {
         if path.extension().is_some_and(|extension| extension == "json") {
             let script = std::fs::read_to_string(&path).unwrap();
             let trace = std::fs::read_to_string(path.with_extension("trace")).unwrap();
+            let script = serde_json::from_str(&script).unwrap();
             assert_eq!(replay::replay(&script).join("\n"), trace.trim_end(), "{path:?}");
             scripts += 1;
         }

@@ -64,6 +64,68 @@ fn echo_refuses_a_face_that_it_does_not_have() {
 }
 
 #[test]
+fn an_option_that_an_example_does_not_have_is_named() {
+    for name in
+        ["echo", "port_forward", "udp_echo", "multicast", "unix_chat", "stdio", "simulation"]
+    {
+        let output = run(name, &["--loudly"]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(text(&output.stderr).contains("--loudly"), "{name}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn nobody_at_the_other_end_of_standard_output_is_no_panic() {
+    for (name, arguments, status) in [
+        ("event_drive", &[][..], 0),
+        ("bare_descriptor", &[], 0),
+        ("client_factory", &[], 0),
+        ("defer_to_thread", &[], 1),
+        ("echo", &["--listen", "127.0.0.1:0"], 1),
+        ("chat", &["127.0.0.1:0"], 1),
+        ("port_forward", &["--from", "tcp:0:interface=127.0.0.1", "--to", "tcp:a:1"], 1),
+        ("udp_echo", &["--once"], 1),
+        ("simulation", &[], 1),
+        ("poetry", &[], 1),
+        ("poetry", &["--help"], 1),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+
+        let output = example(name, arguments).stdout(writer).output().unwrap();
+
+        let errors = text(&output.stderr);
+        assert!(!errors.contains("panicked"), "{name}: {errors}");
+        assert_eq!(output.status.code(), Some(status), "{name}: {errors}");
+    }
+}
+
+#[test]
+fn stdio_fails_as_its_output_does() {
+    for face in [&[][..], &["--async"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = example("stdio", face);
+        command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped());
+        let mut program = command.spawn().unwrap();
+        program.stdin.take().unwrap().write_all(b"rope").unwrap();
+
+        let output = program.wait_with_output().unwrap();
+
+        let errors = text(&output.stderr);
+        assert!(errors.contains("the connection with stdio was lost: Broken pipe"), "{errors}");
+        assert_eq!(output.status.code(), Some(1), "{face:?}");
+    }
+}
+
+#[test]
+fn deferred_trace_says_when_it_is_given_no_script() {
+    let output = run("deferred_trace", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no script on standard input: EOF"));
+}
+
+#[test]
 fn chat_gives_a_line_to_everyone_else() {
     let chat = Program::start("chat", &["127.0.0.1:0"]);
     let address = chat.address("Listening on ");
@@ -364,6 +426,25 @@ mod signals {
 
             assert!(!client.process.wait().unwrap().success(), "{name}");
             assert_eq!(client.errors(), "", "{name}");
+        }
+    }
+
+    #[test]
+    fn ctrl_c_ends_standard_input_and_output_in_order() {
+        for face in [&[][..], &["--async"]] {
+            let mut command = example("stdio", face);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut process = command.spawn().unwrap();
+            let mut input = process.stdin.take().unwrap();
+            // An answer says that the reactor runs.
+            input.write_all(b"rope").unwrap();
+            process.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
+
+            kill_process(Pid::from_child(&process), Signal::INT).unwrap();
+
+            let output = process.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{face:?}");
+            assert_eq!(text(&output.stderr), "", "{face:?}");
         }
     }
 

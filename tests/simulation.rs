@@ -49,6 +49,24 @@ fn two_hosts(seed: u64) -> (Simulation, Host, Host) {
 }
 
 #[test]
+fn a_late_future_is_dropped_when_its_limit_has_passed_and_may_have_borrowed() {
+    let (simulation, _, client) = two_hosts(1);
+    let reactor = client.reactor();
+    let reading = client.reactor().spawn(async move {
+        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut answer = [0; 4];
+        let late = reactor.timeout(Duration::from_secs(9), stream.read_exact(&mut answer)).await;
+        assert_eq!(late.unwrap_err().to_string(), "timed out after 9s");
+        stream.write_all(b"rope").await?; // neither is borrowed any more
+        reactor.timeout(Duration::from_secs(9), stream.read_exact(&mut answer)).await??;
+        assert_eq!(reactor.delayed_calls().len(), 0, "who was in time leaves no timer");
+        Ok(answer)
+    });
+    assert_eq!(&simulation.run_until(reading).unwrap(), b"rope");
+    assert_eq!(simulation.time().as_secs(), 9);
+}
+
+#[test]
 fn what_is_sent_comes_back_in_virtual_time() {
     let (simulation, _, client) = two_hosts(1);
     let answer = ask(&client.reactor(), b"hello".to_vec());

@@ -9,10 +9,13 @@
 mod protocol;
 mod stream;
 
+use lexopt::prelude::*;
+use protocol::{Echo, EchoLines};
+use ropewalk::{Address, Failure, Reactor, Result};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
-use lexopt::prelude::*;
-use ropewalk::{Address, Failure, Reactor, Result};
+const USAGE: &str = "usage: echo [--listen ADDR] [--face protocol|stream] [--lines]";
 
 struct Options {
     listen: String,
@@ -27,22 +30,21 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result {
-    let Options { listen, face, lines } = options()?;
+    let options = options().map_err(|error| Failure::msg(format!("{error}; {USAGE}")));
+    let Options { listen, face, lines } = options?;
     let reactor = Reactor::new()?;
     let port = match (face.as_str(), lines) {
-        ("protocol", false) => reactor.listen_tcp(listen, |_: &Address| protocol::Echo)?,
-        ("protocol", true) => {
-            reactor.listen_tcp(listen, |_: &Address| protocol::EchoLines::default())?
-        }
+        ("protocol", false) => reactor.listen_tcp(listen, |_: &Address| Echo)?,
+        ("protocol", true) => reactor.listen_tcp(listen, |_: &Address| EchoLines::default())?,
         ("stream", false) => reactor.serve_tcp(listen, stream::echo)?,
         ("stream", true) => reactor.serve_tcp(listen, stream::echo_lines)?,
-        _ => return Err(Failure::msg(format!("a face is protocol or stream, not '{face}'"))),
+        _ => return Err(Failure::msg(format!("no such face: '{face}'; {USAGE}"))),
     };
-    println!("Listening on {}", port.host());
+    writeln!(stdout(), "Listening on {}", port.host())?;
     reactor.run()
 }
 
-fn options() -> Result<Options> {
+fn options() -> Result<Options, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     let (listen, face) = ("127.0.0.1:8000".into(), "protocol".into());
     let mut options = Options { listen, face, lines: false };
@@ -51,7 +53,7 @@ fn options() -> Result<Options> {
             Long("listen") => options.listen = parser.value()?.string()?,
             Long("face") => options.face = parser.value()?.string()?,
             Long("lines") => options.lines = true,
-            other => return Err(other.unexpected().into()),
+            other => return Err(other.unexpected()),
         }
     }
     Ok(options)

@@ -32,7 +32,7 @@ use std::rc::Rc;
 use arguments::{Client, Command, USAGE};
 use recital::Recital;
 use ropewalk::Result;
-use voice::{AllAtOnce, OneByOne, Voice};
+use voice::{AllAtOnce, OneByOne, Voice, say};
 
 fn main() -> ExitCode {
     let command = match Command::from_env() {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Help => println!("{USAGE}"),
+        Command::Help => say(USAGE),
         Command::Show => return show::run(),
         Command::Serve(options) => serve::run(options)?,
         Command::ServeBlocking(options) => serve_blocking::run(options)?,

@@ -294,8 +294,8 @@ pub trait Listener {
     }
 
     /// After `accept` found the process out of descriptors: accepts and closes what waits, with a
-    /// descriptor kept in reserve. Returns how many it closed.
-    fn shed(&mut self) -> usize;
+    /// descriptor kept in reserve. Returns how many it closed; an error if not even one could be.
+    fn shed(&mut self) -> io::Result<usize>;
 
     /// The address that is listened at, with the real port where 0 was asked for.
     fn host(&self) -> io::Result<Address>;

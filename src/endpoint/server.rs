@@ -7,9 +7,7 @@ use super::inherited::{Choice, passed};
 #[cfg(feature = "tls")]
 use super::secure::ServerTls;
 use crate::deferred::IntoDeferred;
-#[cfg(feature = "tls")]
-use crate::failure::Failure;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::net::naming::ascii_name;
 use crate::net::port::{BACKLOG, Welcome, own_addresses, reception};
 use crate::net::{CannotListen, ListenUnix, Port};
@@ -20,6 +18,7 @@ use crate::stream::{Stream, service};
 use crate::tls::ServerConfig;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -95,6 +94,7 @@ impl ServerEndpoint {
     ///
     /// Fails with [`CannotListen`]. An interface that is a host name is looked up while you wait.
     #[doc(alias = "listenTCP")]
+    #[track_caller]
     pub fn listen<F>(&self, reactor: &Reactor, factory: F) -> Result<Port>
     where
         F: Factory + 'static,
@@ -126,9 +126,10 @@ impl ServerEndpoint {
         self.open(reactor, service(handler))
     }
 
+    #[track_caller]
     fn open(&self, reactor: &Reactor, welcome: Box<dyn Welcome>) -> Result<Port> {
-        let port = self.kind.open(reactor.inner(), welcome);
-        Ok(port.map_err(|cause| CannotListen::new(&self.text, cause))?)
+        let (port, place) = (self.kind.open(reactor.inner(), welcome), Location::caller());
+        port.map_err(|cause| Failure::at(place, CannotListen::new(&self.text, cause)))
     }
 }
 

@@ -12,6 +12,7 @@
 //! | a Deferred | to block `main` for it | [`reactor.run_until(d)`](crate::Reactor::run_until) |
 //! | a value, a failure | a Deferred | [`succeed`](crate::succeed), [`fail`](crate::fail) |
 //! | code that may or may not be done | a Deferred | [`maybe_deferred`](crate::maybe_deferred) |
+//! | a future that borrows | a time limit | [`reactor.timeout(limit, future)`](crate::Reactor::timeout) |
 //! | a result in another thread | a Deferred here | [`reactor.sendable(trigger)`](crate::Reactor::sendable), or [`defer_to_thread`](crate::Reactor::defer_to_thread) |
 //!
 //! ```

@@ -208,7 +208,7 @@
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!
-//! `examples/simulation.rs` is a key-value service tested so, with a planted bug to be found.
+//! `examples/simulation` is a key-value service tested so, with a planted bug to be found.
 //!
 //! # Any bytes, any pieces, any faults
 //!

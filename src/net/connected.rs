@@ -20,6 +20,29 @@ use std::panic::Location;
 use std::rc::Rc;
 
 /// A protocol that can be reached from outside its callbacks.
+///
+/// ```
+/// use ropewalk::simulation::Simulation;
+/// use ropewalk::{Address, Protocol, Result, Transport};
+///
+/// struct Counter(usize);
+/// impl Protocol for Counter {
+///     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+///         self.0 += data.len();
+///         Ok(())
+///     }
+/// }
+/// let simulation = Simulation::new(1);
+/// simulation.host("server").reactor().serve_tcp("0.0.0.0:80", async |stream| {
+///     stream.transport().write(b"seven!!");
+///     Ok(())
+/// })?;
+/// let connecting = simulation.host("client").reactor().connect("server:80", |_: &Address| Counter(0));
+/// let connected = simulation.run_until(connecting)?;
+/// simulation.run_until_idle()?;
+/// # let _ = connected.transport().peer();
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 pub struct Connected<P> {
     guest: Rc<Guest<P>>,
 }

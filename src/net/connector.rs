@@ -192,6 +192,18 @@ impl From<(&str, u16)> for ConnectTo {
 }
 
 /// No connection could be made.
+///
+/// ```
+/// use ropewalk::ConnectError;
+/// use ropewalk::simulation::Simulation;
+/// use std::io::ErrorKind;
+///
+/// let simulation = Simulation::new(1);
+/// simulation.host("server"); // where nobody listens
+/// let opening = simulation.host("client").reactor().open_tcp("server:80");
+/// let failure = simulation.run_until(opening).unwrap_err();
+/// assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::ConnectionRefused);
+/// ```
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,

@@ -14,6 +14,7 @@ use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::rc::Rc;
@@ -139,13 +140,22 @@ impl Listening {
             Some(listener) => listener.shed(),
             None => return,
         };
-        if !self.is_short.replace(true) {
-            let host = &self.host;
-            let failure = Failure::msg(format!("{host} closed {closed} connections: {error}"));
-            report("port without descriptors", &failure);
+        match closed {
+            // All descriptors are taken, but nobody was turned away.
+            Ok(0) => self.retry(),
+            Ok(closed) => self.say_short(format_args!("closed {closed} connections: {error}")),
+            Err(error) => {
+                self.say_short(format_args!("leaves connections waiting: {error}"));
+                self.retry();
+            }
         }
-        if closed == 0 {
-            self.retry();
+    }
+
+    /// Once, until there is a descriptor again.
+    fn say_short(&self, what: fmt::Arguments<'_>) {
+        if !self.is_short.replace(true) {
+            let failure = Failure::msg(format_args!("{} {what}", self.host));
+            report("port without descriptors", &failure);
         }
     }
 
@@ -235,8 +245,8 @@ impl Listener for Already {
         Ok((stream, self.peer.clone()))
     }
 
-    fn shed(&mut self) -> usize {
-        0
+    fn shed(&mut self) -> io::Result<usize> {
+        Ok(0)
     }
 
     fn host(&self) -> io::Result<Address> {

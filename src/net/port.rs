@@ -13,12 +13,13 @@ use crate::deferred::Deferred;
 #[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{Driver, Listener, UnixOptions};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -41,6 +42,13 @@ pub struct Port {
 
 impl Port {
     /// The address that is listened at; the real port where 0 was asked for.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// println!("listening at {}", port.host()); // 127.0.0.1:43210, say
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "getHost")]
     pub fn host(&self) -> Address {
         self.listening.host()
@@ -49,6 +57,13 @@ impl Port {
     /// Closes the port; connections that it accepted live on.
     ///
     /// Fires in a later turn, when the factory was told `stopped`; at once if it is closed already.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// reactor.run_until(port.stop_listening())?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "stopListening")]
     pub fn stop_listening(&self) -> Deferred<()> {
         let (trigger, deferred) = Deferred::new();
@@ -89,6 +104,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "listenTCP")]
+    #[track_caller]
     pub fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port>
     where
         A: ToSocketAddrs + fmt::Debug,
@@ -122,6 +138,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "listenUNIX")]
+    #[track_caller]
     pub fn listen_unix<F>(&self, at: impl Into<ListenUnix>, factory: F) -> Result<Port>
     where
         F: Factory + 'static,
@@ -220,6 +237,7 @@ fn name_in(written: &str) -> Option<(&str, u16)> {
 }
 
 impl Loop {
+    #[track_caller]
     pub(crate) fn listen_tcp(
         self: &Rc<Self>,
         address: impl ToSocketAddrs + fmt::Debug,
@@ -227,9 +245,10 @@ impl Loop {
     ) -> Result<Port> {
         // A string is written with quotes, which an address does not have.
         let written = format!("{address:?}");
-        let cannot = |cause| CannotListen { address: written.trim_matches('"').to_owned(), cause };
+        let (written, place) = (written.trim_matches('"'), Location::caller());
+        let cannot = |cause| Failure::at(place, CannotListen::new(written, cause));
         let addresses = own_addresses(&*self.driver, &address).map_err(cannot)?;
-        Ok(self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)?)
+        self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)
     }
 
     /// Listens at the first of several addresses that can be listened at.
@@ -249,14 +268,17 @@ impl Loop {
         self.listen_with(outcome?, welcome)
     }
 
+    #[track_caller]
     pub(crate) fn listen_unix(
         self: &Rc<Self>,
         at: &ListenUnix,
         welcome: Box<dyn Welcome>,
     ) -> Result<Port> {
-        let cannot =
-            |cause| CannotListen { address: Address::Unix(at.name.clone()).to_string(), cause };
-        Ok(self.listen_at_unix(at, welcome).map_err(cannot)?)
+        let place = Location::caller();
+        self.listen_at_unix(at, welcome).map_err(|cause| {
+            let address = Address::Unix(at.name.clone()).to_string();
+            Failure::at(place, CannotListen::new(address, cause))
+        })
     }
 
     pub(crate) fn listen_at_unix(
@@ -302,7 +324,19 @@ impl Loop {
         Ok(Port { listening: Listening::open(self, listener, welcome)? })
     }
 }
+
 /// An address could not be listened at.
+///
+/// ```
+/// use ropewalk::{CannotListen, Reactor};
+/// use std::io::ErrorKind;
+///
+/// let reactor = Reactor::new()?;
+/// let failure = reactor.serve_tcp("nonsense", async |_stream| Ok(())).unwrap_err();
+/// assert_eq!(failure.to_string(), "cannot listen at nonsense: invalid socket address");
+/// assert_eq!(failure.check::<CannotListen>().unwrap().kind(), ErrorKind::InvalidInput);
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Debug)]
 #[doc(alias = "CannotListenError")]
 pub struct CannotListen {

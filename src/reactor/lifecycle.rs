@@ -81,6 +81,17 @@ impl Reactor {
     ///
     /// May be called again afterwards. Fails at once if the loop runs already, and whenever the
     /// driver does.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let stopper = reactor.clone();
+    /// reactor.call_later(Duration::from_millis(1), move || stopper.stop());
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn run(&self) -> Result {
         let inner = self.inner();
         let _running = inner.start_running()?;
@@ -129,6 +140,14 @@ impl Reactor {
     ///
     /// Fails with [`ReactorNotRunning`] if it does not run. Unlike Twisted's, a second stop is no
     /// error: the last of several callbacks that end the program need not know of the others.
+    ///
+    /// ```
+    /// use ropewalk::{Reactor, ReactorNotRunning};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// assert!(reactor.stop().unwrap_err().is::<ReactorNotRunning>());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn stop(&self) -> Result {
         let life = &self.inner().life;
         if !life.is_running.get() {
@@ -139,11 +158,34 @@ impl Reactor {
     }
 
     /// Whether the loop runs: from before the startup triggers until after those of the shutdown.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// assert!(!reactor.is_running());
+    /// let inside = reactor.clone();
+    /// assert!(reactor.run_until(async move { Ok(inside.is_running()) })?);
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn is_running(&self) -> bool {
         self.inner().life.is_running.get()
     }
 
     /// Calls `call` now if the loop runs, else right after its startup.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let stopper = reactor.clone();
+    /// reactor.call_when_running(move || {
+    ///     println!("it runs");
+    ///     stopper.stop()
+    /// });
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "callWhenRunning")]
     pub fn call_when_running<F, R>(&self, call: F)
     where
@@ -194,6 +236,39 @@ impl Reactor {
     }
 
     /// Calls `call` before the shutdown, which waits for the Deferred that it may return.
+    ///
+    /// Connections live until all such calls are done: who drains them does it here. A second SIGINT or
+    /// SIGTERM waits for nobody.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let under_way = Rc::new(Cell::new(0));
+    /// let count = under_way.clone();
+    /// let port = reactor.serve_tcp("127.0.0.1:0", async move |stream| {
+    ///     count.set(count.get() + 1);
+    ///     // ... and when it has been served:
+    ///     count.set(count.get() - 1);
+    ///     Ok(drop(stream))
+    /// })?;
+    /// let clock = reactor.clone();
+    /// reactor.on_shutdown(move || {
+    ///     let no_more = port.stop_listening();
+    ///     clock.clone().spawn(async move {
+    ///         no_more.await?;
+    ///         while under_way.get() > 0 {
+    ///             clock.sleep(Duration::from_millis(100)).await;
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// });
+    /// let stopper = reactor.clone();
+    /// reactor.call_when_running(move || stopper.stop());
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn on_shutdown<F, R>(&self, call: F) -> SystemEventTrigger
     where
         F: FnOnce() -> R + 'static,

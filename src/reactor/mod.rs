@@ -118,6 +118,16 @@ thread_local! {
 
 impl Reactor {
     /// A reactor on the operating system.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// reactor.call_when_running({
+    ///     let reactor = reactor.clone();
+    ///     move || reactor.stop()
+    /// });
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn new() -> Result<Reactor> {
         Ok(Reactor::with_driver(SystemDriver::new()?))
     }

@@ -1,18 +1,31 @@
 //! Calls and tasks that wait for a time.
 
 use super::{Loop, Reactor, attempt};
-use crate::IntoDeferred;
 use crate::clock::{Clock, DelayedCall, WeakClock};
+use crate::failure::Result;
+use crate::{IntoDeferred, TimedOut};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 impl Reactor {
     /// The current time of the reactor's driver.
+    ///
+    /// ```
+    /// use ropewalk::simulation::Simulation;
+    /// use std::time::Duration;
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let reactor = simulation.host("any").reactor();
+    /// let before = reactor.now();
+    /// simulation.run_for(Duration::from_secs(3600))?; // takes no time
+    /// assert!(reactor.now() - before >= Duration::from_secs(3600));
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "seconds")]
     pub fn now(&self) -> Instant {
         self.inner().timers.now()
@@ -21,6 +34,21 @@ impl Reactor {
     /// Calls `call` once, `delay` from now; never from inside this method, not even for a delay of 0.
     ///
     /// What it returns is taken as a Deferred: a failure in it is reported.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let stopper = reactor.clone();
+    /// let alarm = reactor.call_later(Duration::from_secs(60), || println!("too late"));
+    /// reactor.call_later(Duration::from_millis(1), move || {
+    ///     alarm.cancel()?;
+    ///     stopper.stop()
+    /// });
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "callLater")]
     pub fn call_later<F, R>(&self, delay: Duration, call: F) -> DelayedCall
     where
@@ -32,6 +60,19 @@ impl Reactor {
     }
 
     /// The calls that still wait for their time, in no particular order.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.call_later(Duration::from_secs(60), || println!("never"));
+    /// for call in reactor.delayed_calls() {
+    ///     call.cancel()?;
+    /// }
+    /// assert!(reactor.delayed_calls().is_empty());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "getDelayedCalls")]
     pub fn delayed_calls(&self) -> Vec<DelayedCall> {
         self.inner().timers.pending()
@@ -55,7 +96,66 @@ impl Reactor {
         Sleep { alarm, call }
     }
 
+    /// The future with a time limit from now on: gives what it gives, or [`TimedOut`].
+    ///
+    /// A future that is late is dropped, which cancels it. It may borrow, as a task of its own may not;
+    /// for a Deferred there is [`Deferred::add_timeout`](crate::Deferred::add_timeout).
+    ///
+    /// ```
+    /// use futures_util::AsyncBufReadExt;
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+    ///     let (reactor, mut line) = (stream.reactor(), String::new());
+    ///     // The first `?` is the limit's, the second is the read's.
+    ///     reactor.timeout(Duration::from_secs(30), stream.read_line(&mut line)).await??;
+    ///     println!("{line}");
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "addTimeout")]
+    pub fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, TimedOut>> + use<F> {
+        let limited_by = self.sleep(limit);
+        async move {
+            let (mut future, mut limited_by) = (pin!(future), pin!(limited_by));
+            poll_fn(|context| {
+                // First the future: what is there in time counts, however late it is asked.
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    return Poll::Ready(Ok(output));
+                }
+                limited_by.as_mut().poll(context).map(|()| Err(TimedOut::new(limit)))
+            })
+            .await
+        }
+    }
+
     /// Lets everything else that is ready go first, sockets too; completes in the next turn.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let polite = reactor.clone();
+    /// let sum = reactor.run_until(async move {
+    ///     let mut sum = 0_u64;
+    ///     for n in 0..100_000 {
+    ///         sum += n;
+    ///         if n % 10_000 == 0 {
+    ///             polite.yield_now().await; // sockets and timers have their turn
+    ///         }
+    ///     }
+    ///     Ok(sum)
+    /// })?;
+    /// assert_eq!(sum, 4_999_950_000);
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     pub fn yield_now(&self) -> YieldNow {
         YieldNow { yielded: false }
     }

@@ -10,6 +10,16 @@ impl Reactor {
     /// Makes one turn, which waits for at most `limit` (without limit if `None`) when nothing is ready.
     ///
     /// For programs that have a loop of their own. Fails if the loop is running already.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use std::time::Duration;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let task = reactor.spawn(async { Ok(println!("in the first turn")) });
+    /// reactor.turn(Some(Duration::ZERO))?; // between two frames of a game, say
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "iterate")]
     pub fn turn(&self, limit: Option<Duration>) -> Result {
         let _entered = self.inner().enter()?;

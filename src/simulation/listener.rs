@@ -57,14 +57,14 @@ impl Listener for SimulatedListener {
         Ok((Box::new(SimulatedStream { world: self.world.clone(), key }), peer.into()))
     }
 
-    fn shed(&mut self) -> usize {
+    fn shed(&mut self) -> io::Result<usize> {
         let state = &mut *self.world.state.borrow_mut();
         let mut closed = 0;
         while let Some((key, _)) = state.take_waiting(self.key) {
             state.close(key);
             closed += 1;
         }
-        closed
+        Ok(closed)
     }
 
     fn host(&self) -> io::Result<Address> {

@@ -48,7 +48,7 @@ impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Survey { runs, calls, faults, .. } = self;
         let hours = self.time.as_secs_f64() / 3600.0;
-        write!(f, "{runs} runs, {hours:.2} virtual hours, {calls} calls, {faults} faults")
+        write!(f, "{runs} runs, {hours:.2} virtual hours, {calls} calls, {faults} made to fail")
     }
 }
 

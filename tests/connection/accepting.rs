@@ -3,6 +3,7 @@
 use super::kit::{
     FACES, Face, Notes, Peer, Role, alone_and_well, census, hear_reports, serve, turn, until,
 };
+use ropewalk::endpoint::ServerEndpoint;
 use ropewalk::{Address, CannotListen, Factory, Protocol, Reactor, Result, Transport};
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -171,6 +172,20 @@ fn an_address_that_cannot_be_had_is_one_error_that_names_it() {
     listen("something.invalid:0");
 }
 
+#[test]
+fn an_address_that_cannot_be_had_is_said_to_be_wrong_where_it_was_asked_for() {
+    let reactor = Reactor::new().unwrap();
+    let endpoint = "tcp:0:interface=192.0.2.1".parse::<ServerEndpoint>().unwrap();
+    for failure in [
+        reactor.listen_tcp("nonsense", |_: &Address| Silent).unwrap_err(),
+        reactor.serve_tcp("nonsense", async |_| Ok(())).unwrap_err(),
+        reactor.listen_unix("/no/such", |_: &Address| Silent).unwrap_err(),
+        endpoint.serve(&reactor, async |_| Ok(())).unwrap_err(),
+    ] {
+        assert_eq!(failure.location().file(), file!(), "{failure:?}");
+    }
+}
+
 /// Takes every descriptor that the process may still have, but for `left`.
 fn exhaust(left: usize) -> Vec<std::fs::File> {
     let mut taken = Vec::new();
@@ -221,6 +236,33 @@ fn a_port_without_descriptors_sheds_says_so_once_and_recovers() {
             turn(&reactor);
         }
         until(&reactor, "all is as before", || census(&reactor) == (2, 0));
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_port_that_took_the_last_descriptor_says_nothing_while_nobody_is_turned_away() {
+    let name =
+        "accepting::a_port_that_took_the_last_descriptor_says_nothing_while_nobody_is_turned_away";
+    alone_and_well(name, || {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let few = Rlimit { current: Some(100), maximum: Some(100) };
+        setrlimit(Resource::Nofile, few).unwrap();
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let server = serve(Face::Protocol, &reactor, Role::Echo);
+        // One for either end of one connection.
+        let taken = exhaust(2);
+        let mut last = Peer::call(&server.port);
+        last.send(b"just so");
+        last.until_heard(&reactor, b"just so");
+        turn(&reactor);
+        reports.expect(&[]);
+
+        drop(taken);
+        let mut next = Peer::call(&server.port);
+        next.send(b"and now?");
+        next.until_heard(&reactor, b"and now?");
+        reports.expect(&[]);
     });
 }
 

@@ -1,10 +1,14 @@
 //! Ends that nobody asked for: resets, failures, panics, a peer that takes nothing.
 
 use super::kit::{FACES, Face, Notes, Peer, Role, census, hear_reports, serve, turn, until};
-use futures_util::AsyncReadExt;
-use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
-use std::cell::Cell;
+use futures_util::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport};
+use std::cell::{Cell, RefCell};
+use std::io::Read;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 #[test]
@@ -416,4 +420,53 @@ fn a_flush_fails_if_the_peer_went_away_before_it_took_all() {
     gate.callback(()).unwrap();
     until(&reactor, "the handler is done", || outcome.len() == 2);
     outcome.expect(&["false", "false"]);
+}
+
+thread_local! {
+    /// What a [`Scribe`] writes to.
+    static PAPER: RefCell<Option<Stream>> = const { RefCell::new(None) };
+}
+
+/// Who is woken writes at once, instead of telling somebody to.
+struct Scribe;
+
+impl Wake for Scribe {
+    fn wake(self: Arc<Self>) {
+        let mut paper = PAPER.take().unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let written = Pin::new(&mut paper).poll_write(&mut context, b"it broke");
+        assert!(matches!(written, Poll::Ready(Ok(8))));
+        PAPER.set(Some(paper));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_waker_that_hears_of_a_failed_write_may_write_elsewhere() {
+    let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+    let ((input, _peer), (gone, output)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let ((other_input, _other_peer), (mut kept, other_output)) =
+        (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let mut stream = reactor.open_pipes(input, output).unwrap();
+    PAPER.set(Some(reactor.open_pipes(other_input, other_output).unwrap()));
+    turn(&reactor);
+
+    let breaking = reactor.spawn(async move {
+        stream.write_all(b"to nobody").await?;
+        let scribe = Waker::from(Arc::new(Scribe));
+        let flushed = Pin::new(&mut stream).poll_flush(&mut Context::from_waker(&scribe));
+        assert!(flushed.is_pending(), "it waits for the end of this poll");
+        drop(gone);
+        // Whoever waits for bytes has what it wrote sent, here in vain.
+        let mut context = Context::from_waker(Waker::noop());
+        Ok(Pin::new(&mut stream).poll_read(&mut context, &mut [0]).is_pending())
+    });
+
+    assert!(reactor.run_until(breaking).unwrap());
+    turn(&reactor);
+    let mut heard = [0; 8];
+    kept.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"it broke");
+    reports.expect(&[]);
+    PAPER.take();
 }

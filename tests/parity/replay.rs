@@ -13,8 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Runs the script on a virtual clock; the lines are those that Twisted's replayer prints.
-pub(crate) fn replay(script: &str) -> Vec<String> {
-    let script: Json = serde_json::from_str(script).expect("a script is JSON");
+pub(crate) fn replay(script: &Json) -> Vec<String> {
     let world = World::default();
     let unhandled = Rc::new(RefCell::new(Vec::new()));
     let sink = unhandled.clone();

@@ -220,6 +220,20 @@ fn open_reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
+/// Accepts and closes what waits.
+fn close_waiting<T>(mut accept: impl FnMut() -> io::Result<T>) -> io::Result<usize> {
+    let mut closed = 0;
+    loop {
+        match accept() {
+            Ok(_) => closed += 1,
+            Err(error) if closed > 0 || error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(closed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 fn register<S: mio::event::Source>(
     registry: &Registry,
     socket: &mut S,

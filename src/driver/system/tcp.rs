@@ -3,7 +3,7 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
-use super::{has_unread, look_ahead, name_shortage, open_reserve, register};
+use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
@@ -187,9 +187,9 @@ impl Listener for TcpPort {
         Ok((AnyStream::tcp(stream), peer.into()))
     }
 
-    fn shed(&mut self) -> usize {
+    fn shed(&mut self) -> io::Result<usize> {
         self.reserve = None;
-        let closed = std::iter::from_fn(|| self.socket.accept().ok()).count();
+        let closed = close_waiting(|| self.socket.accept());
         self.reserve = open_reserve();
         closed
     }

@@ -16,7 +16,7 @@
 //! * What a listener leaves in the file system is removed when it is dropped, unless the path belongs
 //!   to somebody else by then.
 
-use super::{has_unread, look_ahead, name_shortage, open_reserve, register};
+use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
@@ -248,9 +248,9 @@ impl Listener for UnixPort {
         Ok((Box::new(UnixByteStream::new(socket, &self.registry)), from_system(&peer)))
     }
 
-    fn shed(&mut self) -> usize {
+    fn shed(&mut self) -> io::Result<usize> {
         self.reserve = None;
-        let closed = std::iter::from_fn(|| self.socket.accept().ok()).count();
+        let closed = close_waiting(|| self.socket.accept());
         self.reserve = open_reserve();
         closed
     }
