@@ -78,7 +78,23 @@ impl Failure {
 
     /// Makes a failure that arose elsewhere than in the caller.
     pub(crate) fn at(location: Place, error: impl Error + Send + Sync + 'static) -> Failure {
-        let backtrace = Backtrace::capture();
+        Failure::arisen(location, error, Backtrace::capture())
+    }
+
+    /// Makes a failure that arose in the loop, of no call of the user's.
+    ///
+    /// Without a backtrace: it would tell of the loop alone, and a server that is asked for backtraces
+    /// would make one for every peer that hangs up.
+    #[track_caller]
+    pub(crate) fn in_loop(error: impl Error + Send + Sync + 'static) -> Failure {
+        Failure::arisen(Location::caller(), error, Backtrace::disabled())
+    }
+
+    fn arisen(
+        location: Place,
+        error: impl Error + Send + Sync + 'static,
+        backtrace: Backtrace,
+    ) -> Failure {
         Failure(Arc::new(Arisen { error: Box::new(error), location, backtrace }))
     }
 
@@ -166,7 +182,7 @@ impl Failure {
         self.0.location
     }
 
-    /// The stack at the time, if `RUST_BACKTRACE` asked for it.
+    /// The stack at the time, if `RUST_BACKTRACE` asked for it; that a connection ended has none.
     ///
     /// ```
     /// use std::backtrace::BacktraceStatus;
@@ -429,7 +445,9 @@ pub(crate) use plain_error;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::backtrace::BacktraceStatus;
     use std::num::ParseIntError;
+    use std::process::Command;
 
     fn parse(text: &str) -> Result<u32> {
         Ok(text.parse()?)
@@ -446,6 +464,19 @@ mod tests {
         let failure = parse("x").unwrap_err();
         assert_eq!(failure.location().file(), file!());
         assert_eq!(failure.location().line(), line!() - 13);
+    }
+
+    /// Whether backtraces are made is settled once for a process: this one asks for them in its own.
+    #[test]
+    fn what_arises_in_the_loop_has_no_backtrace_where_the_users_own_has_one() {
+        const NAME: &str = "what_arises_in_the_loop_has_no_backtrace_where_the_users_own_has_one";
+        if std::env::var("RUST_LIB_BACKTRACE").as_deref() != Ok("1") {
+            let mut test = Command::new(std::env::current_exe().unwrap());
+            test.env("RUST_LIB_BACKTRACE", "1").args([NAME, "--nocapture"]);
+            return assert!(test.status().unwrap().success());
+        }
+        assert_eq!(parse("x").unwrap_err().backtrace().status(), BacktraceStatus::Captured);
+        assert_eq!(Failure::in_loop(fmt::Error).backtrace().status(), BacktraceStatus::Disabled);
     }
 
     #[test]

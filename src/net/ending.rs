@@ -56,7 +56,7 @@ impl Connection {
     }
 
     pub(super) fn lost_by(&self, error: io::Error) -> Failure {
-        ConnectionLost::new(self.peer.clone(), error).into()
+        Failure::in_loop(ConnectionLost::new(self.peer.clone(), error))
     }
 
     #[inline(always)]
@@ -180,9 +180,9 @@ impl Connection {
 /// The reason of an end in order. Made once a thread: a failure looks at its stack when it is made.
 pub(super) fn done() -> Failure {
     thread_local! {
-        static DONE: Failure = ConnectionDone.into();
+        static DONE: Failure = Failure::in_loop(ConnectionDone);
     }
-    DONE.try_with(Failure::clone).unwrap_or_else(|_| ConnectionDone.into())
+    DONE.try_with(Failure::clone).unwrap_or_else(|_| Failure::in_loop(ConnectionDone))
 }
 
 /// Reports a failure of the application's own; that the peer went away is none.
