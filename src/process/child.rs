@@ -6,12 +6,15 @@ use crate::address::Address;
 use crate::deferred::{Deferred, Trigger, succeed};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, ReadDescriptor, Signal, attempt};
+#[cfg(target_os = "linux")]
+use crate::reactor::ReadDescriptor;
+use crate::reactor::{Loop, Reactor, Signal, attempt};
 use crate::stdio::connection;
 use crate::transport::{ConnectionDone, Transport};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(target_os = "linux")]
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::Location;
 use std::process::{Child, ExitStatus};
