@@ -106,6 +106,17 @@ fn listen_for_end(reactor: &Reactor, server: &ServerConfig) -> (Port, Deferred<F
 }
 
 #[test]
+fn an_address_that_tls_cannot_have_is_said_to_be_wrong_where_it_was_asked_for() {
+    let (reactor, (server, _)) = (Reactor::new().unwrap(), ends());
+    for failure in [
+        reactor.listen_tls("nonsense", &server, |_: &Address| Echo).unwrap_err(),
+        reactor.serve_tls("nonsense", &server, echo).unwrap_err(),
+    ] {
+        assert_eq!(failure.location().file(), file!(), "{failure:?}");
+    }
+}
+
+#[test]
 fn an_end_in_order_is_done_and_a_cut_is_lost() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
     let (port, reason) = listen_for_end(&reactor, &server);

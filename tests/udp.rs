@@ -132,6 +132,25 @@ fn a_taken_port_cannot_be_listened_at() {
 }
 
 #[test]
+fn an_address_that_cannot_be_had_is_named_as_it_was_written_where_it_was_asked_for() {
+    let reactor = Reactor::new().unwrap();
+    let nowhere = Address::Unix(UnixName::Path(std::path::Path::new("/no/such/socket").into()));
+    for failure in [
+        reactor.listen_udp("nonsense", Ear::new(0).0).unwrap_err(),
+        reactor.listen_multicast("nonsense", Ear::new(0).0).unwrap_err(),
+        reactor.open_udp("nonsense").unwrap_err(),
+        reactor.open_multicast("nonsense").unwrap_err(),
+        reactor.listen_unix_datagram(nowhere.clone(), Ear::new(0).0).unwrap_err(),
+        reactor.open_unix_datagram(nowhere).unwrap_err(),
+    ] {
+        assert_eq!(failure.location().file(), file!(), "{failure:?}");
+        assert!(!failure.to_string().contains('"'), "{failure}");
+    }
+    let failure = reactor.open_udp("nonsense").unwrap_err();
+    assert_eq!(failure.to_string(), "cannot listen at nonsense: invalid socket address");
+}
+
+#[test]
 fn a_connected_socket_tells_of_a_refusal_and_lives_on() {
     let reactor = Reactor::new().unwrap();
     let (ear, heard) = Ear::new(0);

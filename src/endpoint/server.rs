@@ -18,7 +18,6 @@ use crate::stream::{Stream, service};
 use crate::tls::ServerConfig;
 use std::fmt;
 use std::io;
-use std::panic::Location;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -128,8 +127,7 @@ impl ServerEndpoint {
 
     #[track_caller]
     fn open(&self, reactor: &Reactor, welcome: Box<dyn Welcome>) -> Result<Port> {
-        let (port, place) = (self.kind.open(reactor.inner(), welcome), Location::caller());
-        port.map_err(|cause| Failure::at(place, CannotListen::new(&self.text, cause)))
+        self.kind.open(reactor.inner(), welcome).map_err(CannotListen::at(&self.text))
     }
 }
 

@@ -38,21 +38,24 @@ pub struct UdpSocket {
 
 impl Reactor {
     /// Opens a UDP socket at an address, for tasks. Fails with [`CannotListen`].
+    #[track_caller]
     pub fn open_udp(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, false)? })
     }
 
     /// As [`open_udp`](Reactor::open_udp), at a port that others may have as well: for multicast.
+    #[track_caller]
     pub fn open_multicast(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, true)? })
     }
 
     /// Opens a Unix socket for datagrams, for tasks. Fails with [`CannotListen`].
     #[cfg(unix)]
+    #[track_caller]
     pub fn open_unix_datagram(&self, at: impl Into<Address>) -> Result<UdpSocket> {
         let at = at.into();
-        let cannot = |cause| CannotListen::new(at.to_string(), cause);
-        Ok(UdpSocket { datagrams: self.inner().bind(&at, false).map_err(cannot)? })
+        let bound = self.inner().bind(&at, false);
+        Ok(UdpSocket { datagrams: bound.map_err(CannotListen::at(&at))? })
     }
 }
 
