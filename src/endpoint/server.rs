@@ -7,7 +7,9 @@ use super::inherited::{Choice, passed};
 #[cfg(feature = "tls")]
 use super::secure::ServerTls;
 use crate::deferred::IntoDeferred;
-use crate::failure::{Failure, Result};
+#[cfg(feature = "tls")]
+use crate::failure::Failure;
+use crate::failure::Result;
 use crate::net::naming::ascii_name;
 use crate::net::port::{BACKLOG, Welcome, own_addresses, reception};
 use crate::net::{CannotListen, ListenUnix, Port};
