@@ -359,7 +359,7 @@ fn what_a_slow_reader_has_not_taken_counts_as_not_sent() {
     let port = reactor
         .serve_tls("127.0.0.1:0", &server, async move |mut stream| {
             let flag = flag.clone();
-            stream.transport().write(&to_send);
+            stream.transport().write(&*to_send);
             stream.transport().drained().await?;
             flag.set(true);
             stream.close().await?;
@@ -446,7 +446,7 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
     let port = reactor
         .serve_tcp("127.0.0.1:0", async move |mut stream| {
             let to_send = to_send.clone();
-            stream.transport().write(&to_send);
+            stream.transport().write(&*to_send);
             let starting = start_tls(&stream.transport(), &server);
             stream.transport().write(b"now in ");
             starting.await?;

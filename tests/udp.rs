@@ -103,7 +103,7 @@ fn a_datagram_that_is_too_long_is_an_error_that_names_its_length_and_both_ends()
     let reactor = Reactor::new().unwrap();
     let sender = reactor.listen_udp("127.0.0.1:0", Ear::new(0).0).unwrap();
     let to = nobody();
-    let failure = sender.write_to(&[0; 65508], &to).unwrap_err();
+    let failure = sender.write_to([0; 65508], &to).unwrap_err();
     assert!(failure.is::<CannotSend>());
     let (text, from) = (failure.to_string(), sender.host());
     let start = format!("cannot send a datagram of 65508 bytes from {from} to {to}: ");
@@ -499,9 +499,9 @@ fn what_a_full_receiver_does_not_take_waits_in_order_up_to_a_limit() {
     let unnamed = Address::Unix(UnixName::Unnamed);
     let client = reactor.listen_unix_datagram(unnamed, Ear::new(0).0).unwrap();
     for number in 0..300u32 {
-        client.write_to(&number.to_be_bytes(), &server.host()).unwrap();
+        client.write_to(number.to_be_bytes(), &server.host()).unwrap();
     }
-    let failure = client.write_to(&[0; 256 * 1024], &server.host()).unwrap_err();
+    let failure = client.write_to([0; 256 * 1024], &server.host()).unwrap_err();
     assert_eq!(failure.check::<CannotSend>().unwrap().kind(), ErrorKind::WouldBlock);
     reactor.run().unwrap();
     let expected: Vec<_> = (0..300u32).map(|number| number.to_be_bytes()).collect();
@@ -518,7 +518,7 @@ fn a_datagram_longer_than_any_of_ip_is_reported_instead_of_cut() {
     let (ear, heard) = Ear::new(1);
     let server = reactor.listen_unix_datagram(at, ear).unwrap();
     let to = server.host();
-    server.write_to(&[1; 70_000], &to).unwrap();
+    server.write_to([1; 70_000], &to).unwrap();
     server.write_to(b"short", &to).unwrap();
     reactor.run().unwrap();
     assert_eq!(*heard.datagrams.borrow(), [b"short"]);

@@ -34,13 +34,13 @@ impl Process {
     }
 
     /// Writes to the child's standard input, or its terminal.
-    pub fn write(&self, data: &[u8]) {
+    pub fn write(&self, data: impl AsRef<[u8]>) {
         self.write_to_child(0, data);
     }
 
     /// Writes to one of the child's descriptors; dropped if that is closed.
     #[doc(alias = "writeToChild")]
-    pub fn write_to_child(&self, descriptor: i32, data: &[u8]) {
+    pub fn write_to_child(&self, descriptor: i32, data: impl AsRef<[u8]>) {
         if let Some(transport) = self.transport(descriptor) {
             transport.write(data);
         }
