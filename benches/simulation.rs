@@ -154,7 +154,7 @@ fn echo(count: usize) -> Result {
     let begun = begin(&crowd);
     for _ in 0..3 {
         let room = crowd.room.borrow().clone();
-        room.iter().for_each(|client| client.write(&[7; 64]));
+        room.iter().for_each(|client| client.write([7; 64]));
         crowd.simulation.run_for(Duration::from_secs(1))?;
     }
     report("echo", &crowd, begun);
@@ -180,7 +180,7 @@ fn chat(count: usize) -> Result {
 fn messages(count: u64) -> Result {
     let crowd = connect(64, Some(count), serve_echo)?;
     let room = crowd.room.borrow().clone();
-    room.iter().for_each(|client| client.write(&[7; 64]));
+    room.iter().for_each(|client| client.write([7; 64]));
     crowd.simulation.run_until_idle()?;
     println!("{} messages there and back", crowd.heard.get());
     Ok(())

@@ -27,7 +27,7 @@ impl DatagramProtocol for Member {
     ) -> Result {
         writeln!(stdout(), "{} heard {:?} from {from}", self.0, String::from_utf8_lossy(data))?;
         // To the caller alone, not to the group: else the answers would be answered.
-        transport.write_to(format!("{} is here", self.0).as_bytes(), from)
+        transport.write_to(format!("{} is here", self.0), from)
     }
 }
 

@@ -14,7 +14,7 @@ struct Capitals(Trigger<()>);
 
 impl Protocol for Capitals {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        transport.write(&data.to_ascii_uppercase());
+        transport.write(data.to_ascii_uppercase());
         Ok(())
     }
 

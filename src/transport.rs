@@ -104,13 +104,14 @@ impl Transport {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
-    /// transport.write(b"GET / ");
-    /// transport.write(format!("HTTP/{}.{}\r\n", 1, 0).as_bytes());
+    /// transport.write(b"GET ");
+    /// transport.write("/ ");
+    /// transport.write(format!("HTTP/{}.{}\r\n", 1, 0));
     /// assert_eq!(recording.take(), b"GET / HTTP/1.0\r\n");
     /// ```
     #[inline]
-    pub fn write(&self, data: &[u8]) {
-        self.carrier.write(data);
+    pub fn write(&self, data: impl AsRef<[u8]>) {
+        self.carrier.write(data.as_ref());
     }
 
     /// Sends several slices, in order.

@@ -18,7 +18,7 @@ struct Mirror;
 
 impl Protocol for Mirror {
     fn connection_made(&mut self, transport: &Transport) {
-        transport.write(format!("{} at {}\n", transport.peer(), transport.host()).as_bytes());
+        transport.write(format!("{} at {}\n", transport.peer(), transport.host()));
     }
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         transport.write(data);

@@ -241,7 +241,7 @@ mod openssl {
                 start_tls(transport, &self.0);
                 return Ok(());
             }
-            transport.write(&data.to_ascii_uppercase());
+            transport.write(data.to_ascii_uppercase());
             transport.lose_connection();
             Ok(())
         }

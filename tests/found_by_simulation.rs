@@ -107,7 +107,7 @@ fn a_write_that_fails_beside_a_silent_peer_ends_the_connection() {
 struct Generous;
 impl Protocol for Generous {
     fn data_received(&mut self, transport: &Transport, _: &[u8]) -> Result {
-        transport.write(&[7; 50_000]);
+        transport.write([7; 50_000]);
         Ok(())
     }
 }

@@ -126,7 +126,7 @@ fn soon(transport: &Transport, call: impl FnOnce(&Transport) + 'static) {
 }
 
 fn write_and_leave(transport: &Transport) {
-    transport.write(&[7; 50_000]);
+    transport.write([7; 50_000]);
     transport.lose_connection();
 }
 
@@ -202,8 +202,8 @@ fn a_reset_by_the_peer_that_is_heard_out_is_a_loss() {
 fn who_leaves_a_peer_that_never_stops_sending_cuts_it_off() {
     for wire in wires() {
         let simulation = near();
-        let (mut server, heard) = end(|transport| transport.write(&[7; 200_000]));
-        server.room = |transport| transport.write(&[7; 200_000]);
+        let (mut server, heard) = end(|transport| transport.write([7; 200_000]));
+        server.room = |transport| transport.write([7; 200_000]);
         server.closed = Box::new(stay);
         let (client, left) = end(leave_unread);
         connect(&simulation, &wire, server, client);

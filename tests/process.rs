@@ -207,7 +207,7 @@ fn a_child_that_closes_its_input_early_ends_well_all_the_same() {
     while !told.events.borrow().iter().any(|event| event == "lost 0") {
         reactor.turn(None).unwrap();
     }
-    process.write(&[0; 100_000]);
+    process.write([0; 100_000]);
     process.close_child(3);
     reactor.run().unwrap();
     assert!(told.heard(1).starts_with("deaf"));
@@ -218,7 +218,7 @@ fn what_a_child_does_not_read_yet_waits_here() {
     let reactor = Reactor::new().unwrap();
     let (process, told) =
         start(&reactor, sh("read line <&3; cat | wc -c").descriptor(3, ChildDescriptor::Write));
-    process.write(&vec![b'x'; 3_000_000]);
+    process.write(vec![b'x'; 3_000_000]);
     process.close_stdin();
     process.write_to_child(3, b"now\n");
     reactor.run().unwrap();

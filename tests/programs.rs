@@ -285,6 +285,24 @@ fn udp_echo_hears_its_own_datagram_in_both_faces() {
 }
 
 #[test]
+fn client_factory_tells_each_step_of_its_connections() {
+    let output = run("client_factory", &[]);
+
+    let mut expected = String::from(
+        "attempt 1 begins\nconnected\nhears hello, and disconnects\n\
+         lost: the connection was closed in order; connects again\n\
+         attempt 2 begins\nfailed: cancelled; gives up\n\
+         by TCP: hello\nby Unix: hello\n",
+    );
+    if cfg!(feature = "tls") {
+        expected += "by TLS: hello\n";
+    }
+    assert_eq!(text(&output.stdout), expected);
+    assert_eq!(text(&output.stderr), "");
+    assert!(output.status.success());
+}
+
+#[test]
 fn bare_descriptor_reads_until_the_connection_is_done() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

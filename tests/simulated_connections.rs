@@ -378,7 +378,7 @@ impl Pusher {
     fn push(&mut self, transport: &Transport) {
         while self.left > 0 && !self.is_paused && transport.is_connected() {
             let count = self.left.min(5_000);
-            transport.write(&bytes(count));
+            transport.write(bytes(count));
             self.left -= count;
             if self.left.is_multiple_of(40_000) {
                 break;

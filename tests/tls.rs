@@ -106,6 +106,17 @@ fn listen_for_end(reactor: &Reactor, server: &ServerConfig) -> (Port, Deferred<F
 }
 
 #[test]
+fn an_address_that_tls_cannot_have_is_said_to_be_wrong_where_it_was_asked_for() {
+    let (reactor, (server, _)) = (Reactor::new().unwrap(), ends());
+    for failure in [
+        reactor.listen_tls("nonsense", &server, |_: &Address| Echo).unwrap_err(),
+        reactor.serve_tls("nonsense", &server, echo).unwrap_err(),
+    ] {
+        assert_eq!(failure.location().file(), file!(), "{failure:?}");
+    }
+}
+
+#[test]
 fn an_end_in_order_is_done_and_a_cut_is_lost() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
     let (port, reason) = listen_for_end(&reactor, &server);
@@ -348,7 +359,7 @@ fn what_a_slow_reader_has_not_taken_counts_as_not_sent() {
     let port = reactor
         .serve_tls("127.0.0.1:0", &server, async move |mut stream| {
             let flag = flag.clone();
-            stream.transport().write(&to_send);
+            stream.transport().write(&*to_send);
             stream.transport().drained().await?;
             flag.set(true);
             stream.close().await?;
@@ -435,7 +446,7 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
     let port = reactor
         .serve_tcp("127.0.0.1:0", async move |mut stream| {
             let to_send = to_send.clone();
-            stream.transport().write(&to_send);
+            stream.transport().write(&*to_send);
             let starting = start_tls(&stream.transport(), &server);
             stream.transport().write(b"now in ");
             starting.await?;

@@ -148,7 +148,7 @@ fn a_reset_behind_half_a_record_is_noticed_at_once() {
     simulation.run_for(Duration::from_secs(1)).unwrap();
     // Of the record no more than fits on the way arrives. One edge will tell of it and of the reset.
     server.pause();
-    stream.transport().write(&[7; 16_000]);
+    stream.transport().write([7; 16_000]);
     simulation.run_for(Duration::from_secs(1)).unwrap();
     stream.transport().abort_connection();
     simulation.run_for(Duration::from_secs(1)).unwrap();
@@ -373,7 +373,7 @@ fn a_slow_peer_gets_all_that_was_written_before_tls_though_the_connection_is_bei
     simulation.set_link(&server, &client, Link::new().bandwidth(10_000).window(30_000));
     let (server_config, client_config) = ends();
     let handler = async move |stream: Stream| {
-        stream.transport().write(&vec![7; 3_000_000]);
+        stream.transport().write(vec![7; 3_000_000]);
         start_tls(&stream.transport(), &server_config).add_errback(|_| Ok(()));
         stream.transport().write(b"welcome");
         Ok(())

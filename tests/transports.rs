@@ -178,7 +178,7 @@ impl Protocol for Giver {
             let (reader, mut writer) = std::io::pipe().unwrap();
             writer.write_all(text.as_bytes()).unwrap();
             transport.send_file_descriptor(reader.into()).unwrap();
-            transport.write(text.as_bytes());
+            transport.write(text);
         }
         transport.write(b", and no more");
         transport.lose_connection();
@@ -359,7 +359,7 @@ impl Producer for Pieces {
             return transport.unregister_producer();
         }
         self.left -= 1;
-        transport.write(&vec![7; 1024 * 1024]);
+        transport.write(vec![7; 1024 * 1024]);
     }
 
     fn pause_producing(&mut self) {
@@ -412,7 +412,7 @@ fn a_pushing_producer_is_paused_once_and_resumed_once() {
         let pieces = Pieces { left: 0, heard: producer.clone() };
         transport.register_producer(pieces, Producing::Push).unwrap();
         for _ in 0..16 {
-            transport.write(&vec![7; 1024 * 1024]);
+            transport.write(vec![7; 1024 * 1024]);
         }
         transport.lose_connection();
     });

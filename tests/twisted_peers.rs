@@ -141,7 +141,7 @@ impl Pushed {
 impl Protocol for Pushed {
     fn connection_made(&mut self, transport: &Transport) {
         match self.act {
-            Swap => transport.write(&much()),
+            Swap => transport.write(much()),
             Answer => {
                 transport.write(b"question");
                 transport.lose_write_connection();
@@ -155,7 +155,7 @@ impl Protocol for Pushed {
         self.got.extend_from_slice(data);
         match self.act {
             WeLose if self.got == b"here" => {
-                transport.write(&much());
+                transport.write(much());
                 transport.lose_connection();
             }
             WeAbort if self.got == b"here" => transport.abort_connection(),

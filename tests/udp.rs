@@ -103,7 +103,7 @@ fn a_datagram_that_is_too_long_is_an_error_that_names_its_length_and_both_ends()
     let reactor = Reactor::new().unwrap();
     let sender = reactor.listen_udp("127.0.0.1:0", Ear::new(0).0).unwrap();
     let to = nobody();
-    let failure = sender.write_to(&[0; 65508], &to).unwrap_err();
+    let failure = sender.write_to([0; 65508], &to).unwrap_err();
     assert!(failure.is::<CannotSend>());
     let (text, from) = (failure.to_string(), sender.host());
     let start = format!("cannot send a datagram of 65508 bytes from {from} to {to}: ");
@@ -129,6 +129,25 @@ fn a_taken_port_cannot_be_listened_at() {
     let failure = reactor.listen_udp(address, Ear::new(0).0).unwrap_err();
     assert_eq!(failure.check::<CannotListen>().unwrap().kind(), ErrorKind::AddrInUse);
     assert!(failure.to_string().contains(&address.to_string()), "{failure}");
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_named_as_it_was_written_where_it_was_asked_for() {
+    let reactor = Reactor::new().unwrap();
+    let nowhere = Address::Unix(UnixName::Path(std::path::Path::new("/no/such/socket").into()));
+    for failure in [
+        reactor.listen_udp("nonsense", Ear::new(0).0).unwrap_err(),
+        reactor.listen_multicast("nonsense", Ear::new(0).0).unwrap_err(),
+        reactor.open_udp("nonsense").unwrap_err(),
+        reactor.open_multicast("nonsense").unwrap_err(),
+        reactor.listen_unix_datagram(nowhere.clone(), Ear::new(0).0).unwrap_err(),
+        reactor.open_unix_datagram(nowhere).unwrap_err(),
+    ] {
+        assert_eq!(failure.location().file(), file!(), "{failure:?}");
+        assert!(!failure.to_string().contains('"'), "{failure}");
+    }
+    let failure = reactor.open_udp("nonsense").unwrap_err();
+    assert_eq!(failure.to_string(), "cannot listen at nonsense: invalid socket address");
 }
 
 #[test]
@@ -480,9 +499,9 @@ fn what_a_full_receiver_does_not_take_waits_in_order_up_to_a_limit() {
     let unnamed = Address::Unix(UnixName::Unnamed);
     let client = reactor.listen_unix_datagram(unnamed, Ear::new(0).0).unwrap();
     for number in 0..300u32 {
-        client.write_to(&number.to_be_bytes(), &server.host()).unwrap();
+        client.write_to(number.to_be_bytes(), &server.host()).unwrap();
     }
-    let failure = client.write_to(&[0; 256 * 1024], &server.host()).unwrap_err();
+    let failure = client.write_to([0; 256 * 1024], &server.host()).unwrap_err();
     assert_eq!(failure.check::<CannotSend>().unwrap().kind(), ErrorKind::WouldBlock);
     reactor.run().unwrap();
     let expected: Vec<_> = (0..300u32).map(|number| number.to_be_bytes()).collect();
@@ -499,7 +518,7 @@ fn a_datagram_longer_than_any_of_ip_is_reported_instead_of_cut() {
     let (ear, heard) = Ear::new(1);
     let server = reactor.listen_unix_datagram(at, ear).unwrap();
     let to = server.host();
-    server.write_to(&[1; 70_000], &to).unwrap();
+    server.write_to([1; 70_000], &to).unwrap();
     server.write_to(b"short", &to).unwrap();
     reactor.run().unwrap();
     assert_eq!(*heard.datagrams.borrow(), [b"short"]);

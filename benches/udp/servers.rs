@@ -58,7 +58,7 @@ impl DatagramProtocol for Callbacks {
     ) -> Result {
         match wanted(data) {
             None => transport.write_to(data, from),
-            Some(count) => (0..count).try_for_each(|_| transport.write_to(&ANSWER, from)),
+            Some(count) => (0..count).try_for_each(|_| transport.write_to(ANSWER, from)),
         }
     }
 }

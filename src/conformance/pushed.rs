@@ -158,7 +158,7 @@ pub(super) async fn error(scene: Rc<Scene>) -> Result {
 pub(super) async fn told(scene: Rc<Scene>) -> Result {
     let (server, client) = scene.connected().await?;
     let before = [server.peer(), server.host(), client.peer(), client.host()];
-    client.write(&pattern(100_000));
+    client.write(pattern(100_000));
     client.drained().await?;
     scene.server.until_data(100_000).await;
     client.lose_connection();

@@ -99,7 +99,8 @@ use std::panic::Location; // Named by the table.
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a step returns a `Result`, a `Deferred` or nothing, not `{Self}`",
-    note = "write `Ok(value)`, or use `map` for a step that cannot fail"
+    note = "write `Ok(value)`, or use `map` for a step that cannot fail",
+    note = "of a `Result` with another error write `Ok(result?)`: `?` makes a `Failure` of any"
 )]
 pub trait IntoDeferred {
     /// The value that is hoped for.

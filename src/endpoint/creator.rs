@@ -6,6 +6,8 @@ use crate::deferred::Deferred;
 use crate::net::{ConnectTo, Connected};
 use crate::protocol::Protocol;
 use crate::reactor::Reactor;
+#[cfg(feature = "tls")]
+use crate::tls::ClientConfig;
 use std::fmt;
 use std::rc::Rc;
 
@@ -62,6 +64,39 @@ where
     #[doc(alias = "connectUNIX")]
     pub fn connect_unix(&self, to: impl Into<UnixName>) -> Deferred<Connected<P>> {
         self.connect(&ConnectTo::unix(to).into())
+    }
+
+    /// Connects by TCP and TLS; the protocol begins after the handshake.
+    ///
+    /// ```
+    /// use ropewalk::endpoint::ClientCreator;
+    /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+    /// use ropewalk::{Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Quiet;
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let identity = Identity::self_signed(&["127.0.0.1"])?;
+    /// let trusting = ClientConfig::trusting(identity.certificate_pem());
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |_| Ok(()))?;
+    /// let creator = ClientCreator::new(&reactor, || Quiet);
+    /// let connected = reactor.run_until(creator.connect_tls(&port.host(), &trusting))?;
+    /// assert_eq!(connected.transport().peer(), port.host());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    #[doc(alias = "connectSSL")]
+    pub fn connect_tls(
+        &self,
+        to: impl Into<ConnectTo>,
+        config: &ClientConfig,
+    ) -> Deferred<Connected<P>> {
+        self.connect_tcp(to.into().tls(config))
     }
 }
 

@@ -7,7 +7,9 @@ use super::inherited::{Choice, passed};
 #[cfg(feature = "tls")]
 use super::secure::ServerTls;
 use crate::deferred::IntoDeferred;
-use crate::failure::{Failure, Result};
+#[cfg(feature = "tls")]
+use crate::failure::Failure;
+use crate::failure::Result;
 use crate::net::naming::ascii_name;
 use crate::net::port::{BACKLOG, Welcome, own_addresses, reception};
 use crate::net::{CannotListen, ListenUnix, Port};
@@ -18,7 +20,6 @@ use crate::stream::{Stream, service};
 use crate::tls::ServerConfig;
 use std::fmt;
 use std::io;
-use std::panic::Location;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -128,8 +129,7 @@ impl ServerEndpoint {
 
     #[track_caller]
     fn open(&self, reactor: &Reactor, welcome: Box<dyn Welcome>) -> Result<Port> {
-        let (port, place) = (self.kind.open(reactor.inner(), welcome), Location::caller());
-        port.map_err(|cause| Failure::at(place, CannotListen::new(&self.text, cause)))
+        self.kind.open(reactor.inner(), welcome).map_err(CannotListen::at(&self.text))
     }
 }
 

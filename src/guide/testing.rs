@@ -19,7 +19,7 @@
 //!     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
 //!         for &byte in data {
 //!             match byte {
-//!                 b'\n' => transport.write(format!("{}\n", std::mem::take(&mut self.0).len()).as_bytes()),
+//!                 b'\n' => transport.write(format!("{}\n", std::mem::take(&mut self.0).len())),
 //!                 _ => self.0.push(byte),
 //!             }
 //!         }

@@ -226,6 +226,11 @@ pub(crate) fn own_addresses(
     looked_up.unwrap_or_else(|| Ok(address.to_socket_addrs()?.collect()))
 }
 
+/// An address as a failure names it: a string's quotes are not of it.
+pub(crate) fn written(address: &impl fmt::Debug) -> String {
+    format!("{address:?}").trim_matches('"').to_owned()
+}
+
 /// The host and the port in `"name:80"` and in `("name", 80)`, quotes included, unless that is an address.
 fn name_in(written: &str) -> Option<(&str, u16)> {
     let (host, port) = match written.strip_prefix("(\"") {
@@ -243,12 +248,9 @@ impl Loop {
         address: impl ToSocketAddrs + fmt::Debug,
         welcome: Box<dyn Welcome>,
     ) -> Result<Port> {
-        // A string is written with quotes, which an address does not have.
-        let written = format!("{address:?}");
-        let (written, place) = (written.trim_matches('"'), Location::caller());
-        let cannot = |cause| Failure::at(place, CannotListen::new(written, cause));
-        let addresses = own_addresses(&*self.driver, &address).map_err(cannot)?;
-        self.listen_first(addresses, BACKLOG, welcome).map_err(cannot)
+        let cannot = CannotListen::at(written(&address));
+        let addresses = own_addresses(&*self.driver, &address).map_err(&cannot)?;
+        self.listen_first(addresses, BACKLOG, welcome).map_err(&cannot)
     }
 
     /// Listens at the first of several addresses that can be listened at.
@@ -274,11 +276,8 @@ impl Loop {
         at: &ListenUnix,
         welcome: Box<dyn Welcome>,
     ) -> Result<Port> {
-        let place = Location::caller();
-        self.listen_at_unix(at, welcome).map_err(|cause| {
-            let address = Address::Unix(at.name.clone()).to_string();
-            Failure::at(place, CannotListen::new(address, cause))
-        })
+        let cannot = CannotListen::at(Address::Unix(at.name.clone()));
+        self.listen_at_unix(at, welcome).map_err(cannot)
     }
 
     pub(crate) fn listen_at_unix(
@@ -347,6 +346,13 @@ pub struct CannotListen {
 impl CannotListen {
     pub(crate) fn new(address: impl Into<String>, cause: io::Error) -> CannotListen {
         CannotListen { address: address.into(), cause }
+    }
+
+    /// Says so, in the line that asked for it.
+    #[track_caller]
+    pub(crate) fn at(address: impl fmt::Display) -> impl Fn(io::Error) -> Failure {
+        let place = Location::caller();
+        move |cause| Failure::at(place, CannotListen::new(address.to_string(), cause))
     }
 
     /// What kind of error the system named.

@@ -6,12 +6,15 @@ use crate::address::Address;
 use crate::deferred::{Deferred, Trigger, succeed};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, ReadDescriptor, Signal, attempt};
+#[cfg(target_os = "linux")]
+use crate::reactor::ReadDescriptor;
+use crate::reactor::{Loop, Reactor, Signal, attempt};
 use crate::stdio::connection;
 use crate::transport::{ConnectionDone, Transport};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(target_os = "linux")]
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::Location;
 use std::process::{Child, ExitStatus};
@@ -31,13 +34,13 @@ impl Process {
     }
 
     /// Writes to the child's standard input, or its terminal.
-    pub fn write(&self, data: &[u8]) {
+    pub fn write(&self, data: impl AsRef<[u8]>) {
         self.write_to_child(0, data);
     }
 
     /// Writes to one of the child's descriptors; dropped if that is closed.
     #[doc(alias = "writeToChild")]
-    pub fn write_to_child(&self, descriptor: i32, data: &[u8]) {
+    pub fn write_to_child(&self, descriptor: i32, data: impl AsRef<[u8]>) {
         if let Some(transport) = self.transport(descriptor) {
             transport.write(data);
         }

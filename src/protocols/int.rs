@@ -135,9 +135,10 @@ impl<P: StringProtocol, N: Prefix> Protocol for IntReceiver<P, N> {
 #[doc(alias = "sendString")]
 pub fn send_int<N: Prefix>(
     transport: &Transport,
-    string: &[u8],
+    string: impl AsRef<[u8]>,
     limit: usize,
 ) -> Result<(), TooLong> {
+    let string = string.as_ref();
     let limit = limit.min(N::LONGEST);
     if string.len() > limit {
         return Err(TooLong { length: string.len(), limit });

@@ -208,7 +208,7 @@ fn find(data: &[u8], delimiter: &[u8]) -> Option<usize> {
 /// struct Greeter;
 /// impl Protocol for Greeter {
 ///     fn connection_made(&mut self, transport: &Transport) {
-///         send_line(transport, b"220 ready").expect("it is one short line");
+///         send_line(transport, "220 ready").expect("it is one short line");
 ///     }
 ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
 ///         Ok(())
@@ -216,7 +216,8 @@ fn find(data: &[u8], delimiter: &[u8]) -> Option<usize> {
 /// }
 /// ```
 #[doc(alias = "sendLine")]
-pub fn send_line(transport: &Transport, line: &[u8]) -> Result<(), TooLong> {
+pub fn send_line(transport: &Transport, line: impl AsRef<[u8]>) -> Result<(), TooLong> {
+    let line = line.as_ref();
     // A line break inside would be a line that the caller did not mean to send.
     let limit = find(line, b"\r\n").unwrap_or(MAX_LINE).min(MAX_LINE);
     if line.len() > limit {

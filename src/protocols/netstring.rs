@@ -111,7 +111,12 @@ impl<P: StringProtocol> Protocol for NetstringReceiver<P> {
 /// }
 /// ```
 #[doc(alias = "sendString")]
-pub fn send_netstring(transport: &Transport, string: &[u8], limit: usize) -> Result<(), TooLong> {
+pub fn send_netstring(
+    transport: &Transport,
+    string: impl AsRef<[u8]>,
+    limit: usize,
+) -> Result<(), TooLong> {
+    let string = string.as_ref();
     if string.len() > limit {
         return Err(TooLong { length: string.len(), limit });
     }

@@ -121,6 +121,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "listenSSL")]
+    #[track_caller]
     pub fn listen_tls<A, F>(&self, address: A, config: &ServerConfig, factory: F) -> Result<Port>
     where
         A: ToSocketAddrs + fmt::Debug,
@@ -150,6 +151,7 @@ impl Reactor {
         self.listen_dressed(address, config, service(handler))
     }
 
+    #[track_caller]
     fn listen_dressed(
         &self,
         address: impl ToSocketAddrs + fmt::Debug,

@@ -124,7 +124,7 @@ impl Protocol for Fragile {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.enter("data_received");
         if data == b"write" {
-            transport.write(&vec![0; 8 << 20]);
+            transport.write(vec![0; 8 << 20]);
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ fn a_peer_that_takes_nothing_is_cut_off_after_the_close_timeout() {
         until(&reactor, "accepted", || server.transports.borrow().len() == 1);
         let transport = server.transports.borrow()[0].clone();
         transport.set_close_timeout(Duration::from_millis(20));
-        transport.write(&vec![1; 8 << 20]);
+        transport.write(vec![1; 8 << 20]);
         transport.lose_connection();
         until(&reactor, "it is cut off", || server.ends.len() == 1 && census(&reactor) == (1, 0));
         if face == Face::Protocol {
@@ -229,7 +229,7 @@ fn a_peer_that_takes_something_in_time_is_waited_for() {
     until(&reactor, "accepted", || server.transports.borrow().len() == 1);
     let transport = server.transports.borrow()[0].clone();
     transport.set_close_timeout(Duration::from_millis(300));
-    transport.write(&vec![1; MUCH]);
+    transport.write(vec![1; MUCH]);
     transport.lose_connection();
     turn(&reactor);
     let deadline = || reactor.delayed_calls().first().map(ropewalk::DelayedCall::deadline);

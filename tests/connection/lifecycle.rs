@@ -181,7 +181,7 @@ fn a_write_after_lose_connection_is_dropped() {
         transport.write(b"first");
         transport.lose_connection();
         transport.write(b" second");
-        transport.write(&[0; 20_000]);
+        transport.write([0; 20_000]);
         assert!(!transport.is_connected());
         assert_eq!(peer.until_end(&reactor), "end of stream");
         assert_eq!(peer.got, b"first");
@@ -216,7 +216,7 @@ fn an_abort_overrules_an_end_in_order() {
     let mut peer = Peer::call(&server.port);
     until(&reactor, "accepted", || server.transports.borrow().len() == 1);
     let transport = server.transports.borrow()[0].clone();
-    transport.write(&vec![1; 8 << 20]);
+    transport.write(vec![1; 8 << 20]);
     transport.lose_connection();
     turn(&reactor);
     assert_eq!(server.ends.len(), 0, "the peer has not taken all");

@@ -13,7 +13,7 @@ struct Marked(Notes);
 
 impl Protocol for Marked {
     fn data_received(&mut self, transport: &Transport, _: &[u8]) -> Result {
-        transport.write(&pattern(MUCH));
+        transport.write(pattern(MUCH));
         self.0.add("wrote");
         Ok(())
     }
@@ -48,7 +48,7 @@ fn what_fits_below_the_mark_pauses_nobody() {
     struct Modest(Notes);
     impl Protocol for Modest {
         fn connection_made(&mut self, transport: &Transport) {
-            transport.write(&[0; 64 * 1024]);
+            transport.write([0; 64 * 1024]);
         }
         fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
             Ok(())
@@ -143,7 +143,7 @@ fn drained_fires_when_the_peer_has_taken_enough_and_not_before() {
         let mut peer = Peer::call(&server.port);
         until(&reactor, "accepted", || server.transports.borrow().len() == 1);
         let (transport, notes) = (server.transports.borrow()[0].clone(), Notes::default());
-        transport.write(&pattern(MUCH));
+        transport.write(pattern(MUCH));
         for name in ["first", "second"] {
             let log = notes.clone();
             transport.drained().map(move |()| log.add(name));
@@ -188,7 +188,7 @@ fn drained_fails_when_the_connection_is_aborted_first() {
     let _peer = Peer::call(&server.port);
     until(&reactor, "accepted", || server.transports.borrow().len() == 1);
     let transport = server.transports.borrow()[0].clone();
-    transport.write(&pattern(MUCH));
+    transport.write(pattern(MUCH));
     let drained = transport.drained();
     transport.abort_connection();
     let failure = reactor.run_until(drained).unwrap_err();

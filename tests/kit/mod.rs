@@ -223,7 +223,7 @@ impl Protocol for Actor {
         self.transports.borrow_mut().push(transport.clone());
         match self.role {
             Role::Flood(count) => {
-                transport.write(&pattern(count));
+                transport.write(pattern(count));
                 transport.lose_connection();
             }
             Role::Bye => {
@@ -250,7 +250,7 @@ impl Protocol for Actor {
 
     fn read_closed(&mut self, transport: &Transport) {
         if let Role::Count = self.role {
-            transport.write(self.seen.borrow().len().to_string().as_bytes());
+            transport.write(self.seen.borrow().len().to_string());
         }
         transport.lose_connection();
     }

@@ -115,7 +115,7 @@ impl Protocol for Recorder {
                 let later = transport.clone();
                 transport.reactor().call_later(Duration::ZERO, move || later.resume_reading());
             }
-            Some(Site::PauseWriting | Site::ResumeWriting) => transport.write(&vec![0; 6 << 20]),
+            Some(Site::PauseWriting | Site::ResumeWriting) => transport.write(vec![0; 6 << 20]),
             Some(Site::Drained) => {
                 transport.write(b"x");
                 transport.drained().add_both(|_| here());

@@ -151,7 +151,7 @@ fn do_it(
         Deed::Write => {
             for transport in transports {
                 transport.write(b"small");
-                transport.write(&[1; 40_000]);
+                transport.write([1; 40_000]);
                 transport.write(b"small");
             }
             all.connected.call(|_, transport| transport.write(b"from a call"));

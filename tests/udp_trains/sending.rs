@@ -55,9 +55,9 @@ fn datagrams_to_two_places_in_turn_leave_in_order() {
     let ((one, first), (two, second)) = (receiver(), receiver());
     in_a_callback(&reactor, move || {
         for number in 0..3u8 {
-            socket.write_to(&[number], &first).unwrap();
-            socket.write_to(&[number], &second).unwrap();
-            socket.write_to(&[number], &second).unwrap();
+            socket.write_to([number], &first).unwrap();
+            socket.write_to([number], &second).unwrap();
+            socket.write_to([number], &second).unwrap();
         }
     });
     assert_eq!(received(&one), [[0], [1], [2]]);
@@ -169,7 +169,7 @@ fn what_two_tasks_send_in_turn_leaves_in_order() {
         reactor.spawn(async move {
             for number in 0..10u8 {
                 socket.send_to(&[name, number], &to).await?;
-                transport.write_to(&[name, number], &to)?;
+                transport.write_to([name, number], &to)?;
                 transport.reactor().yield_now().await;
             }
             Ok(())
@@ -192,9 +192,9 @@ fn a_train_that_the_system_does_not_take_yet_waits_in_order() {
     in_a_callback(&reactor, move || {
         sent[..4].iter().for_each(|data| socket.write_to(data, &to).unwrap());
         // Of another kind: the train would leave now, and does not.
-        socket.write_to(&[0; 3], &to).unwrap();
+        socket.write_to([0; 3], &to).unwrap();
         sent[4..].iter().for_each(|data| socket.write_to(data, &to).unwrap());
-        let failure = socket.write_to(&vec![0; 256 * 1024], &to).unwrap_err();
+        let failure = socket.write_to(vec![0; 256 * 1024], &to).unwrap_err();
         assert!(failure.to_string().contains("wait to be sent already"), "{failure}");
     });
     assert_eq!(calls.sends(), ["1", "3x2"]);

@@ -1,4 +1,5 @@
-//! Listening sockets that another process opened, by the number of their descriptor here.
+//! Listening sockets that another process opened, by the number of their descriptor here. On Linux only:
+//! no other system copies a descriptor by its number without code that is unsafe.
 //!
 //! A number is no proof that the descriptor is ours to close, so it is copied: the socket stays
 //! open under its number, and whoever passed it may pass it on.
@@ -6,6 +7,7 @@
 use super::{tcp, unix};
 use crate::driver::Listener;
 use mio::Registry;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,16 +33,8 @@ pub(super) fn listen(registry: &Rc<Registry>, number: u32) -> io::Result<Box<dyn
     }
 }
 
-#[cfg(target_os = "linux")]
 fn copy(number: u32) -> io::Result<OwnedFd> {
-    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
     let number = i32::try_from(number).unwrap_or(i32::MAX);
     let this = pidfd_open(getpid(), PidfdFlags::empty())?;
     Ok(pidfd_getfd(this, number, PidfdGetfdFlags::empty())?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn copy(_: u32) -> io::Result<OwnedFd> {
-    let why = "descriptors are taken over on Linux only";
-    Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }

@@ -3,6 +3,8 @@
 //! Linux' epoll takes timeouts in nanoseconds, mio in milliseconds, rounded up. Where a timeout has
 //! a fraction of a millisecond that matters, `precise.rs` waits on mio's own epoll instead.
 
+mod dialect;
+#[cfg(target_os = "linux")]
 mod inherited;
 mod pipe;
 #[cfg(target_os = "linux")]
@@ -118,6 +120,7 @@ impl Driver for SystemDriver {
         unix::listen(&self.registry, at, options)
     }
 
+    #[cfg(target_os = "linux")]
     fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
         inherited::listen(&self.registry, number)
     }

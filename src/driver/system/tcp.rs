@@ -3,13 +3,14 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
+use super::dialect::QUIETLY;
 use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -60,7 +61,7 @@ impl TcpSocket {
 
     #[inline(always)]
     pub(in crate::driver) fn send(&self, data: &[u8]) -> Result<usize, Errno> {
-        rustix::net::send(&self.0, data, SendFlags::NOSIGNAL)
+        rustix::net::send(&self.0, data, QUIETLY)
     }
 }
 

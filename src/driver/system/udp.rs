@@ -1,5 +1,6 @@
 //! UDP sockets.
 
+use super::dialect::{IN_FULL, QUIETLY};
 use super::register;
 #[cfg(target_os = "linux")]
 use super::trains;
@@ -9,7 +10,7 @@ use crate::driver::Train;
 use crate::driver::{DatagramOption, DatagramSocket, Interface, Key};
 use mio::Registry;
 use mio::net::UdpSocket;
-use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, sendto};
+use rustix::net::{SocketAddrAny, sendto};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -71,8 +72,8 @@ impl DatagramSocket for UdpPort {
 
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
         match to {
-            None => rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?,
-            Some(to) => sendto(&self.socket, data, SendFlags::NOSIGNAL, &ip_of(to)?)?,
+            None => rustix::net::send(&self.socket, data, QUIETLY)?,
+            Some(to) => sendto(&self.socket, data, QUIETLY, &ip_of(to)?)?,
         };
         Ok(())
     }
@@ -136,9 +137,7 @@ pub(super) fn receive(
     socket: impl AsFd,
     buffer: &mut [u8],
 ) -> io::Result<(usize, Option<SocketAddrAny>)> {
-    // Elsewhere than on Linux the flag is an answer only, and the length is what fitted.
-    let flags = if cfg!(target_os = "linux") { RecvFlags::TRUNC } else { RecvFlags::empty() };
-    let (_, length, from) = rustix::net::recvfrom(socket, buffer, flags)?;
+    let (_, length, from) = rustix::net::recvfrom(socket, buffer, IN_FULL)?;
     Ok((length, from))
 }
 

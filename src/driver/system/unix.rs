@@ -16,6 +16,7 @@
 //! * What a listener leaves in the file system is removed when it is dropped, unless the path belongs
 //!   to somebody else by then.
 
+use super::dialect::{FOR_US_ALONE, QUIETLY, keep_from_children};
 use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
@@ -24,8 +25,7 @@ use mio::net::{UnixListener, UnixStream};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, SendAncillaryMessage,
 };
 use rustix::process::{Pid, test_kill_process};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -82,7 +82,7 @@ impl UnixByteStream {
         // Others wait: a byte is left for them.
         let bytes = if count < self.outgoing.len() { &data[..1] } else { data };
         let slices = [IoSlice::new(bytes)];
-        let sent = rustix::net::sendmsg(&self.socket, &slices, &mut control, SendFlags::NOSIGNAL)?;
+        let sent = rustix::net::sendmsg(&self.socket, &slices, &mut control, QUIETLY)?;
         self.outgoing.drain(..count);
         Ok(sent)
     }
@@ -97,12 +97,11 @@ impl ByteStream for UnixByteStream {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RECEIVED_AT_ONCE))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let slices = &mut [IoSliceMut::new(buffer)];
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        let message = rustix::net::recvmsg(&self.socket, slices, &mut control, flags)?;
+        let message = rustix::net::recvmsg(&self.socket, slices, &mut control, FOR_US_ALONE)?;
         self.is_cut = false;
         for part in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-                self.incoming.extend(descriptors);
+                self.incoming.extend(descriptors.inspect(keep_from_children));
                 self.is_cut = true;
             }
         }
@@ -120,7 +119,7 @@ impl ByteStream for UnixByteStream {
         if sent > 0 || data.is_empty() {
             return Ok(sent);
         }
-        Ok(rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?)
+        Ok(rustix::net::send(&self.socket, data, QUIETLY)?)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -220,6 +219,7 @@ pub(super) fn listen(
 }
 
 /// A port over a socket that listens already and does not block; its name is another's to remove.
+#[cfg(target_os = "linux")]
 pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
     port(registry, socket, None)
 }

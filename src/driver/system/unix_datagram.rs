@@ -3,15 +3,14 @@
 //! A socket that made its name in the file system takes it away again when it is dropped, unless
 //! somebody else's stands there by then.
 
+use super::dialect::QUIETLY;
 use super::udp::receive;
 use crate::address::{Address, UnixName};
 use crate::driver::{DatagramOption, DatagramSocket, Key};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use rustix::net::{
-    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, getsockname, sendto,
-    socket_with, sockopt,
-};
+use rustix::net::{SocketAddrUnix, getsockname, sendto, sockopt};
+use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -29,8 +28,9 @@ struct UnixDatagrams {
 }
 
 pub(super) fn bind(registry: &Rc<Registry>, at: &UnixName) -> io::Result<Box<dyn DatagramSocket>> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    socket.set_nonblocking(true)?;
+    let socket = OwnedFd::from(socket);
     if *at != UnixName::Unnamed {
         rustix::net::bind(&socket, &to_system(at)?)?;
     }
@@ -61,8 +61,8 @@ impl DatagramSocket for UnixDatagrams {
 
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
         match to {
-            None => rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?,
-            Some(to) => sendto(&self.socket, data, SendFlags::NOSIGNAL, &name_of(to)?)?,
+            None => rustix::net::send(&self.socket, data, QUIETLY)?,
+            Some(to) => sendto(&self.socket, data, QUIETLY, &name_of(to)?)?,
         };
         Ok(())
     }

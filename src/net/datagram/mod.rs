@@ -128,6 +128,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "listenUDP")]
+    #[track_caller]
     pub fn listen_udp<A>(
         &self,
         address: A,
@@ -145,6 +146,7 @@ impl Reactor {
     /// All of them receive what is sent to a group that they joined:
     /// [`DatagramTransport::join_group`].
     #[doc(alias = "listenMulticast")]
+    #[track_caller]
     pub fn listen_multicast<A>(
         &self,
         address: A,
@@ -179,14 +181,14 @@ impl Reactor {
     #[cfg(unix)]
     #[doc(alias = "listenUNIXDatagram")]
     #[doc(alias = "connectUNIXDatagram")]
+    #[track_caller]
     pub fn listen_unix_datagram(
         &self,
         at: impl Into<Address>,
         protocol: impl DatagramProtocol + 'static,
     ) -> Result<DatagramTransport> {
         let at = at.into();
-        let cannot = |cause| CannotListen::new(at.to_string(), cause);
-        let datagrams = self.inner().bind(&at, false).map_err(cannot)?;
+        let datagrams = self.inner().bind(&at, false).map_err(CannotListen::at(&at))?;
         Ok(datagrams.begin(Box::new(protocol)))
     }
 }

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 /// let reactor = Reactor::new()?;
 /// let socket = reactor.open_udp("127.0.0.1:0")?;
 /// reactor.run_until(async move {
-///     socket.send_to(b"to myself", &socket.host()).await?;
+///     socket.send_to("to myself", &socket.host()).await?;
 ///     let mut buffer = [0; 100];
 ///     let (length, from) = socket.recv_from(&mut buffer).await?;
 ///     assert_eq!((&buffer[..length], from), (&b"to myself"[..], socket.host()));
@@ -38,21 +38,24 @@ pub struct UdpSocket {
 
 impl Reactor {
     /// Opens a UDP socket at an address, for tasks. Fails with [`CannotListen`].
+    #[track_caller]
     pub fn open_udp(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, false)? })
     }
 
     /// As [`open_udp`](Reactor::open_udp), at a port that others may have as well: for multicast.
+    #[track_caller]
     pub fn open_multicast(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, true)? })
     }
 
     /// Opens a Unix socket for datagrams, for tasks. Fails with [`CannotListen`].
     #[cfg(unix)]
+    #[track_caller]
     pub fn open_unix_datagram(&self, at: impl Into<Address>) -> Result<UdpSocket> {
         let at = at.into();
-        let cannot = |cause| CannotListen::new(at.to_string(), cause);
-        Ok(UdpSocket { datagrams: self.inner().bind(&at, false).map_err(cannot)? })
+        let bound = self.inner().bind(&at, false);
+        Ok(UdpSocket { datagrams: bound.map_err(CannotListen::at(&at))? })
     }
 }
 
@@ -80,13 +83,13 @@ impl UdpSocket {
     ///
     /// Fails with [`CannotSend`](crate::CannotSend) if it is too long or the address is none that this
     /// socket can send to.
-    pub async fn send_to(&self, data: &[u8], to: &Address) -> Result {
-        poll_fn(|context| self.poll_send(context, data, Some(to))).await
+    pub async fn send_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result {
+        poll_fn(|context| self.poll_send(context, data.as_ref(), Some(to))).await
     }
 
     /// Sends a datagram to where the socket is connected.
-    pub async fn send(&self, data: &[u8]) -> Result {
-        poll_fn(|context| self.poll_send(context, data, None)).await
+    pub async fn send(&self, data: impl AsRef<[u8]>) -> Result {
+        poll_fn(|context| self.poll_send(context, data.as_ref(), None)).await
     }
 
     /// Speaks with one peer only, from now on; see [`DatagramTransport::connect`].

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
 use crate::failure::{Failure, Result, contain, report};
-use crate::net::port::{CannotListen, own_addresses};
+use crate::net::port::{CannotListen, own_addresses, written};
 use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -40,13 +40,14 @@ pub(super) struct Datagrams {
 }
 
 impl Loop {
+    #[track_caller]
     pub(super) fn bind_udp(
         self: &Rc<Self>,
         address: impl ToSocketAddrs + fmt::Debug,
         is_shared: bool,
     ) -> Result<Rc<Datagrams>> {
-        let cannot = |cause| CannotListen::new(format!("{address:?}"), cause);
-        let addresses = own_addresses(&*self.driver, &address).map_err(cannot)?;
+        let cannot = CannotListen::at(written(&address));
+        let addresses = own_addresses(&*self.driver, &address).map_err(&cannot)?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
             outcome = self.bind(&address.into(), is_shared);
@@ -54,7 +55,7 @@ impl Loop {
                 break;
             }
         }
-        Ok(outcome.map_err(cannot)?)
+        outcome.map_err(&cannot)
     }
 
     pub(super) fn bind(

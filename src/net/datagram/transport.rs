@@ -26,9 +26,10 @@ impl DatagramTransport {
 
     /// Sends a datagram to where the socket is connected; otherwise as
     /// [`write_to`](DatagramTransport::write_to).
+    #[inline]
     #[track_caller]
-    pub fn write(&self, data: &[u8]) -> Result {
-        Ok(self.datagrams.write(data, None)?)
+    pub fn write(&self, data: impl AsRef<[u8]>) -> Result {
+        Ok(self.datagrams.write(data.as_ref(), None)?)
     }
 
     /// Sends a datagram, whole or not at all.
@@ -40,9 +41,10 @@ impl DatagramTransport {
     /// On Linux a second datagram of the same length to the same address, and those that follow it, may
     /// wait to be sent together: at most until the turn of the loop is over. What is wrong with them
     /// alone is reported.
+    #[inline]
     #[track_caller]
-    pub fn write_to(&self, data: &[u8], to: &Address) -> Result {
-        Ok(self.datagrams.write(data, Some(to))?)
+    pub fn write_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result {
+        Ok(self.datagrams.write(data.as_ref(), Some(to))?)
     }
 
     /// Speaks with one peer only, from now on: the others' datagrams are not received, and refusals

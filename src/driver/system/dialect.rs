@@ -1,0 +1,39 @@
+//! What systems say differently of one thing: flags that some have and others do without.
+//!
+//! # Not here
+//! What one system alone can do has a file of its own, or a `cfg` where it is done.
+
+use rustix::net::{RecvFlags, SendFlags};
+use std::os::fd::OwnedFd;
+
+/// Sends without SIGPIPE should the peer be gone.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) const QUIETLY: SendFlags = SendFlags::NOSIGNAL;
+/// Apple has an option of the socket instead, SO_NOSIGPIPE, which mio and socket2 set on those that
+/// they make. Nor does it take more: a program in Rust ignores the signal from its start, which is
+/// what the standard library's own sockets count on there.
+#[cfg(target_vendor = "apple")]
+pub(super) const QUIETLY: SendFlags = SendFlags::empty();
+
+/// Has a datagram's length told in full, also where that is more than there was room for.
+#[cfg(target_os = "linux")]
+pub(super) const IN_FULL: RecvFlags = RecvFlags::TRUNC;
+/// Elsewhere the flag is an answer only, or nothing: the length is what fitted.
+#[cfg(not(target_os = "linux"))]
+pub(super) const IN_FULL: RecvFlags = RecvFlags::empty();
+
+/// Keeps descriptors that come with the bytes from children.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) const FOR_US_ALONE: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+/// Apple has no such flag; see [`keep_from_children`].
+#[cfg(target_vendor = "apple")]
+pub(super) const FOR_US_ALONE: RecvFlags = RecvFlags::empty();
+
+/// What [`FOR_US_ALONE`] does, where it does nothing. A child that another thread starts in between
+/// has the descriptor all the same.
+pub(super) fn keep_from_children(descriptor: &OwnedFd) {
+    if cfg!(target_vendor = "apple") {
+        // It is open, and fails for no other reason.
+        let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC);
+    }
+}
