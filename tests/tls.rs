@@ -116,6 +116,54 @@ fn an_address_that_tls_cannot_have_is_said_to_be_wrong_where_it_was_asked_for() 
     }
 }
 
+/// A pipe that carries the ciphertext, and is cut where the client is: without a word in TLS.
+fn relay(reactor: &Reactor, to: Address) -> Port {
+    let carry = async move |stream: Stream| {
+        let reactor = stream.reactor();
+        let (mut reader, mut writer) = reactor.open_tcp(&to).await?.split();
+        let (mut near, mut back) = stream.split();
+        reactor.spawn(async move {
+            let _ = futures_util::io::copy(&mut reader, &mut back).await;
+        });
+        let mut buffer = [0; 4096];
+        loop {
+            let count = near.read(&mut buffer).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            writer.write_all(&buffer[..count]).await?;
+        }
+    };
+    reactor.serve_tcp("127.0.0.1:0", carry).unwrap()
+}
+
+#[test]
+fn a_peer_that_ends_without_a_word_is_no_failure_of_the_handler() {
+    let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
+    let said = Rc::new(RefCell::new(Vec::new()));
+    let heard = said.clone();
+    ropewalk::on_report(move |report| heard.borrow_mut().push(report.to_string()));
+    let (told, ending) = Deferred::new();
+    let told = Rc::new(Cell::new(Some(told)));
+    let handler = async move |stream| {
+        let outcome = echo(stream).await;
+        let failure = outcome.as_ref().expect_err("it was cut off").clone();
+        told.take().expect("there is one client").callback(failure)?;
+        outcome
+    };
+    let port = reactor.serve_tls("127.0.0.1:0", &server, handler).unwrap();
+    let opening = reactor.open_tls(&relay(&reactor, port.host()).host(), &client);
+
+    let stream = reactor.run_until(opening).unwrap();
+    stream.transport().abort_connection();
+    let failure = reactor.run_until(ending).unwrap();
+    reactor.run_until(reactor.sleep(Duration::ZERO)).unwrap();
+
+    let error = failure.check::<std::io::Error>().expect("it came by the stream");
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(*said.borrow(), Vec::<String>::new());
+}
+
 #[test]
 fn an_end_in_order_is_done_and_a_cut_is_lost() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
@@ -124,27 +172,8 @@ fn an_end_in_order_is_done_and_a_cut_is_lost() {
     drop(stream);
     assert!(reactor.run_until(reason).unwrap().is::<ConnectionDone>());
 
-    // A pipe that carries the ciphertext, and is cut behind the client's first words.
     let (port, reason) = listen_for_end(&reactor, &server);
-    let to = port.host();
-    let relay = reactor
-        .serve_tcp("127.0.0.1:0", async move |stream| {
-            let reactor = stream.reactor();
-            let (mut reader, mut writer) = reactor.open_tcp(&to).await?.split();
-            let (mut near, mut back) = stream.split();
-            reactor.spawn(async move {
-                let _ = futures_util::io::copy(&mut reader, &mut back).await;
-            });
-            let mut buffer = [0; 4096];
-            loop {
-                let count = near.read(&mut buffer).await?;
-                if count == 0 {
-                    return Ok(());
-                }
-                writer.write_all(&buffer[..count]).await?;
-            }
-        })
-        .unwrap();
+    let relay = relay(&reactor, port.host());
     let opening = reactor.open_tls(&relay.host(), &client);
     let stream = reactor.run_until(opening).unwrap();
     stream.transport().abort_connection();

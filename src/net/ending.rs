@@ -4,6 +4,7 @@
 //! `settle` and what it calls merely notes a wish.
 
 use super::connection::{Call, Connection, Reading, State, Writing};
+use super::pull::Ended;
 use crate::failure::{Failure, report};
 use crate::reactor::attempt;
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
@@ -199,4 +200,13 @@ fn is_of_connection(failure: &Failure) -> bool {
         || failure.is::<ConnectionLost>()
         || failure.is::<ConnectionAborted>()
         || failure.check::<io::Error>().is_some_and(|error| ended.contains(&error.kind()))
+        || failure.check::<io::Error>().is_some_and(is_loss)
+}
+
+/// Whether a stream's error says how its connection was lost, of whatever kind: a layer has kinds of
+/// its own for that, such as an end without a goodbye. A peer that broke a layer's rules did not just
+/// go away.
+fn is_loss(error: &io::Error) -> bool {
+    let is_end = error.get_ref().is_some_and(|cause| cause.is::<Ended>());
+    is_end && error.kind() != io::ErrorKind::InvalidData
 }

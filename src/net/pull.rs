@@ -259,7 +259,7 @@ fn as_io_error(reason: &Failure) -> io::Error {
 
 /// Why a connection ended, put into words only when somebody asks: most handlers never do.
 #[derive(Debug)]
-struct Ended(Failure);
+pub(super) struct Ended(Failure);
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
