@@ -1,20 +1,20 @@
 //! A child that runs: its pipes as connections, its exit, and the handle on both.
 
 use super::options::{End, ProcessOptions, Spawned};
-use super::{ProcessDone, ProcessExitedAlready, ProcessProtocol, ProcessTerminated};
+use super::{
+    ProcessDone, ProcessExitedAlready, ProcessProtocol, ProcessStatusUnknown, ProcessTerminated,
+};
 use crate::address::Address;
-use crate::deferred::{Deferred, Trigger, succeed};
+use crate::deferred::{Deferred, Trigger, fail, succeed};
 use crate::failure::{Failure, Result, contain, report};
 use crate::protocol::Protocol;
-#[cfg(target_os = "linux")]
-use crate::reactor::ReadDescriptor;
-use crate::reactor::{Loop, Reactor, Signal, attempt};
+use crate::reactor::{Loop, Reactor, ReadDescriptor, Signal, attempt};
 use crate::stdio::connection;
 use crate::transport::{ConnectionDone, Transport};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
-#[cfg(target_os = "linux")]
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::Location;
 use std::process::{Child, ExitStatus};
@@ -80,30 +80,40 @@ impl Process {
     /// Sends a signal. Fails with [`ProcessExitedAlready`] if the child has ended.
     #[doc(alias = "signalProcess")]
     pub fn signal(&self, signal: Signal) -> Result {
+        let gone = || ProcessExitedAlready { program: self.shared.program.clone() };
         match &*self.shared.child.borrow() {
-            Some(child) => {
-                let child = rustix::process::Pid::from_child(child);
-                Ok(rustix::process::kill_process(child, signal.to_system())?)
-            }
-            None => Err(ProcessExitedAlready { program: self.shared.program.clone() }.into()),
+            Some(child) => match self.shared.send(child, signal.to_system()) {
+                Err(rustix::io::Errno::SRCH) => Err(gone().into()),
+                outcome => Ok(outcome?),
+            },
+            None => Err(gone().into()),
         }
     }
 
     /// Fires when the child has ended, and all of its descriptors that a protocol listens to.
+    ///
+    /// Fails with [`ProcessStatusUnknown`] if somebody else took its status, and if the reactor ended
+    /// before the child did.
     pub fn ended(&self) -> Deferred<ExitStatus> {
-        if self.shared.has_ended.get()
-            && let Some(status) = self.shared.status.get()
-        {
-            return succeed(status);
+        if let Some(outcome) = &*self.shared.outcome.borrow() {
+            return match outcome {
+                Ok(status) => succeed(*status),
+                Err(failure) => fail(failure.clone()),
+            };
         }
         let (trigger, deferred) = Deferred::new();
         self.shared.waiting.borrow_mut().push(trigger);
         deferred
     }
 
-    /// How the child ended, once it has.
+    /// How the child ended, once it has and unless somebody else took its status.
     pub fn status(&self) -> Option<ExitStatus> {
-        self.shared.status.get()
+        self.shared.exit.get().and_then(Exit::status)
+    }
+
+    /// How the child ended, once it has.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        self.shared.exit.get()
     }
 
     /// The reactor that serves the child.
@@ -117,8 +127,37 @@ impl fmt::Debug for Process {
         f.debug_struct("Process")
             .field("program", &self.shared.program)
             .field("pid", &self.shared.pid)
-            .field("status", &self.shared.status.get())
+            .field("status", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+/// How a child's exit was noticed.
+#[derive(Clone, Copy)]
+pub(super) enum Exit {
+    With(ExitStatus),
+    /// The system had its status no more: it was told to keep none, or somebody else was faster.
+    StatusTaken,
+}
+
+impl Exit {
+    fn status(self) -> Option<ExitStatus> {
+        match self {
+            Exit::With(status) => Some(status),
+            Exit::StatusTaken => None,
+        }
+    }
+
+    /// What is told of it, of a child that ran this program.
+    pub(super) fn reason(self, program: &str) -> Failure {
+        let program = program.into();
+        match self {
+            Exit::With(status) if status.success() => ProcessDone.into(),
+            Exit::With(status) => {
+                ProcessTerminated { program, status, last_words: Box::default() }.into()
+            }
+            Exit::StatusTaken => ProcessStatusUnknown { program }.into(),
+        }
     }
 }
 
@@ -131,10 +170,14 @@ struct Shared {
     child: RefCell<Option<Child>>,
     /// The open ones. Borrowed to look and to change, never while a protocol is called.
     pipes: RefCell<BTreeMap<i32, Transport>>,
+    /// The child itself, whatever becomes of its number.
+    #[cfg(target_os = "linux")]
+    descriptor: Option<Rc<OwnedFd>>,
     /// Absent while it is called, and once told the end.
     protocol: Cell<Option<Box<dyn ProcessProtocol>>>,
-    status: Cell<Option<ExitStatus>>,
-    has_ended: Cell<bool>,
+    exit: Cell<Option<Exit>>,
+    /// What was told at the end. Borrowed to look and to set it.
+    outcome: RefCell<Option<Result<ExitStatus>>>,
     waiting: RefCell<Vec<Trigger<ExitStatus>>>,
 }
 
@@ -170,11 +213,13 @@ fn share(reactor: &Reactor, child: Child, program: Box<str>, is_terminal: bool) 
         program,
         pid: child.id(),
         is_terminal,
+        #[cfg(target_os = "linux")]
+        descriptor: descriptor_of(&child),
         child: RefCell::new(Some(child)),
         pipes: RefCell::default(),
         protocol: Cell::default(),
-        status: Cell::default(),
-        has_ended: Cell::default(),
+        exit: Cell::default(),
+        outcome: RefCell::default(),
         waiting: RefCell::default(),
     })
 }
@@ -182,42 +227,38 @@ fn share(reactor: &Reactor, child: Child, program: Box<str>, is_terminal: bool) 
 /// Has the reactor notice the exit.
 fn watch(reactor: &Reactor, shared: &Rc<Shared>) -> Result {
     #[cfg(target_os = "linux")]
-    if let Some(exit) = exit_descriptor(shared) {
-        reactor.add_reader(Exit { exit, shared: shared.clone() })?;
-        return Ok(());
-    }
-    watch_in_thread(reactor, shared);
+    let descriptor = shared.descriptor.clone();
+    #[cfg(not(target_os = "linux"))]
+    let descriptor = None;
+    let descriptor = match descriptor {
+        Some(descriptor) => descriptor,
+        None => Rc::new(wait_in_thread(shared.pid)?),
+    };
+    reactor.add_reader(ExitWatch { descriptor, shared: shared.clone() })?;
     Ok(())
 }
 
 /// A descriptor that is readable once the child has ended; not to be had before Linux 5.3.
 #[cfg(target_os = "linux")]
-fn exit_descriptor(shared: &Shared) -> Option<OwnedFd> {
+fn descriptor_of(child: &Child) -> Option<Rc<OwnedFd>> {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    let child = shared.child.borrow();
-    pidfd_open(Pid::from_child(child.as_ref()?), PidfdFlags::empty()).ok()
+    pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok().map(Rc::new)
 }
 
-/// Where the system gives no descriptor for a process, a thread of its own waits: one of the pool's
-/// would be lost to other work for as long as the child lives.
-fn watch_in_thread(reactor: &Reactor, shared: &Rc<Shared>) {
-    let (trigger, deferred) = Deferred::<()>::new();
-    let (sendable, pid) = (reactor.sendable(trigger), shared.pid);
-    let waiter = std::thread::Builder::new().name("ropewalk-child".into()).spawn(move || {
-        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+/// Where the system gives no descriptor for a process, a thread of its own waits, and then closes what
+/// is listened to here: one of the pool's would be lost to other work for as long as the child lives.
+fn wait_in_thread(pid: u32) -> io::Result<OwnedFd> {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let (end, held) = io::pipe()?;
+    std::thread::Builder::new().name("ropewalk-child".into()).spawn(move || {
         let flags = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
             let wait = || waitid(WaitId::Pid(pid), flags);
             while matches!(wait(), Err(rustix::io::Errno::INTR)) {}
         }
-        // Without a reactor nobody waits for the child.
-        let _ = sendable.callback(());
-    });
-    let shared = shared.clone();
-    drop(deferred.add_both(move |_| shared.reap()));
-    if let Err(error) = waiter {
-        report("the exit of a process will not be noticed", &Failure::from(error));
-    }
+        drop(held);
+    })?;
+    Ok(end.into())
 }
 
 impl Shared {
@@ -251,6 +292,20 @@ impl Shared {
         called.inspect_err(|failure| report(what, failure)).ok()
     }
 
+    /// Sends the child a signal: by its descriptor, as its number is another's once somebody else took
+    /// its status.
+    fn send(&self, child: &Child, signal: rustix::process::Signal) -> rustix::io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(descriptor) = &self.descriptor {
+            match rustix::process::pidfd_send_signal(descriptor, signal) {
+                // Not there, or forbidden to this process: only the number is left.
+                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
+                outcome => return outcome,
+            }
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal)
+    }
+
     /// 1: looks whether the child has ended, and takes note.
     fn reap(self: &Rc<Self>) {
         let status = match &mut *self.child.borrow_mut() {
@@ -259,28 +314,20 @@ impl Shared {
         };
         match status {
             Ok(None) => {}
-            Ok(Some(status)) => self.exited(status),
-            Err(error) => report("the exit of a process", &Failure::from(error)),
+            Ok(Some(status)) => self.exited(Exit::With(status)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // It was a child of this process: that there is none now says that its status was taken.
+            Err(_) => self.exited(Exit::StatusTaken),
         }
     }
 
-    fn exited(self: &Rc<Self>, status: ExitStatus) {
+    fn exited(self: &Rc<Self>, exit: Exit) {
         let child = self.child.take();
         drop(child);
-        self.status.set(Some(status));
-        let reason = self.reason(status);
+        self.exit.set(Some(exit));
+        let reason = exit.reason(&self.program);
         self.call("panic in process_exited", |protocol, _| protocol.process_exited(&reason));
         self.end_if_over();
-    }
-
-    fn reason(&self, status: ExitStatus) -> Failure {
-        match status.success() {
-            true => ProcessDone.into(),
-            false => {
-                let (program, last_words) = (self.program.clone(), Box::default());
-                ProcessTerminated { program, status, last_words }.into()
-            }
-        }
     }
 
     /// 2: one of the pipes has ended.
@@ -294,26 +341,25 @@ impl Shared {
     }
 
     fn end_if_over(&self) {
-        let Some(status) = self.status.get() else { return };
+        let Some(exit) = self.exit.get() else { return };
         if self.pipes.borrow().is_empty() {
-            self.end(&self.reason(status));
+            self.end(exit.status(), &exit.reason(&self.program));
         }
     }
 
-    fn end(&self, reason: &Failure) {
-        if self.has_ended.replace(true) {
+    fn end(&self, status: Option<ExitStatus>, reason: &Failure) {
+        let outcome = status.ok_or_else(|| reason.clone());
+        if self.outcome.borrow().is_some() {
             return;
         }
+        self.outcome.replace(Some(outcome.clone()));
         if let Some(mut protocol) = self.protocol.take() {
             attempt("panic in process_ended", || protocol.process_ended(reason));
             attempt("panic in the drop of a protocol", || drop(protocol));
         }
         for trigger in self.waiting.take() {
             // Cancelled meanwhile: nobody waits.
-            let _ = match self.status.get() {
-                Some(status) => trigger.callback(status),
-                None => trigger.errback(reason.clone()),
-            };
+            let _ = trigger.fire(outcome.clone());
         }
     }
 }
@@ -337,22 +383,20 @@ impl Protocol for Pipe {
     }
 }
 
-/// The descriptor that says that the child has ended.
-#[cfg(target_os = "linux")]
-struct Exit {
-    exit: OwnedFd,
+/// Hears that the child has ended.
+struct ExitWatch {
+    descriptor: Rc<OwnedFd>,
     shared: Rc<Shared>,
 }
 
-#[cfg(target_os = "linux")]
-impl ReadDescriptor for Exit {
+impl ReadDescriptor for ExitWatch {
     fn fileno(&self) -> BorrowedFd<'_> {
-        self.exit.as_fd()
+        self.descriptor.as_fd()
     }
 
     fn do_read(&mut self) -> Result {
         self.shared.reap();
-        match self.shared.status.get() {
+        match self.shared.exit.get() {
             Some(_) => Err(ConnectionDone.into()),
             None => Ok(()),
         }
@@ -360,11 +404,11 @@ impl ReadDescriptor for Exit {
 
     /// The reactor ends: the child is left alone, and who waits for it is told.
     fn connection_lost(&mut self, reason: &Failure) {
-        if self.shared.status.get().is_none() {
+        if self.shared.exit.get().is_none() {
             self.shared.reap();
         }
-        if self.shared.status.get().is_none() {
-            self.shared.end(reason);
+        if self.shared.exit.get().is_none() {
+            self.shared.end(None, reason);
         }
     }
 }

@@ -14,6 +14,9 @@
 //! ```
 //! A grandchild that keeps a pipe open delays the end, not the exit.
 //!
+//! A child's status is to be had once. Where somebody else takes it, or the system keeps none because
+//! SIGCHLD is ignored, the exit and the end are told all the same, with [`ProcessStatusUnknown`].
+//!
 //! # What differs from Twisted
 //! * A child inherits this process' environment unless told otherwise; Twisted's is empty.
 //! * A program that cannot be started is always a failure that names it, whatever else is asked for.
@@ -103,7 +106,7 @@ pub trait ProcessProtocol {
     }
 
     /// The child has ended and so has all it had to say: [`ProcessDone`] for an exit status of 0, else
-    /// [`ProcessTerminated`].
+    /// [`ProcessTerminated`]; [`ProcessStatusUnknown`] where the system has no status to give.
     #[doc(alias = "processEnded")]
     fn process_ended(&mut self, reason: &Failure) {
         let _ = reason;
@@ -201,6 +204,21 @@ impl fmt::Display for ProcessTerminated {
 }
 
 impl std::error::Error for ProcessTerminated {}
+
+/// A child ended, and nobody can tell how: the process was started with SIGCHLD ignored, or another part
+/// of it waits for children that are not its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessStatusUnknown {
+    program: Box<str>,
+}
+
+impl fmt::Display for ProcessStatusUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the process {} ended, and somebody else took its status", self.program)
+    }
+}
+
+impl std::error::Error for ProcessStatusUnknown {}
 
 /// A program could not be started.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! A whole child as one connection: its standard input and output, and its exit as the end.
 
-use super::child::{Process, follow};
+use super::child::{Exit, Process, follow};
 use super::options::{ChildDescriptor, ProcessOptions, Spawned};
-use super::{CannotSpawn, ProcessTerminated};
+use super::{CannotSpawn, ProcessStatusUnknown, ProcessTerminated};
 use crate::address::Address;
 use crate::driver::{ByteStream, Pipes, Readiness, pass_on};
 use crate::failure::Result;
@@ -48,13 +48,15 @@ struct Whole {
 impl Whole {
     /// How the child ended, which is how the connection does; `WouldBlock` while it runs.
     fn end(&self) -> io::Result<()> {
-        match self.process.status() {
+        let program = self.program.clone();
+        match self.process.exit() {
             None => Err(io::ErrorKind::WouldBlock.into()),
-            Some(status) if status.success() => Ok(()),
-            Some(status) => {
-                let (program, last_words) = (self.program.clone(), Box::default());
+            Some(Exit::With(status)) if status.success() => Ok(()),
+            Some(Exit::With(status)) => {
+                let last_words = Box::default();
                 Err(io::Error::other(ProcessTerminated { program, status, last_words }))
             }
+            Some(Exit::StatusTaken) => Err(io::Error::other(ProcessStatusUnknown { program })),
         }
     }
 }

@@ -3,6 +3,9 @@
 #![cfg(all(unix, feature = "process"))]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
+#[cfg(target_os = "linux")]
+mod status;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::process::{
     CannotSpawn, ChildDescriptor, Process, ProcessDone, ProcessExitedAlready, ProcessOptions,
