@@ -374,10 +374,48 @@ impl fmt::Display for Line {
 }
 
 type Hook = Rc<dyn Fn(&Report<'_>)>;
+/// Hears of a report before the hook does; true: nobody else needs to.
+type Filter = Rc<dyn Fn(&Report<'_>) -> bool>;
 
 thread_local! {
     /// Borrowed only to clone or replace the hook.
     static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    /// The last is asked first. Borrowed to clone one, to push and to remove.
+    static FILTERS: RefCell<Vec<Filter>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, its filter hears of the reports of this thread.
+pub(crate) struct ReportScope(Filter);
+
+impl ReportScope {
+    pub(crate) fn new(filter: impl Fn(&Report<'_>) -> bool + 'static) -> ReportScope {
+        let filter: Filter = Rc::new(filter);
+        FILTERS.with_borrow_mut(|filters| filters.push(filter.clone()));
+        ReportScope(filter)
+    }
+}
+
+impl Drop for ReportScope {
+    fn drop(&mut self) {
+        // A thread that is ending has no filters any more.
+        let _ = FILTERS.try_with(|filters| {
+            let mut filters = filters.borrow_mut();
+            if let Some(place) = filters.iter().rposition(|it| Rc::ptr_eq(it, &self.0)) {
+                // Not the last: what the filter holds is dropped with `self`, after the borrow.
+                filters.remove(place);
+            }
+        });
+    }
+}
+
+fn is_filtered(report: &Report<'_>) -> bool {
+    let count = FILTERS.try_with(|filters| filters.borrow().len()).unwrap_or(0);
+    (0..count).rev().any(|place| {
+        let filter = FILTERS.try_with(|filters| filters.borrow().get(place).cloned());
+        let Ok(Some(filter)) = filter else { return false };
+        // One that panics has seen to nothing.
+        contain(Location::caller(), || filter(report)).unwrap_or(false)
+    })
 }
 
 /// Hears, on this thread and from now on, of every failure that nobody handled.
@@ -411,6 +449,9 @@ pub(crate) fn report_made(what: &str, failure: &Failure, made: Place) {
 }
 
 fn tell(report: &Report<'_>) {
+    if is_filtered(report) {
+        return;
+    }
     // A thread that is ending has no hook any more: standard error then.
     let hook = HOOK.try_with(|hook| hook.borrow().clone()).ok().flatten();
     let Some(hook) = hook else { return print(&report.to_string()) };

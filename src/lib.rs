@@ -50,7 +50,7 @@ pub use reactor::SignalWatch;
 pub use reactor::{
     Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
     ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep,
-    SystemEventTrigger, WouldDeadlock, WriteDescriptor, YieldNow, react,
+    SystemEventTrigger, UnhandledFailure, WouldDeadlock, WriteDescriptor, YieldNow, react,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

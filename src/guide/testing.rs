@@ -138,6 +138,9 @@
 //!     #1 with server is open, waits for bytes
 //! ```
 //!
+//! On a reactor that is none of a simulation, [`Reactor::fail_on_report`](crate::Reactor::fail_on_report)
+//! makes a test fail with what nobody handled: a task that panicked, a Deferred without an errback.
+//!
 //! # Trouble: a partition, a crash
 //!
 //! Links have latency, bandwidth and loss; they are cut and healed, hosts crash and start again, by

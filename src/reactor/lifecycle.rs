@@ -96,7 +96,8 @@ impl Reactor {
         let inner = self.inner();
         let _running = inner.start_running()?;
         inner.run_while(|| true)?;
-        inner.shut_down()
+        inner.shut_down()?;
+        inner.unexpected_report()
     }
 
     /// Runs until the future completes, and returns its result.
@@ -129,9 +130,10 @@ impl Reactor {
         });
         inner.run_while(|| !is_done.get())?;
         if let Some(result) = outcome.take() {
-            return result;
+            return result.and_then(|value| inner.unexpected_report().map(|()| value));
         }
         task.cancel();
+        inner.unexpected_report()?;
         inner.shut_down()?;
         Err(ReactorStopped.into())
     }
@@ -347,6 +349,7 @@ impl Loop {
         }
         self.hear(tell);
         self.serve_turn();
+        self.unexpected_report()?;
         if self.life.stop.get() == Stop::No {
             return Ok(true);
         }
@@ -377,7 +380,8 @@ impl Loop {
     }
 
     fn run_while(self: &Rc<Self>, is_wanted: impl Fn() -> bool) -> Result {
-        while is_wanted() && self.life.stop.get() == Stop::No {
+        let goes_on = || self.life.stop.get() == Stop::No && !self.has_unexpected_report();
+        while is_wanted() && goes_on() {
             self.turn(None)?;
         }
         Ok(())

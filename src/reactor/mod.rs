@@ -36,6 +36,7 @@ mod mailbox;
 mod names;
 mod react;
 mod remote;
+mod reports;
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
 mod signal;
 #[cfg(all(unix, feature = "signals"))]
@@ -60,6 +61,8 @@ pub use lifecycle::{
 pub use names::Resolver;
 pub use react::{ExitStatus, react};
 pub use remote::{ReactorGone, Remote};
+pub(crate) use reports::FailOnReport;
+pub use reports::UnhandledFailure;
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
 pub use signal::Signal;
 #[cfg(all(unix, feature = "signals"))]
@@ -105,6 +108,8 @@ pub(crate) struct Loop {
     office: Arc<remote::Office>,
     life: lifecycle::Lifecycle,
     threads: threads::Threads,
+    /// What a run fails with, if reports are errors here. Borrowed to clone and to replace.
+    strict: RefCell<Option<Rc<FailOnReport>>>,
     #[cfg(all(unix, feature = "signals"))]
     signals: RefCell<signals::Watched>,
     /// How many `Reactor` values there are; the loop's own parts hold an `Rc<Loop>` instead.
@@ -146,6 +151,7 @@ impl Reactor {
             office: remote::Office::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),
+            strict: RefCell::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: RefCell::default(),
             handles: Cell::new(0),

@@ -2,7 +2,7 @@
 
 use super::{CURRENT, Loop, Reactor};
 use crate::driver::{Key, Ready};
-use crate::failure::Result;
+use crate::failure::{ReportScope, Result};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ impl Reactor {
     #[doc(alias = "iterate")]
     pub fn turn(&self, limit: Option<Duration>) -> Result {
         let _entered = self.inner().enter()?;
-        self.inner().turn(limit)
+        self.inner().turn(limit)?;
+        self.inner().unexpected_report()
     }
 }
 
@@ -105,11 +106,14 @@ impl Loop {
 /// While it lives, its loop is this thread's current one; it puts the former one back.
 pub(super) struct Entered {
     former: Option<Rc<Loop>>,
+    #[expect(dead_code, reason = "held for its Drop")]
+    reports: Option<ReportScope>,
 }
 
 impl Entered {
     pub(super) fn new(inner: &Rc<Loop>) -> Entered {
-        Entered { former: CURRENT.replace(Some(inner.clone())) }
+        let reports = inner.listen_for_reports();
+        Entered { former: CURRENT.replace(Some(inner.clone())), reports }
     }
 }
 
