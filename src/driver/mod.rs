@@ -48,7 +48,8 @@ pub trait Driver {
     /// Waits until a registered socket becomes ready, the timeout passes, or somebody nudges;
     /// pushes what became ready to `ready`.
     ///
-    /// `None` waits without limit. An interruption by a signal is a return without events.
+    /// `None` waits without limit. An interruption by a signal is a return without events, and so is
+    /// what passes by itself; an error ends the run.
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 
     /// What ends the wait from another thread.

@@ -22,11 +22,13 @@ use super::{
     Readiness, Ready, UnixOptions,
 };
 use crate::address::{Address, UnixName};
+use crate::failure::report;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
+use rustix::io::Errno;
 use socket2::SockRef;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -45,11 +47,17 @@ pub struct SystemDriver {
     registry: Rc<Registry>,
     waker: Arc<Waker>,
     workers: Workers,
+    /// When it was said last that a wait failed.
+    complained: Cell<Option<Instant>>,
     #[cfg(target_os = "linux")]
     precise: precise::Precise,
 }
 
 const EVENTS_PER_WAIT: usize = 1024;
+/// So long a wait that failed is over.
+const BREATH: Duration = Duration::from_millis(10);
+/// So long it is not said again that a wait failed.
+const SILENCE: Duration = Duration::from_secs(60);
 const NUDGED: Token = Token(usize::MAX);
 const NOTHING: Ready = Ready { key: Key::NONE, readiness: Readiness::NONE };
 
@@ -64,18 +72,16 @@ impl SystemDriver {
             registry,
             waker,
             workers: Workers::new(),
+            complained: Cell::default(),
             #[cfg(target_os = "linux")]
             precise: precise::Precise::new(EVENTS_PER_WAIT),
         })
     }
 }
 
-impl Driver for SystemDriver {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+impl SystemDriver {
+    #[inline(always)]
+    fn wait_once(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         // Room for all at once: growing by one is measurably slower.
         ready.reserve(EVENTS_PER_WAIT);
         #[cfg(target_os = "linux")]
@@ -92,6 +98,31 @@ impl Driver for SystemDriver {
         ready.resize(first + events.iter().count(), NOTHING);
         translate_all(events, &mut ready[first..]);
         Ok(())
+    }
+
+    /// A shortage passes: it is reported, once a minute, and waiting is tried again a little later.
+    /// Everything else is the end.
+    #[cold]
+    fn wait_failed(&self, error: io::Error, timeout: Option<Duration>) -> io::Result<()> {
+        if !Errno::from_io_error(&error).is_some_and(is_shortage) {
+            return Err(error);
+        }
+        std::thread::sleep(timeout.map_or(BREATH, |timeout| timeout.min(BREATH)));
+        if self.complained.get().is_none_or(|said| said.elapsed() > SILENCE) {
+            self.complained.set(Some(Instant::now()));
+            report("the system cannot wait for events; trying again", &error.into());
+        }
+        Ok(())
+    }
+}
+
+impl Driver for SystemDriver {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        self.wait_once(timeout, ready).or_else(|error| self.wait_failed(error, timeout))
     }
 
     fn nudge(&self) -> Arc<dyn Nudge> {
@@ -210,12 +241,15 @@ fn one_way(interest: Interest) -> mio::Interest {
 
 /// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
 fn name_shortage(error: io::Error) -> io::Error {
-    use rustix::io::Errno;
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     match Errno::from_io_error(&error) {
-        Some(errno) if short.contains(&errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        Some(errno) if is_shortage(errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
         _ => error,
     }
+}
+
+/// Whether the system ran out of something, which passes.
+fn is_shortage(errno: Errno) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno)
 }
 
 /// A descriptor to give up when there are no others; see `Listener::shed`.

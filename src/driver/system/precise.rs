@@ -1,8 +1,9 @@
 //! Waiting in nanoseconds on Linux, on the epoll descriptor that mio made.
 //!
-//! mio waits in milliseconds, rounded up. Kernels before 5.11 lack the call, and mio waits there.
+//! mio waits in milliseconds, rounded up. Kernels before 5.11 lack the call, and some sandboxes forbid
+//! it: mio waits there.
 
-use super::NUDGED;
+use super::{NUDGED, is_shortage};
 use crate::driver::{Key, Readiness, Ready};
 use mio::Registry;
 use rustix::event::Timespec;
@@ -46,9 +47,10 @@ impl Precise {
         match epoll::wait(registry, space, Some(&timeout)) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(()),
-            // The next wait takes the other way; this one was merely too short.
-            Err(Errno::NOSYS) => self.is_missing.set(true),
-            Err(error) => return Err(error.into()),
+            Err(error) if is_shortage(error) => return Err(error.into()),
+            // Whatever a sandbox calls it: the next wait takes the other way, and if the fault is not
+            // this call's it fails as well. This one was merely too short.
+            Err(_) => self.is_missing.set(true),
         }
         let named = events.iter().map(translate).filter(|ready| ready.key.to_token() != NUDGED.0);
         named.for_each(|event| ready.push(event));
