@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_failure_that_nobody_handles_fails_the_turn_with_its_own_place() {
         let reactor = strict();
-        let line = line!() + 2;
+        let line = line!() + 1;
         drop(reactor.spawn(async { Err::<(), _>(Failure::msg("lost")) }));
         let failure = reactor.turn(Some(Duration::ZERO)).unwrap_err();
         assert_eq!((failure.location().file(), failure.location().line()), (file!(), line));
