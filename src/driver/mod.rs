@@ -285,7 +285,8 @@ pub trait Listener {
     fn register(&mut self, key: Key) -> io::Result<()>;
 
     /// Accepts one connection; `WouldBlock` when none waits, `OutOfMemory` when there is nothing to
-    /// have it with, be it memory or a descriptor.
+    /// have it with, be it memory or a descriptor, `InvalidInput` when this socket will never accept
+    /// again. Any other error is that one connection's own.
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)>;
 
     /// Accepts one connection as `accept` does; spares the box of a stream that needs none.

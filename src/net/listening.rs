@@ -3,6 +3,11 @@
 //! A bounded batch is accepted a turn. When the process is out of descriptors it sheds: what
 //! waits is accepted with a descriptor kept in reserve and closed, so that peers learn of it and the
 //! loop does not spin; that is said once, until accepting works again.
+//!
+//! An error of accepting is one of three: what passes (no descriptor, no memory) is waited for, what is
+//! the connection's own (it was reset, a filter forbids it) is skipped, and what lasts (another holder
+//! of the socket shut it down) closes the port. A batch of nothing but skipped ones is taken for what
+//! passes: no system promises that an error means one connection only.
 
 use super::connection::Connection;
 use crate::address::Address;
@@ -69,14 +74,16 @@ pub(super) struct Listening {
     listener: RefCell<Option<Box<dyn Listener>>>,
     /// Absent while it is called, and once dismissed.
     welcome: Cell<Option<Box<dyn Welcome>>>,
-    /// Out of descriptors, and that was said.
-    is_short: Cell<bool>,
+    /// Accepting fails, and that was said.
+    is_failing: Cell<bool>,
 }
 
 /// So many connections are one port's share of a turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// After an error that is not one connection's, accepting is tried again so much later.
 const RETRY: Duration = Duration::from_millis(100);
+/// What a socket that listens is never ready for.
+const SHUT_DOWN: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN);
 
 impl Listening {
     /// Has a socket listen from now on.
@@ -94,7 +101,7 @@ impl Listening {
                 host,
                 listener: RefCell::new(Some(listener)),
                 welcome: Cell::new(Some(welcome)),
-                is_short: Cell::new(false),
+                is_failing: Cell::new(false),
             })
         });
         listening.register().inspect_err(|_| listening.close())?;
@@ -129,7 +136,7 @@ impl Listening {
     }
 
     fn welcome(&self, stream: AnyStream, peer: Address) {
-        self.is_short.set(false);
+        self.is_failing.set(false);
         let Some(mut welcome) = self.welcome.take() else { return };
         attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));
         self.welcome.set(Some(welcome));
@@ -151,12 +158,23 @@ impl Listening {
         }
     }
 
-    /// Once, until there is a descriptor again.
     fn say_short(&self, what: fmt::Arguments<'_>) {
-        if !self.is_short.replace(true) {
-            let failure = Failure::msg(format_args!("{} {what}", self.host));
-            report("port without descriptors", &failure);
+        self.say_once("port without descriptors", what);
+    }
+
+    /// Once, until accepting works again.
+    fn say_once(&self, whose: &str, what: fmt::Arguments<'_>) {
+        if !self.is_failing.replace(true) {
+            report(whose, &Failure::msg(format_args!("{} {what}", self.host)));
         }
+    }
+
+    /// The socket will never accept again.
+    fn give_up(&self, why: &dyn fmt::Display) {
+        self.close();
+        let failure = Failure::msg(format_args!("{} accepts no more: {why}", self.host));
+        report("port closed", &failure);
+        self.dismiss_for_nobody();
     }
 
     /// Edges do not repeat themselves: what waits is asked for again after a while.
@@ -192,15 +210,26 @@ impl Listening {
 }
 
 impl Source for Listening {
-    fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
+    fn ready(self: Rc<Self>, readiness: Readiness, _scratch: &mut [u8]) {
+        let mut skipped = 0;
         for _ in 0..ACCEPTS_PER_TURN {
             match self.accept() {
                 Ok((stream, peer)) => self.welcome(stream, peer),
                 Err(error) => match error.kind() {
+                    // A Unix socket that was shut down says no more than that nobody waits.
+                    io::ErrorKind::WouldBlock if readiness.has(SHUT_DOWN) => {
+                        return self.give_up(&"it was shut down");
+                    }
                     io::ErrorKind::WouldBlock => return,
                     io::ErrorKind::OutOfMemory => return self.shed(&error),
-                    // That connection's own trouble: it was reset, or a filter forbids it.
-                    _ => {}
+                    io::ErrorKind::InvalidInput => return self.give_up(&error),
+                    _ => {
+                        skipped += 1;
+                        if skipped == ACCEPTS_PER_TURN {
+                            self.say_once("port", format_args!("cannot accept: {error}"));
+                            return self.retry();
+                        }
+                    }
                 },
             }
         }

@@ -13,6 +13,8 @@ mod lifecycle;
 mod many;
 mod marks;
 mod reactors;
+#[cfg(target_os = "linux")]
+mod refusing;
 mod settling;
 mod signals;
 mod threads;

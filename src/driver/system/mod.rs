@@ -33,7 +33,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::ToSocketAddrs;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -239,12 +239,28 @@ fn one_way(interest: Interest) -> mio::Interest {
     }
 }
 
-/// That descriptors or memory ran out is no connection's own trouble, and has a name of its own.
-fn name_shortage(error: io::Error) -> io::Error {
-    match Errno::from_io_error(&error) {
-        Some(errno) if is_shortage(errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
-        _ => error,
-    }
+/// Why a socket did not accept, as [`Listener::accept`] tells it: that descriptors or memory ran out, or
+/// that the socket accepts no more, is no connection's own trouble and has a name of its own.
+fn name_refusal(socket: impl AsFd, error: io::Error) -> io::Error {
+    let kind = match Errno::from_io_error(&error) {
+        Some(errno) if is_shortage(errno) => io::ErrorKind::OutOfMemory,
+        Some(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => io::ErrorKind::InvalidInput,
+        // Linux says so of a connection as well, when its network failed before it was accepted.
+        Some(Errno::OPNOTSUPP) if !is_listening(socket) => io::ErrorKind::InvalidInput,
+        _ => return error,
+    };
+    io::Error::new(kind, error)
+}
+
+/// Apple does not say.
+#[cfg(target_vendor = "apple")]
+fn is_listening(_: impl AsFd) -> bool {
+    false
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn is_listening(socket: impl AsFd) -> bool {
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
 /// Whether the system ran out of something, which passes.

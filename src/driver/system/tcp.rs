@@ -4,7 +4,7 @@
 //! all of a connection's own bookkeeping.
 
 use super::dialect::QUIETLY;
-use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
+use super::{close_waiting, has_unread, look_ahead, name_refusal, open_reserve, register};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
@@ -183,7 +183,8 @@ impl Listener for TcpPort {
     }
 
     fn accept_any(&mut self) -> io::Result<(AnyStream, Address)> {
-        let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
+        let (socket, peer) =
+            self.socket.accept().map_err(|error| name_refusal(&self.socket, error))?;
         let stream = TcpByteStream { socket: TcpSocket(socket), registry: self.registry.clone() };
         Ok((AnyStream::tcp(stream), peer.into()))
     }

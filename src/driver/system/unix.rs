@@ -17,7 +17,7 @@
 //!   to somebody else by then.
 
 use super::dialect::{FOR_US_ALONE, QUIETLY, keep_from_children};
-use super::{close_waiting, has_unread, look_ahead, name_shortage, open_reserve, register};
+use super::{close_waiting, has_unread, look_ahead, name_refusal, open_reserve, register};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
@@ -244,7 +244,8 @@ impl Listener for UnixPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
-        let (socket, peer) = self.socket.accept().map_err(name_shortage)?;
+        let (socket, peer) =
+            self.socket.accept().map_err(|error| name_refusal(&self.socket, error))?;
         Ok((Box::new(UnixByteStream::new(socket, &self.registry)), from_system(&peer)))
     }
 
