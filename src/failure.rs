@@ -452,12 +452,20 @@ fn tell(report: &Report<'_>) {
     if is_filtered(report) {
         return;
     }
+    if !tell_hook(report) {
+        print(&report.to_string());
+    }
+}
+
+/// Tells the user's hook, if there is one.
+pub(crate) fn tell_hook(report: &Report<'_>) -> bool {
     // A thread that is ending has no hook any more: standard error then.
     let hook = HOOK.try_with(|hook| hook.borrow().clone()).ok().flatten();
-    let Some(hook) = hook else { return print(&report.to_string()) };
+    let Some(hook) = hook else { return false };
     if let Err(failure) = contain(Location::caller(), || hook(report)) {
         print(&format!("report hook: {failure}; it was told: {report}"));
     }
+    true
 }
 
 /// Not `eprintln!`: that panics when standard error is closed.

@@ -133,7 +133,6 @@ fn a_large_write_in_a_callback_that_finds_no_room_goes_out_when_there_is_some() 
 
 #[test]
 fn a_read_that_fails_in_a_poll_that_wrote_ends_the_connection() {
-    ropewalk::on_report(|_| {});
     let simulation = Simulation::new(1);
     let (server, client) = (simulation.host("server"), simulation.host("client"));
     let is_over = Rc::new(Cell::new(false));

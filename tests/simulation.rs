@@ -233,7 +233,6 @@ fn a_fast_clock_rings_early() {
 
 #[test]
 fn a_host_without_descriptors_sheds_and_goes_on() {
-    ropewalk::on_report(|_| {});
     let (simulation, server, client) = two_hosts(11);
     server.limit_descriptors(2);
     let (first, _) = witness(&simulation, &client);
@@ -268,7 +267,6 @@ fn busy_run(seed: u64, faults: Faults) -> (u64, String, Simulation) {
 
 #[test]
 fn the_same_seed_gives_the_same_trace_bit_for_bit() {
-    ropewalk::on_report(|_| {});
     let (digest, trace, _) = busy_run(42, Faults::rough());
     let (again, same, _) = busy_run(42, Faults::rough());
     assert!(trace.lines().count() > 100);

@@ -270,7 +270,10 @@ fn what_a_stream_read_ahead_of_tls_is_not_taken_for_a_part_of_it() {
     let (server_config, client_config) = ends();
     let heard: Rc<RefCell<Vec<String>>> = Rc::default();
     let said = heard.clone();
-    ropewalk::on_report(move |report| said.borrow_mut().push(report.to_string()));
+    simulation.allow_reports(move |report| {
+        said.borrow_mut().push(report.to_string());
+        true
+    });
     let handler = async move |mut stream: Stream| -> Result {
         let mut line = String::new();
         stream.read_line(&mut line).await?;

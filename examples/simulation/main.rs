@@ -23,7 +23,6 @@ use std::io::{Write, stdout};
 const SEEDS: u64 = 200;
 
 fn main() -> Result {
-    ropewalk::on_report(|_| {}); // A handler whose peer has gone is the point here.
     let option = std::env::args().nth(1);
     if let Some(other) = option.as_ref().filter(|option| *option != "--planted") {
         return Err(Failure::msg(format!("no option {other}; usage: simulation [--planted]")));

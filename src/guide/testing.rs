@@ -138,6 +138,37 @@
 //!     #1 with server is open, waits for bytes
 //! ```
 //!
+//! # What nobody handled
+//!
+//! A run fails when something is reported: a task, timer or protocol panicked, a task failed and nobody
+//! awaits it, a host's program did not boot. The error, an
+//! [`UnhandledFailure`](crate::UnhandledFailure), says the seed, the time and your line; no test has
+//! to look for it. What the network does to a connection fails nothing, and neither does a fault that
+//! the test asked for. A failure that the test expects is allowed by a predicate:
+//!
+//! ```
+//! use ropewalk::simulation::Simulation;
+//! use ropewalk::{Failure, Stream, UnhandledFailure};
+//!
+//! let simulation = Simulation::new(1);
+//! let (server, client) = (simulation.host("server"), simulation.host("client"));
+//! let refuse = async |_: Stream| Err::<(), _>(Failure::msg("not today"));
+//! server.reactor().serve_tcp("0.0.0.0:80", refuse)?;
+//! let open = || client.reactor().open_tcp("server:80");
+//! drop(simulation.run_until(open())?);
+//! assert!(simulation.run_until_idle().unwrap_err().is::<UnhandledFailure>());
+//!
+//! # let simulation = Simulation::new(1);
+//! # let (server, client) = (simulation.host("server"), simulation.host("client"));
+//! # server.reactor().serve_tcp("0.0.0.0:80", refuse)?;
+//! # let open = || client.reactor().open_tcp("server:80");
+//! // And in a new one:
+//! simulation.allow_reports(|report| report.failure().to_string() == "not today");
+//! drop(simulation.run_until(open())?);
+//! simulation.run_until_idle()?;
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
 //! On a reactor that is none of a simulation, [`Reactor::fail_on_report`](crate::Reactor::fail_on_report)
 //! makes a test fail with what nobody handled: a task that panicked, a Deferred without an errback.
 //!

@@ -193,7 +193,8 @@ pub(crate) fn report_own(what: &str, failure: &Failure) {
     }
 }
 
-fn is_of_connection(failure: &Failure) -> bool {
+/// Whether a connection's end is told by it, whoever ended it.
+pub(crate) fn is_of_connection(failure: &Failure) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted as Aborted, ConnectionReset, NotConnected};
     let ended = [BrokenPipe, Aborted, ConnectionReset, NotConnected];
     failure.is::<ConnectionDone>()

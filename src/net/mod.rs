@@ -10,7 +10,7 @@ mod connected;
 pub(crate) mod connection;
 pub(crate) mod connector;
 mod ending;
-pub(crate) use ending::report_own;
+pub(crate) use ending::{is_of_connection, report_own};
 mod datagram;
 mod incoming;
 pub(crate) mod layer;

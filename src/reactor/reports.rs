@@ -45,7 +45,7 @@ impl Reactor {
 }
 
 /// A failure that nobody handled, as the error of the run in which it was reported; see
-/// [`Reactor::fail_on_report`].
+/// [`Reactor::fail_on_report`] and [`Simulation::allow_reports`](crate::simulation::Simulation::allow_reports).
 #[derive(Clone, Debug)]
 pub struct UnhandledFailure {
     line: String,
@@ -53,6 +53,11 @@ pub struct UnhandledFailure {
 }
 
 impl UnhandledFailure {
+    /// `line` is what it says of itself: the report's line, and when it came.
+    pub(crate) fn new(line: String, failure: Failure) -> UnhandledFailure {
+        UnhandledFailure { line, failure }
+    }
+
     /// The failure.
     pub fn failure(&self) -> &Failure {
         &self.failure

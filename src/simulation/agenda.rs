@@ -13,6 +13,7 @@
 use super::Simulation;
 use super::datagram::Letter;
 use crate::driver::Key;
+use crate::failure::Place;
 use crate::slots::Slots;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -52,8 +53,8 @@ pub(super) enum Errand {
     Letter(Letter),
     /// Work that was offloaded, or a resolver's answer.
     Work(Box<dyn FnOnce()>),
-    /// A scripted step.
-    Call(Box<dyn FnOnce(&Simulation)>),
+    /// A scripted step, and where it was planned.
+    Call(Box<dyn FnOnce(&Simulation)>, Place),
 }
 
 pub(super) struct Agenda {

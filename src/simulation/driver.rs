@@ -4,6 +4,7 @@ use super::agenda::Errand;
 use super::fault::Call;
 use super::listener::SimulatedListener;
 use super::random::nanos;
+use super::reports::Injected;
 use super::run::World;
 use super::stream::SimulatedStream;
 use super::world::State;
@@ -34,7 +35,7 @@ impl SimulatedDriver {
         let mut state = self.world.state.borrow_mut();
         let machine = &state.machines[self.host];
         if !machine.is_up || machine.life != self.life {
-            return Err(io::Error::new(io::ErrorKind::NetworkDown, "the host is down"));
+            return Err(Injected("the host is down", io::ErrorKind::NetworkDown).into());
         }
         match state.call(self.host, 0, call) {
             Some(fault) => Err(fault.to_error()),
@@ -54,6 +55,7 @@ impl Driver for SimulatedDriver {
     }
 
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        self.world.verdict_of_wait()?;
         let is_hosted = self.world.drain(self.host, ready);
         let may_wait = timeout != Some(Duration::ZERO) && ready.is_empty();
         if may_wait {
@@ -64,7 +66,7 @@ impl Driver for SimulatedDriver {
         if may_wait || !is_hosted {
             self.world.drain(self.host, ready);
         }
-        Ok(())
+        self.world.verdict_of_wait()
     }
 
     fn nudge(&self) -> Arc<dyn Nudge> {
@@ -163,7 +165,7 @@ impl State {
         if machine.descriptors < machine.most_descriptors {
             return Ok(());
         }
-        Err(io::Error::new(io::ErrorKind::OutOfMemory, "the host is out of descriptors"))
+        Err(Injected("the host is out of descriptors", io::ErrorKind::OutOfMemory).into())
     }
 
     fn local_address(

@@ -1,6 +1,7 @@
 //! What the system under a host does wrong: by chance at a rate, or at exactly one call.
 
 use super::random::Random;
+use super::reports::Injected;
 use std::io;
 
 /// How often the calls of a host fail; each rate is a share of all calls of its kind.
@@ -138,7 +139,7 @@ impl Fault {
         match self {
             Fault::WouldBlock | Fault::Short => io::ErrorKind::WouldBlock.into(),
             Fault::Interrupted => io::ErrorKind::Interrupted.into(),
-            Fault::Error(kind) => kind.into(),
+            Fault::Error(kind) => Injected("", kind).into(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::socket::Stage;
 use super::trace::What;
 use super::world::State;
 use crate::driver::Key;
-use crate::failure::{Result, contain, report};
+use crate::failure::{Place, Result, contain, report_made};
 use crate::reactor::Reactor;
 use std::fmt;
 use std::net::IpAddr;
@@ -66,6 +66,8 @@ impl Host {
 
     /// Runs a program on it now, and again whenever it is restarted.
     ///
+    /// A program that fails or panics fails the simulation's run, as whatever nobody handles does.
+    ///
     /// ```
     /// use ropewalk::simulation::Simulation;
     ///
@@ -78,17 +80,20 @@ impl Host {
     /// server.crash();
     /// server.restart(); // and port 80 is listened at again
     /// ```
+    #[track_caller]
     pub fn boot(&self, program: impl Fn(&Reactor) -> Result + 'static) {
-        let program: Program = Rc::new(program);
+        let program = Program { run: Rc::new(program), made: Location::caller() };
         self.world.programs.borrow_mut()[self.index] = Some(program.clone());
         self.run_program(&program);
     }
 
     fn run_program(&self, program: &Program) {
+        let _observing = self.world.observe();
         let reactor = self.reactor();
-        let outcome = contain(Location::caller(), || program(&reactor)).and_then(|result| result);
+        let outcome = contain(program.made, || (program.run)(&reactor)).and_then(|result| result);
         if let Err(failure) = outcome {
-            report("program of a simulated host", &failure);
+            let what = format!("program of the simulated host {}", self.name());
+            report_made(&what, &failure, program.made);
         }
     }
 
@@ -102,9 +107,10 @@ impl Host {
         let reactor = self.world.reactor(self.index);
         if reactor.is_some_and(|reactor| reactor.inner().is_entered()) {
             let host = self.clone();
-            let call = Errand::Call(Box::new(move |_| host.crash()));
+            let call = Errand::Call(Box::new(move |_| host.crash()), Location::caller());
             return self.world.state.borrow_mut().errand(0, call);
         }
+        let _observing = self.world.observe();
         self.world.state.borrow_mut().crash(self.index);
         self.world.end_reactor(self.index);
     }
@@ -176,7 +182,11 @@ impl Host {
 }
 
 /// What a host runs in each of its lives.
-pub(super) type Program = Rc<dyn Fn(&Reactor) -> Result>;
+#[derive(Clone)]
+pub(super) struct Program {
+    run: Rc<dyn Fn(&Reactor) -> Result>,
+    made: Place,
+}
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,8 @@
 //! production. Whatever is drawn comes from the one seed, so a run is a pure function of it: a seed
 //! that fails fails again, on any machine, and [`Simulation::digest`] says that it was the same run.
 //!
+//! Whatever nobody handles fails the run in which it was reported, with the seed and the place.
+//!
 //! A stream is simulated as the kernel's sockets behave, readiness by edges included: bytes arrive
 //! in order after the link's latency, a lost packet comes later, a cut link holds everything back
 //! until it heals or the sender gives up, a crashed host answers nothing, and a restarted one resets
@@ -33,6 +35,7 @@ mod property;
 mod pump;
 mod random;
 mod recording;
+mod reports;
 mod run;
 mod script;
 mod socket;
@@ -59,13 +62,16 @@ pub use survey::{Fallen, Survey, chosen_seed, for_each_seed, walk_faults};
 pub use trace::{Happening, What};
 
 use crate::deferred::IntoDeferred;
-use crate::failure::Result;
+use crate::failure::{Failure, Report, ReportScope, Result};
+#[cfg(doc)]
+use crate::reactor::UnhandledFailure;
 use agenda::Errand;
 use random::nanos;
 use run::{Step, World};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -98,10 +104,24 @@ pub struct Simulation(Rc<Owner>);
 /// Ends the world when the last handle on the simulation goes: its reactors point back to it.
 pub(crate) struct Owner {
     world: Rc<World>,
+    /// What is reported between runs is this world's; absent for one that no test runs.
+    observing: Cell<Option<ReportScope>>,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        self.end();
+        self.observing.take();
+        if let Some(failure) = self.world.untold().filter(|_| !std::thread::panicking()) {
+            // A test that passes over it would be worth nothing, and no run is left that could fail.
+            panic!("a simulation ended with a failure that no run has told: {failure}");
+        }
+    }
+}
+
+impl Owner {
+    fn end(&self) {
+        let _observing = self.world.observe();
         let hosts = self.world.reactors.borrow().len();
         (0..hosts).for_each(|host| self.world.end_reactor(host));
         let agenda = std::mem::take(&mut self.world.state.borrow_mut().agenda);
@@ -112,7 +132,15 @@ impl Drop for Owner {
 impl Simulation {
     /// A world without hosts, in which everything follows from this seed.
     pub fn new(seed: u64) -> Simulation {
-        let simulation = Simulation(Rc::new(Owner { world: World::new(seed) }));
+        let simulation = Simulation::unobserved(seed);
+        simulation.0.observing.set(Some(simulation.world().observe()));
+        simulation
+    }
+
+    /// One that lends its time to something smaller: what is reported beside it is not its failure.
+    fn unobserved(seed: u64) -> Simulation {
+        let owner = Owner { world: World::new(seed), observing: Cell::default() };
+        let simulation = Simulation(Rc::new(owner));
         simulation.0.world.simulation.replace(Rc::downgrade(&simulation.0));
         simulation
     }
@@ -144,7 +172,9 @@ impl Simulation {
     ///
     /// It is polled on a host of its own. If nothing is left to happen before, or the limit of
     /// virtual time has passed ([`set_limit`](Simulation::set_limit)), the error is [`Stuck`], which
-    /// says who waits for what.
+    /// says who waits for what. If something was reported that nobody handled, a task that panicked or
+    /// one that failed and that nobody watched, it is [`UnhandledFailure`]; see
+    /// [`allow_reports`](Simulation::allow_reports).
     #[track_caller]
     pub fn run_until<F>(&self, future: F) -> Result<<F::Output as IntoDeferred>::Output>
     where
@@ -157,37 +187,74 @@ impl Simulation {
             slot.set(Some(result));
             Ok(())
         };
+        let _observing = self.world().observe();
+        self.world().verdict()?;
         let observer = self.host("(observer)").reactor();
         let waiting = observer.spawn(future).add_both(keep);
         let limit = self.world().time().saturating_add(self.world().limit.get());
-        loop {
+        let failure = loop {
             if let Some(result) = outcome.take() {
                 return result;
             }
-            let why = match self.world().step(limit)? {
-                Step::Some => continue,
-                Step::None if self.is_idle() => Why::NothingLeft,
-                Step::None => Why::LimitPassed,
+            let why = match self.world().step(limit) {
+                Ok(Step::Some) => continue,
+                Ok(Step::None) if self.is_idle() => Why::NothingLeft,
+                Ok(Step::None) => Why::LimitPassed,
+                Err(failure) => break failure,
             };
-            let stuck = self.world().stuck(why);
-            waiting.cancel();
-            return Err(stuck.into());
-        }
+            break Failure::at(Location::caller(), self.world().stuck(why));
+        };
+        waiting.cancel();
+        Err(failure)
     }
 
-    /// Runs for so much virtual time.
+    /// Runs for so much virtual time; fails with [`UnhandledFailure`] as soon as something is reported.
     pub fn run_for(&self, duration: Duration) -> Result {
+        let _observing = self.world().observe();
+        self.world().verdict()?;
         let end = self.world().time().saturating_add(nanos(duration));
         while self.world().step(end)? == Step::Some {}
         self.world().jump(end);
         Ok(())
     }
 
-    /// Runs until nothing is left to happen; fails with [`Stuck`] at the limit of virtual time.
+    /// Runs until nothing is left to happen; fails with [`Stuck`] at the limit of virtual time, and with
+    /// [`UnhandledFailure`] as soon as something is reported.
+    #[track_caller]
     pub fn run_until_idle(&self) -> Result {
+        let _observing = self.world().observe();
+        self.world().verdict()?;
         let limit = self.world().time().saturating_add(self.world().limit.get());
         while self.world().step(limit)? == Step::Some {}
-        if self.is_idle() { Ok(()) } else { Err(self.world().stuck(Why::LimitPassed).into()) }
+        if self.is_idle() {
+            return Ok(());
+        }
+        Err(Failure::at(Location::caller(), self.world().stuck(Why::LimitPassed)))
+    }
+
+    /// Lets reports pass for which `is_allowed` says yes: they do not fail the run.
+    ///
+    /// A run fails when something is reported ([`on_report`](crate::on_report)) that nobody handled:
+    /// a panic in a protocol, a task, a timer or a drop, a Deferred that failed and that nobody watches,
+    /// a program that did not boot. What the network does to a connection is nobody's failure, nor is a
+    /// fault that was asked for.
+    ///
+    /// ```
+    /// use ropewalk::Panicked;
+    /// use ropewalk::simulation::Simulation;
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let server = simulation.host("server");
+    /// drop(server.reactor().spawn(async { if true { panic!("on purpose") } else { Ok(()) } }));
+    /// simulation.allow_reports(|report| {
+    ///     report.failure().check::<Panicked>().is_some_and(|it| it.message() == "on purpose")
+    /// });
+    /// simulation.run_until_idle()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "flushLoggedErrors")]
+    pub fn allow_reports(&self, is_allowed: impl Fn(&Report<'_>) -> bool + 'static) {
+        self.world().reports.allow(is_allowed);
     }
 
     /// Whether nothing is left to happen by itself: nothing is under way, no timer is set.
@@ -203,12 +270,10 @@ impl Simulation {
     /// Calls `call` at a moment of virtual time, between the turns of all hosts; at once if it is past.
     ///
     /// Use the simulation that `call` is given: one that it captures would never be dropped.
+    #[track_caller]
     pub fn at(&self, time: Duration, call: impl FnOnce(&Simulation) + 'static) {
-        self.world()
-            .state
-            .borrow_mut()
-            .agenda
-            .push_errand(nanos(time), Errand::Call(Box::new(call)));
+        let call = Errand::Call(Box::new(call), Location::caller());
+        self.world().state.borrow_mut().agenda.push_errand(nanos(time), call);
     }
 
     // ---- the network ----

@@ -12,9 +12,10 @@
 //! * A case that is kept fails, and is shorter or lower than the one before it.
 
 use super::random::nanos;
-use super::survey::{chosen_seed, command};
+use super::reports::{judge, place_of};
+use super::survey::{Story, chosen_seed, command};
 use super::{Faults, Random};
-use crate::failure::{Failure, Result, contain};
+use crate::failure::{Failure, Place, Result};
 use std::fmt::{self, Debug};
 use std::ops::Range;
 use std::panic::Location;
@@ -22,7 +23,8 @@ use std::time::Duration;
 
 /// Checks a property for each of the seeds; a failure is made as small as it gets.
 ///
-/// The error is [`Falsified`]: it shows what was drawn in the smallest case that still fails, the
+/// A case fails by what the property returns, by a panic, or by what is reported in it and not allowed
+/// ([`Simulation::allow_reports`](super::Simulation::allow_reports)). The error is [`Falsified`]: it shows what was drawn in the smallest case that still fails, the
 /// seed that found it, and the command that finds it again. A panic is a failure; one that is returned
 /// makes less noise, for the property is called some hundred times more to find that case.
 ///
@@ -42,14 +44,16 @@ use std::time::Duration;
 /// let told = outcome.unwrap_err().to_string();
 /// assert!(told.contains(r#"bytes b"\x80""#), "one byte, and none lower: {told}");
 /// ```
+#[track_caller]
 pub fn for_all(seeds: Range<u64>, property: impl Fn(&mut Draw) -> Result) -> Result {
     let seeds = chosen_seed().map_or(seeds, |seed| seed..seed + 1);
+    let caller = Location::caller();
+    let try_case = |draw: &mut Draw| judge(caller, || property(draw));
     for seed in seeds {
         let mut draw = Draw::new(Source::Random(Random::new(seed)));
-        let Err(failure) = try_case(&property, &mut draw) else { continue };
-        let smallest = shrink(Case { draw, failure }, &property);
-        let Case { draw, failure } = smallest;
-        return Err(Falsified { seed, drawn: draw.shown, failure }.into());
+        let Err(failure) = try_case(&mut draw) else { continue };
+        let smallest = shrink(Case { draw, failure }, &try_case);
+        return Err(falsified(seed, smallest, caller));
     }
     Ok(())
 }
@@ -272,12 +276,13 @@ struct Case {
 /// So often a property is called to find a smaller case.
 const TRIES: usize = 2_000;
 
-fn try_case(property: &impl Fn(&mut Draw) -> Result, draw: &mut Draw) -> Result {
-    contain(Location::caller(), || property(draw)).and_then(|result| result)
+fn falsified(seed: u64, Case { draw, failure }: Case, caller: Place) -> Failure {
+    let place = place_of(&failure, caller);
+    Failure::at(place, Falsified { seed, drawn: draw.shown, failure })
 }
 
-fn shrink(case: Case, property: &impl Fn(&mut Draw) -> Result) -> Case {
-    let mut shrinking = Shrinking { best: case, tries: 0, property };
+fn shrink(case: Case, try_case: &impl Fn(&mut Draw) -> Result) -> Case {
+    let mut shrinking = Shrinking { best: case, tries: 0, try_case };
     while shrinking.leave_out() | shrinking.lower() {}
     shrinking.best
 }
@@ -285,7 +290,7 @@ fn shrink(case: Case, property: &impl Fn(&mut Draw) -> Result) -> Case {
 struct Shrinking<'a, P> {
     best: Case,
     tries: usize,
-    property: &'a P,
+    try_case: &'a P,
 }
 
 impl<P: Fn(&mut Draw) -> Result> Shrinking<'_, P> {
@@ -300,7 +305,7 @@ impl<P: Fn(&mut Draw) -> Result> Shrinking<'_, P> {
         }
         self.tries += 1;
         let mut draw = Draw::new(Source::Fixed(numbers));
-        let Err(failure) = try_case(self.property, &mut draw) else { return false };
+        let Err(failure) = (self.try_case)(&mut draw) else { return false };
         let key = |numbers: &[u64]| (numbers.len(), numbers.to_vec());
         let is_smaller = key(&draw.numbers) < key(self.numbers());
         if is_smaller {
@@ -383,7 +388,11 @@ impl Falsified {
 impl fmt::Display for Falsified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Falsified { seed, drawn, failure } = self;
-        write!(f, "the property fails under seed {seed}: {failure}\nthe smallest case drew:")?;
+        write!(
+            f,
+            "the property fails under seed {seed}: {}\nthe smallest case drew:",
+            Story(failure)
+        )?;
         drawn.iter().try_for_each(|value| write!(f, "\n  {value}"))?;
         write!(f, "\nfind it again: ROPEWALK_SEED={seed} {}", command())
     }

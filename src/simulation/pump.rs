@@ -61,7 +61,7 @@ const ROUNDS: usize = 10_000;
 impl<C: Protocol, S: Protocol> Pump<C, S> {
     /// Connects the two; both have been told when this returns, and nothing has moved.
     pub fn new(client: C, server: S) -> Pump<C, S> {
-        let simulation = Simulation::new(0);
+        let simulation = Simulation::unobserved(0);
         let (near, far) = (([10, 0, 0, 1], 12345), ([192, 168, 1, 1], 54321));
         let reactor = |name| simulation.host(name).reactor();
         let at_client = RecordingTransport::between(&simulation, reactor("client"), near, far);

@@ -57,7 +57,7 @@ struct Tape {
 impl RecordingTransport {
     /// From 10.0.0.1:12345 to 192.168.1.1:54321.
     pub fn new() -> RecordingTransport {
-        let simulation = Simulation::new(0);
+        let simulation = Simulation::unobserved(0);
         let reactor = simulation.host("recording").reactor();
         RecordingTransport::between(
             &simulation,

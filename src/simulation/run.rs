@@ -16,10 +16,11 @@ use super::Simulation;
 use super::agenda::{Errand, Event};
 use super::host::Program;
 use super::random::nanos;
+use super::reports::{Reports, as_io_error};
 use super::stuck::{Stuck, Why};
 use super::world::State;
 use crate::driver::Ready;
-use crate::failure::{Result, contain, report};
+use crate::failure::{Place, Result, contain, report};
 use crate::reactor::{Loop, Reactor};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -42,6 +43,7 @@ pub(super) struct World {
     /// When running without success ends.
     pub(super) limit: Cell<u64>,
     pub(super) simulation: RefCell<Weak<super::Owner>>,
+    pub(super) reports: Reports,
 }
 
 const ROUNDS: u32 = 100;
@@ -84,6 +86,7 @@ impl World {
             rounds: Cell::new(0),
             limit: Cell::new(LIMIT),
             simulation: RefCell::default(),
+            reports: Reports::default(),
         })
     }
 
@@ -99,12 +102,15 @@ impl World {
         Some(self.reactors.borrow().get(host)?.as_ref()?.inner().clone())
     }
 
-    /// Lets one thing happen: a round, or what is next, if that is not after `until`.
+    /// Lets one thing happen: a round, or what is next, if that is not after `until`. Fails if something
+    /// was reported.
     pub(super) fn step(&self, until: u64) -> Result<Step> {
-        match self.round()? {
-            Round::Did => Ok(Step::Some),
-            Round::Idle(timer) => self.advance(timer, until),
-        }
+        let step = match self.round()? {
+            Round::Did => Step::Some,
+            Round::Idle(timer) => self.advance(timer, until)?,
+        };
+        self.verdict()?;
+        Ok(step)
     }
 
     /// Every host that has something to do makes one turn; if none has, says when a timer is due.
@@ -218,10 +224,10 @@ impl World {
     fn run(&self, errand: Errand) {
         match errand {
             Errand::Letter(letter) => self.state.borrow_mut().on_letter(letter),
-            Errand::Work(work) => attempt("offloaded work", work),
-            Errand::Call(call) => {
+            Errand::Work(work) => attempt("offloaded work", Location::caller(), work),
+            Errand::Call(call, place) => {
                 if let Some(simulation) = self.simulation() {
-                    attempt("scripted step", || call(&simulation));
+                    attempt("scripted step", place, || call(&simulation));
                 }
             }
         }
@@ -241,7 +247,7 @@ impl World {
             if self.time() >= self.limit.get() {
                 return Err(io::Error::other(self.stuck(Why::LimitPassed)));
             }
-            match self.step(until).map_err(|failure| io::Error::other(failure.to_string()))? {
+            match self.step(until).map_err(|failure| as_io_error(&failure))? {
                 Step::Some => {}
                 Step::None if timeout.is_some() => self.jump(until),
                 Step::None => return Err(io::Error::other(self.stuck(Why::NothingLeft))),
@@ -265,7 +271,7 @@ impl World {
 
     /// A host that is run by itself is busy: the others get a round as well.
     pub(super) fn pass_time(&self) -> io::Result<()> {
-        let round = self.round().map_err(|failure| io::Error::other(failure.to_string()))?;
+        let round = self.round().map_err(|failure| as_io_error(&failure))?;
         if matches!(round, Round::Idle(_)) && self.count_round() {
             self.jump(self.time() + MICROSECOND);
         }
@@ -282,13 +288,13 @@ impl World {
     pub(super) fn end_reactor(&self, host: usize) {
         let reactor = self.reactors.borrow_mut().get_mut(host).and_then(Option::take);
         if let Some(reactor) = reactor {
-            reactor.inner().tear_down();
+            self.reports.while_ending(|| reactor.inner().tear_down());
         }
     }
 }
 
-fn attempt(what: &str, call: impl FnOnce()) {
-    if let Err(failure) = contain(Location::caller(), call) {
+fn attempt(what: &str, place: Place, call: impl FnOnce()) {
+    if let Err(failure) = contain(place, call) {
         report(what, &failure);
     }
 }

@@ -3,8 +3,10 @@
 //! Both stop at the first failure, say its seed, and print the command that runs that one again:
 //! the variable `ROPEWALK_SEED` picks a single seed.
 
+use super::reports::{judge, place_of, users_place};
 use super::{Fault, Simulation};
-use crate::failure::{Failure, Result, contain};
+use crate::failure::{Failure, Place, Result};
+use crate::reactor::UnhandledFailure;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::Range;
@@ -25,11 +27,17 @@ pub struct Survey {
 }
 
 impl Survey {
-    fn add(&mut self, simulation: &Simulation) {
-        self.runs += 1;
-        self.time += simulation.time();
-        self.calls += simulation.calls();
-        self.faults += simulation.faults_made();
+    fn of(simulation: &Simulation) -> Survey {
+        Survey {
+            runs: 1,
+            time: simulation.time(),
+            calls: simulation.calls(),
+            faults: simulation.faults_made(),
+        }
+    }
+
+    fn add(&mut self, run: Survey) {
+        *self = [*self, run].into_iter().sum();
     }
 }
 
@@ -54,7 +62,8 @@ impl fmt::Display for Survey {
 
 /// Runs a scenario in a new simulation for each seed.
 ///
-/// A failure or panic of the scenario ends it with [`Fallen`]. If `ROPEWALK_SEED` is set, that seed
+/// A failure or panic of the scenario ends it with [`Fallen`], and so does anything that was reported
+/// and not allowed ([`Simulation::allow_reports`]), until the end of the simulation. If `ROPEWALK_SEED` is set, that seed
 /// is run instead of all.
 ///
 /// ```
@@ -67,6 +76,7 @@ impl fmt::Display for Survey {
 /// println!("{survey}"); // 10 runs, 0.17 virtual hours, ...
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[track_caller]
 pub fn for_each_seed(
     seeds: Range<u64>,
     scenario: impl Fn(&Simulation) -> Result,
@@ -74,9 +84,7 @@ pub fn for_each_seed(
     let seeds = chosen_seed().map_or(seeds, |seed| seed..seed + 1);
     let mut survey = Survey::default();
     for seed in seeds {
-        let simulation = Simulation::new(seed);
-        run(&simulation, None, &scenario)?;
-        survey.add(&simulation);
+        survey.add(run(seed, None, &scenario)?);
     }
     Ok(survey)
 }
@@ -99,6 +107,7 @@ pub fn for_each_seed(
 /// assert!(survey.faults > 0);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[track_caller]
 pub fn walk_faults(seed: u64, scenario: impl Fn(&Simulation) -> Result) -> Result<Survey> {
     let seed = chosen_seed().unwrap_or(seed);
     let mut survey = Survey::default();
@@ -106,11 +115,9 @@ pub fn walk_faults(seed: u64, scenario: impl Fn(&Simulation) -> Result) -> Resul
         let mut number = 0;
         loop {
             number += 1;
-            let simulation = Simulation::new(seed);
-            simulation.fail_call(number, fault);
-            run(&simulation, Some((number, fault)), &scenario)?;
-            survey.add(&simulation);
-            if simulation.calls() < number {
+            let run = run(seed, Some((number, fault)), &scenario)?;
+            survey.add(run);
+            if run.calls < number {
                 break;
             }
         }
@@ -123,18 +130,35 @@ pub fn chosen_seed() -> Option<u64> {
     std::env::var("ROPEWALK_SEED").ok()?.parse().ok()
 }
 
+#[track_caller]
 fn run(
-    simulation: &Simulation,
+    seed: u64,
     fault: Option<(u64, Fault)>,
     scenario: &impl Fn(&Simulation) -> Result,
-) -> Result {
-    let outcome = contain(Location::caller(), || scenario(simulation)).and_then(|result| result);
-    outcome.map_err(|failure| {
-        let last = simulation.trace();
-        let lines: Vec<&str> = last.lines().rev().take(SHOWN).collect();
-        let last = lines.into_iter().rev().map(|line| format!("\n{line}")).collect();
-        Fallen { seed: simulation.seed(), at: simulation.time(), fault, failure, last }.into()
-    })
+) -> Result<Survey> {
+    let caller = Location::caller();
+    let simulation = Simulation::new(seed);
+    if let Some((number, fault)) = fault {
+        simulation.fail_call(number, fault);
+    }
+    let outcome = judge(caller, || {
+        let _observing = simulation.world().observe();
+        scenario(&simulation)
+    });
+    let (run, trace) = (Survey::of(&simulation), simulation.trace());
+    // What its programs do when they are dropped is part of the run.
+    let end = judge(caller, || {
+        drop(simulation);
+        Ok(())
+    });
+    match outcome.and(end) {
+        Ok(()) => Ok(run),
+        Err(failure) => Err(fallen(caller, Fallen::new(seed, run.time, fault, failure, &trace))),
+    }
+}
+
+fn fallen(caller: Place, fallen: Fallen) -> Failure {
+    Failure::at(place_of(&fallen.failure, caller), fallen)
 }
 
 /// A scenario failed; says under which seed, and how to run that one again.
@@ -152,6 +176,18 @@ pub struct Fallen {
 const SHOWN: usize = 50;
 
 impl Fallen {
+    fn new(
+        seed: u64,
+        at: Duration,
+        fault: Option<(u64, Fault)>,
+        failure: Failure,
+        trace: &str,
+    ) -> Fallen {
+        let lines: Vec<&str> = trace.lines().rev().take(SHOWN).collect();
+        let last = lines.into_iter().rev().map(|line| format!("\n{line}")).collect();
+        Fallen { seed, at, fault, failure, last }
+    }
+
     /// The seed that it failed under.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -170,11 +206,35 @@ impl fmt::Display for Fallen {
         if let Some((number, fault)) = self.fault {
             write!(f, ", where call {number} fails with {fault:?}")?;
         }
-        write!(f, ": {failure}{}\nrun it again: ROPEWALK_SEED={seed} {}", self.last, command())
+        write!(
+            f,
+            ": {}{}\nrun it again: ROPEWALK_SEED={seed} {}",
+            Story(failure),
+            self.last,
+            command()
+        )
     }
 }
 
 impl std::error::Error for Fallen {}
+
+/// A failure with what lies under it and the user's line, if it knows one.
+pub(super) struct Story<'a>(pub(super) &'a Failure);
+
+impl fmt::Display for Story<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Story(failure) = self;
+        write!(f, "{failure}")?;
+        failure.chain().skip(1).try_for_each(|source| write!(f, ": {source}"))?;
+        match users_place(failure.location()) {
+            // A report tells its places itself.
+            Some(place) if !failure.is::<UnhandledFailure>() => {
+                write!(f, ", at {}:{}", place.file(), place.line())
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// What to type to run this program, or this one test of it, again.
 pub(super) fn command() -> String {
