@@ -1,7 +1,8 @@
 //! Who hears of a cancellation, if anybody does: a closure of the user, or other Deferreds.
 
+use crate::deferred::many::Nodes;
 use crate::deferred::trigger::Trigger;
-use std::rc::Rc;
+use crate::failure::Place;
 
 /// Code of the user that stops the work, and may fire with what there is.
 pub(super) type Canceller<T> = Box<dyn FnOnce(&Trigger<T>)>;
@@ -10,6 +11,8 @@ pub(super) type Canceller<T> = Box<dyn FnOnce(&Trigger<T>)>;
 pub(super) enum OnCancel<T: 'static> {
     /// A canceller: called once, it has its chance to fire.
     Tell(Canceller<T>),
-    /// Other Deferreds are cancelled, whose outcome will decide; may be called again.
-    Forward(Rc<dyn Fn()>),
+    /// Other Deferreds are cancelled from that place, whose outcome will decide; may be called again.
+    Forward(Nodes, Place),
+    /// As `Forward`, but once: if they do not decide at once, that is a failure.
+    ForwardOnce(Nodes, Place),
 }

@@ -3,8 +3,9 @@
 use crate::deferred::IntoDeferred;
 use crate::deferred::canceller::OnCancel;
 use crate::deferred::link::attach;
-use crate::deferred::tail::{Cancel, Source, cancel};
+use crate::deferred::tail::{End, Sink, Source, finish};
 use crate::deferred::trigger::Trigger;
+use crate::deferred::walk::{Cancel, cancel, drive};
 use crate::failure::{Failure, Place, Result, contain};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -240,6 +241,23 @@ impl<T: 'static> Deferred<T> {
             }
             _fired => None,
         }
+    }
+
+    /// Has `sink` hear of the outcome, now if it is here.
+    pub(super) fn hand_to(self, sink: Rc<dyn Sink<T>>) {
+        let made = self.made;
+        let outcome = match self.into_state() {
+            State::Fired(outcome) => outcome,
+            State::Pending(source) | State::Awaited(source) => match source.tail().ask() {
+                Some(outcome) => {
+                    finish(source);
+                    outcome
+                }
+                None => return source.tail().put(End::Sink(sink)),
+            },
+            State::Taken => Err(taken(made)),
+        };
+        sink.accept(outcome, 0).into_iter().for_each(drive);
     }
 
     /// Adds a step: runs it now if the result is here.

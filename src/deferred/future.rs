@@ -43,14 +43,15 @@ impl<T> FusedFuture for Deferred<T> {
 // Nothing in it is pinned: what is awaited lives elsewhere.
 impl<T> Unpin for Deferred<T> {}
 
-/// Not awaited: the chain runs on. Awaited before: cancelled. A failure in it is reported.
+/// Not awaited: the chain runs on. Awaited before: cancelled. A failure in it is reported, unless
+/// it says that it was cancelled.
 impl<T> Drop for Deferred<T> {
     #[inline]
     fn drop(&mut self) {
         match self.take_state() {
             State::Taken => {}
             State::Fired(Ok(value)) => drop(value),
-            State::Fired(Err(failure)) => unhandled(failure, self.made, false),
+            State::Fired(Err(failure)) => unhandled(failure, self.made),
             State::Pending(source) => source.forgo(self.made, false),
             State::Awaited(source) => source.forgo(self.made, true),
         }

@@ -2,9 +2,8 @@
 
 use crate::deferred::chain::{State, run, taken};
 use crate::deferred::spare;
-use crate::deferred::tail::{
-    Cancel, End, Follower, Sink, Source, Step, Tail, finish, forgo, in_place,
-};
+use crate::deferred::tail::{End, Follower, Sink, Source, Tail, finish, forgo, in_place};
+use crate::deferred::walk::{Cancel, Rest, Step};
 use crate::failure::{Place, Result, contain};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -134,7 +133,7 @@ impl<T: 'static, U: 'static, F> Step for Link<T, U, F>
 where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
-    fn run(self: Rc<Self>, direct: u32) -> Option<Rc<dyn Step>> {
+    fn run(self: Rc<Self>, direct: u32, _rest: &mut Rest) -> Option<Rc<dyn Step>> {
         match self.stage.replace(Stage::Running) {
             Stage::Ready(input) => self.call(input, direct),
             Stage::Landed(outcome) => self.settle(outcome, direct), // 5
@@ -210,7 +209,7 @@ where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
     /// Whatever the link waits for is cancelled; a step that is running is not.
-    fn cancel(self: Rc<Self>, _place: Place) -> Option<Rc<dyn Cancel>> {
+    fn cancel(self: Rc<Self>, _place: Place, _rest: &mut Rest) -> Option<Rc<dyn Cancel>> {
         let stage = self.stage.replace(Stage::Running);
         let next: Option<Rc<dyn Cancel>> = match &stage {
             Stage::Waiting(source) => Some(source.clone()),

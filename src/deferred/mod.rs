@@ -61,6 +61,7 @@ mod task;
 mod tests;
 mod timeout;
 mod trigger;
+mod walk;
 
 pub use chain::Deferred;
 pub use error::{AlreadyCalled, Cancelled, NeverFired};
@@ -70,13 +71,14 @@ pub use locks::{
     NoTokens, Permit, QueueOverflow, QueueUnderflow,
 };
 pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
-pub(crate) use tail::{Cancel, Source, Tail, forgo, in_place};
+pub(crate) use tail::{Source, Tail, forgo, in_place};
 pub use task::{
     AlreadyLooping, CooperativeTask, Cooperator, LoopingCall, NotLooping, NotPaused, TaskFinished,
     defer_later,
 };
 pub use timeout::TimedOut;
 pub use trigger::Trigger;
+pub(crate) use walk::{Cancel, Rest};
 
 use crate::failure::{Failure, Result};
 #[cfg(doc)]

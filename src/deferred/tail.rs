@@ -1,32 +1,12 @@
 //! The downstream end of a node: who gets its outcome, or the outcome itself while nobody asks.
 
 use crate::deferred::later::after_drop;
-use crate::deferred::{Cancelled, NeverFired};
+use crate::deferred::walk::{Cancel, DIRECT, Rest, Step, cancel, drive};
+use crate::deferred::{Cancelled, FailureGroup, FirstError, NeverFired};
 use crate::failure::{Failure, Place, Result, report_made};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Waker;
-
-/// A link whose turn it is. [`drive`] turns the crank.
-pub(super) trait Step {
-    /// Does the link's work and names the next link, if that can go on at once.
-    fn run(self: Rc<Self>, direct: u32) -> Option<Rc<dyn Step>>;
-}
-
-/// How many links may run one inside the other, before the next is left to [`drive`].
-///
-/// A link that hands its outcome directly to the next saves a fifth of its work.
-const DIRECT: u32 = 16;
-
-/// Runs steps until one has nobody to hand on to.
-///
-/// A loop, not a recursion: a chain of a million links needs no more stack than one of two.
-#[inline(never)]
-fn drive(mut step: Rc<dyn Step>) {
-    while let Some(next) = step.run(DIRECT) {
-        step = next;
-    }
-}
 
 /// A link that waits for a `T`.
 pub(super) trait Sink<T> {
@@ -40,20 +20,6 @@ pub(super) trait Follower<T> {
     fn land(self: Rc<Self>, outcome: Result<T>) -> Rc<dyn Step>;
     /// Follows another Deferred from now on.
     fn follow(&self, source: Rc<dyn Source<T>>);
-}
-
-/// Anything that a cancellation may walk up to.
-pub(crate) trait Cancel {
-    /// Cancels here, or names the node further up that should be.
-    fn cancel(self: Rc<Self>, place: Place) -> Option<Rc<dyn Cancel>>;
-}
-
-/// Walks up from `node` to what is being waited for, and cancels that. Iterative, as [`drive`] is.
-pub(super) fn cancel(node: Rc<dyn Cancel>, place: Place) {
-    let mut next = Some(node);
-    while let Some(node) = next {
-        next = node.cancel(place);
-    }
 }
 
 /// Anything that will have a `T` or a failure.
@@ -76,7 +42,7 @@ pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, await
             finish(source);
             drop(value);
         }
-        Some(Err(failure)) => unhandled(failure, made, awaited),
+        Some(Err(failure)) => unhandled(failure, made),
         None if awaited => abandon(source, made),
         None => source.tail().put(End::Detached(made)),
     }
@@ -86,7 +52,7 @@ pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, await
 #[cold]
 #[inline(never)]
 fn abandon<T>(source: Rc<dyn Source<T>>, made: Place) {
-    source.tail().put(End::Abandoned(made));
+    source.tail().put(End::Detached(made));
     let node: Rc<dyn Cancel> = source;
     after_drop(move || cancel(node, made));
 }
@@ -112,7 +78,7 @@ pub(crate) fn in_place<N>(make: impl FnOnce() -> N) -> Rc<N> {
 ///
 /// ```text
 ///            1 add step, return from callback, poll, drop
-///   Open ──────────────────────────────────────────────────▶ Sink, Follower, Waker, Detached, Abandoned
+///   Open ──────────────────────────────────────────────────▶ Sink, Follower, Waker, Detached
 ///    │ 2 the node has its outcome                                │ 3 the node has its outcome: handed over
 ///    ▼                                                           ▼   (a Waker is woken, and it is kept: 2)
 ///   Outcome ────────────────────────────────────────────────▶ Spent
@@ -131,8 +97,6 @@ pub(super) enum End<T> {
     Waker(Waker),
     /// The Deferred was dropped, the chain runs on. It was made there.
     Detached(Place),
-    /// As `Detached`, but the Deferred was polled before: dropping it meant to cancel.
-    Abandoned(Place),
     /// Waits for a Deferred that asks.
     Outcome(Result<T>),
     /// Nothing more will come.
@@ -180,6 +144,11 @@ impl<T> Tail<T> {
         if let Some(step) = self.settle(outcome, DIRECT) {
             drive(step);
         }
+    }
+
+    /// As [`fire`](Tail::fire), of a node that a walk has come to.
+    pub(crate) fn fire_next(&self, outcome: Result<T>, rest: &mut Rest) {
+        rest.run(self.settle(outcome, DIRECT));
     }
 
     /// 4. The outcome, if it is there, for the Deferred that holds this end.
@@ -240,8 +209,7 @@ impl<T> Tail<T> {
             }
             // Each by its name, so that each arm moves its own pointers out: a catch-all would move the
             // whole, in wide pieces of what was written in narrow ones, for which the processor waits.
-            End::Detached(made) => unobserved(outcome, made, false),
-            End::Abandoned(made) => unobserved(outcome, made, true),
+            End::Detached(made) => unobserved(outcome, made),
             End::Open | End::Spent => self.put(End::Outcome(outcome)),
             // Not so: a node has one outcome.
             End::Outcome(first) => self.put(End::Outcome(first)),
@@ -252,21 +220,39 @@ impl<T> Tail<T> {
 
 /// Ends an outcome that nobody will ask for.
 #[inline]
-fn unobserved<T>(outcome: Result<T>, made: Place, abandoned: bool) {
+fn unobserved<T>(outcome: Result<T>, made: Place) {
     if let Err(failure) = outcome {
-        unhandled(failure, made, abandoned);
+        unhandled(failure, made);
     }
 }
 
+/// Reports what nobody handled, unless there was nothing to handle.
 #[cold]
 #[inline(never)]
-pub(super) fn unhandled(failure: Failure, made: Place, abandoned: bool) {
-    // Both ends are gone, as at the end of a program: nothing happened that anybody could handle.
-    // And whoever dropped a future knows that it was cancelled.
-    if failure.is::<NeverFired>() || (abandoned && failure.is::<Cancelled>()) {
-        return;
+pub(super) fn unhandled(failure: Failure, made: Place) {
+    if !is_quiet(&failure) {
+        report_made("unhandled failure in Deferred", &failure, made);
     }
-    report_made("unhandled failure in Deferred", &failure, made);
+}
+
+/// Whether it says only that the work was cancelled, which is what somebody asked for, or that both ends
+/// of it are gone, as at the end of a program.
+///
+/// Of several the same is said by all of them. A loop: they may lie deep within each other.
+fn is_quiet(failure: &Failure) -> bool {
+    let mut unseen = vec![failure];
+    while let Some(failure) = unseen.pop() {
+        if let Some(first) = failure.check::<FirstError>() {
+            unseen.push(first.failure());
+        } else if let Some(group) = failure.check::<FailureGroup>()
+            && !group.failures().is_empty()
+        {
+            unseen.extend(group.failures());
+        } else if !failure.is::<Cancelled>() && !failure.is::<NeverFired>() {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A Deferred with a time limit.
 
 use crate::clock::Clock;
-use crate::deferred::tail::cancel;
+use crate::deferred::walk::cancel;
 use crate::deferred::{Cancelled, Deferred};
 use crate::failure::{Failure, Place, Result};
 use std::cell::Cell;

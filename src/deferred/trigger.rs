@@ -3,7 +3,8 @@
 use crate::deferred::canceller::OnCancel;
 use crate::deferred::later::after_drop;
 use crate::deferred::spare;
-use crate::deferred::tail::{Cancel, Source, Tail, forgo, in_place};
+use crate::deferred::tail::{Source, Tail, forgo, in_place};
+use crate::deferred::walk::{Cancel, DIRECT, Rest, Step, within_a_canceller};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, contain, report};
 use std::cell::Cell;
@@ -74,6 +75,18 @@ impl<T> Trigger<T> {
             Stage::Called => return Err(AlreadyCalled),
         }
         Ok(())
+    }
+
+    /// As [`fire`](Trigger::fire), for a walk that goes on with what is to be done next.
+    pub(super) fn fire_next(
+        &self,
+        result: Result<T>,
+    ) -> Result<Option<Rc<dyn Step>>, AlreadyCalled> {
+        match self.root.stage.replace(Stage::Called) {
+            Stage::Open | Stage::Cancelling => Ok(self.root.settle_next(result)),
+            Stage::Late => Ok(None), // 5
+            Stage::Called => Err(AlreadyCalled),
+        }
     }
 
     /// Whether the Deferred has fired, be it by a trigger or by being cancelled.
@@ -193,19 +206,30 @@ impl<T: 'static> Root<T> {
         self.tail.fire(outcome);
     }
 
-    /// 2. Asks whoever hears of it; gives the stage if nothing was fired.
-    fn ask(&self, trigger: &Trigger<T>) -> Stage {
+    /// As [`settle`](Root::settle), for a walk that goes on with what is to be done next.
+    fn settle_next(&self, outcome: Result<T>) -> Option<Rc<dyn Step>> {
+        drop(self.on_cancel.take());
+        self.tail.settle(outcome, DIRECT)
+    }
+
+    /// 2. Asks whoever hears of it.
+    fn ask(&self, trigger: Trigger<T>, place: Place, rest: &mut Rest) {
         self.stage.set(Stage::Cancelling);
-        let Some(on_cancel) = self.on_cancel.take() else { return Stage::Late }; // 3
-        match *on_cancel {
-            OnCancel::Tell(canceller) => {
-                self.call(|| canceller(trigger));
-                Stage::Called // 4
+        let asked = |next| Some(Rc::new(Asked { trigger: trigger.clone(), next, place }) as _);
+        match self.on_cancel.take().map(|on_cancel| *on_cancel) {
+            None => rest.run(asked(Stage::Late)), // 3
+            Some(OnCancel::Tell(canceller)) => {
+                rest.run(asked(Stage::Called)); // 4
+                within_a_canceller(rest, || self.call(|| canceller(&trigger)));
             }
-            OnCancel::Forward(others) => {
-                trigger.on_cancel(OnCancel::Forward(others.clone()));
-                self.call(|| others());
-                Stage::Open // 6
+            Some(OnCancel::Forward(others, from)) => {
+                self.on_cancel.set(Some(Box::new(OnCancel::Forward(others.clone(), from))));
+                rest.run(asked(Stage::Open)); // 6
+                rest.cancel(others.iter(None), from);
+            }
+            Some(OnCancel::ForwardOnce(others, from)) => {
+                rest.run(asked(Stage::Called)); // 4
+                rest.cancel(others.iter(None), from);
             }
         }
     }
@@ -213,6 +237,30 @@ impl<T: 'static> Root<T> {
     fn call(&self, canceller: impl FnOnce()) {
         if let Err(panic) = contain(self.made.get(), canceller) {
             report("panic in canceller", &panic);
+        }
+    }
+}
+
+/// A root that was cancelled, when whoever hears of it has been asked.
+struct Asked<T: 'static> {
+    /// Alive until the end: a canceller that drops the last other trigger means Cancelled, not
+    /// NeverFired.
+    trigger: Trigger<T>,
+    /// Its stage, if nothing was fired.
+    next: Stage,
+    place: Place,
+}
+
+impl<T: 'static> Step for Asked<T> {
+    fn run(self: Rc<Self>, _direct: u32, _rest: &mut Rest) -> Option<Rc<dyn Step>> {
+        let root = &self.trigger.root;
+        if root.stage.get() != Stage::Cancelling {
+            return None;
+        }
+        root.stage.set(self.next);
+        match self.next {
+            Stage::Open => None,
+            _fired => root.settle_next(Err(Failure::at(self.place, Cancelled))),
         }
     }
 }
@@ -271,19 +319,9 @@ impl<T: 'static> Source<T> for Root<T> {
 }
 
 impl<T: 'static> Cancel for Root<T> {
-    fn cancel(self: Rc<Self>, place: Place) -> Option<Rc<dyn Cancel>> {
-        if self.stage.get() != Stage::Open {
-            return None;
-        }
-        // Alive until the end: a canceller that drops the last other trigger means Cancelled, not
-        // NeverFired.
-        let trigger = Trigger::new(self.clone());
-        let next = self.ask(&trigger);
-        if self.stage.get() == Stage::Cancelling {
-            self.stage.set(next);
-            if next != Stage::Open {
-                self.settle(Err(Failure::at(place, Cancelled)));
-            }
+    fn cancel(self: Rc<Self>, place: Place, rest: &mut Rest) -> Option<Rc<dyn Cancel>> {
+        if self.stage.get() == Stage::Open {
+            self.ask(Trigger::new(self.clone()), place, rest);
         }
         None
     }

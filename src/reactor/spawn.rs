@@ -272,12 +272,16 @@ impl<T: 'static> deferred::Source<T> for Head<T> {
 
 impl<T> deferred::Cancel for Head<T> {
     /// Drops the future: at once, or when its poll in progress returns.
-    fn cancel(self: Rc<Self>, place: Place) -> Option<Rc<dyn deferred::Cancel>> {
+    fn cancel(
+        self: Rc<Self>,
+        place: Place,
+        rest: &mut deferred::Rest,
+    ) -> Option<Rc<dyn deferred::Cancel>> {
         if !self.is_over.replace(true) {
             if let Some(seat) = self.seat.upgrade() {
                 seat.give_up();
             }
-            self.tail.fire(Err(Failure::at(place, Cancelled)));
+            self.tail.fire_next(Err(Failure::at(place, Cancelled)), rest);
         }
         None
     }

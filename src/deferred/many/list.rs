@@ -7,7 +7,6 @@ use crate::failure::{Failure, Place, Result};
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
-use std::rc::Rc;
 
 /// Several Deferreds that are waited for together, and when the waiting ends.
 ///
@@ -140,8 +139,7 @@ impl<T: 'static> DeferredList<T> {
 
     fn wait<V: Verdict<T> + 'static>(self, verdict: V) -> Deferred<V::Output> {
         let (made, nodes) = (self.made, Nodes::of(&self.deferreds));
-        let inputs = nodes.clone();
-        let forward = OnCancel::Forward(Rc::new(move || inputs.cancel(None, made)));
+        let forward = OnCancel::Forward(nodes.clone(), made);
         let (trigger, all) = Deferred::rooted(forward, made);
         Many::new(verdict, trigger, nodes, self.manners, made).wait_for(self.deferreds);
         all

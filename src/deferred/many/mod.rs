@@ -8,9 +8,10 @@ mod race;
 pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
 pub use race::{FailureGroup, race};
 
-use crate::deferred::tail::{Cancel, cancel};
-use crate::deferred::{Cancelled, Deferred, Trigger};
-use crate::failure::{Failure, Place, Result};
+use crate::deferred::tail::{Sink, unhandled};
+use crate::deferred::walk::{Cancel, Rest, Step};
+use crate::deferred::{Deferred, Trigger};
+use crate::failure::{Place, Result, contain};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -35,13 +36,13 @@ impl Nodes {
         Nodes(deferreds.iter().map(Deferred::node).collect())
     }
 
-    /// Cancels those that have not fired, all but one perhaps.
-    pub(super) fn cancel(&self, but: Option<usize>, place: Place) {
-        for (index, node) in self.0.iter().enumerate() {
-            if let (Some(node), true) = (node, but != Some(index)) {
-                cancel(node.clone(), place);
-            }
-        }
+    /// Those that had not fired, all but one perhaps.
+    pub(super) fn iter(
+        &self,
+        but: Option<usize>,
+    ) -> impl DoubleEndedIterator<Item = &Rc<dyn Cancel>> {
+        let others = self.0.iter().enumerate().filter(move |(index, _)| but != Some(*index));
+        others.filter_map(|(_, node)| node.as_ref())
     }
 }
 
@@ -58,13 +59,9 @@ impl Manners {
     /// Ends an outcome that came after the decision.
     fn too_late<T>(self, outcome: Result<T>) -> Result {
         match outcome {
-            Err(failure) if self.consume_errors || self.is_our_doing(&failure) => Ok(()),
+            Err(_) if self.consume_errors => Ok(()),
             outcome => outcome.map(drop),
         }
-    }
-
-    fn is_our_doing(self, failure: &Failure) -> bool {
-        self.cancel_others && failure.is::<Cancelled>()
     }
 }
 
@@ -73,6 +70,8 @@ pub(super) struct Many<V, O: 'static> {
     /// Borrowed while it hears of an outcome: it calls nobody.
     verdict: RefCell<V>,
     decided: Cell<bool>,
+    /// What was decided, while the others are cancelled.
+    decision: Cell<Option<Result<O>>>,
     trigger: Trigger<O>,
     nodes: Nodes,
     manners: Manners,
@@ -88,7 +87,7 @@ impl<V: 'static, O: 'static> Many<V, O> {
         made: Place,
     ) -> Many<V, O> {
         let (verdict, decided) = (RefCell::new(verdict), Cell::new(false));
-        Many { verdict, decided, trigger, nodes, manners, made }
+        Many { verdict, decided, decision: Cell::new(None), trigger, nodes, manners, made }
     }
 
     /// Waits for `deferreds`; the trigger is fired with the verdict.
@@ -103,25 +102,82 @@ impl<V: 'static, O: 'static> Many<V, O> {
             let _ = many.trigger.fire(verdict);
         }
         for (index, deferred) in deferreds.into_iter().enumerate() {
-            let many = many.clone();
-            deferred.add_both(move |outcome| many.hear(index, outcome));
+            let (many, made) = (many.clone(), deferred.made);
+            deferred.hand_to(Rc::new(Member { many, index, outcome: Cell::new(None), made }));
         }
     }
 
-    fn hear<T>(&self, index: usize, outcome: Result<T>) -> Result
+    /// Hears of an outcome; says whether that decides it.
+    fn hear<T>(&self, index: usize, outcome: Result<T>) -> Result<bool>
     where
         V: Verdict<T, Output = O>,
     {
         if self.decided.get() {
-            return self.manners.too_late(outcome);
+            return self.manners.too_late(outcome).map(|()| false);
         }
         let verdict = self.verdict.borrow_mut().hear(index, outcome);
-        let Some(verdict) = verdict else { return Ok(()) };
-        self.decided.set(true);
-        if self.manners.cancel_others {
-            self.nodes.cancel(Some(index), self.made);
+        self.decided.set(verdict.is_some());
+        self.decision.set(verdict);
+        Ok(self.decided.get())
+    }
+}
+
+/// One who is waited for, as whoever waits knows it.
+struct Member<T, V, O: 'static> {
+    many: Rc<Many<V, O>>,
+    index: usize,
+    /// None before it has come, and once it was heard.
+    outcome: Cell<Option<Result<T>>>,
+    /// Where its Deferred was made.
+    made: Place,
+}
+
+impl<T: 'static, V, O: 'static> Sink<T> for Member<T, V, O>
+where
+    V: Verdict<T, Output = O> + 'static,
+{
+    /// Keeps it: a list in a list in a list must not decide one inside the other.
+    fn accept(self: Rc<Self>, outcome: Result<T>, _direct: u32) -> Option<Rc<dyn Step>> {
+        self.outcome.set(Some(outcome));
+        Some(self)
+    }
+}
+
+impl<T: 'static, V, O: 'static> Step for Member<T, V, O>
+where
+    V: Verdict<T, Output = O> + 'static,
+{
+    fn run(self: Rc<Self>, _direct: u32, rest: &mut Rest) -> Option<Rc<dyn Step>> {
+        let Some(outcome) = self.outcome.take() else { return self.announce() };
+        let heard = contain(self.made, || self.many.hear(self.index, outcome));
+        match heard.and_then(|heard| heard) {
+            Ok(true) if self.many.manners.cancel_others => {
+                let many = self.many.clone();
+                rest.run(Some(self.clone()));
+                rest.cancel(many.nodes.iter(Some(self.index)), many.made);
+                None
+            }
+            Ok(true) => self.announce(),
+            Ok(false) => None,
+            Err(failure) => {
+                unhandled(failure, self.made);
+                None
+            }
         }
+    }
+}
+
+impl<T, V, O: 'static> Member<T, V, O> {
+    /// Fires with what was decided.
+    fn announce(&self) -> Option<Rc<dyn Step>> {
+        let decision = self.many.decision.take()?;
         // Fails if it was cancelled meanwhile and could not wait: then what came too late is reported.
-        Ok(self.trigger.fire(verdict)?)
+        match self.many.trigger.fire_next(decision) {
+            Ok(next) => next,
+            Err(already_called) => {
+                unhandled(already_called.into(), self.made);
+                None
+            }
+        }
     }
 }

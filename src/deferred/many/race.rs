@@ -27,8 +27,7 @@ pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Def
     let made = Location::caller();
     let deferreds: Vec<_> = deferreds.into_iter().collect();
     let nodes = Nodes::of(&deferreds);
-    let inputs = nodes.clone();
-    let canceller = OnCancel::Tell(Box::new(move |_: &_| inputs.cancel(None, made)));
+    let canceller = OnCancel::ForwardOnce(nodes.clone(), made);
     let (trigger, winner) = Deferred::rooted(canceller, made);
     let failures = deferreds.iter().map(|_| None).collect();
     let manners = Manners { cancel_others: true, consume_errors: true };
@@ -96,12 +95,26 @@ impl FailureGroup {
 }
 
 impl fmt::Display for FailureGroup {
+    /// A loop: groups may lie within each other as deep as races do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.failures.is_empty() { "nobody raced" } else { "all failed" })?;
-        for (index, failure) in self.failures.iter().enumerate() {
-            write!(f, "{} {failure}", if index == 0 { ":" } else { ";" })?;
+        let mut open = Vec::new();
+        let mut group = Some(self);
+        loop {
+            if let Some(inner) = group.take() {
+                f.write_str(if inner.failures.is_empty() { "nobody raced" } else { "all failed" })?;
+                open.push(inner.failures.iter().enumerate());
+            }
+            let Some(failures) = open.last_mut() else { return Ok(()) };
+            let Some((index, failure)) = failures.next() else {
+                open.pop();
+                continue;
+            };
+            f.write_str(if index == 0 { ": " } else { "; " })?;
+            group = failure.check::<FailureGroup>();
+            if group.is_none() {
+                write!(f, "{failure}")?;
+            }
         }
-        Ok(())
     }
 }
 
@@ -123,6 +136,16 @@ mod tests {
         let winner = race([loser, succeed(7)]);
         assert_eq!(winner.now_or_never().unwrap().unwrap(), (1, 7));
         assert!(cancelled.get());
+    }
+
+    #[test]
+    fn a_group_tells_the_groups_in_it() {
+        let no = |text: &str| crate::fail::<u8>(Failure::msg(text));
+        let pair = || race([no("one"), no("two")]).map(|(_, n)| n);
+        let empty = race([]).map(|(_, n): (usize, u8)| n);
+        let failure = race([pair(), empty, no("three")]).now_or_never().unwrap().unwrap_err();
+        let text = "all failed: all failed: one; two; nobody raced; three";
+        assert_eq!(failure.to_string(), text);
     }
 
     #[test]

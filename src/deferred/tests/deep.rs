@@ -6,9 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 const DEEP: usize = 1_000_000;
-const RETURNED: usize = 100_000;
+pub(super) const RETURNED: usize = 100_000;
 
-fn in_a_small_stack(test: impl FnOnce() + Send + 'static) {
+pub(super) fn in_a_small_stack(test: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(256 << 10).spawn(test).unwrap().join().unwrap();
 }
 

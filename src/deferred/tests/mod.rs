@@ -1,9 +1,11 @@
 //! Firing, cancelling and dropping of chains: the rules of Twisted that ownership left standing.
 
 mod deep;
+mod deep_many;
 
 use crate::failure::{Failure, Panicked, Result, on_report};
-use crate::{AlreadyCalled, Cancelled, Deferred, NeverFired, Trigger, fail, succeed};
+use crate::{AlreadyCalled, Cancelled, Deferred, DeferredList, NeverFired, Trigger};
+use crate::{fail, gather_results, race, succeed};
 use futures_util::FutureExt;
 use std::cell::{Cell, RefCell};
 use std::num::ParseIntError;
@@ -343,4 +345,53 @@ fn a_result_is_a_step_too() {
     let f = |fails: bool| -> Result<u32> { if fails { Err(Failure::msg("no")) } else { Ok(1) } };
     assert_eq!(value_of(succeed(false).add_callback(f)), 1);
     assert_eq!(failure_of(succeed(true).add_callback(f)).to_string(), "no");
+}
+
+/// Each way to lose the end before or after a cancellation reaches it.
+#[test]
+fn a_cancellation_that_reaches_an_end_nobody_holds_is_not_reported() {
+    let trace = reports();
+    let ways: [fn(Deferred<u8>); 9] = [
+        |d| drop((d.cancel(), d)),
+        |d| d.map(|n| n + 1).cancel(),
+        |d| succeed(()).add_callback(move |()| d).cancel(),
+        |d| drop(d.now_or_never()),
+        |d| gather_results([d]).cancel(),
+        |d| race([d]).cancel(),
+        |d| race([gather_results([d])]).cancel(),
+        |d| drop(gather_results([race([d])]).now_or_never()),
+        |d| {
+            let list = DeferredList::new([d, fail(Cancelled)]);
+            drop(list.cancel_others().fire_on_one_errback().results());
+        },
+    ];
+    for way in ways {
+        let (_trigger, d) = Deferred::new();
+        way(d);
+        let (trigger, d) = Deferred::<()>::new();
+        let inner = Deferred::new();
+        let waiting = d.add_callback(move |()| inner.1);
+        trigger.callback(()).unwrap();
+        way(waiting);
+    }
+    assert_eq!(trace.text(), "");
+}
+
+/// What is no cancellation is reported, also where one was asked for.
+#[test]
+fn what_a_cancelled_chain_fails_with_instead_is_reported() {
+    let trace = reports();
+    let (_trigger, d) = Deferred::<u8>::with_canceller(|trigger: &Trigger<u8>| {
+        trigger.errback(Failure::msg("half done")).unwrap();
+    });
+    drop((d.cancel(), d));
+    let (_trigger, d) = Deferred::<u8>::new();
+    race([d, fail(Failure::msg("no"))]).cancel();
+    drop(race::<u8>([]));
+    let reports = [
+        "[unhandled failure in Deferred: half done]",
+        "[unhandled failure in Deferred: all failed: cancelled; no]",
+        "[unhandled failure in Deferred: nobody raced]",
+    ];
+    assert_eq!(trace.text(), reports.join(" "));
 }
