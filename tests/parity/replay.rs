@@ -21,8 +21,15 @@ pub(crate) fn replay(script: &Json) -> Vec<String> {
     for step in list(&script["steps"]) {
         world.step(step);
     }
-    // First the Deferreds, whose failures count; then the triggers, whose silence does not.
-    drop(world.0.deferreds.take());
+    // First the Deferreds, whose failures count; then the triggers, whose silence does not. They are asked
+    // before they are dropped: a cancellation would not be reported, as Twisted does it.
+    for deferred in world.0.deferreds.take().into_values() {
+        let sink = unhandled.clone();
+        deferred.add_errback(move |failure| {
+            sink.borrow_mut().push(name(&failure));
+            Ok(Value::Number(0))
+        });
+    }
     let mut lines = world.0.out.take();
     let mut unhandled = unhandled.take();
     unhandled.sort();
