@@ -9,6 +9,7 @@ mod inherited;
 mod pipe;
 #[cfg(target_os = "linux")]
 mod precise;
+mod socket_path;
 mod tcp;
 #[cfg(target_os = "linux")]
 mod trains;
@@ -26,6 +27,7 @@ use crate::failure::report;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
@@ -266,6 +268,16 @@ fn is_listening(socket: impl AsFd) -> bool {
 /// Whether the system ran out of something, which passes.
 fn is_shortage(errno: Errno) -> bool {
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno)
+}
+
+/// Whether it blocks is a property of an open file, so that another holder of a socket can change it at
+/// any time. One who does it between this call and the next has this thread wait in that.
+fn keep_from_blocking(socket: impl AsFd) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(&socket)?;
+    if flags.contains(OFlags::NONBLOCK) {
+        return Ok(());
+    }
+    Ok(rustix::fs::fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?)
 }
 
 /// A descriptor to give up when there are no others; see `Listener::shed`.

@@ -4,7 +4,8 @@
 //! all of a connection's own bookkeeping.
 
 use super::dialect::QUIETLY;
-use super::{close_waiting, has_unread, look_ahead, name_refusal, open_reserve, register};
+use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
+use super::{open_reserve, register};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
@@ -137,6 +138,8 @@ struct TcpPort {
     registry: Rc<Registry>,
     /// Given up for a moment when the process runs out of descriptors; see `shed`.
     reserve: Option<File>,
+    /// Somebody else has this socket too, and may have it block.
+    is_shared: bool,
 }
 
 pub(super) fn listen(
@@ -151,13 +154,19 @@ pub(super) fn listen(
     socket.set_tcp_nodelay(true)?;
     socket.bind(&at.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(adopt(registry, socket))
+    Ok(port(registry, socket, false))
 }
 
-/// A port over a socket that listens already and does not block.
+/// A port over a socket that listens already; it is another's as well.
 pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
+    // As with our own; one that does not take it costs its connections delays and no more.
+    let _ = socket.set_tcp_nodelay(true);
+    port(registry, socket, true)
+}
+
+fn port(registry: &Rc<Registry>, socket: Socket, is_shared: bool) -> Box<dyn Listener> {
     let socket = TcpListener::from_std(socket.into());
-    Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve() })
+    Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve(), is_shared })
 }
 
 impl Drop for TcpPort {
@@ -183,6 +192,9 @@ impl Listener for TcpPort {
     }
 
     fn accept_any(&mut self) -> io::Result<(AnyStream, Address)> {
+        if self.is_shared {
+            keep_from_blocking(&self.socket)?;
+        }
         let (socket, peer) =
             self.socket.accept().map_err(|error| name_refusal(&self.socket, error))?;
         let stream = TcpByteStream { socket: TcpSocket(socket), registry: self.registry.clone() };
@@ -191,7 +203,7 @@ impl Listener for TcpPort {
 
     fn shed(&mut self) -> io::Result<usize> {
         self.reserve = None;
-        let closed = close_waiting(|| self.socket.accept());
+        let closed = close_waiting(|| self.accept_any());
         self.reserve = open_reserve();
         closed
     }

@@ -1,43 +1,31 @@
-//! Unix stream sockets: names, modes, locks, and descriptors beside the bytes.
+//! Unix stream sockets: names, and descriptors beside the bytes.
 //!
 //! # Theory
-//! A path outlives the process that listened at it. Who wants to listen takes a lock first, on a file
-//! beside the socket (`PATH.lock`) that the system unlocks when a process ends, however it ends. With
-//! the lock held, a socket that nobody answers at is stale and is removed. Where Twisted listens, its
-//! lock of the same name, a link to the number of its process, is respected while that lives.
-//!
-//! A mode is given to the socket before it has a name, so that there is no moment at which the wrong
-//! people may connect.
-//!
 //! Descriptors travel with bytes: those to be sent leave with the next byte, and those that came are
 //! kept until they are asked for, which the connection does before it delivers the bytes.
 //!
-//! # Invariants
-//! * What a listener leaves in the file system is removed when it is dropped, unless the path belongs
-//!   to somebody else by then.
+//! # Not here
+//! What a path that is listened at leaves in the file system: `socket_path.rs`.
 
 use super::dialect::{FOR_US_ALONE, QUIETLY, keep_from_children};
-use super::{close_waiting, has_unread, look_ahead, name_refusal, open_reserve, register};
+use super::socket_path::{Lock, SocketPath};
+use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
+use super::{open_reserve, register};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
 use mio::net::{UnixListener, UnixStream};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, SendAncillaryMessage,
 };
-use rustix::process::{Pid, test_kill_process};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net as system;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -192,8 +180,10 @@ struct UnixPort {
     registry: Rc<Registry>,
     /// Given up for a moment when the process runs out of descriptors; see `shed`.
     reserve: Option<File>,
+    /// Somebody else has this socket too, and may have it block.
+    is_shared: bool,
     /// Dropped last: the socket's path, then the lock.
-    _place: Option<Place>,
+    _path: Option<SocketPath>,
 }
 
 pub(super) fn listen(
@@ -207,27 +197,32 @@ pub(super) fn listen(
     };
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    let place = match at {
-        UnixName::Path(path) => Some(Place::claim(path, &socket, options.mode, lock)?),
+    let path = match at {
+        UnixName::Path(path) => Some(SocketPath::claim(path, &socket, options.mode, lock)?),
         _ => {
             bind(&socket, at)?;
             None
         }
     };
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
-    Ok(port(registry, socket, place))
+    Ok(port(registry, socket, path, false))
 }
 
 /// A port over a socket that listens already and does not block; its name is another's to remove.
 #[cfg(target_os = "linux")]
 pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
-    port(registry, socket, None)
+    port(registry, socket, None, true)
 }
 
-fn port(registry: &Rc<Registry>, socket: Socket, place: Option<Place>) -> Box<dyn Listener> {
+fn port(
+    registry: &Rc<Registry>,
+    socket: Socket,
+    path: Option<SocketPath>,
+    is_shared: bool,
+) -> Box<dyn Listener> {
     let socket = UnixListener::from_std(OwnedFd::from(socket).into());
     let reserve = open_reserve();
-    Box::new(UnixPort { socket, registry: registry.clone(), reserve, _place: place })
+    Box::new(UnixPort { socket, registry: registry.clone(), reserve, is_shared, _path: path })
 }
 
 impl Drop for UnixPort {
@@ -244,6 +239,9 @@ impl Listener for UnixPort {
     }
 
     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+        if self.is_shared {
+            keep_from_blocking(&self.socket)?;
+        }
         let (socket, peer) =
             self.socket.accept().map_err(|error| name_refusal(&self.socket, error))?;
         Ok((Box::new(UnixByteStream::new(socket, &self.registry)), from_system(&peer)))
@@ -251,129 +249,13 @@ impl Listener for UnixPort {
 
     fn shed(&mut self) -> io::Result<usize> {
         self.reserve = None;
-        let closed = close_waiting(|| self.socket.accept());
+        let closed = close_waiting(|| self.accept());
         self.reserve = open_reserve();
         closed
     }
 
     fn host(&self) -> io::Result<Address> {
         Ok(from_system(&self.socket.local_addr()?))
-    }
-}
-
-/// A path that is listened at.
-struct Place {
-    path: PathBuf,
-    /// Device and inode of the socket: who finds others there leaves them alone.
-    identity: (u64, u64),
-    _lock: Option<Lock>,
-}
-
-impl Place {
-    fn claim(
-        path: &Path,
-        socket: &Socket,
-        mode: Option<u32>,
-        lock: Option<Lock>,
-    ) -> io::Result<Place> {
-        if let Some(mode) = mode {
-            // Before it has a name; systems that do not care for it obey the second call.
-            let _ = File::from(OwnedFd::from(socket.try_clone()?))
-                .set_permissions(Permissions::from_mode(mode));
-        }
-        let address = SockAddr::unix(path)?;
-        match socket.bind(&address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
-                fs::remove_file(path)?;
-                socket.bind(&address)?;
-            }
-            outcome => outcome?,
-        }
-        let place = Place { path: path.into(), identity: identity(path)?, _lock: lock };
-        if let Some(mode) = mode {
-            // What the process' umask took away.
-            fs::set_permissions(path, Permissions::from_mode(mode))?;
-        }
-        Ok(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // A directory that became read-only keeps it; the next to listen will find it stale.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Whether a socket is there, and nobody answers at it.
-fn is_stale(path: &Path) -> bool {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
-    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    is_socket && system::UnixStream::connect(path).is_err_and(refused)
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let found = fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino()))
-}
-
-/// A locked file beside a socket.
-struct Lock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Lock {
-    fn take(socket: &Path) -> io::Result<Lock> {
-        let mut path = socket.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        // Followed, a link would be somebody else's file, which never is what the path says.
-        let links = OFlags::NOFOLLOW.bits().cast_signed();
-        loop {
-            if let Ok(owner) = fs::read_link(&path) {
-                unlink_stale(&path, &owner)?;
-            }
-            let file = File::options().create(true).append(true).custom_flags(links).open(&path)?;
-            file.try_lock().map_err(|error| locked(&path, error))?;
-            let own = file.metadata()?;
-            // Its former holder may have removed it between our opening and our locking.
-            if identity(&path).is_ok_and(|found| found == (own.dev(), own.ino())) {
-                return Ok(Lock { path, _file: file });
-            }
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Before it is unlocked, so that nobody's lock is removed; left behind it does no harm.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Removes a lock as Twisted makes them, a link to its owner's number, if there is no such process.
-fn unlink_stale(path: &Path, owner: &Path) -> io::Result<()> {
-    let number = owner.to_str().and_then(|text| text.parse().ok());
-    match number.and_then(Pid::from_raw).map(test_kill_process) {
-        Some(Err(Errno::SRCH)) => {
-            // Somebody was faster, or it stays and cannot be opened.
-            let _ = fs::remove_file(path);
-            Ok(())
-        }
-        _ => Err(locked(path, fs::TryLockError::WouldBlock)),
-    }
-}
-
-fn locked(path: &Path, error: fs::TryLockError) -> io::Error {
-    match error {
-        fs::TryLockError::WouldBlock => io::Error::new(
-            io::ErrorKind::AddrInUse,
-            format!("another process holds the lock {}", path.display()),
-        ),
-        fs::TryLockError::Error(error) => error,
     }
 }
 

@@ -4,6 +4,7 @@
 //! somebody else's stands there by then.
 
 use super::dialect::QUIETLY;
+use super::socket_path::SocketPath;
 use super::udp::receive;
 use crate::address::{Address, UnixName};
 use crate::driver::{DatagramOption, DatagramSocket, Key};
@@ -11,20 +12,18 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::net::{SocketAddrUnix, getsockname, sendto, sockopt};
 use socket2::{Domain, Socket, Type};
-use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 struct UnixDatagrams {
     socket: OwnedFd,
     registry: Rc<Registry>,
     is_registered: bool,
-    /// The name that was made, and the device and number of the file behind it.
-    made: Option<(PathBuf, (u64, u64))>,
+    /// Dropped last: what was made in the file system.
+    _path: Option<SocketPath>,
 }
 
 pub(super) fn bind(registry: &Rc<Registry>, at: &UnixName) -> io::Result<Box<dyn DatagramSocket>> {
@@ -34,12 +33,12 @@ pub(super) fn bind(registry: &Rc<Registry>, at: &UnixName) -> io::Result<Box<dyn
     if *at != UnixName::Unnamed {
         rustix::net::bind(&socket, &to_system(at)?)?;
     }
-    let made = match at {
-        UnixName::Path(path) => identity(path).ok().map(|identity| (path.to_path_buf(), identity)),
+    let path = match at {
+        UnixName::Path(path) => Some(SocketPath::of(path, None)?),
         _ => None,
     };
     let registry = registry.clone();
-    Ok(Box::new(UnixDatagrams { socket, registry, is_registered: false, made }))
+    Ok(Box::new(UnixDatagrams { socket, registry, is_registered: false, _path: path }))
 }
 
 impl DatagramSocket for UnixDatagrams {
@@ -92,18 +91,7 @@ impl Drop for UnixDatagrams {
             // The descriptor is closed right after, which would do the same.
             let _ = self.registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
         }
-        if let Some((path, made)) = &self.made
-            && identity(path).is_ok_and(|found| found == *made)
-        {
-            // Somebody was faster: it is gone, which was the point.
-            let _ = fs::remove_file(path);
-        }
     }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let file = fs::symlink_metadata(path)?;
-    Ok((file.dev(), file.ino()))
 }
 
 fn name_of(address: &Address) -> io::Result<SocketAddrUnix> {
