@@ -10,7 +10,6 @@ use ropewalk::{
 };
 use std::cell::RefCell;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 /// Says whom it sees, and then sends back what it gets.
@@ -105,32 +104,6 @@ fn unix_listens_and_connects_at_a_path_with_a_colon() {
         let opening = client(&format!("unix:{path}")).open(reactor);
         assert!(answer(reactor, opening, vec![b"hello".into()]).unwrap().ends_with("\nhello"));
     });
-}
-
-#[test]
-fn fd_takes_a_listening_socket_over_and_leaves_its_number_open() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let text = format!("fd:{}", listener.as_raw_fd());
-    in_both_faces(&text, |reactor, port| {
-        assert_eq!(port.host(), listener.local_addr().unwrap().into());
-        let opening = reactor.open_tcp(&port.host());
-        assert!(answer(reactor, opening, vec![b"hello".into()]).unwrap().ends_with("hello"));
-    });
-}
-
-#[test]
-fn a_descriptor_that_is_no_listening_socket_is_told_by_number() {
-    let reactor = Reactor::new().unwrap();
-    let (file, socket) = (
-        std::fs::File::open("/dev/null").unwrap(),
-        std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
-    );
-    for number in [file.as_raw_fd(), socket.as_raw_fd(), 999_999] {
-        let endpoint: ServerEndpoint = format!("fd:{number}").parse().unwrap();
-        let failure = endpoint.listen(&reactor, |_: &Address| Mirror).unwrap_err();
-        assert!(failure.is::<CannotListen>());
-        assert!(failure.to_string().starts_with(&format!("cannot listen at fd:{number}: ")));
-    }
 }
 
 #[test]

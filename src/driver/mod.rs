@@ -66,7 +66,8 @@ pub trait Driver {
         self.listen(&Address::Unix(at.clone()), options.backlog)
     }
 
-    /// Listens at a socket that the process was started with, by its descriptor's number.
+    /// Listens at a socket that the process was started with, by its descriptor's number, and takes it over:
+    /// nothing is open under that number afterwards that anybody could use.
     fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
         let why = format!("this driver has no descriptor {number} to take over");
         Err(io::Error::new(io::ErrorKind::Unsupported, why))

@@ -50,6 +50,8 @@
 //! # Invariants
 //! * A description that cannot be used says where and why, with a caret under the place; none makes
 //!   a panic.
+//! * A socket that is named by its number, `fd` or `systemd`, is taken over: its port alone has it, and what
+//!   is open under the number afterwards is `/dev/null`. So it can be listened at once.
 //! * Nothing is opened, looked up or read before `listen` or `connect`.
 //!
 //! # Deviations from Twisted's grammar
