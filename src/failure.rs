@@ -22,11 +22,17 @@
 //! # What is not here
 //!
 //! The errors themselves: each stands in the room that makes it. A `Failure` is not an
-//! [`std::error::Error`], or the conversion from every error could not be written.
+//! [`std::error::Error`], or the conversion from every error could not be written; it derefs to one, and
+//! becomes one as [`FailureError`].
 
-use std::any::Any;
+mod boxed;
+mod nested;
+
+pub use boxed::FailureError;
+
+use std::any::{Any, TypeId};
 use std::backtrace::Backtrace;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io::Write;
@@ -42,7 +48,11 @@ pub(crate) type Place = &'static Location<'static>;
 
 /// Any error, with the place where it arose.
 ///
-/// `?` and [`into`](Into::into) make one of any standard error, [`Failure::msg`] of a text.
+/// `?` and [`into`](Into::into) make one of any standard error, [`Failure::msg`] of a text, and
+/// [`Failure::from_boxed`] of an error in a box.
+///
+/// `?` makes a `Box<dyn Error>` of a failure as well, and with `thiserror` any error with a variant
+/// `#[from] Failure`. For `anyhow` there is a word in between: `.map_err(Failure::into_error)?`.
 ///
 /// ```
 /// use std::num::ParseIntError;
@@ -63,65 +73,6 @@ struct Arisen {
     location: Place,
     backtrace: Backtrace,
 }
-
-impl Drop for Arisen {
-    /// The error may hold the last of another failure, and that one of another: dropped one after the
-    /// other, or a hundred thousand lists within each other would fail with an overflow of the stack.
-    fn drop(&mut self) {
-        // Of no size: the box is none.
-        let error = std::mem::replace(&mut self.error, Box::new(Gone));
-        match DROPPED.try_with(|dropped| dropped.take()) {
-            Ok(Some(mut inside)) => {
-                inside.push(error);
-                DROPPED.set(Some(inside));
-            }
-            Ok(None) => drop_with_all_inside(error),
-            // The thread is ending.
-            Err(_) => drop(error),
-        }
-    }
-}
-
-type Inside = Vec<Box<dyn Error + Send + Sync>>;
-
-thread_local! {
-    /// While an error is being dropped: those that were in it.
-    static DROPPED: Cell<Option<Inside>> = const { Cell::new(None) };
-}
-
-fn drop_with_all_inside(error: Box<dyn Error + Send + Sync>) {
-    let _closing = Closing;
-    let mut next = Some(error);
-    DROPPED.set(Some(Vec::new()));
-    while let Some(error) = next {
-        drop(error);
-        let mut inside = DROPPED.take();
-        next = inside.as_mut().and_then(Vec::pop);
-        DROPPED.set(inside);
-    }
-}
-
-/// Also when a drop of the user's panics, the next one is a first one again.
-struct Closing;
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        let left = DROPPED.take();
-        drop(left);
-    }
-}
-
-/// In the place of an error that is being dropped.
-#[derive(Debug)]
-struct Gone;
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("gone")
-    }
-}
-
-impl Error for Gone {}
 
 impl Failure {
     /// Makes a failure of a text alone.
@@ -257,6 +208,10 @@ impl Failure {
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     #[track_caller]
     fn from(error: E) -> Failure {
+        // Settled when it is compiled.
+        if TypeId::of::<E>() == TypeId::of::<FailureError>() {
+            return Failure::from_boxed(Box::<dyn Error + Send + Sync>::from(error));
+        }
         Failure::at(Location::caller(), error)
     }
 }

@@ -36,7 +36,7 @@ pub use deferred::{
     NotLooping, NotPaused, OneOrAll, Permit, QueueOverflow, QueueUnderflow, TaskFinished, TimedOut,
     Trigger, defer_later, execute, fail, gather_results, maybe_deferred, race, succeed,
 };
-pub use failure::{Failure, Panicked, Report, Result, on_report};
+pub use failure::{Failure, FailureError, Panicked, Report, Result, on_report};
 pub use net::{
     CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
     DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
