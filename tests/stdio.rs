@@ -215,6 +215,23 @@ fn a_program_on_its_standard_input_and_output_serves_pipes_and_files() {
 }
 
 #[test]
+fn a_program_with_endless_input_ends_when_the_reader_of_its_output_does() {
+    for arguments in [&[][..], &["--async"]] {
+        let mut child = example(arguments)
+            .stdin(File::open("/dev/zero").unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut some = [0; 1000];
+        let mut from = child.stdout.take().unwrap();
+        from.read_exact(&mut some).unwrap();
+        drop(from);
+        assert!(!child.wait().unwrap().success(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_terminal_gives_its_lines_one_by_one_and_none_is_left() {
     let socat = Command::new("socat")
         .args([

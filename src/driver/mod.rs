@@ -183,10 +183,12 @@ pub trait ByteStream {
 
     /// Reads into `buffer`; 0 is the end of what the peer sends.
     ///
-    /// Fewer bytes than the buffer holds means that nothing is left for now.
+    /// That nothing is left for now is said by `WouldBlock`. Fewer bytes than the buffer holds say it
+    /// only for a stream that is plain, or does not hold more.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes from `data`; fewer bytes than given means that no more is taken for now.
+    /// Writes from `data`. That no more is taken for now is said by `WouldBlock`, and for a plain stream
+    /// by fewer bytes than were given.
     fn write(&mut self, data: &[u8]) -> io::Result<usize>;
 
     /// Writes from several slices, in order.
@@ -217,14 +219,15 @@ pub trait ByteStream {
     /// Probes an idle peer after this long, or never.
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
 
-    /// Whether the methods below have nothing to say: bytes in, bytes out, and no more.
+    /// Whether bytes go in and out as they do through TCP: the methods below have nothing to say, a read
+    /// that comes short leaves nothing, and a write that comes short leaves no room.
     fn is_plain(&self) -> bool {
-        true
+        false
     }
 
-    /// After a read that came short: whether there is more, be it the end.
+    /// After a read that came short, unless the stream is plain: whether there may be more, be it the end.
     fn holds_more(&mut self) -> bool {
-        false
+        true
     }
 
     /// Passes on what a layer has to say for itself; `WouldBlock` if some of that is left.
@@ -335,10 +338,14 @@ impl Readiness {
     pub const READ_CLOSED: Readiness = Readiness(2);
     /// There is room to write.
     pub const WRITABLE: Readiness = Readiness(4);
-    /// The socket failed, or both directions are closed.
+    /// The socket failed, or both directions are closed. It comes with `READABLE` and `WRITABLE`: the
+    /// call that fails tells why.
     pub const BROKEN: Readiness = Readiness(8);
+    /// The peer marked a byte as urgent (TCP's urgent data, MSG_OOB): a read ends before it though more
+    /// is there.
+    pub const URGENT: Readiness = Readiness(16);
     /// No event: marks a stream that is not plain, where its readiness is kept.
-    pub(crate) const LAYERED: Readiness = Readiness(16);
+    pub(crate) const LAYERED: Readiness = Readiness(32);
 
     /// Whether this set has anything in common with `other`.
     pub fn has(self, other: Readiness) -> bool {
@@ -371,6 +378,7 @@ impl fmt::Debug for Readiness {
             (Readiness::WRITABLE, "writable"),
             (Readiness::READ_CLOSED, "read closed"),
             (Readiness::BROKEN, "broken"),
+            (Readiness::URGENT, "urgent"),
         ];
         let present = names.iter().filter(|(bit, _)| self.has(*bit)).map(|(_, name)| name);
         f.debug_set().entries(present).finish()

@@ -77,6 +77,9 @@ impl Connection {
         if self.has_rare() {
             self.tend_producer();
         }
+        if self.has_write_failed() {
+            self.tend_failed_write();
+        }
         match self.state.get() {
             State::Lost => {}
             State::Doomed => self.end(),
@@ -158,12 +161,16 @@ impl Connection {
             // It may be this very timer that ended the connection.
             let _ = timer.cancel();
         }
+        self.fail_drained(reason);
+        if let Some(on_lost) = self.with_rare(|rare| rare.on_lost.take()) {
+            attempt("panic after connection_lost", || on_lost(reason));
+        }
+    }
+
+    pub(super) fn fail_drained(&self, reason: &Failure) {
         for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
             // A Deferred that was cancelled meanwhile wants nothing any more.
             let _ = trigger.errback(reason.clone());
-        }
-        if let Some(on_lost) = self.with_rare(|rare| rare.on_lost.take()) {
-            attempt("panic after connection_lost", || on_lost(reason));
         }
     }
 

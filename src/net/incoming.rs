@@ -1,18 +1,25 @@
 //! The way in of a connection: what an event of its socket leads to, and what reading finds out.
 //!
 //! Reading goes on until the socket has no more, but for so long only that others have their turn.
-//! A read that came short is its end: the next would bring nothing. The peer's end, once announced,
-//! is behind a short read too, and a layer may hold more than it gives; then only `WouldBlock` ends it.
+//! A read of a plain stream that came short is its end: the next would bring nothing. The peer's end,
+//! once announced, is behind a short read too, an urgent mark cuts one short, and what is not plain may
+//! hold more than it gives; then only `WouldBlock` ends it.
+//!
+//! Once a write has failed, the peer is heard out: until nothing of its is there, or it ends, or it has
+//! said so much that it would not stop.
 
-use super::connection::{Connection, Reading, Writing};
+use super::connection::{Connection, Reading};
 use crate::driver::Readiness;
 use std::io;
 use std::rc::Rc;
 
 /// So many reads in a row are one connection's share of a turn.
 pub(super) const READS_PER_TURN: usize = 4;
-/// With any of these a short read does not mean that nothing is left.
-const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::LAYERED);
+/// With any of these a short read does not mean that nothing is left, whatever the stream.
+pub(super) const HIDING: Readiness =
+    Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::URGENT);
+/// Nor does it with one of these, unless the stream is asked.
+const UNCERTAIN: Readiness = HIDING.and(Readiness::LAYERED);
 
 impl Connection {
     /// Reads for the protocol, or lets the task do so.
@@ -74,16 +81,18 @@ impl Connection {
         self.learn_from(&outcome, scratch.len());
         match outcome {
             Ok(0) => self.peer_ended(),
-            Ok(count) => self.deliver(&scratch[..count]),
+            Ok(count) => {
+                self.deliver(&scratch[..count]);
+                self.note_heard(count);
+            }
             Err(error) => self.read_failed(error),
         }
     }
 
-    /// Whether a read says that nothing is left; a peer's end, once announced, hides behind a short
-    /// read, and a layer hides more.
+    /// Whether a read says that nothing is left.
     #[inline(always)]
     pub(super) fn is_short_read(&self, count: usize, wanted: usize) -> bool {
-        count < wanted && !self.readiness.get().has(HIDING)
+        count < wanted && !self.readiness.get().has(UNCERTAIN)
     }
 
     /// Learns from a read whether more is there.
@@ -94,7 +103,8 @@ impl Connection {
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         if is_drained {
-            self.forget_readable();
+            // Another mark comes with another event.
+            self.forget_readiness(Readiness::READABLE.and(Readiness::URGENT));
         } else if self.has_layer() {
             self.after_layered_read(matches!(outcome, Ok(count) if *count < wanted));
         }
@@ -114,11 +124,25 @@ impl Connection {
     }
 
     /// Nothing is left to read for now: if a write has failed, that was what was waited for.
-    fn heard_all(&self) {
-        if self.writing.get() == Writing::Ended
+    pub(super) fn heard_all(&self) {
+        if self.has_write_failed()
             && let Some(reason) = self.clone_reason()
         {
             self.doom(reason);
+        }
+    }
+
+    /// Bytes were read: after a failed write, so many only.
+    pub(super) fn note_heard(&self, count: usize) {
+        if !self.has_write_failed() {
+            return;
+        }
+        let left = self.with_rare(|rare| {
+            rare.to_hear = rare.to_hear.saturating_sub(count);
+            rare.to_hear
+        });
+        if left == 0 {
+            self.heard_all();
         }
     }
 

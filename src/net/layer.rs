@@ -20,6 +20,7 @@
 use super::ahead::Ahead;
 use super::connection::{Connection, State};
 use super::ending::{done, report_own};
+use super::incoming::HIDING;
 use super::port::Welcome;
 use crate::address::Address;
 use crate::buffer::Buffer;
@@ -91,7 +92,7 @@ impl Connection {
     #[cold]
     pub(super) fn after_layered_read(self: &Rc<Self>, was_short: bool) {
         let is_drained = was_short
-            && !self.readiness.get().has(Readiness::READ_CLOSED)
+            && !self.readiness.get().has(HIDING)
             && !self.with_stream(|stream| Ok(stream.holds_more())).unwrap_or(false);
         if is_drained {
             self.forget_readiness(Readiness::READABLE);

@@ -9,9 +9,11 @@
 //! said, so that a peer at the edge does not make it flutter.
 //!
 //! When a write fails, what the peer sent before may still be there to be read: the connection
-//! reads on to the end, and only then is lost, for the reason of the write.
+//! reads on while there is something, up to a limit, and only then is lost, for the reason of the write.
+//! Whoever waits for the write, or to write more, is told at once.
 
-use super::connection::{Call, Connection, State, Writing};
+use super::connection::{Call, Connection, Reading, State, Writing};
+use super::parting::MOST;
 use crate::buffer::{Buffer, CORKED};
 use crate::driver::{Key, Otherwise, Readiness};
 use crate::transport::ConnectionAborted;
@@ -192,7 +194,8 @@ impl Connection {
     }
 
     fn note_sent(&self, count: usize, wanted: usize) {
-        if count < wanted {
+        // What is not plain may take the rest the next time, and no edge tell of it.
+        if count < wanted && (count == 0 || !self.has_layer()) {
             self.forget_readiness(Readiness::WRITABLE);
         }
         if self.state.get() == State::Losing {
@@ -211,6 +214,9 @@ impl Connection {
 
     /// Nothing can be sent any more; what can be read still is.
     fn write_broke(&self, error: io::Error) {
+        if self.has_write_failed() {
+            return;
+        }
         self.writing.set(Writing::Ended);
         self.forget_readiness(Readiness::WRITABLE);
         let to_read = Readiness::READABLE.and(Readiness::READ_CLOSED);
@@ -219,9 +225,27 @@ impl Connection {
             return self.broke(error);
         }
         self.reason.set(Some(self.lost_by(error)));
-        self.is_unsettled.set(true);
+        self.with_rare(|rare| rare.to_hear = MOST);
         self.wake_writer();
         self.linger();
+    }
+
+    /// Whether this half is over because a write failed.
+    pub(super) fn has_write_failed(&self) -> bool {
+        self.writing.get() == Writing::Ended && self.has_reason()
+    }
+
+    /// A write has failed: tells those who wait to write. A protocol that wants no bytes hears nothing out.
+    pub(super) fn tend_failed_write(self: &Rc<Self>) {
+        if !matches!(self.state.get(), State::Open | State::Losing) {
+            return;
+        }
+        let Some(reason) = self.clone_reason() else { return };
+        self.stop_producer();
+        self.fail_drained(&reason);
+        if self.waiters().is_none() && self.reading.get() != Reading::Open {
+            self.doom(reason);
+        }
     }
 
     /// Ends this half, after what was written.

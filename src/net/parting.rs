@@ -29,7 +29,7 @@ use std::time::Duration;
 /// As long as a handshake may take: time enough for somebody who is there to answer.
 const LIMIT: Duration = Duration::from_secs(10);
 /// As much as systems keep for a sender: what was on its way before it could know.
-const MOST: usize = 4 * 1024 * 1024;
+pub(super) const MOST: usize = 4 * 1024 * 1024;
 
 impl Connection {
     /// 2: all is sent and said.

@@ -98,7 +98,11 @@ impl Connection {
                 self.peer_ended();
                 self.mark_dirty();
             }
-            Ok(count) => return Some(Ok(count)),
+            Ok(count) => {
+                self.note_heard(count);
+                self.mark_if_doomed();
+                return Some(Ok(count));
+            }
             Err(error) => self.read_failed(error),
         }
         self.mark_if_doomed();

@@ -23,7 +23,8 @@ pub(super) struct Rare {
     /// Runs while the connection is being lost and the peer does not take what was written, or is
     /// heard out.
     pub(super) close_timer: Option<DelayedCall>,
-    /// So many bytes of a peer that is heard out may still come.
+    /// So many bytes of a peer that is heard out, before the close or after a failed write, may still
+    /// come.
     pub(super) to_hear: usize,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,

@@ -64,7 +64,7 @@ impl Whole {
 impl ByteStream for Whole {
     pass_on! {
         pipes: register, write, write_vectored, shutdown_write, finish_connecting, peer, host,
-        set_nodelay, set_keepalive
+        set_nodelay, set_keepalive, is_plain, holds_more, flush, take_leave, must_hear_out
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -162,6 +162,14 @@ impl ByteStream for SimulatedStream {
         Ok(())
     }
 
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    fn holds_more(&mut self) -> bool {
+        false
+    }
+
     fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
         let state = self.world.state.borrow();
         may_be_unread && state.sockets.get(self.key).is_some_and(|socket| socket.unread() > 0)

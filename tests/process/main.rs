@@ -3,6 +3,8 @@
 #![cfg(all(unix, feature = "process"))]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
+#[path = "../kit/mod.rs"]
+mod kit;
 #[cfg(target_os = "linux")]
 mod status;
 
@@ -226,6 +228,59 @@ fn what_a_child_does_not_read_yet_waits_here() {
     process.write_to_child(3, b"now\n");
     reactor.run().unwrap();
     assert_eq!(told.heard(1).trim(), "3000000");
+}
+
+#[test]
+fn a_child_that_ends_with_its_standard_input_full_fails_the_write_and_is_heard_to_its_end() {
+    let reactor = Reactor::new().unwrap();
+    let opening = reactor.open_process(ProcessOptions::new("head").args(["-c", "10"]));
+    let heard = reactor.run_until(reactor.spawn(async move {
+        let mut child = opening.await?;
+        let written = child.stdio.write_all(&vec![b'x'; 1_000_000]).await;
+        let failed = match written {
+            Ok(()) => child.stdio.flush().await,
+            failed => failed,
+        };
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        let mut heard = [0; 10];
+        child.stdio.read_exact(&mut heard).await?;
+        assert!(child.process.ended().await?.success());
+        Ok(heard)
+    }));
+    assert_eq!(&heard.unwrap(), b"xxxxxxxxxx");
+}
+
+#[test]
+fn a_child_that_ends_with_its_standard_input_full_is_reported_as_any_other() {
+    let reactor = Reactor::new().unwrap();
+    for (script, is_closed) in [("exit 4", false), ("exit 4", true), ("read line; exit 4", true)] {
+        let (process, told) = start(&reactor, sh(script));
+        process.write("line\n");
+        process.write(vec![b'x'; 1_000_000]);
+        if is_closed {
+            process.close_stdin();
+        }
+        kit::until(&reactor, "it is reported", || told.reason.borrow().is_some());
+        let reason = told.reason();
+        let reason = reason.check::<ProcessTerminated>().unwrap();
+        assert_eq!(reason.exit_code(), Some(4), "{script}");
+        assert!(told.position("lost 0") < told.position("ended"));
+    }
+}
+
+#[test]
+fn a_child_that_closes_its_full_standard_input_and_lives_on_is_noticed() {
+    let reactor = Reactor::new().unwrap();
+    let (process, told) =
+        start(&reactor, sh("read line <&0; exec <&-; echo closed; exec sleep 60"));
+    process.write("line\n");
+    process.write(vec![b'x'; 1_000_000]);
+    kit::until(&reactor, "it is told", || {
+        told.events.borrow().iter().any(|event| event == "lost 0")
+    });
+    assert!(process.status().is_none());
+    process.signal(Signal::Kill).unwrap();
+    kit::until(&reactor, "it is reported", || told.reason.borrow().is_some());
 }
 
 #[test]

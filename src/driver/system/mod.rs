@@ -222,16 +222,33 @@ fn translate(event: &Event) -> Ready {
     let mut readiness = Readiness::READABLE
         .when(event.is_readable())
         .and(Readiness::WRITABLE.when(event.is_writable()));
-    // An end is rare: one question for all kinds of it.
-    if event.is_read_closed() || event.is_error() {
+    // Both are rare: one question for all kinds of them.
+    if event.is_read_closed() || event.is_error() || is_urgent(event) {
         let broken = event.is_error() || event.is_write_closed();
-        // A pipe's end comes alone; a read finds it.
         readiness = readiness
-            .and(Readiness::READABLE)
-            .and(Readiness::READ_CLOSED.when(event.is_read_closed()))
-            .and(Readiness::BROKEN.when(broken));
+            .and(Readiness::URGENT.when(is_urgent(event)))
+            .and(end_of(event.is_read_closed(), broken));
     }
     Ready { key: Key::from_token(event.token().0), readiness }
+}
+
+/// What an end makes a descriptor ready for. A pipe's comes alone: a read finds it; nor is there room in a
+/// full one whose reader is gone: a write finds that.
+fn end_of(is_read_closed: bool, is_broken: bool) -> Readiness {
+    let broken = Readiness::BROKEN.and(Readiness::READABLE).and(Readiness::WRITABLE);
+    let closed = Readiness::READ_CLOSED.and(Readiness::READABLE);
+    closed.when(is_read_closed).and(broken.when(is_broken))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_urgent(event: &Event) -> bool {
+    event.is_priority()
+}
+
+/// Elsewhere no event tells of an urgent mark.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_urgent(_event: &Event) -> bool {
+    false
 }
 
 fn one_way(interest: Interest) -> mio::Interest {
@@ -305,6 +322,8 @@ fn register<S: mio::event::Source>(
     key: Key,
 ) -> io::Result<()> {
     let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let both = both | mio::Interest::PRIORITY;
     registry.register(socket, Token(key.to_token()), both)
 }
 

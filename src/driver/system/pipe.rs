@@ -2,8 +2,8 @@
 //!
 //! # Theory
 //! Both are registered under one key. What epoll refuses to watch is an ordinary file, which is always
-//! ready. A terminal and a file may give less than is there, so that a short read does not mean what
-//! it means elsewhere; such a stream says that it holds more, until a read brings nothing.
+//! ready. Any of them may give less than is there: a terminal its line, a pipe its packet, a socket its
+//! message. Only a read that brings nothing, and a write that takes nothing, says that this is all.
 //!
 //! Not blocking is a property of what a descriptor refers to, and that is shared with whoever else
 //! has it open, the shell for one: it is put back in the end.
@@ -32,27 +32,18 @@ use std::time::Duration;
 struct PipeStream {
     input: Option<Watched>,
     output: Option<Watched>,
-    /// A read may give less than is there.
-    reads_short: bool,
     name: Address,
     is_standard: bool,
 }
 
 pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
-    let reads_short = pipes.input.as_ref().map_or(Ok(false), may_read_short)?;
     let watch = |descriptor| Watched::new(registry, descriptor);
     Ok(Box::new(PipeStream {
         input: pipes.input.map(watch).transpose()?,
         output: pipes.output.map(watch).transpose()?,
-        reads_short,
         name: pipes.name,
         is_standard: pipes.is_standard,
     }))
-}
-
-/// Whether a read may give less than is there: pipes and sockets do not.
-fn may_read_short(input: &OwnedFd) -> io::Result<bool> {
-    Ok(!matches!(kind_of(input)?, FileType::Fifo | FileType::Socket))
 }
 
 fn kind_of(descriptor: &OwnedFd) -> io::Result<FileType> {
@@ -130,14 +121,6 @@ impl ByteStream for PipeStream {
     fn set_keepalive(&mut self, _idle: Option<Duration>) -> io::Result<()> {
         let why = format!("{} cannot be probed", self.name);
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
-    }
-
-    fn is_plain(&self) -> bool {
-        !self.reads_short
-    }
-
-    fn holds_more(&mut self) -> bool {
-        self.reads_short
     }
 }
 

@@ -3,7 +3,7 @@
 //! mio waits in milliseconds, rounded up. Kernels before 5.11 lack the call, and some sandboxes forbid
 //! it: mio waits there.
 
-use super::{NUDGED, is_shortage};
+use super::{NUDGED, end_of, is_shortage};
 use crate::driver::{Key, Readiness, Ready};
 use mio::Registry;
 use rustix::event::Timespec;
@@ -62,12 +62,11 @@ fn translate(event: &Event) -> Ready {
     // By copy: the fields of the kernel's own struct are not aligned.
     let Event { flags, data } = *event;
     let has = |wanted: EventFlags| flags.intersects(wanted);
-    let ended = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+    let is_read_closed = has(EventFlags::RDHUP | EventFlags::HUP);
     let readiness = Readiness::READABLE
-        // A pipe's end comes alone; a read finds it.
-        .when(has(EventFlags::IN | EventFlags::PRI | ended))
+        .when(has(EventFlags::IN | EventFlags::PRI))
         .and(Readiness::WRITABLE.when(has(EventFlags::OUT)))
-        .and(Readiness::READ_CLOSED.when(has(EventFlags::RDHUP | EventFlags::HUP)))
-        .and(Readiness::BROKEN.when(has(EventFlags::ERR | EventFlags::HUP)));
+        .and(Readiness::URGENT.when(has(EventFlags::PRI)))
+        .and(end_of(is_read_closed, has(EventFlags::ERR | EventFlags::HUP)));
     Ready { key: Key::from_token(data.u64() as usize), readiness }
 }

@@ -128,6 +128,14 @@ impl ByteStream for TcpByteStream {
         }
     }
 
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    fn holds_more(&mut self) -> bool {
+        false
+    }
+
     fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
         may_be_unread && has_unread(&self.socket.0)
     }
