@@ -77,6 +77,10 @@ pub(crate) trait Carrier {
         let _ = descriptor;
         Err(Failure::msg("descriptors travel through Unix sockets only"))
     }
+    /// Whether a layer of this end's holds bytes back.
+    fn is_held_back(&self) -> bool {
+        false
+    }
     fn stir(&self, readiness: Readiness);
     fn register_producer(&self, producer: Box<dyn Producer>, producing: Producing) -> Result {
         let _ = (producer, producing);
@@ -133,7 +137,8 @@ impl Transport {
     /// Ends the connection in order: stops reading now, sends what was written, then closes.
     ///
     /// A peer that takes no byte for a minute meanwhile is cut off; see
-    /// [`set_close_timeout`](Transport::set_close_timeout).
+    /// [`set_close_timeout`](Transport::set_close_timeout). Time in which a layer of this end's holds
+    /// bytes back, as a throttle does, is not the peer's.
     ///
     /// Bytes of the peer's that nobody has read would have the system close with a reset, which may
     /// overtake what was sent last. So if there are such, or over TLS no goodbye yet, the peer is heard
@@ -393,6 +398,11 @@ impl Transport {
     #[doc(alias = "sendFileDescriptor")]
     pub fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         self.carrier.send_file_descriptor(descriptor)
+    }
+
+    /// Whether it is a layer under this connection, and not its peer, that lets no bytes pass.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.carrier.is_held_back()
     }
 
     /// Has the connection try again in the next turn what a layer under it held back.

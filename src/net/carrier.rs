@@ -119,6 +119,10 @@ impl Carrier for Connection {
         Ok(self.with_stream(|stream| stream.send_descriptor(descriptor))?)
     }
 
+    fn is_held_back(&self) -> bool {
+        self.is_held_by_layer()
+    }
+
     fn stir(&self, readiness: Readiness) {
         self.readiness.set(self.readiness.get().and(readiness));
         self.linger();

@@ -102,6 +102,9 @@ impl Connection {
             Ok(count) => self.is_short_read(*count, wanted),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
+        if matches!(outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            self.read_was_refused();
+        }
         if is_drained {
             // Another mark comes with another event.
             self.forget_readiness(Readiness::READABLE.and(Readiness::URGENT));

@@ -70,10 +70,6 @@ impl fmt::Debug for Put {
 pub(super) struct Handshake {
     done: Done,
     timer: DelayedCall,
-    /// How many bytes are to leave before the layer's own.
-    ahead: Rc<Cell<usize>>,
-    /// How many there were when that was looked at last.
-    ahead_before: usize,
 }
 
 type Done = Box<dyn FnOnce(&Rc<Connection>, Result)>;
@@ -140,8 +136,11 @@ impl Connection {
         limit: Duration,
         done: impl FnOnce(&Rc<Connection>, Result) + 'static,
     ) {
-        let (timer, ahead_before) = (self.limit_handshake(ahead.clone(), limit), ahead.get());
-        let handshake = Handshake { done: Box::new(done), timer, ahead, ahead_before };
+        if let Some(refusals) = self.refusals() {
+            refusals.was_held();
+        }
+        let timer = self.limit_handshake(ahead, limit);
+        let handshake = Handshake { done: Box::new(done), timer };
         self.with_rare(|rare| rare.handshake = Some(Box::new(handshake)));
         self.mark_dirty();
     }
@@ -161,8 +160,10 @@ impl Connection {
         if !self.with_rare(|rare| rare.handshake.is_some()) {
             return;
         }
-        if ahead.get() < before {
-            // The peer takes what goes first: the handshake has not had its time yet.
+        let was_held = self.refusals().is_some_and(|refusals| refusals.was_held());
+        if ahead.get() < before || was_held {
+            // The peer takes what goes first, or a layer below holds bytes back: the handshake has not
+            // had its time yet.
             let timer = self.limit_handshake(ahead, limit);
             return self.with_rare(|rare| {
                 if let Some(handshake) = &mut rare.handshake {
@@ -173,15 +174,6 @@ impl Connection {
         let why = format!("the handshake was not over within {limit:?}");
         let reason = self.lost_by(io::Error::new(io::ErrorKind::TimedOut, why));
         self.abort(reason);
-    }
-
-    /// Whether some of what goes before the layer left since this was asked last.
-    pub(super) fn has_sent_ahead(&self) -> bool {
-        self.with_rare(|rare| {
-            let Some(handshake) = &mut rare.handshake else { return false };
-            let now = handshake.ahead.get();
-            now < std::mem::replace(&mut handshake.ahead_before, now)
-        })
     }
 
     /// Does what the layer has to do by itself: its handshake, or what it could not send before.
@@ -216,6 +208,9 @@ impl Connection {
         match self.with_stream(|stream| stream.finish_connecting()) {
             Ok(()) => self.handshake_succeeded(),
             Err(error) => {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    self.handshake_was_refused();
+                }
                 self.again_if_interrupted(&error);
                 self.read_failed(error);
             }
@@ -268,6 +263,7 @@ impl Connection {
         match self.with_stream(|stream| stream.take_leave()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.forget_readiness(Readiness::WRITABLE);
+                self.write_was_refused();
                 false
             }
             // A peer that is gone needs no goodbye.
@@ -282,7 +278,7 @@ impl Connection {
             return Err(Failure::msg("what was written before the layer is not sent yet"));
         }
         let Some(stream) = self.stream.take() else { return Err(done()) };
-        let layer = wrap(stream.into_box());
+        let layer = wrap(self.note_below(stream.into_box()));
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
         self.stream.set(layer.into());
         self.readiness.set(self.readiness.get().and(marks));

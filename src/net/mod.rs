@@ -25,6 +25,7 @@ mod push;
 mod racing;
 mod rare;
 mod reconnecting;
+mod refusals;
 
 pub use client::{ClientFactory, Connector, NoProtocol, NotConnecting, NotDisconnected};
 pub use connected::Connected;

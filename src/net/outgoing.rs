@@ -197,6 +197,7 @@ impl Connection {
         // What is not plain may take the rest the next time, and no edge tell of it.
         if count < wanted && (count == 0 || !self.has_layer()) {
             self.forget_readiness(Readiness::WRITABLE);
+            self.write_was_refused();
         }
         if self.state.get() == State::Losing {
             self.with_rare(|rare| rare.is_taking = true);
@@ -206,7 +207,10 @@ impl Connection {
     #[cold]
     pub(super) fn write_failed(&self, error: io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock => self.forget_readiness(Readiness::WRITABLE),
+            io::ErrorKind::WouldBlock => {
+                self.forget_readiness(Readiness::WRITABLE);
+                self.write_was_refused();
+            }
             io::ErrorKind::Interrupted => {}
             _ => self.write_broke(error),
         }
@@ -312,10 +316,17 @@ impl Connection {
             return;
         }
         let timer = self.call_later(self.close_timeout(), Connection::check_closing);
-        self.with_rare(|rare| (rare.close_timer, rare.is_taking) = (Some(timer), false));
+        let refusals = self.with_rare(|rare| {
+            (rare.close_timer, rare.is_taking) = (Some(timer), false);
+            rare.refusals.clone()
+        });
+        if let Some(refusals) = refusals {
+            refusals.has_taken();
+        }
     }
 
     fn check_closing(self: &Rc<Self>) {
+        let is_held = self.is_held_in_writing();
         // The system tells of room only when there is much: whether a little was taken shows by trying.
         self.readiness.set(self.readiness.get().and(Readiness::WRITABLE));
         self.send();
@@ -323,9 +334,10 @@ impl Connection {
             rare.close_timer = None;
             rare.is_taking
         });
-        let is_taking = self.has_sent_ahead() || is_taking;
+        let has_taken = self.refusals().is_some_and(|refusals| refusals.has_taken());
         let awaits_producer = self.is_drained() && self.has_producer();
-        if self.state.get() == State::Losing && !is_taking && !awaits_producer {
+        let is_waited_for = is_taking || has_taken || is_held || awaits_producer;
+        if self.state.get() == State::Losing && !is_waited_for {
             let limit = self.close_timeout();
             let cause = format!("the peer {} took no byte for {limit:?}", self.peer);
             self.abort(ConnectionAborted::new(cause));

@@ -12,7 +12,7 @@
 //! long as its peer likes, where the peer nearly always has said what it had to say.
 //!
 //! # Invariants
-//! * It takes `LIMIT` and `MOST` bytes at most, however much or little the peer sends.
+//! * It takes `LIMIT` of the peer's time and `MOST` bytes at most, however much or little the peer sends.
 //! * A protocol is told nothing meanwhile, and nothing of what comes.
 //!
 //! # Not here
@@ -40,16 +40,20 @@ impl Connection {
         if is_over {
             return self.end();
         }
+        self.with_rare(|rare| rare.to_hear = MOST);
+        self.limit_hearing();
+        self.hear_out();
+    }
+
+    fn limit_hearing(self: &Rc<Self>) {
+        if let Some(refusals) = self.refusals() {
+            refusals.was_held();
+        }
         let timer = self.call_later(self.close_timeout().min(LIMIT), Connection::stop_hearing);
-        let former = self.with_rare(|rare| {
-            rare.to_hear = MOST;
-            rare.close_timer.replace(timer)
-        });
-        if let Some(former) = former {
-            // It may be this very timer that found that all is sent.
+        if let Some(former) = self.with_rare(|rare| rare.close_timer.replace(timer)) {
+            // It may be this very timer that found that all is sent, or that hears on.
             let _ = former.cancel();
         }
-        self.hear_out();
     }
 
     fn must_hear_out(&self) -> bool {
@@ -57,7 +61,9 @@ impl Connection {
             // A write has failed: there is nothing to be saved.
             return false;
         }
-        let may_be_unread = self.readiness.get().has(Readiness::READABLE);
+        // A layer that gave nothing may not have asked the system.
+        let may_be_unread =
+            self.readiness.get().has(Readiness::READABLE) || self.refusals().is_some();
         let ask = || self.with_stream(|stream| Ok(stream.must_hear_out(may_be_unread)));
         (may_be_unread || self.has_layer()) && ask().unwrap_or(false)
     }
@@ -102,8 +108,11 @@ impl Connection {
         self.with_rare(|rare| rare.to_hear = 0);
     }
 
-    /// The peer had its time.
+    /// The peer had its time, unless a layer of this end's held back what it said.
     fn stop_hearing(self: &Rc<Self>) {
+        if self.refusals().is_some_and(|refusals| refusals.was_held()) {
+            return self.limit_hearing();
+        }
         self.with_rare(|rare| rare.to_hear = 0);
         self.settle();
     }

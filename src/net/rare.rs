@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::layer::Handshake;
 use super::producing::Place;
+use super::refusals::Refusals;
 use crate::address::Address;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
@@ -10,6 +11,7 @@ use crate::failure::Failure;
 use std::collections::VecDeque;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 #[derive(Default)]
@@ -29,6 +31,8 @@ pub(super) struct Rare {
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
     pub(super) producer: Option<Box<Place>>,
+    /// With layers: what the system said below them.
+    pub(super) refusals: Option<Rc<Refusals>>,
     /// The layer's, while it is under way.
     pub(super) handshake: Option<Box<Handshake>>,
     /// What came for a stream, and was not taken yet.

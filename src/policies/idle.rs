@@ -6,8 +6,9 @@ use crate::address::Address;
 use crate::clock::{Clock, DelayedCall};
 use crate::failure::Result;
 use crate::transport::Transport;
+use std::cell::RefCell;
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// A time limit that is set, reset and taken off by hand; what Twisted's `TimeoutMixin` is.
@@ -95,6 +96,9 @@ impl fmt::Debug for Timeout {
 
 /// Loses a connection on which no byte passed, in either direction, for so long.
 ///
+/// While a layer of this end's holds bytes back, as a [`Throttle`](super::Throttle) does, its peer is not
+/// taken for silent.
+///
 /// ```
 /// use ropewalk::Reactor;
 /// use ropewalk::policies::{self, IdleTimeout};
@@ -126,10 +130,17 @@ impl Policy for IdleTimeout {
     }
 
     fn apply(&self, transport: &Transport) -> Result {
-        let idle = transport.clone();
+        let (idle, limit) = (transport.clone(), self.limit);
         let clock = ClockOf(transport.clone());
-        let mut timeout = Timeout::new(clock, move || idle.lose_connection());
-        timeout.set(Some(self.limit));
+        let timeout = Rc::new_cyclic(|timeout: &Weak<RefCell<Timeout>>| {
+            let timeout = timeout.clone();
+            let call = move || match timeout.upgrade().filter(|_| idle.is_held_back()) {
+                Some(timeout) => drop(timeout.borrow_mut().set(Some(limit))),
+                None => idle.lose_connection(),
+            };
+            RefCell::new(Timeout::new(clock, call))
+        });
+        timeout.borrow_mut().set(Some(limit));
         put_under(transport, Idle(timeout))
     }
 }
@@ -147,11 +158,12 @@ impl Clock for ClockOf {
     }
 }
 
-struct Idle(Timeout);
+/// Borrowed for one change of the limit.
+struct Idle(Rc<RefCell<Timeout>>);
 
 impl Watch for Idle {
     fn passed(&mut self, _: Direction, _: &[u8]) {
-        self.0.reset();
+        self.0.borrow_mut().reset();
     }
 }
 

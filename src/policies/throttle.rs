@@ -1,7 +1,15 @@
 //! Limits on how fast bytes pass.
 //!
+//! # Theory
 //! A bucket fills at the rate allowed, up to a tenth of a second's worth; what passes is taken out of
-//! it. A connection that finds too little in it is stirred when there will be more.
+//! it. A connection that finds too little in it, or others who wait, takes its place behind them. When
+//! the bucket is full it is shared out, from the front on: to each an equal part, but a piece worth a
+//! system call at least, so that where there are too many for one filling they have it in rounds. What
+//! was given to somebody who had no use for it goes back with the next sharing.
+//!
+//! # Invariants
+//! * A seat is in the queue at most once, and only while it has no allowance.
+//! * While somebody is in the queue, the timer of the first one is set, on that one's reactor.
 
 use super::Policy;
 use super::layer::{Direction, Watch, put_under};
@@ -10,7 +18,8 @@ use crate::clock::DelayedCall;
 use crate::driver::Readiness;
 use crate::failure::Result;
 use crate::transport::Transport;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -74,82 +83,86 @@ impl Policy for Throttle {
     }
 
     fn apply(&self, transport: &Transport) -> Result {
-        let valve = |bucket: &Option<Rc<Bucket>>| {
-            bucket.clone().map(|bucket| Valve { bucket, opening: None })
+        let valve = |bucket: &Option<Rc<Bucket>>, opens| {
+            let bucket = bucket.clone()?;
+            let (transport, allowance) = (transport.clone(), Cell::new(0));
+            let seat = Seat { transport, opens, allowance, is_waiting: Cell::new(false) };
+            Some(Valve { bucket, seat: Rc::new(seat) })
         };
-        put_under(
-            transport,
-            Throttled {
-                reading: valve(&self.reading),
-                writing: valve(&self.writing),
-                transport: transport.clone(),
-            },
-        )
+        let reading = valve(&self.reading, Readiness::READABLE);
+        let writing = valve(&self.writing, Readiness::WRITABLE);
+        put_under(transport, Throttled { reading, writing })
     }
 }
 
 struct Throttled {
     reading: Option<Valve>,
     writing: Option<Valve>,
-    /// A circle until the connection ends, which drops this.
-    transport: Transport,
 }
 
 impl Throttled {
-    fn valve(&mut self, direction: Direction) -> Option<&mut Valve> {
+    fn valve(&self, direction: Direction) -> Option<&Valve> {
         match direction {
-            Direction::Read => self.reading.as_mut(),
-            Direction::Write => self.writing.as_mut(),
+            Direction::Read => self.reading.as_ref(),
+            Direction::Write => self.writing.as_ref(),
         }
     }
 }
 
 impl Watch for Throttled {
     fn allow(&mut self, direction: Direction) -> usize {
-        let now = self.transport.reactor().now();
-        self.valve(direction).map_or(usize::MAX, |valve| valve.bucket.fill(now))
+        self.valve(direction).map_or(usize::MAX, Valve::allow)
     }
 
     fn hold(&mut self, direction: Direction) {
-        let transport = self.transport.clone();
         if let Some(valve) = self.valve(direction) {
-            valve.hold(direction, transport);
+            valve.bucket.queue_up(&valve.seat);
         }
     }
 
     fn passed(&mut self, direction: Direction, bytes: &[u8]) {
         if let Some(valve) = self.valve(direction) {
-            valve.bucket.take(bytes.len());
+            valve.passed(bytes.len());
         }
     }
 }
 
+/// One direction of a connection at its bucket.
 struct Valve {
     bucket: Rc<Bucket>,
-    /// Stirs the connection when the bucket has something for it.
-    opening: Option<DelayedCall>,
+    seat: Rc<Seat>,
+}
+
+/// Who waits at a bucket.
+struct Seat {
+    /// A circle until the connection ends, which drops its valves.
+    transport: Transport,
+    /// What the connection may do again when it has an allowance.
+    opens: Readiness,
+    /// So many bytes were taken out of the bucket for it.
+    allowance: Cell<usize>,
+    is_waiting: Cell<bool>,
 }
 
 impl Valve {
-    fn hold(&mut self, direction: Direction, transport: Transport) {
-        if self.opening.as_ref().is_some_and(DelayedCall::is_active) {
-            return;
+    fn allow(&self) -> usize {
+        match self.seat.allowance.get() {
+            0 if self.bucket.is_waited_for() => 0,
+            0 => self.bucket.fill(self.seat.transport.reactor().now()),
+            allowance => allowance,
         }
-        let readiness = match direction {
-            Direction::Read => Readiness::READABLE,
-            Direction::Write => Readiness::WRITABLE,
-        };
-        let (reactor, delay) = (transport.reactor(), self.bucket.delay());
-        self.opening = Some(reactor.call_later(delay, move || transport.stir(readiness)));
+    }
+
+    fn passed(&self, bytes: usize) {
+        let allowance = self.seat.allowance.take();
+        self.bucket.give_back(allowance);
+        self.bucket.take(bytes);
     }
 }
 
 impl Drop for Valve {
     fn drop(&mut self) {
-        if let Some(opening) = self.opening.take() {
-            // It was made: there is nothing to take back.
-            let _ = opening.cancel();
-        }
+        self.bucket.leave(&self.seat);
     }
 }
 
@@ -161,13 +174,24 @@ struct Bucket {
     level: Cell<f64>,
     /// When `level` was right; never before the first look.
     seen: Cell<Option<Instant>>,
+    /// Who waits, in order. Borrowed for one change, as `served` is.
+    queue: RefCell<VecDeque<Rc<Seat>>>,
+    /// Who got an allowance when the bucket was shared out last.
+    served: RefCell<Vec<Rc<Seat>>>,
+    /// Shares the bucket out when it is full.
+    sharing: Cell<Option<DelayedCall>>,
 }
+
+/// A piece worth a system call, where the rate allows for it.
+const PIECE: f64 = 1500.0;
 
 impl Bucket {
     fn new(rate: NonZeroU32) -> Bucket {
         let rate = f64::from(rate.get());
         let capacity = (rate / 10.0).max(1.0);
-        Bucket { rate, capacity, level: Cell::new(capacity), seen: Cell::new(None) }
+        let (queue, served, sharing) = (RefCell::default(), RefCell::default(), Cell::default());
+        let (level, seen) = (Cell::new(capacity), Cell::new(None));
+        Bucket { rate, capacity, level, seen, queue, served, sharing }
     }
 
     /// Whole bytes that may pass now: none while the bucket is not half full, so that bytes pass in
@@ -176,17 +200,95 @@ impl Bucket {
         let seen = self.seen.replace(Some(now)).unwrap_or(now);
         let gained = now.saturating_duration_since(seen).as_secs_f64() * self.rate;
         self.level.set((self.level.get() + gained).min(self.capacity));
-        let enough = (self.capacity / 2.0).max(1.0);
-        if self.level.get() < enough { 0 } else { self.level.get() as usize }
+        if self.level.get() < self.enough() { 0 } else { self.level.get() as usize }
+    }
+
+    fn enough(&self) -> f64 {
+        (self.capacity / 2.0).max(1.0)
     }
 
     fn take(&self, bytes: usize) {
         self.level.set(self.level.get() - bytes as f64);
     }
 
-    /// How long until it is full.
+    fn give_back(&self, bytes: usize) {
+        self.level.set(self.level.get() + bytes as f64);
+    }
+
+    /// How long until it is full, and a moment more: rounded down, the time would come too early.
     fn delay(&self) -> Duration {
-        Duration::from_secs_f64((self.capacity - self.level.get()).max(0.0) / self.rate)
+        let missing = (self.capacity - self.level.get()).max(0.0);
+        Duration::from_secs_f64(missing / self.rate) + Duration::from_nanos(1)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        !self.queue.borrow().is_empty()
+    }
+
+    fn queue_up(self: &Rc<Self>, seat: &Rc<Seat>) {
+        if seat.allowance.get() == 0 && !seat.is_waiting.replace(true) {
+            self.queue.borrow_mut().push_back(seat.clone());
+            self.set_timer();
+        }
+    }
+
+    /// Gives up a place in the queue, or what was given.
+    fn leave(self: &Rc<Self>, seat: &Rc<Seat>) {
+        self.give_back(seat.allowance.take());
+        self.served.borrow_mut().retain(|served| !Rc::ptr_eq(served, seat));
+        if !seat.is_waiting.replace(false) {
+            return;
+        }
+        self.queue.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, seat));
+        // It may have been this one's reactor that the timer was set on, and that is ending.
+        if let Some(sharing) = self.sharing.take() {
+            // It may have been called already, or dropped with its reactor.
+            let _ = sharing.cancel();
+        }
+        self.set_timer();
+    }
+
+    fn set_timer(self: &Rc<Self>) {
+        let sharing = self.sharing.take();
+        if sharing.as_ref().is_some_and(DelayedCall::is_active) {
+            return self.sharing.set(sharing);
+        }
+        let first = self.queue.borrow().front().cloned();
+        let Some(first) = first else { return };
+        let (bucket, reactor) = (Rc::downgrade(self), first.transport.reactor());
+        let share = move || {
+            if let Some(bucket) = bucket.upgrade() {
+                bucket.share_out(first.transport.reactor().now());
+            }
+        };
+        self.sharing.set(Some(reactor.call_later(self.delay(), share)));
+    }
+
+    fn share_out(self: &Rc<Self>, now: Instant) {
+        for seat in self.served.take() {
+            self.give_back(seat.allowance.take());
+        }
+        self.fill(now);
+        while let Some(seat) = self.next_to_serve() {
+            seat.transport.stir(seat.opens);
+            self.served.borrow_mut().push(seat);
+        }
+        self.set_timer();
+    }
+
+    /// Takes the first one out of the queue, if there is enough for it, and gives it its part.
+    fn next_to_serve(&self) -> Option<Rc<Seat>> {
+        let mut queue = self.queue.borrow_mut();
+        let part = (self.level.get() / queue.len() as f64).max(PIECE.min(self.enough()));
+        let part = part.min(self.level.get()).floor();
+        if part < PIECE.min(self.enough()).floor() {
+            return None;
+        }
+        let seat = queue.pop_front()?;
+        seat.is_waiting.set(false);
+        seat.allowance.set(part as usize);
+        self.take(part as usize);
+        Some(seat)
     }
 }
 
