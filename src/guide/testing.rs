@@ -242,6 +242,38 @@
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!
+//! # What breaks a seed
+//!
+//! A seed is one run as long as nothing is drawn elsewhere. These are:
+//!
+//! * **The order of a `HashMap` or `HashSet`**, another in each run: iterate over a `BTreeMap`, or sort.
+//! * **Clocks**: `SystemTime::now` and `Instant::now` tell the machine's time. Ask
+//!   [`Reactor::now`](crate::Reactor::now), and have the date given to you.
+//! * **Threads** of your own, whose order no seed decides. What is given to
+//!   [`defer_to_thread`](crate::Reactor::defer_to_thread) runs in the simulation's own thread.
+//! * **`rand`** and what draws from it, unless it is seeded: draw from
+//!   [`Simulation::random`](crate::simulation::Simulation::random), or seed a generator with it.
+//! * **Addresses in memory**, printed or hashed, and files, variables and arguments that differ.
+//! * **TLS**: its keys come from the system, and so its bytes differ. See
+//!   [the simulation's page](crate::simulation) for what to give it and what follows from the seed then.
+//!
+//! [`check_determinism`] runs each seed twice and says where the two first differ:
+//!
+//! ```
+//! use ropewalk::simulation::{Simulation, check_determinism};
+//! use std::time::Duration;
+//!
+//! fn scenario(simulation: &Simulation) -> ropewalk::Result {
+//!     let nap = simulation.random(|random| random.below(1_000));
+//!     simulation.host("sleeper").reactor().call_later(Duration::from_millis(nap), || ());
+//!     simulation.run_until_idle()
+//! }
+//! check_determinism(0..10, scenario)?;
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! # A larger example
+//!
 //! `examples/simulation` is a key-value service tested so, with a planted bug to be found.
 //!
 //! # Any bytes, any pieces, any faults
@@ -319,9 +351,10 @@
 //! # What a simulation does not tell
 //!
 //! How fast the program is, and how the real kernel behaves where this one's model of it ends. A turn
-//! takes no virtual time. Keep a test to its own hosts: other threads are ordered by nobody's seed.
+//! takes no virtual time.
 
 #[cfg(doc)]
 use crate::simulation::{
-    Draw, Pump, RecordingTransport, Simulation, every_split, for_all, for_each_seed, walk_faults,
+    Draw, Pump, RecordingTransport, Simulation, check_determinism, every_split, for_all,
+    for_each_seed, walk_faults,
 };

@@ -8,7 +8,7 @@ use super::driver::SimulatedDriver;
 use super::fault::{Call, Fault};
 use super::random::nanos;
 use super::run::World;
-use super::trace::{What, beginning};
+use super::trace::{Loss, What, beginning};
 use super::world::{ReadyId, State};
 use crate::address::Address;
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
@@ -71,8 +71,12 @@ impl Letterbox {
         self.address.ip().is_unspecified() || self.address.ip() == ip
     }
 
-    fn takes_from(&self, from: SocketAddr) -> bool {
-        self.peer.is_none_or(|peer| peer == from) && self.letters.len() < MOST_LETTERS
+    /// Why it takes nothing from there now, if it does not.
+    fn refuses(&self, from: SocketAddr) -> Option<Loss> {
+        if self.peer.is_some_and(|peer| peer != from) {
+            return Some(Loss::NotThePeer);
+        }
+        (self.letters.len() >= MOST_LETTERS).then_some(Loss::Full)
     }
 }
 
@@ -130,9 +134,21 @@ impl State {
         let Some(letterbox) = self.letterboxes.get(key) else { return Ok(()) };
         let (from_host, port) = (letterbox.host, letterbox.address.port());
         let own = if to.ip().is_loopback() { to.ip() } else { self.machines[from_host].ip };
-        let bytes = data.len();
-        self.note(from_host, 0, 18 ^ (bytes as u64) << 8, || What::Sent(bytes));
-        for to_host in self.receivers(key, from_host, to) {
+        let (bytes, address) = (data.len(), to.to_string());
+        self.trace.count_bytes(data);
+        self.trace.count_text(&address);
+        self.note_often(from_host, 0, 18 ^ (bytes as u64) << 8, || What::SentTo {
+            to: address.into(),
+            bytes,
+            beginning: beginning(data),
+        });
+        let receivers = self.receivers(key, from_host, to);
+        if receivers.is_empty() {
+            let is_group = to.ip().is_multicast();
+            let why = if is_group { Loss::NoPort } else { Loss::Unreachable };
+            self.lose(from_host, (from_host, to), bytes, why);
+        }
+        for to_host in receivers {
             self.post_to(to_host, (key, from_host), (SocketAddr::new(own, port), to), data);
         }
         Ok(())
@@ -167,6 +183,7 @@ impl State {
         for _ in 0..copies {
             let arrival = self.one_datagram(from_host, to_host, bytes);
             if self.random.chance(loss) {
+                self.lose(to_host, (from_host, to), bytes, Loss::OnTheWay);
                 continue;
             }
             let sent = self.now;
@@ -177,29 +194,34 @@ impl State {
 
     pub(super) fn on_letter(&mut self, letter: Letter) {
         let Letter { sender, sent, from_host, to_host, from, to, data } = letter;
+        let bytes = data.len();
         if self.is_unreachable(from_host, to_host) {
-            return;
+            return self.lose(to_host, (from_host, to), bytes, Loss::Unreachable);
         }
         let found = self.machines[to_host].letterboxes.get(&to.port()).copied();
         let letterbox = found.and_then(|key| Some((key, self.letterboxes.get_mut(key)?)));
         let Some((key, letterbox)) = letterbox.filter(|(_, letterbox)| letterbox.is_at(to.ip()))
         else {
+            self.lose(to_host, (from_host, to), bytes, Loss::NoPort);
             return self.refuse_letter(sender, to_host, from_host);
         };
-        if !letterbox.takes_from(from) {
-            return;
+        if let Some(why) = letterbox.refuses(from) {
+            return self.lose(to_host, (from_host, to), bytes, why);
         }
-        let bytes = data.len();
-        let text = if self.trace.is_kept() { beginning(&data) } else { "".into() };
+        let text = self.trace.is_kept().then(|| beginning(&data));
         letterbox.letters.push_back((data, from));
-        let name = self.name(from_host);
-        self.note(to_host, 0, 19 ^ (bytes as u64) << 8, || What::Arrived {
-            from: name,
+        self.note_of_two((to_host, from_host), 0, 19 ^ (bytes as u64) << 8, |from| What::Arrived {
+            from,
             sent: Duration::from_nanos(sent),
             bytes,
-            beginning: text,
+            beginning: text.unwrap_or_default(),
         });
         self.rise_letterbox(key);
+    }
+
+    fn lose(&mut self, host: usize, (from, to): (usize, SocketAddr), bytes: usize, why: Loss) {
+        let (from, to) = (self.name(from), to.to_string().into());
+        self.note(host, 0, What::Lost { from, to, bytes, why });
     }
 
     /// Nobody has that port: a connected sender is told.

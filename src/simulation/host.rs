@@ -200,11 +200,11 @@ impl State {
         (machine.is_up, machine.is_paused) = (true, false);
         machine.life += 1;
         machine.born = machine.clock.read(self.now);
-        self.note(host, 0, 14, || What::Noted("starts".into()));
+        self.note(host, 0, What::Noted("starts".into()));
     }
 
     fn crash(&mut self, host: usize) {
-        self.note(host, 0, 15, || What::Noted("crashes".into()));
+        self.note(host, 0, What::Noted("crashes".into()));
         for key in self.sockets_where(|at, _| at == host) {
             self.sockets.remove(key);
         }
@@ -235,7 +235,7 @@ impl State {
     fn set_paused(&mut self, host: usize, is_paused: bool) {
         self.machines[host].is_paused = is_paused;
         let text = if is_paused { "is paused" } else { "is resumed" };
-        self.note(host, 0, 16, || What::Noted(text.into()));
+        self.note(host, 0, What::Noted(text.into()));
     }
 
     pub(super) fn set_cut(&mut self, (from, to): (usize, usize), is_cut: bool) {
@@ -244,7 +244,7 @@ impl State {
         }
         let verb = if is_cut { "is cut" } else { "is healed" };
         let name = self.name(to);
-        self.note(from, 0, 17, || What::Noted(format!("the way to {name} {verb}").into()));
+        self.note(from, 0, What::Noted(format!("the way to {name} {verb}").into()));
         if !is_cut {
             self.release_withheld(from, to);
         }

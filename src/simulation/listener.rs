@@ -110,7 +110,7 @@ impl State {
         let machine = &mut self.machines[host];
         machine.ports.insert(port, key);
         machine.descriptors += 1;
-        self.note(host, 0, 12, || What::Noted(format!("listens at {address}").into()));
+        self.note(host, 0, What::Noted(format!("listens at {address}").into()));
         Ok(key)
     }
 
@@ -120,7 +120,7 @@ impl State {
         (socket.is_waiting, socket.is_held) = (false, true);
         let (host, connection, remote) = (socket.host, socket.connection, socket.remote);
         self.machines[host].descriptors += 1;
-        self.note(host, connection, 10, || What::Accepted);
+        self.note(host, connection, What::Accepted);
         Some((key, remote))
     }
 

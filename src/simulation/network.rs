@@ -37,7 +37,7 @@ impl State {
             // Nobody has that address: the router says so after a while.
             None => self.later(3 * SECOND, Event::GiveUp(key)),
         }
-        self.note(host, connection, 1, || What::Asked(to.to_string().into()));
+        self.note(host, connection, What::Asked(to.to_string().into()));
         key
     }
 
@@ -131,7 +131,7 @@ impl State {
             client.peer = Some(server_key);
             client.out.window = window;
         }
-        self.note(host, connection, 2, || What::Opened);
+        self.note(host, connection, What::Opened);
         self.send(client_key, Segment::Ack);
         self.rise(client_key);
     }
@@ -143,7 +143,7 @@ impl State {
         }
         socket.stage = Stage::Failed(kind);
         let (host, connection) = (socket.host, socket.connection);
-        self.note(host, connection, 3, || What::Failed(kind));
+        self.note(host, connection, What::Failed(kind));
         self.rise(key);
     }
 
@@ -166,7 +166,7 @@ impl State {
         let resets = socket.resets_on_close || socket.unread() > 0;
         let ends = !std::mem::replace(&mut socket.has_shut, true);
         self.machines[host].descriptors -= 1;
-        self.note(host, connection, 8, || What::Closed);
+        self.note(host, connection, What::Closed);
         if is_open && resets {
             self.send(key, Segment::Reset);
         } else if is_open && ends {

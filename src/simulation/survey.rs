@@ -36,7 +36,7 @@ impl Survey {
         }
     }
 
-    fn add(&mut self, run: Survey) {
+    pub(super) fn add(&mut self, run: Survey) {
         *self = [*self, run].into_iter().sum();
     }
 }
@@ -131,10 +131,10 @@ pub fn chosen_seed() -> Option<u64> {
 }
 
 #[track_caller]
-fn run(
+pub(super) fn run(
     seed: u64,
     fault: Option<(u64, Fault)>,
-    scenario: &impl Fn(&Simulation) -> Result,
+    scenario: impl FnOnce(&Simulation) -> Result,
 ) -> Result<Survey> {
     let caller = Location::caller();
     let simulation = Simulation::new(seed);

@@ -34,8 +34,28 @@ pub enum What {
     Failed(std::io::ErrorKind),
     /// A connection was accepted.
     Accepted,
-    /// So many bytes were sent.
+    /// So many bytes of a stream were sent.
     Sent(usize),
+    /// A datagram was sent.
+    SentTo {
+        /// The address.
+        to: Rc<str>,
+        /// How many bytes it has.
+        bytes: usize,
+        /// How they begin.
+        beginning: Rc<str>,
+    },
+    /// A datagram did not arrive: it was lost on the way, or nobody took it.
+    Lost {
+        /// The sender.
+        from: Rc<str>,
+        /// The address.
+        to: Rc<str>,
+        /// How many bytes it has.
+        bytes: usize,
+        /// Why.
+        why: Loss,
+    },
     /// Bytes arrived that another host sent at that time; their beginning is told.
     Arrived {
         /// The sender.
@@ -66,6 +86,34 @@ pub enum What {
     Noted(Rc<str>),
 }
 
+/// Why a datagram did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loss {
+    /// The link loses a share of what is sent.
+    OnTheWay,
+    /// The way is cut, or the host is down.
+    Unreachable,
+    /// No socket of the host has that port and address.
+    NoPort,
+    /// The socket is connected to somebody else.
+    NotThePeer,
+    /// So much waits to be read already.
+    Full,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Loss::OnTheWay => "lost on the way",
+            Loss::Unreachable => "the host cannot be reached",
+            Loss::NoPort => "nobody has that port",
+            Loss::NotThePeer => "the socket is connected to another",
+            Loss::Full => "the socket's queue is full",
+        })
+    }
+}
+
 impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>12.6} {:<10}", self.at.as_secs_f64(), self.host)?;
@@ -85,6 +133,12 @@ impl fmt::Display for What {
             What::Failed(kind) => write!(f, "does not connect: {kind}"),
             What::Accepted => f.write_str("accepts"),
             What::Sent(bytes) => write!(f, "sends {bytes} bytes"),
+            What::SentTo { to, bytes, beginning } => {
+                write!(f, "sends {bytes} bytes to {to}: {beginning}")
+            }
+            What::Lost { from, to, bytes, why } => {
+                write!(f, "misses {bytes} bytes from {from} to {to}: {why}")
+            }
             What::Arrived { from, bytes, beginning, .. } => {
                 write!(f, "gets {bytes} bytes from {from}: {beginning}")
             }
@@ -101,9 +155,18 @@ impl fmt::Display for What {
 /// A run's history: always as a number, on demand in full.
 #[derive(Default)]
 pub(super) struct Trace {
-    digest: u64,
+    digest: Digest,
     /// Absent: nobody asked for it.
-    happenings: Option<Vec<Happening>>,
+    kept: Option<Kept>,
+    /// Of bytes that were sent, only how many counts.
+    ignores_contents: bool,
+}
+
+#[derive(Default)]
+struct Kept {
+    happenings: Vec<Happening>,
+    /// By happening: the number of all that had happened then.
+    digests: Vec<u64>,
 }
 
 /// So many are kept at most; what comes later only changes the number.
@@ -111,29 +174,113 @@ const MOST: usize = 1_000_000;
 
 impl Trace {
     pub(super) fn begin(&mut self) {
-        self.happenings.get_or_insert_default();
+        self.kept.get_or_insert_default();
     }
 
     pub(super) fn is_kept(&self) -> bool {
-        self.happenings.is_some()
+        self.kept.is_some()
     }
 
-    pub(super) fn digest(&self) -> u64 {
+    pub(super) fn ignore_contents(&mut self) {
+        self.ignores_contents = true;
+    }
+
+    pub(super) fn digest(&self) -> Digest {
         self.digest
     }
 
     pub(super) fn happenings(&self) -> &[Happening] {
-        self.happenings.as_deref().unwrap_or_default()
+        self.kept.as_ref().map_or(&[], |kept| &kept.happenings)
     }
 
-    /// Enters what happened into the number, and what `make` says of it into the text.
+    pub(super) fn digests(&self) -> &[u64] {
+        self.kept.as_ref().map_or(&[], |kept| &kept.digests)
+    }
+
+    /// Enters something into the number of which the text says nothing.
     #[inline]
-    pub(super) fn note(&mut self, mark: u64, make: impl FnOnce() -> Happening) {
-        self.digest = mix(self.digest ^ mark);
-        if let Some(happenings) = &mut self.happenings
-            && happenings.len() < MOST
+    pub(super) fn count(&mut self, mark: u64) {
+        self.digest.enter(mark);
+    }
+
+    /// Enters a name or an address into the number.
+    pub(super) fn count_text(&mut self, text: &str) {
+        self.digest.enter_bytes(text.as_bytes());
+    }
+
+    /// Enters bytes that were sent into the number.
+    #[inline]
+    pub(super) fn count_bytes(&mut self, data: &[u8]) {
+        if !self.ignores_contents {
+            self.digest.enter_bytes(data);
+        }
+    }
+
+    /// Enters what happened at this time and place into number and text.
+    pub(super) fn note(&mut self, mark: u64, happening: Happening) {
+        self.digest.enter(mark);
+        happening.what.enter(&mut self.digest);
+        self.keep(|| happening);
+    }
+
+    /// As `note`, of what happens all the time: `mark` tells all of it, `make` is called if it is kept.
+    #[inline]
+    pub(super) fn note_often(&mut self, mark: u64, make: impl FnOnce() -> Happening) {
+        self.digest.enter(mark);
+        self.keep(make);
+    }
+
+    #[inline]
+    fn keep(&mut self, make: impl FnOnce() -> Happening) {
+        if let Some(kept) = &mut self.kept
+            && kept.happenings.len() < MOST
         {
-            happenings.push(make());
+            kept.happenings.push(make());
+            kept.digests.push(self.digest.0);
+        }
+    }
+}
+
+/// A number that depends on all that was entered, and on its order.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Digest(u64);
+
+impl Digest {
+    #[inline]
+    pub(super) fn enter(&mut self, mark: u64) {
+        self.0 = mix(self.0 ^ mark);
+    }
+
+    #[inline]
+    pub(super) fn enter_bytes(&mut self, data: &[u8]) {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let (words, rest) = data.as_chunks::<8>();
+        let mut number = self.0;
+        for word in words {
+            number = (number.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD);
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.0 = number;
+        self.enter(u64::from_le_bytes(last) ^ (data.len() as u64) << 56);
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl What {
+    /// Enters what tells it from everything else.
+    fn enter(&self, digest: &mut Digest) {
+        match self {
+            What::Opened => digest.enter(2),
+            What::Repeated => digest.enter(4),
+            What::Reset => digest.enter(5),
+            What::Closed => digest.enter(8),
+            What::Accepted => digest.enter(10),
+            What::Asked(text) | What::Noted(text) => digest.enter_bytes(text.as_bytes()),
+            other => digest.enter_bytes(other.to_string().as_bytes()),
         }
     }
 }

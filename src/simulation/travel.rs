@@ -34,7 +34,8 @@ impl State {
         {
             receiver.inbox.expect(&data[..count]);
         }
-        self.note(host, connection, 9 ^ (count as u64) << 8, || What::Sent(count));
+        self.trace.count_bytes(&data[..count]);
+        self.note_often(host, connection, 9 ^ (count as u64) << 8, || What::Sent(count));
         Ok(count)
     }
 
@@ -83,7 +84,7 @@ impl State {
         let tries = socket.out.tries;
         socket.out.tries += 1;
         let (host, connection) = (socket.host, socket.connection);
-        self.note(host, connection, 4, || What::Repeated);
+        self.note(host, connection, What::Repeated);
         if tries < REPEATS {
             return self.later(timeout(tries), Event::Arrive(key));
         }
@@ -95,7 +96,7 @@ impl State {
         let Some(socket) = self.sockets.get_mut(key) else { return };
         let (host, connection) = (socket.host, socket.connection);
         socket.die(Some(kind));
-        self.note(host, connection, 5, || What::Reset);
+        self.note(host, connection, What::Reset);
         self.rise(key);
         self.forget_if_gone(key);
     }

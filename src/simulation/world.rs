@@ -150,6 +150,7 @@ impl State {
     /// Adds a machine, which is down.
     pub(super) fn add_machine(&mut self, name: &str) -> usize {
         let number = self.machines.len() as u32 + 1;
+        self.trace.count_text(name);
         let [_, a, b, c] = number.to_be_bytes();
         self.machines.push(Machine {
             name: name.into(),
@@ -233,22 +234,35 @@ impl State {
             return None;
         }
         self.faults_made += 1;
-        self.note(host, connection, 11, || What::Failing(call, fault));
+        self.note(host, connection, What::Failing(call, fault));
         Some(fault)
     }
 
-    /// Enters what happened into the trace; `mark` tells its kinds and sizes apart.
+    /// Enters what happened into the trace.
+    pub(super) fn note(&mut self, host: usize, connection: Connection, what: What) {
+        let name = self.machines.get(host).map_or("".into(), |machine| machine.name.clone());
+        let at = Duration::from_nanos(self.now);
+        let happening = Happening { at, host: name, connection, what };
+        self.trace.note(self.mark(host, connection), happening);
+    }
+
+    fn mark(&self, host: usize, connection: Connection) -> u64 {
+        let place = (host as u64) << 48 | u64::from(connection) << 16;
+        self.now ^ place.rotate_left(17)
+    }
+
+    /// As `note`, of what happens all the time; `mark` tells its kinds and sizes apart.
     #[inline]
-    pub(super) fn note(
+    pub(super) fn note_often(
         &mut self,
         host: usize,
         connection: Connection,
         mark: u64,
         what: impl FnOnce() -> What,
     ) {
+        let mark = self.mark(host, connection) ^ mark;
         let (now, machines) = (self.now, &self.machines);
-        let place = (host as u64) << 48 | u64::from(connection) << 16;
-        self.trace.note(now ^ place.rotate_left(17) ^ mark, || Happening {
+        self.trace.note_often(mark, || Happening {
             at: Duration::from_nanos(now),
             host: machines.get(host).map_or("".into(), |machine| machine.name.clone()),
             connection,
@@ -256,7 +270,7 @@ impl State {
         });
     }
 
-    /// As `note`, of something that came from another host, whose name it is told.
+    /// As `note_often`, of something that came from another host, whose name it is told.
     #[inline]
     pub(super) fn note_of_two(
         &mut self,
@@ -266,7 +280,7 @@ impl State {
         what: impl FnOnce(Rc<str>) -> What,
     ) {
         let from = self.trace.is_kept().then(|| self.name(from));
-        self.note(host, connection, mark, || what(from.unwrap_or_default()));
+        self.note_often(host, connection, mark, || what(from.unwrap_or_default()));
     }
 
     /// Names a socket ready at the next wait of its host.
@@ -302,6 +316,8 @@ impl State {
     /// Tells a host what has become ready, as it is now.
     #[inline]
     pub(super) fn drain_ready(&mut self, host: usize, ready: &mut Vec<Ready>) {
+        // A turn is something that happens, whatever it comes to.
+        self.trace.count(self.mark(host, 0) ^ 20);
         while let Some(id) = self.machines[host].ready.pop_front() {
             let (key, readiness) = match id {
                 ReadyId::Socket(key) => self.look_at_socket(key),

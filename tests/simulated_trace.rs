@@ -1,0 +1,92 @@
+//! What a simulation tells of a run: its trace, its picture, and the command that runs it again.
+#![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
+
+use ropewalk::simulation::{Host, Link, Loss, Simulation, What};
+use ropewalk::{Address, UdpSocket};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+// ---- datagrams ----
+
+fn send(simulation: &Simulation, from: &Rc<UdpSocket>, to: SocketAddr, text: &'static str) {
+    let (from, to) = (from.clone(), Address::from(to));
+    simulation.run_until(async move { from.send_to(text, &to).await }).unwrap();
+    simulation.run_for(SECOND).unwrap();
+}
+
+/// A client's datagram to port 53 of a server, after something was done to the two.
+fn trace_of(prepare: impl FnOnce(&Simulation, &Host, &Host)) -> (String, Vec<Loss>) {
+    let simulation = Simulation::new(1);
+    simulation.keep_trace();
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let socket = Rc::new(client.reactor().open_udp("0.0.0.0:0").unwrap());
+    prepare(&simulation, &server, &client);
+    send(&simulation, &socket, SocketAddr::new(server.ip(), 53), "who is there?");
+    let losses = simulation.happenings().into_iter().filter_map(|happening| match happening.what {
+        What::Lost { why, .. } => Some(why),
+        _ => None,
+    });
+    (simulation.trace(), losses.collect())
+}
+
+#[test]
+fn the_trace_tells_to_whom_a_datagram_goes_and_what_it_is() {
+    let ear = std::cell::Cell::new(None);
+    let (trace, losses) = trace_of(|_, server, _| {
+        ear.set(Some(server.reactor().open_udp("0.0.0.0:53").unwrap()));
+    });
+    assert!(
+        trace.contains("client           sends 13 bytes to 10.0.0.1:53: who is there?"),
+        "{trace}"
+    );
+    assert!(trace.contains("server           gets 13 bytes from client: who is there?"), "{trace}");
+    assert!(losses.is_empty());
+}
+
+#[test]
+fn the_trace_tells_that_a_datagram_was_lost_and_why() {
+    let (trace, losses) = trace_of(|simulation, server, client| {
+        simulation.set_link(client, server, Link::new().loss(1.0));
+    });
+    let line = "server           misses 13 bytes from client to 10.0.0.1:53: lost on the way";
+    assert!(trace.contains(line), "{trace}");
+    assert_eq!(losses, [Loss::OnTheWay]);
+    assert_eq!(
+        trace_of(|simulation, server, client| simulation.cut(server, client)).1,
+        [Loss::Unreachable]
+    );
+    assert_eq!(trace_of(|_, server, _| server.crash()).1, [Loss::Unreachable]);
+    assert_eq!(trace_of(|_, _, _| ()).1, [Loss::NoPort]);
+}
+
+#[test]
+fn the_trace_tells_that_a_socket_did_not_take_a_datagram() {
+    let simulation = Simulation::new(1);
+    simulation.keep_trace();
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let mouth = Rc::new(client.reactor().open_udp("0.0.0.0:0").unwrap());
+    let ear = server.reactor().open_udp("0.0.0.0:53").unwrap();
+    let at = SocketAddr::new(server.ip(), 53);
+    // Nobody reads: what is beyond the socket's queue, and the reactor's own, is lost.
+    for _ in 0..2_000 {
+        let (mouth, to) = (mouth.clone(), Address::from(at));
+        simulation.run_until(async move { mouth.send_to("x", &to).await }).unwrap();
+    }
+    simulation.run_for(SECOND).unwrap();
+    let full = |happening: &ropewalk::simulation::Happening| {
+        matches!(happening.what, What::Lost { why: Loss::Full, .. })
+    };
+    assert!(simulation.happenings().iter().any(full));
+    let other = SocketAddr::new(client.ip(), 9);
+    let narrow = server.reactor().open_udp("0.0.0.0:54").unwrap();
+    narrow.connect(Address::from(other)).unwrap();
+    send(&simulation, &mouth, SocketAddr::new(server.ip(), 54), "x");
+    assert!(simulation.trace().contains("the socket is connected to another"));
+    drop((ear, narrow));
+    send(&simulation, &mouth, SocketAddr::from(([239, 1, 2, 3], 53)), "x");
+    let last = simulation.happenings().pop().unwrap();
+    assert!(matches!(last.what, What::Lost { why: Loss::NoPort, .. }), "{last}");
+}
