@@ -161,6 +161,10 @@ impl fmt::Display for Address {
 impl fmt::Display for UnixName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Not to be taken for an abstract name.
+            UnixName::Path(path) if path.as_os_str().as_encoded_bytes().starts_with(b"@") => {
+                write!(f, "unix:./{}", path.display())
+            }
             UnixName::Path(path) => write!(f, "unix:{}", path.display()),
             UnixName::Abstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
             UnixName::Unnamed => f.write_str("unix:(unnamed)"),
@@ -179,6 +183,16 @@ mod tests {
         assert_eq!(Address::from(PathBuf::from("/run/s")).to_string(), "unix:/run/s");
         let name = UnixName::Abstract(Box::from(*b"bus\x01"));
         assert_eq!(Address::Unix(name).to_string(), "unix:@bus\\x01");
+        assert_eq!(Address::from(PathBuf::from("@bus")).to_string(), "unix:./@bus");
+    }
+
+    #[test]
+    fn only_the_first_sign_of_an_abstract_name_is_not_of_it() {
+        for (written, name) in
+            [("@@a", "@a"), ("@\0a", "\0a"), ("\0@a", "@a"), ("\0\0", "\0"), ("@", "")]
+        {
+            assert_eq!(UnixName::new(written), UnixName::Abstract(name.as_bytes().into()));
+        }
     }
 
     #[test]

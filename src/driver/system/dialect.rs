@@ -4,6 +4,8 @@
 //! What one system alone can do has a file of its own, or a `cfg` where it is done.
 
 use rustix::net::{RecvFlags, SendFlags};
+use socket2::{SockAddr, SockRef, Socket};
+use std::io;
 use std::os::fd::OwnedFd;
 
 /// Sends without SIGPIPE should the peer be gone.
@@ -36,4 +38,19 @@ pub(super) fn keep_from_children(descriptor: &OwnedFd) {
         // It is open, and fails for no other reason.
         let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC);
     }
+}
+
+/// Accepts a connection that does not block and that no child has.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn accept(listener: SockRef<'_>) -> io::Result<(Socket, SockAddr)> {
+    let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+    listener.accept4(flags.bits().cast_signed())
+}
+
+/// Apple takes a call for each.
+#[cfg(target_vendor = "apple")]
+pub(super) fn accept(listener: SockRef<'_>) -> io::Result<(Socket, SockAddr)> {
+    let (socket, peer) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, peer))
 }

@@ -16,6 +16,7 @@ mod trains;
 mod udp;
 mod unix;
 mod unix_datagram;
+mod unix_name;
 mod workers;
 
 use super::{

@@ -17,8 +17,9 @@
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::net::SocketAddrUnix;
 use rustix::process::{Pid, test_kill_process};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,6 +38,7 @@ impl SocketPath {
     /// Gives a socket its path, in the place of one that nobody answers at.
     pub(super) fn claim(
         path: &Path,
+        name: &SocketAddrUnix,
         socket: &Socket,
         mode: Option<u32>,
         lock: Option<Lock>,
@@ -46,11 +48,10 @@ impl SocketPath {
             let _ = File::from(OwnedFd::from(socket.try_clone()?))
                 .set_permissions(Permissions::from_mode(mode));
         }
-        let address = SockAddr::unix(path)?;
-        match socket.bind(&address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                remove_stale(path)?;
-                socket.bind(&address)?;
+        match rustix::net::bind(socket, name) {
+            Err(Errno::ADDRINUSE) => {
+                remove_stale(path, name)?;
+                rustix::net::bind(socket, name)?;
             }
             outcome => outcome?,
         }
@@ -83,24 +84,23 @@ fn from_root(path: &Path) -> PathBuf {
 }
 
 /// Removes a socket that nobody answers at; an error if that is not what is there.
-fn remove_stale(path: &Path) -> io::Result<()> {
+fn remove_stale(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
     let in_use =
         |why: &str| io::Error::new(io::ErrorKind::AddrInUse, format!("{} {why}", path.display()));
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return Err(in_use("is there already, and is no socket"));
     }
-    match is_refused(path)? {
+    match is_refused(address)? {
         true => fs::remove_file(path),
         false => Err(in_use("is in use by another socket")),
     }
 }
 
 /// Whether nobody listens there. One whose backlog is full has a socket that waits for room wait.
-fn is_refused(path: &Path) -> io::Result<bool> {
+fn is_refused(address: &SocketAddrUnix) -> io::Result<bool> {
     let caller = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     caller.set_nonblocking(true)?;
-    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    Ok(caller.connect(&SockAddr::unix(path)?).is_err_and(refused))
+    Ok(rustix::net::connect(&caller, address) == Err(Errno::CONNREFUSED))
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

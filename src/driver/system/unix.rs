@@ -1,4 +1,4 @@
-//! Unix stream sockets: names, and descriptors beside the bytes.
+//! Unix stream sockets, with descriptors beside the bytes.
 //!
 //! # Theory
 //! Descriptors travel with bytes: those to be sent leave with the next byte, and those that came are
@@ -7,8 +7,9 @@
 //! # Not here
 //! What a path that is listened at leaves in the file system: `socket_path.rs`.
 
-use super::dialect::{FOR_US_ALONE, QUIETLY, keep_from_children};
+use super::dialect::{FOR_US_ALONE, QUIETLY, accept, keep_from_children};
 use super::socket_path::{Lock, SocketPath};
+use super::unix_name::{from_system, to_system};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
 use super::{open_reserve, register};
 use crate::address::{Address, UnixName};
@@ -18,14 +19,13 @@ use mio::net::{UnixListener, UnixStream};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, SendAncillaryMessage,
 };
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net as system;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -45,14 +45,17 @@ const SENT_AT_ONCE: usize = 64;
 const RECEIVED_AT_ONCE: usize = 253;
 
 pub(super) fn connect(registry: &Rc<Registry>, to: &UnixName) -> io::Result<Box<dyn ByteStream>> {
-    let socket = UnixStream::connect_addr(&to_system(to)?)?;
+    // Not mio's: it takes an abstract name that begins with a zero for one that is shorter.
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    rustix::net::connect(&socket, &to_system(to)?)?;
     Ok(Box::new(UnixByteStream::new(socket, registry)))
 }
 
 impl UnixByteStream {
-    fn new(socket: UnixStream, registry: &Rc<Registry>) -> UnixByteStream {
+    fn new(socket: Socket, registry: &Rc<Registry>) -> UnixByteStream {
         UnixByteStream {
-            socket,
+            socket: UnixStream::from_std(OwnedFd::from(socket).into()),
             registry: registry.clone(),
             outgoing: Vec::new(),
             incoming: VecDeque::new(),
@@ -136,11 +139,11 @@ impl ByteStream for UnixByteStream {
     }
 
     fn peer(&self) -> io::Result<Address> {
-        Ok(from_system(&self.socket.peer_addr()?))
+        Ok(from_system(&SockRef::from(&self.socket).peer_addr()?))
     }
 
     fn host(&self) -> io::Result<Address> {
-        Ok(from_system(&self.socket.local_addr()?))
+        Ok(from_system(&SockRef::from(&self.socket).local_addr()?))
     }
 
     /// Nothing: these sockets never wait for more.
@@ -191,6 +194,8 @@ pub(super) fn listen(
     at: &UnixName,
     options: &UnixOptions,
 ) -> io::Result<Box<dyn Listener>> {
+    // Before anything is made for it.
+    let name = to_system(at)?;
     let lock = match at {
         UnixName::Path(path) if options.lock => Some(Lock::take(path)?),
         _ => None,
@@ -198,9 +203,9 @@ pub(super) fn listen(
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     let path = match at {
-        UnixName::Path(path) => Some(SocketPath::claim(path, &socket, options.mode, lock)?),
+        UnixName::Path(path) => Some(SocketPath::claim(path, &name, &socket, options.mode, lock)?),
         _ => {
-            bind(&socket, at)?;
+            rustix::net::bind(&socket, &name)?;
             None
         }
     };
@@ -242,8 +247,8 @@ impl Listener for UnixPort {
         if self.is_shared {
             keep_from_blocking(&self.socket)?;
         }
-        let (socket, peer) =
-            self.socket.accept().map_err(|error| name_refusal(&self.socket, error))?;
+        let (socket, peer) = accept(SockRef::from(&self.socket))
+            .map_err(|error| name_refusal(&self.socket, error))?;
         Ok((Box::new(UnixByteStream::new(socket, &self.registry)), from_system(&peer)))
     }
 
@@ -255,76 +260,6 @@ impl Listener for UnixPort {
     }
 
     fn host(&self) -> io::Result<Address> {
-        Ok(from_system(&self.socket.local_addr()?))
+        Ok(from_system(&SockRef::from(&self.socket).local_addr()?))
     }
-}
-
-fn bind(socket: &Socket, at: &UnixName) -> io::Result<()> {
-    match at {
-        UnixName::Path(path) => socket.bind(&SockAddr::unix(path)?),
-        UnixName::Abstract(name) => socket.bind(&SockAddr::unix(abstract_path(name)?)?),
-        UnixName::Unnamed => Err(no_name()),
-    }
-}
-
-fn no_name() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "a Unix socket without a name")
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod names {
-    use super::{UnixName, io, no_name, system};
-    use std::ffi::OsString;
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::ffi::OsStringExt;
-
-    /// As a path with a leading zero, which is how `socket2` says it.
-    pub(super) fn abstract_path(name: &[u8]) -> io::Result<OsString> {
-        Ok(OsString::from_vec([&[0], name].concat()))
-    }
-
-    pub(super) fn to_system(name: &UnixName) -> io::Result<system::SocketAddr> {
-        match name {
-            UnixName::Path(path) => system::SocketAddr::from_pathname(path),
-            UnixName::Abstract(name) => system::SocketAddr::from_abstract_name(name),
-            UnixName::Unnamed => Err(no_name()),
-        }
-    }
-
-    pub(super) fn abstract_name(address: &system::SocketAddr) -> Option<&[u8]> {
-        address.as_abstract_name()
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod names {
-    use super::{UnixName, io, no_name, system};
-    use std::ffi::OsString;
-
-    pub(super) fn abstract_path(_name: &[u8]) -> io::Result<OsString> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "abstract names are Linux' own"))
-    }
-
-    pub(super) fn to_system(name: &UnixName) -> io::Result<system::SocketAddr> {
-        match name {
-            UnixName::Path(path) => system::SocketAddr::from_pathname(path),
-            UnixName::Abstract(name) => Err(abstract_path(name).unwrap_err()),
-            UnixName::Unnamed => Err(no_name()),
-        }
-    }
-
-    pub(super) fn abstract_name(_address: &system::SocketAddr) -> Option<&[u8]> {
-        None
-    }
-}
-
-use names::{abstract_name, abstract_path, to_system};
-
-fn from_system(address: &system::SocketAddr) -> Address {
-    let name = match (address.as_pathname(), abstract_name(address)) {
-        (Some(path), _) => UnixName::Path(path.into()),
-        (_, Some(name)) => UnixName::Abstract(name.into()),
-        _ => UnixName::Unnamed,
-    };
-    Address::Unix(name)
 }

@@ -6,16 +6,15 @@
 use super::dialect::QUIETLY;
 use super::socket_path::SocketPath;
 use super::udp::receive;
+use super::unix_name::{from_system, sender, to_system};
 use crate::address::{Address, UnixName};
 use crate::driver::{DatagramOption, DatagramSocket, Key};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use rustix::net::{SocketAddrUnix, getsockname, sendto, sockopt};
-use socket2::{Domain, Socket, Type};
+use rustix::net::{SocketAddrUnix, sendto, sockopt};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 
 struct UnixDatagrams {
@@ -52,10 +51,7 @@ impl DatagramSocket for UnixDatagrams {
 
     fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
         let (length, from) = receive(&self.socket, buffer)?;
-        // A sender without a name has no address at all on some systems.
-        let from = from.and_then(|from| SocketAddrUnix::try_from(from).ok());
-        let name = from.map_or(UnixName::Unnamed, |from| from_system(&from));
-        Ok((length, Address::Unix(name)))
+        Ok((length, sender(from)))
     }
 
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
@@ -75,8 +71,7 @@ impl DatagramSocket for UnixDatagrams {
     }
 
     fn host(&self) -> io::Result<Address> {
-        let name = SocketAddrUnix::try_from(getsockname(&self.socket)?);
-        Ok(Address::Unix(name.map_or(UnixName::Unnamed, |name| from_system(&name))))
+        Ok(from_system(&SockRef::from(&self.socket).local_addr()?))
     }
 
     fn set_option(&mut self, option: DatagramOption) -> io::Result<()> {
@@ -101,28 +96,5 @@ fn name_of(address: &Address) -> io::Result<SocketAddrUnix> {
             let why = "a Unix socket sends to a Unix socket only";
             Err(io::Error::new(io::ErrorKind::InvalidInput, why))
         }
-    }
-}
-
-fn to_system(name: &UnixName) -> io::Result<SocketAddrUnix> {
-    Ok(match name {
-        UnixName::Path(path) => SocketAddrUnix::new(&**path)?,
-        #[cfg(target_os = "linux")]
-        UnixName::Abstract(name) => SocketAddrUnix::new_abstract_name(name)?,
-        _ => {
-            let why = format!("{name} is no name that this system can send to");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
-    })
-}
-
-fn from_system(name: &SocketAddrUnix) -> UnixName {
-    #[cfg(target_os = "linux")]
-    if let Some(name) = name.abstract_name() {
-        return UnixName::Abstract(name.into());
-    }
-    match name.path_bytes() {
-        Some(path) => UnixName::Path(Path::new(std::ffi::OsStr::from_bytes(path)).into()),
-        None => UnixName::Unnamed,
     }
 }
