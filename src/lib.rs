@@ -48,7 +48,7 @@ pub use reactor::Signal;
 #[cfg(all(unix, feature = "signals"))]
 pub use reactor::SignalWatch;
 pub use reactor::{
-    Descriptor, Event, ExitStatus, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
+    Descriptor, Event, ExitStatus, Interval, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
     ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep,
     SystemEventTrigger, UnhandledFailure, WouldDeadlock, WriteDescriptor, YieldNow, react,
 };

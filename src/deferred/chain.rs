@@ -30,6 +30,8 @@ use std::rc::Rc;
 ///     .add_callback(|n| Ok(println!("{n}")));
 /// trigger.callback(" 42 ".into()).unwrap();
 /// ```
+#[doc(alias = "JoinHandle")]
+#[doc(alias = "Promise")]
 pub struct Deferred<T> {
     /// Dropped by the Drop of the Deferred, which then has nothing to do after its last call.
     pub(super) state: ManuallyDrop<State<T>>,
@@ -60,6 +62,7 @@ impl<T: 'static> Deferred<T> {
     /// d.map(|n: i32| assert_eq!(n, 3));
     /// trigger.callback(3).unwrap();
     /// ```
+    #[doc(alias = "oneshot")]
     #[track_caller]
     #[allow(clippy::new_ret_no_self)] // A Deferred without its Trigger would be of no use.
     #[inline]
@@ -218,6 +221,7 @@ impl<T: 'static> Deferred<T> {
     /// d.cancel();
     /// d.add_errback(|failure| assert!(failure.is::<Cancelled>()));
     /// ```
+    #[doc(alias = "abort")]
     #[track_caller]
     pub fn cancel(&self) {
         if let State::Pending(source) | State::Awaited(source) = &*self.state {

@@ -72,6 +72,7 @@ pub use locks::{
 };
 pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
 pub(crate) use tail::{Source, Tail, forgo, in_place};
+pub(crate) use task::Grid;
 pub use task::{
     AlreadyLooping, CooperativeTask, Cooperator, LoopingCall, NotLooping, NotPaused, TaskFinished,
     defer_later,
@@ -85,9 +86,9 @@ use crate::failure::{Failure, Result};
 use crate::{Clock, Panicked, Reactor};
 use std::panic::Location; // Named by the table.
 
-/// What a step may return: a `Result`, a `Deferred`, or nothing.
+/// What a step may return: a `Result`, a `Deferred`, or nothing; or it never returns.
 ///
-/// The output is an associated type and the implementations are exactly these three, so that closures
+/// The output is an associated type and the implementations are exactly these, so that closures
 /// need no annotations: in `|s| Ok(s.parse::<u32>()?)` there is only one error type that it can be.
 ///
 /// ```
@@ -131,6 +132,15 @@ impl<T> IntoDeferred for Deferred<T> {
     }
 }
 
+/// What an `async` block with an endless loop gives, which is nothing ever: it may be spawned as any.
+impl IntoDeferred for Never {
+    type Output = ();
+
+    fn into_deferred(self) -> Deferred<()> {
+        self
+    }
+}
+
 impl IntoDeferred for () {
     type Output = ();
 
@@ -138,5 +148,20 @@ impl IntoDeferred for () {
     #[track_caller]
     fn into_deferred(self) -> Deferred<()> {
         succeed(())
+    }
+}
+
+/// The type `!`, which has no name of its own in stable Rust.
+type Never = <fn() -> ! as returns::Returns>::Value;
+
+mod returns {
+    /// Names what a function returns. Public, as whatever an implementation is for has to be.
+    #[allow(unreachable_pub)]
+    pub trait Returns {
+        type Value;
+    }
+
+    impl<R> Returns for fn() -> R {
+        type Value = R;
     }
 }

@@ -295,11 +295,16 @@ async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>>
         return Ok(vec![name.clone().into()]);
     }
     let (host, port) = to.host_and_port()?;
-    let found = match host.parse() {
-        Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => resolve(inner, &ascii_name(host)?, port).await?,
-    };
+    let found = find(inner, host, port).await?;
     Ok(found.into_iter().map(Address::from).collect())
+}
+
+/// The addresses of a literal, or of a name.
+pub(super) async fn find(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match host.parse() {
+        Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+        Err(_) => resolve(inner, &ascii_name(host)?, port).await,
+    }
 }
 
 /// Puts the layers on, and waits for the handshake of each.

@@ -15,6 +15,7 @@ mod datagram;
 mod incoming;
 pub(crate) mod layer;
 mod listening;
+mod lookup;
 pub(crate) mod naming;
 mod outgoing;
 mod parting;

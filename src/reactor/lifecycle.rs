@@ -111,6 +111,7 @@ impl Reactor {
     /// assert_eq!(answer, 42);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "block_on")]
     #[track_caller]
     pub fn run_until<F>(&self, future: F) -> Result<<F::Output as IntoDeferred>::Output>
     where

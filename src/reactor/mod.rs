@@ -31,9 +31,11 @@
 //! Sockets (`driver/`), what a connection does (`net/`).
 
 mod descriptor;
+mod interval;
 mod lifecycle;
 mod mailbox;
 mod names;
+mod random;
 mod react;
 mod remote;
 mod reports;
@@ -55,6 +57,7 @@ mod sync {
 }
 
 pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
+pub use interval::Interval;
 pub use lifecycle::{
     Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
 };

@@ -57,6 +57,8 @@ impl Names {
 
 impl Reactor {
     /// Asks `resolver` for the addresses of names from now on, instead of the system.
+    ///
+    /// [`resolve`](Reactor::resolve) and whatever connects by name ask it; literals it never hears of.
     #[doc(alias = "installNameResolver")]
     #[doc(alias = "installResolver")]
     pub fn install_name_resolver(&self, resolver: impl Resolver + 'static) {

@@ -28,6 +28,8 @@ impl Reactor {
     /// assert_eq!(reactor.run_until(sum)?, 6);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "spawn_local")]
+    #[doc(alias = "ensureDeferred")]
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> Deferred<<F::Output as IntoDeferred>::Output>
     where

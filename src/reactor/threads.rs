@@ -180,6 +180,7 @@ impl Reactor {
     /// assert_eq!(reactor.run_until(sum)?, 55);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "spawn_blocking")]
     #[doc(alias = "deferToThread")]
     #[track_caller]
     pub fn defer_to_thread<F, R>(&self, work: F) -> Deferred<R::Output>

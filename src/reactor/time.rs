@@ -224,6 +224,19 @@ pub struct Sleep {
 }
 
 impl Sleep {
+    /// As [`Reactor::sleep`], on a clock that may be gone: then it never completes.
+    pub(super) fn on(clock: &WeakClock, delay: Duration) -> Sleep {
+        let alarm = Rc::new(Alarm::default());
+        let bell = alarm.clone();
+        let call = clock.call_later(delay, Box::new(move || bell.ring()));
+        Sleep { alarm, call }
+    }
+
+    /// Whether its time is still to come.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.call.is_active()
+    }
+
     /// When it completes.
     pub fn deadline(&self) -> Instant {
         self.call.deadline()

@@ -18,6 +18,7 @@ use std::fmt;
 /// clock.pump([Duration::from_secs(1); 2]); // prints one after each second
 /// assert!(!lock.is_locked());
 /// ```
+#[doc(alias = "Mutex")]
 #[derive(Clone)]
 pub struct DeferredLock(DeferredSemaphore);
 

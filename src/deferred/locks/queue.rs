@@ -18,6 +18,8 @@ use std::rc::Rc;
 /// queue.put("a value")?; // prints
 /// # Ok::<(), ropewalk::QueueOverflow<&str>>(())
 /// ```
+#[doc(alias = "mpsc")]
+#[doc(alias = "channel")]
 pub struct DeferredQueue<T: 'static>(Rc<Line<T>>);
 
 struct Line<T: 'static> {

@@ -24,6 +24,7 @@ use std::rc::Rc;
 /// assert_eq!(semaphore.tokens(), 2);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[doc(alias = "Semaphore")]
 #[derive(Clone)]
 pub struct DeferredSemaphore(Rc<Tokens>);
 

@@ -22,6 +22,8 @@ use std::panic::Location;
 /// race([one, two]).map(|winner| assert_eq!(winner, (1, "value")));
 /// fast.callback("value").unwrap();
 /// ```
+#[doc(alias = "select")]
+#[doc(alias = "select_ok")]
 #[track_caller]
 pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<(usize, T)> {
     let made = Location::caller();

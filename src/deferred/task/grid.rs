@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Where the calls stand in time.
 #[derive(Clone, Copy)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     start: Instant,
     interval: Duration,
     /// Whether there is a call at the start.
@@ -18,7 +18,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub(super) fn new(start: Instant, interval: Duration, at_once: bool) -> Grid {
+    pub(crate) fn new(start: Instant, interval: Duration, at_once: bool) -> Grid {
         Grid { start, interval, at_once, last: None }
     }
 
@@ -41,7 +41,7 @@ impl Grid {
     }
 
     /// How long until the next call. At a place of the grid, a whole interval: that call is made.
-    pub(super) fn until_next(&self, now: Instant) -> Duration {
+    pub(crate) fn until_next(&self, now: Instant) -> Duration {
         if self.interval.is_zero() {
             // Not zero: a test clock makes a call without delay in the same advance, without end.
             return Duration::from_nanos(1);

@@ -7,6 +7,7 @@ mod looping_call;
 
 pub use cooperative_task::{CooperativeTask, NotPaused, TaskFinished};
 pub use cooperator::Cooperator;
+pub(crate) use grid::Grid;
 pub use looping_call::{AlreadyLooping, LoopingCall, NotLooping};
 
 use crate::clock::{Clock, DelayedCall};
