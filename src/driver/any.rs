@@ -3,7 +3,7 @@
 //! Most connections are TCP's, and theirs are the reads and writes that are worth a direct call.
 
 use super::ByteStream;
-use super::system::{SharedRegistry, TcpByteStream, TcpSocket};
+use super::system::{SharedRegistry, TcpByteStream, TcpSocket, name_shortage};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::fmt;
@@ -57,7 +57,7 @@ pub(crate) struct Otherwise(Option<Errno>);
 impl Otherwise {
     /// Makes the call another way, if it was not made.
     fn or_call(self, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        self.0.map_or_else(call, |errno| Err(errno.into()))
+        self.0.map_or_else(call, |errno| Err(name_shortage(errno)))
     }
 }
 

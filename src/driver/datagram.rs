@@ -28,6 +28,9 @@ pub trait DatagramSocket {
     fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)>;
 
     /// Sends one datagram, whole or not at all; without an address to where it is connected.
+    ///
+    /// `OutOfMemory` is what the system has too little of at the moment, as room in a device's queue: no
+    /// readiness tells when that is over.
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()>;
 
     /// Has datagrams that come together handed over as trains, from now on: to `recv_train` alone,

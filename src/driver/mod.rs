@@ -188,7 +188,8 @@ pub trait ByteStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes from `data`. That no more is taken for now is said by `WouldBlock`, and for a plain stream
-    /// by fewer bytes than were given.
+    /// by fewer bytes than were given. `OutOfMemory` is what the system has too little of at the moment:
+    /// no readiness tells when that is over.
     fn write(&mut self, data: &[u8]) -> io::Result<usize>;
 
     /// Writes from several slices, in order.

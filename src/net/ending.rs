@@ -76,6 +76,7 @@ impl Connection {
         self.fire_drained();
         if self.has_rare() {
             self.tend_producer();
+            self.tend_shortage();
         }
         if self.has_write_failed() {
             self.tend_failed_write();
@@ -157,7 +158,11 @@ impl Connection {
         }
         self.tell_handshake_lost(reason);
         self.stop_producer();
-        if let Some(timer) = self.with_rare(|rare| rare.close_timer.take()) {
+        for timer in self
+            .with_rare(|rare| [rare.close_timer.take(), rare.retry.take()])
+            .into_iter()
+            .flatten()
+        {
             // It may be this very timer that ended the connection.
             let _ = timer.cancel();
         }

@@ -122,6 +122,7 @@ impl Connection {
         match error.kind() {
             io::ErrorKind::WouldBlock => self.heard_all(),
             io::ErrorKind::Interrupted => {}
+            io::ErrorKind::OutOfMemory => self.note_shortage(Readiness::READABLE),
             _ => self.broke(error),
         }
     }

@@ -198,7 +198,8 @@ impl Connection {
     /// The layer could not say what it has to say for itself. That is no loss while nothing of the
     /// application's waits: what the peer sent before it went tells whether it ended in order.
     fn flush_failed(&self, error: io::Error) {
-        if self.is_drained() && error.kind() != io::ErrorKind::WouldBlock {
+        let passes = [io::ErrorKind::WouldBlock, io::ErrorKind::OutOfMemory];
+        if self.is_drained() && !passes.contains(&error.kind()) {
             return;
         }
         self.write_failed(error);
@@ -264,6 +265,10 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.forget_readiness(Readiness::WRITABLE);
                 self.write_was_refused();
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                self.note_shortage(Readiness::WRITABLE);
                 false
             }
             // A peer that is gone needs no goodbye.

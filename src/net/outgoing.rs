@@ -20,11 +20,14 @@ use crate::transport::ConnectionAborted;
 use std::cell::RefMut;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// More than this waits: the face is told to pause.
 pub(super) const HIGH: usize = 64 * 1024;
 /// No more than this waits: the face is told to resume.
 pub(super) const LOW: usize = 16 * 1024;
+/// What the system had no memory for is tried again so much later.
+const RETRY: Duration = Duration::from_millis(10);
 /// A write of so much is not worth copying if the socket may take it at once.
 const DIRECT: usize = CORKED;
 
@@ -212,8 +215,33 @@ impl Connection {
                 self.write_was_refused();
             }
             io::ErrorKind::Interrupted => {}
+            io::ErrorKind::OutOfMemory => self.note_shortage(Readiness::WRITABLE),
             _ => self.write_broke(error),
         }
+    }
+
+    /// The system had no memory for it: no edge will say when it has.
+    #[cold]
+    pub(super) fn note_shortage(&self, of: Readiness) {
+        self.forget_readiness(of);
+        if !self.with_rare(|rare| std::mem::replace(&mut rare.is_short, true)) {
+            self.mark_dirty();
+        }
+    }
+
+    /// Has a timer ask again, if one has to.
+    pub(super) fn tend_shortage(self: &Rc<Self>) {
+        if self.with_rare(|rare| rare.is_short && rare.retry.is_none()) {
+            let retry = self.call_later(RETRY, Connection::try_again);
+            self.with_rare(|rare| rare.retry = Some(retry));
+        }
+    }
+
+    fn try_again(self: &Rc<Self>) {
+        self.with_rare(|rare| (rare.is_short, rare.retry) = (false, None));
+        let both = Readiness::READABLE.and(Readiness::WRITABLE);
+        self.readiness.set(self.readiness.get().and(both));
+        self.linger();
     }
 
     /// Nothing can be sent any more; what can be read still is.

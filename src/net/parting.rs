@@ -97,9 +97,10 @@ impl Connection {
     }
 
     fn hearing_failed(&self, error: io::Error) {
-        use io::ErrorKind::{Interrupted, UnexpectedEof, WouldBlock};
+        use io::ErrorKind::{Interrupted, OutOfMemory, UnexpectedEof, WouldBlock};
         match error.kind() {
             WouldBlock | Interrupted => return,
+            OutOfMemory => return self.note_shortage(Readiness::READABLE),
             // Nothing of what the peer said counts: it may end without a goodbye.
             UnexpectedEof => {}
             // What was sent may have been lost.

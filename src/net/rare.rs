@@ -30,6 +30,10 @@ pub(super) struct Rare {
     pub(super) to_hear: usize,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
+    /// The system was short of memory, and is to be asked again.
+    pub(super) is_short: bool,
+    /// When it will be.
+    pub(super) retry: Option<DelayedCall>,
     pub(super) producer: Option<Box<Place>>,
     /// With layers: what the system said below them.
     pub(super) refusals: Option<Rc<Refusals>>,

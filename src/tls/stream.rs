@@ -221,7 +221,11 @@ impl ByteStream for TlsStream {
             if self.unsent == 0 {
                 self.unsent = self.session.writer().write(&data[taken..])?;
             }
-            let (sent, is_all) = self.send()?;
+            let (sent, is_all) = match self.send() {
+                // It will be met again, and told then.
+                Err(error) if is_shortage(&error) && taken > 0 => break,
+                outcome => outcome?,
+            };
             let left = if is_all { self.unsent } else { sent.min(self.unsent.saturating_sub(1)) };
             let left = left.min(data.len() - taken);
             self.unsent -= left;
@@ -249,7 +253,10 @@ impl ByteStream for TlsStream {
         }
         self.say_goodbye();
         // What is left follows with `flush`.
-        self.send().map(drop)
+        match self.send() {
+            Err(error) if !is_shortage(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn is_at_end(&mut self) -> io::Result<bool> {
@@ -313,6 +320,11 @@ impl ByteStream for TlsStream {
     fn as_any(&self) -> Option<&dyn Any> {
         Some(self)
     }
+}
+
+/// The system has too little memory at the moment.
+fn is_shortage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory
 }
 
 fn unless_blocked(error: io::Error) -> io::Result<()> {

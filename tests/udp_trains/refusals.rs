@@ -37,12 +37,55 @@ fn where_no_trains_go_none_is_tried_again() {
 fn what_fails_for_once_in_a_train_goes_one_by_one_for_once() {
     let (reactor, calls, socket) = sender();
     let (listener, to) = receiver();
-    calls.next_train.set(Some(ErrorKind::OutOfMemory));
+    calls.next_train.set(Some(ErrorKind::PermissionDenied));
     in_a_callback(&reactor, move || {
         (0..5).for_each(|_| socket.write_to(b"all", &to).unwrap());
     });
     assert_eq!(received(&listener), [b"all"; 5]);
     assert_eq!(calls.sends(), ["1", "4x3", "1", "3x3"]);
+}
+
+/// What five datagrams become, the first of which, or the train of the others, finds no memory.
+fn short_of_memory(prepare: impl FnOnce(&Calls)) -> Vec<String> {
+    let (reports, (reactor, calls, socket)) = (reports(), sender());
+    let (listener, to) = receiver();
+    prepare(&calls);
+    let all = numbered(&[20; 5]);
+    let sent = all.clone();
+    in_a_callback(&reactor, move || {
+        sent.iter().for_each(|data| socket.write_to(data, &to).unwrap());
+    });
+    let mut heard = received(&listener);
+    assert!(heard.len() < all.len());
+    while heard.len() < all.len() {
+        reactor.turn(None).unwrap();
+        heard.extend(received(&listener));
+    }
+    assert_eq!(heard, all);
+    assert_eq!(*reports.borrow(), [""; 0]);
+    calls.sends()
+}
+
+#[test]
+fn datagrams_that_find_no_memory_wait_and_leave_in_order() {
+    let short = ErrorKind::OutOfMemory;
+    let sends = short_of_memory(|calls| drop(calls.next_singles.replace(vec![short])));
+    assert_eq!(sends, ["1", "5x20"]);
+    let sends = short_of_memory(|calls| calls.next_train.set(Some(short)));
+    assert_eq!(sends, ["1", "4x20", "4x20"]);
+}
+
+#[test]
+fn a_task_whose_datagram_finds_no_memory_waits_until_it_is_sent() {
+    let (driver, calls) = Double::new();
+    let reactor = Reactor::with_driver(driver);
+    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let (listener, to) = receiver();
+    calls.next_singles.replace(vec![ErrorKind::OutOfMemory; 3]);
+    let sending = reactor.spawn(async move { socket.send_to(b"at last", &to).await });
+    reactor.run_until(sending).unwrap();
+    assert_eq!(received(&listener), [b"at last"]);
+    assert_eq!(calls.sends(), ["1"; 4]);
 }
 
 #[test]

@@ -8,28 +8,32 @@ use socket2::{SockAddr, SockRef, Socket};
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// Sends without SIGPIPE should the peer be gone.
+/// Sends without waiting, whatever another holder of the open socket makes of it, and without SIGPIPE
+/// should the peer be gone.
 #[cfg(not(target_vendor = "apple"))]
-pub(super) const QUIETLY: SendFlags = SendFlags::NOSIGNAL;
+pub(super) const QUIETLY: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 /// Apple has an option of the socket instead, SO_NOSIGPIPE, which mio and socket2 set on those that
 /// they make. Nor does it take more: a program in Rust ignores the signal from its start, which is
 /// what the standard library's own sockets count on there.
 #[cfg(target_vendor = "apple")]
-pub(super) const QUIETLY: SendFlags = SendFlags::empty();
+pub(super) const QUIETLY: SendFlags = SendFlags::DONTWAIT;
+
+/// Receives without waiting, whatever another holder of the open socket makes of it.
+pub(super) const AT_ONCE: RecvFlags = RecvFlags::DONTWAIT;
 
 /// Has a datagram's length told in full, also where that is more than there was room for.
 #[cfg(target_os = "linux")]
-pub(super) const IN_FULL: RecvFlags = RecvFlags::TRUNC;
+pub(super) const IN_FULL: RecvFlags = AT_ONCE.union(RecvFlags::TRUNC);
 /// Elsewhere the flag is an answer only, or nothing: the length is what fitted.
 #[cfg(not(target_os = "linux"))]
-pub(super) const IN_FULL: RecvFlags = RecvFlags::empty();
+pub(super) const IN_FULL: RecvFlags = AT_ONCE;
 
 /// Keeps descriptors that come with the bytes from children.
 #[cfg(not(target_vendor = "apple"))]
-pub(super) const FOR_US_ALONE: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+pub(super) const FOR_US_ALONE: RecvFlags = AT_ONCE.union(RecvFlags::CMSG_CLOEXEC);
 /// Apple has no such flag; see [`keep_from_children`].
 #[cfg(target_vendor = "apple")]
-pub(super) const FOR_US_ALONE: RecvFlags = RecvFlags::empty();
+pub(super) const FOR_US_ALONE: RecvFlags = AT_ONCE;
 
 /// What [`FOR_US_ALONE`] does, where it does nothing. A child that another thread starts in between
 /// has the descriptor all the same.

@@ -25,15 +25,17 @@ use super::{
 };
 use crate::address::{Address, UnixName};
 use crate::failure::report;
+use dialect::{AT_ONCE, QUIETLY};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, sendmsg};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -285,7 +287,19 @@ fn is_listening(socket: impl AsFd) -> bool {
 
 /// Whether the system ran out of something, which passes.
 fn is_shortage(errno: Errno) -> bool {
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno)
+    use Errno as E;
+    // The last is of descriptors that are under way through Unix sockets.
+    [E::MFILE, E::NFILE, E::NOBUFS, E::NOMEM, E::TOOMANYREFS].contains(&errno)
+}
+
+/// What a send met. That the system had no memory for it, or no room in a device's queue, is no trouble
+/// of the connection's, and has a name of its own.
+pub(super) fn name_shortage(error: impl Into<io::Error>) -> io::Error {
+    let error = error.into();
+    match Errno::from_io_error(&error) {
+        Some(errno) if is_shortage(errno) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
+    }
 }
 
 /// Whether it blocks is a property of an open file, so that another holder of a socket can change it at
@@ -328,11 +342,18 @@ fn register<S: mio::event::Source>(
     registry.register(socket, Token(key.to_token()), both)
 }
 
+/// Sends from several slices, in order.
+fn send_vectored(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut nothing_beside = SendAncillaryBuffer::default();
+    sendmsg(socket, slices, &mut nothing_beside, QUIETLY).map_err(name_shortage)
+}
+
 /// How many bytes, up to one, are the next thing to read; `None` if nothing is.
 fn look_ahead<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<Option<usize>> {
-    match socket.into().peek(&mut [MaybeUninit::uninit()]) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        outcome => outcome.map(Some),
+    let mut byte = [MaybeUninit::uninit(); 1];
+    match rustix::net::recv(&*socket.into(), &mut byte, AT_ONCE | RecvFlags::PEEK) {
+        Err(Errno::AGAIN) => Ok(None),
+        outcome => Ok(Some(outcome?.1)),
     }
 }
 

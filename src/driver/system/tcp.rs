@@ -3,18 +3,17 @@
 //! Bytes go through the system calls themselves: the layers of wrappers above them cost as much as
 //! all of a connection's own bookkeeping.
 
-use super::dialect::QUIETLY;
+use super::dialect::{AT_ONCE, QUIETLY};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
-use super::{open_reserve, register};
+use super::{name_shortage, open_reserve, register, send_vectored};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -57,7 +56,7 @@ fn is_under_way(error: &io::Error) -> bool {
 impl TcpSocket {
     #[inline(always)]
     pub(in crate::driver) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        rustix::net::recv(&self.0, buffer, RecvFlags::empty()).map(|(_, count)| count)
+        rustix::net::recv(&self.0, buffer, AT_ONCE).map(|(_, count)| count)
     }
 
     #[inline(always)]
@@ -76,11 +75,11 @@ impl ByteStream for TcpByteStream {
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        Ok(self.socket.send(data)?)
+        self.socket.send(data).map_err(name_shortage)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.0.write_vectored(slices)
+        send_vectored(&self.socket.0, slices)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! To send one is to say how long its datagrams are (UDP_SEGMENT); to receive one is to be told
 //! (UDP_GRO). What takes apart or puts together is the network card, or the system next to it.
 
+use super::name_shortage;
 use crate::driver::Train;
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -39,7 +40,7 @@ pub(super) fn receive(
     control: &mut [u8],
 ) -> io::Result<Train> {
     let mut room = [IoSliceMut::new(buffer)];
-    let flags = MsgFlags::MSG_TRUNC;
+    let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
     let received = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut room, Some(control), flags)?;
     let each = received.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::UdpGroSegments(each) => usize::try_from(each).ok(),
@@ -64,8 +65,8 @@ pub(super) fn send(
     let each = u16::try_from(each).map_err(|_| io::ErrorKind::InvalidInput)?;
     let (all, segments) = ([IoSlice::new(data)], [ControlMessage::UdpGsoSegments(&each)]);
     let to = to.map(SockaddrStorage::from);
-    sendmsg(socket.as_raw_fd(), &all, &segments, MsgFlags::MSG_NOSIGNAL, to.as_ref())
-        .map_err(meaning)?;
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    sendmsg(socket.as_raw_fd(), &all, &segments, flags, to.as_ref()).map_err(meaning)?;
     Ok(())
 }
 
@@ -76,7 +77,7 @@ fn meaning(errno: Errno) -> io::Error {
         Errno::EMSGSIZE | Errno::EINVAL => io::ErrorKind::InvalidInput.into(),
         // The device cannot, or a tunnel is in the way.
         Errno::EIO | Errno::EOPNOTSUPP => io::ErrorKind::Unsupported.into(),
-        other => other.into(),
+        other => name_shortage(other),
     }
 }
 

@@ -1,9 +1,9 @@
 //! UDP sockets.
 
 use super::dialect::{IN_FULL, QUIETLY};
-use super::register;
 #[cfg(target_os = "linux")]
 use super::trains;
+use super::{name_shortage, register};
 use crate::address::Address;
 #[cfg(target_os = "linux")]
 use crate::driver::Train;
@@ -72,10 +72,11 @@ impl DatagramSocket for UdpPort {
 
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
         match to {
-            None => rustix::net::send(&self.socket, data, QUIETLY)?,
-            Some(to) => sendto(&self.socket, data, QUIETLY, &ip_of(to)?)?,
-        };
-        Ok(())
+            None => rustix::net::send(&self.socket, data, QUIETLY),
+            Some(to) => sendto(&self.socket, data, QUIETLY, &ip_of(to)?),
+        }
+        .map(drop)
+        .map_err(name_shortage)
     }
 
     #[cfg(target_os = "linux")]

@@ -11,18 +11,19 @@ use super::dialect::{FOR_US_ALONE, QUIETLY, accept, keep_from_children};
 use super::socket_path::{Lock, SocketPath};
 use super::unix_name::{from_system, to_system};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
-use super::{open_reserve, register};
+use super::{name_shortage, open_reserve, register, send_vectored};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
 use mio::net::{UnixListener, UnixStream};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, SendAncillaryMessage,
+    RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,7 +74,8 @@ impl UnixByteStream {
         // Others wait: a byte is left for them.
         let bytes = if count < self.outgoing.len() { &data[..1] } else { data };
         let slices = [IoSlice::new(bytes)];
-        let sent = rustix::net::sendmsg(&self.socket, &slices, &mut control, QUIETLY)?;
+        let sent = rustix::net::sendmsg(&self.socket, &slices, &mut control, QUIETLY)
+            .map_err(name_shortage)?;
         self.outgoing.drain(..count);
         Ok(sent)
     }
@@ -89,7 +91,8 @@ impl ByteStream for UnixByteStream {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let slices = &mut [IoSliceMut::new(buffer)];
         let message = rustix::net::recvmsg(&self.socket, slices, &mut control, FOR_US_ALONE)?;
-        self.is_cut = false;
+        // As they do that did not fit.
+        self.is_cut = message.flags.contains(ReturnFlags::CTRUNC);
         for part in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = part {
                 self.incoming.extend(descriptors.inspect(keep_from_children));
@@ -110,13 +113,13 @@ impl ByteStream for UnixByteStream {
         if sent > 0 || data.is_empty() {
             return Ok(sent);
         }
-        Ok(rustix::net::send(&self.socket, data, QUIETLY)?)
+        rustix::net::send(&self.socket, data, QUIETLY).map_err(name_shortage)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices.iter().find(|slice| !slice.is_empty()) {
             Some(first) if !self.outgoing.is_empty() => self.write(first),
-            _ => self.socket.write_vectored(slices),
+            _ => send_vectored(&self.socket, slices),
         }
     }
 

@@ -4,6 +4,7 @@
 //! somebody else's stands there by then.
 
 use super::dialect::QUIETLY;
+use super::name_shortage;
 use super::socket_path::SocketPath;
 use super::udp::receive;
 use super::unix_name::{from_system, sender, to_system};
@@ -56,10 +57,11 @@ impl DatagramSocket for UnixDatagrams {
 
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
         match to {
-            None => rustix::net::send(&self.socket, data, QUIETLY)?,
-            Some(to) => sendto(&self.socket, data, QUIETLY, &name_of(to)?)?,
-        };
-        Ok(())
+            None => rustix::net::send(&self.socket, data, QUIETLY),
+            Some(to) => sendto(&self.socket, data, QUIETLY, &name_of(to)?),
+        }
+        .map(drop)
+        .map_err(name_shortage)
     }
 
     fn connect(&mut self, to: &Address) -> io::Result<()> {

@@ -42,7 +42,7 @@ pub(super) struct Outgoing {
 
 /// So many bytes may wait for the system to take them.
 const MOST_QUEUED: usize = 256 * 1024;
-/// A full receiver of a Unix socket is tried again so much later.
+/// A full receiver of a Unix socket, and a system without memory, is tried again so much later.
 const RETRY: Duration = Duration::from_millis(10);
 
 impl Outgoing {
@@ -208,10 +208,13 @@ impl Datagrams {
             let first = std::mem::replace(&mut outcome, again);
             self.note_earlier(first, &outcome);
         }
-        if outcome.as_ref().is_err_and(is_full) {
-            self.wait_for_room(to);
+        let Err(error) = &outcome else { return outcome };
+        let is_short = error.kind() == io::ErrorKind::OutOfMemory;
+        if !is_short && !is_full(error) {
+            return outcome;
         }
-        outcome
+        self.wait_for_room(is_short || matches!(to, Some(Address::Unix(_))));
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// A refusal that the second attempt did not meet was an earlier datagram's.
@@ -223,14 +226,14 @@ impl Datagrams {
         }
     }
 
-    fn wait_for_room(&self, to: Option<&Address>) {
+    /// `is_silent`: no event says when there is room again.
+    ///
+    /// It does not of memory, nor of the queue of a Unix socket that this one is not connected to.
+    fn wait_for_room(&self, is_silent: bool) {
         self.forget_readiness(Readiness::WRITABLE);
-        let is_unix = matches!(to, Some(Address::Unix(_)));
-        if !is_unix || self.outgoing.is_retrying.replace(true) {
+        if !is_silent || self.outgoing.is_retrying.replace(true) {
             return;
         }
-        // It is the receiver's queue that is full, and without a connection to it no event says when
-        // that is over.
         let (inner, key) = (Rc::downgrade(&self.inner), self.key);
         let again = move || {
             if let Some(inner) = inner.upgrade() {
