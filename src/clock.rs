@@ -213,6 +213,8 @@ pub(crate) struct Timers {
     heap: RefCell<Heap>,
     /// Orders equal deadlines; grows with every scheduling.
     sequence: Cell<u64>,
+    /// Nothing is scheduled any more.
+    is_closed: Cell<bool>,
 }
 
 /// One call and where it stands; shared by its `DelayedCall` and the heap.
@@ -243,6 +245,7 @@ impl Timers {
             epoch,
             heap: RefCell::default(),
             sequence: Cell::new(0),
+            is_closed: Cell::new(false),
         })
     }
 
@@ -259,9 +262,18 @@ impl Timers {
         delay: Duration,
         action: Box<dyn FnOnce()>,
     ) -> DelayedCall {
+        if self.is_closed.get() {
+            let call = Rc::new(Call::new(self.epoch, State::Cancelled, None));
+            return DelayedCall { timers: Rc::downgrade(self), call };
+        }
         let call = Rc::new(Call::new(self.epoch, State::Pending, Some(action)));
         self.schedule(&call, self.after(delay));
         DelayedCall { timers: Rc::downgrade(self), call }
+    }
+
+    /// From now on what shall be called later never is.
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
     }
 
     /// How long until the next call is due, if any waits.

@@ -72,6 +72,8 @@ struct Arisen {
     error: Box<dyn Error + Send + Sync>,
     location: Place,
     backtrace: Backtrace,
+    /// It says that the reactor ended, or was stopped.
+    is_of_an_end: bool,
 }
 
 impl Failure {
@@ -105,7 +107,16 @@ impl Failure {
         error: impl Error + Send + Sync + 'static,
         backtrace: Backtrace,
     ) -> Failure {
-        Failure(Arc::new(Arisen { error: Box::new(error), location, backtrace }))
+        let (error, is_of_an_end) = (Box::new(error), false);
+        Failure(Arc::new(Arisen { error, location, backtrace, is_of_an_end }))
+    }
+
+    /// Marks it as one that the end of a reactor is the reason of: nobody is told that nobody handled it.
+    pub(crate) fn of_an_end(mut self) -> Failure {
+        if let Some(arisen) = Arc::get_mut(&mut self.0) {
+            arisen.is_of_an_end = true;
+        }
+        self
     }
 
     /// The error, if it is an `E`.
@@ -463,7 +474,7 @@ pub(crate) fn report_made(what: &str, failure: &Failure, made: Place) {
 }
 
 fn tell(report: &Report<'_>) {
-    if is_filtered(report) {
+    if is_of_an_end(report.failure) || is_filtered(report) {
         return;
     }
     if !tell_hook(report) {
@@ -480,6 +491,17 @@ pub(crate) fn tell_hook(report: &Report<'_>) -> bool {
         print(&format!("report hook: {failure}; it was told: {report}"));
     }
     true
+}
+
+/// That a reactor has ended, or was stopped, is nobody's failure.
+fn is_of_an_end(failure: &Failure) -> bool {
+    let is_end =
+        |error: &(dyn Error + 'static)| error.is::<ReactorGone>() || error.is::<ReactorStopped>();
+    failure.0.is_of_an_end
+        || failure.chain().any(|error| {
+            let inside = error.downcast_ref().and_then(std::io::Error::get_ref);
+            is_end(error) || inside.is_some_and(|inside| is_end(inside))
+        })
 }
 
 /// Not `eprintln!`: that panics when standard error is closed.
@@ -504,6 +526,15 @@ macro_rules! plain_error {
     };
 }
 pub(crate) use plain_error;
+
+plain_error! {
+    /// The reactor has ended, with the value that made it.
+    ReactorGone, "the reactor is gone"
+}
+plain_error! {
+    /// The reactor stopped before what was waited for had happened.
+    ReactorStopped, "the reactor was stopped"
+}
 
 #[cfg(test)]
 mod tests {

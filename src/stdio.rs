@@ -121,6 +121,7 @@ pub(crate) fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
 
 /// Standard input and output as a stream that no connection has yet.
 pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Address)> {
+    reactor.check_alive()?;
     let (input, output) = standard()?;
     let name = Address::pipe("stdio");
     let pipes =
@@ -136,6 +137,7 @@ pub(crate) fn connection(
     name: Address,
 ) -> Result<Rc<Connection>> {
     let inner = reactor.inner();
+    inner.check_alive()?;
     let pipes = Pipes { input, output, name: name.clone(), is_standard: false };
     let stream = inner.driver.adopt(pipes)?;
     Ok(Connection::open(inner, stream, name))

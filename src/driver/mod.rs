@@ -97,6 +97,10 @@ pub trait Driver {
         None
     }
 
+    /// The reactor has ended. What the driver holds of the system is given back, whoever holds a handle
+    /// on that reactor still; no call but `now` and `entropy` comes any more.
+    fn close(&self) {}
+
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
 
@@ -219,6 +223,12 @@ pub trait ByteStream {
 
     /// Probes an idle peer after this long, or never.
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
+
+    /// Whether this is the process' own input and output, where a run that is over waits until what was
+    /// written is gone.
+    fn is_standard(&self) -> bool {
+        false
+    }
 
     /// Whether bytes go in and out as they do through TCP: the methods below have nothing to say, a read
     /// that comes short leaves nothing, and a write that comes short leaves no room.

@@ -58,6 +58,11 @@ macro_rules! pass_on {
             self.$below.set_keepalive(idle)
         }
     };
+    (@is_standard $below:ident) => {
+        fn is_standard(&self) -> bool {
+            self.$below.is_standard()
+        }
+    };
     (@is_plain $below:ident) => {
         fn is_plain(&self) -> bool {
             self.$below.is_plain()

@@ -104,7 +104,7 @@ impl Headed {
 
 impl ByteStream for Headed {
     pass_on! {
-        stream: register, write, write_vectored, shutdown_write, set_abort, set_nodelay,
+        stream: register, write, write_vectored, shutdown_write, set_abort, is_standard, set_nodelay,
         set_keepalive, must_hear_out
     }
 

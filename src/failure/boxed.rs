@@ -51,7 +51,7 @@ impl Failure {
             Ok(same) => same.0,
             Err(error) => {
                 let (location, backtrace) = (Location::caller(), Backtrace::capture());
-                Failure(Arc::new(Arisen { error, location, backtrace }))
+                Failure(Arc::new(Arisen { error, location, backtrace, is_of_an_end: false }))
             }
         }
     }

@@ -49,7 +49,7 @@ impl Ahead {
 
 impl ByteStream for Ahead {
     pass_on! {
-        below: register, read, set_abort, is_at_end, finish_connecting, peer, host, set_nodelay,
+        below: register, read, set_abort, is_at_end, finish_connecting, is_standard, peer, host, set_nodelay,
         set_keepalive, holds_more, must_hear_out, descriptors
     }
 

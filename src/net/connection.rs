@@ -40,7 +40,7 @@ use crate::buffer::Buffer;
 use crate::driver::{AnyStream, ByteStream, Key, Readiness, StreamCell};
 use crate::failure::Failure;
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, ReactorStopped, Source, Waiter};
+use crate::reactor::{Loop, Reactor, Source, Waiter};
 use crate::transport::Transport;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -320,14 +320,11 @@ impl Source for Connection {
         self.settle_if_needed();
     }
 
+    fn is_ending(&self) -> bool {
+        self.is_ending_in_order()
+    }
+
     fn lose(self: Rc<Self>, reason: &Failure) {
-        use io::ErrorKind::ConnectionAborted;
-        self.send();
-        // As a source: a protocol can tell the end of its reactor from a network's.
-        self.broke(match reason.check() {
-            Some(&stopped @ ReactorStopped) => io::Error::new(ConnectionAborted, stopped),
-            None => io::Error::new(ConnectionAborted, reason.to_string()),
-        });
-        self.settle();
+        self.lose_with_reactor(reason);
     }
 }

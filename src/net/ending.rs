@@ -6,9 +6,9 @@
 use super::connection::{Call, Connection, Reading, State, Writing};
 use super::pull::Ended;
 use crate::failure::{Failure, report};
-use crate::reactor::attempt;
+use crate::reactor::{ReactorGone, ReactorStopped, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
-use std::io;
+use std::io::{self, ErrorKind::ConnectionAborted as Aborted};
 use std::rc::Rc;
 
 impl Connection {
@@ -140,6 +140,42 @@ impl Connection {
         if self.resets.get() {
             stream.set_abort();
         }
+    }
+
+    /// Whether it is closed in order and has still to send, or to hear that all arrived; standard output
+    /// has as long as something was written to it.
+    pub(super) fn is_ending_in_order(&self) -> bool {
+        match self.state.get() {
+            State::Losing | State::Parting => true,
+            State::Open if self.is_drained() => false,
+            State::Open => self.writing.get() == Writing::Ending || self.is_standard(),
+            State::Doomed | State::Lost => false,
+        }
+    }
+
+    fn is_standard(&self) -> bool {
+        self.with_stream(|stream| Ok(stream.is_standard())).unwrap_or(false)
+    }
+
+    /// The reactor was stopped, or is gone. What is not sent by then is cut off, and the peer shall not
+    /// take that for an end in order; nor, if the reactor is gone, that this end of a conversation is.
+    pub(super) fn lose_with_reactor(self: &Rc<Self>, reason: &Failure) {
+        self.send();
+        let has_ended = match self.state.get() {
+            State::Losing => self.is_done_writing() && self.has_taken_leave(),
+            State::Parting => true,
+            _ => self.writing.get() == Writing::Ended,
+        };
+        let is_cut_off = !self.is_done_writing() || reason.is::<ReactorGone>();
+        self.resets.set(self.resets.get() || (is_cut_off && !has_ended));
+        // As a source: a protocol can tell the end of its reactor from a network's.
+        let cause = match (reason.check(), reason.check()) {
+            (Some(&stopped @ ReactorStopped), _) => io::Error::new(Aborted, stopped),
+            (_, Some(&gone @ ReactorGone)) => io::Error::new(Aborted, gone),
+            _ => io::Error::new(Aborted, reason.to_string()),
+        };
+        self.doom(self.lost_by(cause).of_an_end());
+        self.settle();
     }
 
     fn tell_face_lost(&self, reason: &Failure) {

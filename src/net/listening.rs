@@ -11,7 +11,6 @@
 
 use super::connection::Connection;
 use crate::address::Address;
-use crate::clock::Timers;
 #[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{AnyStream, Key, Listener, Readiness};
@@ -112,8 +111,12 @@ impl Listening {
         self.host.clone()
     }
 
-    pub(super) fn timers(&self) -> &Rc<Timers> {
-        &self.inner.timers
+    /// In a later turn; now, if none will come.
+    pub(super) fn finish_later(&self, finish: Box<dyn FnOnce()>) {
+        match self.inner.is_over() {
+            true => finish(),
+            false => drop(self.inner.timers.call_later(Duration::ZERO, finish)),
+        }
     }
 
     /// Accepts in the next step, without an event.

@@ -15,13 +15,12 @@ use crate::driver::ByteStream;
 use crate::driver::{Driver, Listener, UnixOptions};
 use crate::failure::{Failure, Result};
 use crate::protocol::Factory;
-use crate::reactor::{Loop, Reactor};
+use crate::reactor::{Loop, Reactor, ReactorGone};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::panic::Location;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// A socket that accepts connections; dropping this handle leaves it listening.
 ///
@@ -73,7 +72,7 @@ impl Port {
             // Cancelled meanwhile: nobody waits.
             let _ = trigger.fire(listening.dismiss());
         });
-        self.listening.timers().call_later(Duration::ZERO, finish);
+        self.listening.finish_later(finish);
         deferred
     }
 }
@@ -260,6 +259,7 @@ impl Loop {
         backlog: u32,
         welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
+        self.check_alive_io()?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
             outcome = self.driver.listen(&address.into(), backlog);
@@ -285,6 +285,7 @@ impl Loop {
         at: &ListenUnix,
         welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
+        self.check_alive_io()?;
         let options = UnixOptions { backlog: at.backlog, mode: at.mode, lock: at.lock };
         let dress = |below, Put(layer): &Put| -> Box<dyn Welcome> {
             Box::new(Dressed::new(layer.clone(), below))
@@ -298,6 +299,7 @@ impl Loop {
         number: u32,
         welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
+        self.check_alive_io()?;
         self.listen_with(self.driver.listen_inherited(number)?, welcome)
     }
 
@@ -352,7 +354,10 @@ impl CannotListen {
     #[track_caller]
     pub(crate) fn at(address: impl fmt::Display) -> impl Fn(io::Error) -> Failure {
         let place = Location::caller();
-        move |cause| Failure::at(place, CannotListen::new(address.to_string(), cause))
+        move |cause| match cause.get_ref().and_then(|it| it.downcast_ref()) {
+            Some(&gone @ ReactorGone) => Failure::at(place, gone),
+            None => Failure::at(place, CannotListen::new(address.to_string(), cause)),
+        }
     }
 
     /// What kind of error the system named.

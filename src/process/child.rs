@@ -187,6 +187,7 @@ pub(super) fn spawn(
     protocol: Box<dyn ProcessProtocol>,
     options: ProcessOptions,
 ) -> Result<Process> {
+    reactor.inner().check_alive()?;
     let Spawned { child, program, pipes, is_terminal } = options.spawn()?;
     let shared = share(reactor, child, program, is_terminal);
     shared.protocol.set(Some(protocol));

@@ -162,6 +162,7 @@ impl Loop {
         interest: Interest,
         watched: Box<dyn Watched>,
     ) -> Result<Descriptor> {
+        self.check_alive()?;
         let watch = self.sources.insert_with(|key| {
             let (inner, duplicate) = (self.clone(), RefCell::new(Some(duplicate)));
             let (watched, is_always_ready) = (Cell::new(Some(watched)), Cell::new(false));

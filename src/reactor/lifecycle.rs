@@ -5,7 +5,8 @@
 //!   idle ───────────────► starting ─────────────► running ──────────────────────► stopping
 //!    ▲                                                                               │ 4 end of turn
 //!    └──────────────────────────────────────────────────────────────────── shutting down
-//!      5 before-triggers and work in threads waited for; connections lost; during; after
+//!      5 before-triggers and work in threads waited for; connections that are ending flushed; all lost;
+//!        during; after
 //! ```
 //! `startup` and `shutdown` each have three phases. What a before-trigger returns is waited for, with
 //! the loop running; failures are reported and delay nothing. A second signal ends the waiting, a second
@@ -15,13 +16,12 @@
 //! and the loss of connections come after *all* before-triggers, also those added by one of them.
 
 use super::turn::Entered;
-use super::{Loop, Reactor, attempt};
+use super::{Loop, Reactor, ReactorStopped, attempt};
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::driver::Ready;
 use crate::failure::{Failure, Result, plain_error};
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -77,68 +77,6 @@ struct Trigger {
 }
 
 impl Reactor {
-    /// Runs until [`Reactor::stop`] is called or SIGINT or SIGTERM arrives (feature `signals`).
-    ///
-    /// May be called again afterwards. Fails at once if the loop runs already, and whenever the
-    /// driver does.
-    ///
-    /// ```
-    /// use ropewalk::Reactor;
-    /// use std::time::Duration;
-    ///
-    /// let reactor = Reactor::new()?;
-    /// let stopper = reactor.clone();
-    /// reactor.call_later(Duration::from_millis(1), move || stopper.stop());
-    /// reactor.run()?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    pub fn run(&self) -> Result {
-        let inner = self.inner();
-        let _running = inner.start_running()?;
-        inner.run_while(|| true)?;
-        inner.shut_down()?;
-        inner.unexpected_report()
-    }
-
-    /// Runs until the future completes, and returns its result.
-    ///
-    /// Connections and tasks stay as they are then, and are served when the reactor next runs. If
-    /// the reactor is stopped first, it shuts down and the error is [`ReactorStopped`].
-    ///
-    /// ```
-    /// let reactor = ropewalk::Reactor::new()?;
-    /// let answer = reactor.run_until(async { Ok(6 * 7) })?;
-    /// assert_eq!(answer, 42);
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[doc(alias = "block_on")]
-    #[track_caller]
-    pub fn run_until<F>(&self, future: F) -> Result<<F::Output as IntoDeferred>::Output>
-    where
-        F: Future + 'static,
-        F::Output: IntoDeferred + 'static,
-    {
-        let inner = self.inner();
-        let _running = inner.start_running()?;
-        let outcome = Rc::new(Cell::new(None));
-        let slot = outcome.clone();
-        let is_done = Rc::new(Cell::new(false));
-        let done = is_done.clone();
-        let task = inner.spawn(future).add_both(move |result| {
-            slot.set(Some(result));
-            done.set(true);
-            Ok(())
-        });
-        inner.run_while(|| !is_done.get())?;
-        if let Some(result) = outcome.take() {
-            return result.and_then(|value| inner.unexpected_report().map(|()| value));
-        }
-        task.cancel();
-        inner.unexpected_report()?;
-        inner.shut_down()?;
-        Err(ReactorStopped.into())
-    }
-
     /// Stops the running loop in order, at the end of this turn.
     ///
     /// Fails with [`ReactorNotRunning`] if it does not run. Unlike Twisted's, a second stop is no
@@ -152,6 +90,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn stop(&self) -> Result {
+        self.inner().check_alive()?;
         let life = &self.inner().life;
         if !life.is_running.get() {
             return Err(ReactorNotRunning.into());
@@ -231,11 +170,16 @@ impl Reactor {
         F: FnOnce() -> R + 'static,
         R: IntoDeferred<Output = ()>,
     {
-        let life = &self.inner().life;
+        let (inner, life) = (self.inner().clone(), &self.inner().life);
         let id = life.next_id.replace(life.next_id.get() + 1);
         let call = Box::new(move || call().into_deferred());
-        life.triggers.borrow_mut().push(Trigger { id, phase, event, call });
-        SystemEventTrigger { inner: self.inner().clone(), id }
+        let trigger = Trigger { id, phase, event, call };
+        if inner.is_over() {
+            inner.refuse(trigger);
+        } else {
+            life.triggers.borrow_mut().push(trigger);
+        }
+        SystemEventTrigger { inner, id }
     }
 
     /// Calls `call` before the shutdown, which waits for the Deferred that it may return.
@@ -309,12 +253,6 @@ impl fmt::Debug for SystemEventTrigger {
 }
 
 impl Lifecycle {
-    pub(super) fn forget_triggers(&self) {
-        for trigger in self.triggers.take() {
-            attempt("drop of a system event trigger", || drop(trigger));
-        }
-    }
-
     /// Takes the triggers of one phase, in order of addition.
     fn take(&self, phase: Phase, event: Event) -> Vec<Trigger> {
         let all = self.triggers.take();
@@ -326,8 +264,15 @@ impl Lifecycle {
 }
 
 impl Loop {
+    pub(super) fn forget_triggers(&self) {
+        for trigger in self.life.triggers.take() {
+            attempt("drop of a system event trigger", || drop(trigger));
+        }
+    }
+
     /// Marks the loop as entered, so that nobody enters it again from inside.
     pub(super) fn enter(self: &Rc<Self>) -> Result<Entered> {
+        self.check_alive()?;
         if self.life.is_entered.replace(true) {
             return Err(ReactorAlreadyRunning.into());
         }
@@ -335,8 +280,9 @@ impl Loop {
     }
 
     /// Undoes `enter`.
-    pub(super) fn left(&self) {
+    pub(super) fn left(self: &Rc<Self>) {
         self.life.is_entered.set(false);
+        self.end_if_doomed();
     }
 
     /// One turn of a loop that somebody else runs among others: it starts with the first, and shuts
@@ -346,15 +292,18 @@ impl Loop {
         let _entered = self.enter()?;
         if !self.life.is_running.replace(true) {
             self.life.stop.set(Stop::No);
-            self.fire_all(Event::Startup)?;
+            self.fire_all(Event::Startup, &mut || ())?;
         }
         self.hear(tell);
-        self.serve_turn();
+        self.serve_turn(&mut || ());
         self.unexpected_report()?;
-        if self.life.stop.get() == Stop::No {
+        if self.is_doomed() {
+            return Ok(false);
+        }
+        if !self.is_stopping() {
             return Ok(true);
         }
-        let outcome = self.shut_down();
+        let outcome = self.shut_down(&mut || ());
         self.life.is_running.set(false);
         outcome.map(|()| false)
     }
@@ -364,43 +313,48 @@ impl Loop {
         self.life.is_entered.get()
     }
 
-    fn start_running(self: &Rc<Self>) -> Result<Running> {
+    pub(super) fn start_running(self: &Rc<Self>) -> Result<Running> {
         let running = Running { entered: self.enter()?, inner: self.clone() };
         self.life.stop.set(Stop::No);
         self.life.is_running.set(true);
         #[cfg(all(unix, feature = "signals"))]
         super::signals::watch(self)?;
-        self.fire_all(Event::Startup)?;
+        self.fire_all(Event::Startup, &mut || ())?;
         Ok(running)
     }
 
-    fn fire_all(self: &Rc<Self>, event: Event) -> Result {
-        self.fire(Phase::Before, event)?;
-        self.fire(Phase::During, event)?;
-        self.fire(Phase::After, event)
+    fn fire_all(self: &Rc<Self>, event: Event, main: &mut dyn FnMut()) -> Result {
+        self.fire(Phase::Before, event, main)?;
+        self.fire(Phase::During, event, main)?;
+        self.fire(Phase::After, event, main)
     }
 
-    fn run_while(self: &Rc<Self>, is_wanted: impl Fn() -> bool) -> Result {
-        let goes_on = || self.life.stop.get() == Stop::No && !self.has_unexpected_report();
-        while is_wanted() && goes_on() {
-            self.turn(None)?;
-        }
-        Ok(())
+    /// Whether somebody asked the loop to stop.
+    #[inline]
+    pub(super) fn is_stopping(&self) -> bool {
+        self.life.stop.get() != Stop::No
     }
 
-    fn shut_down(self: &Rc<Self>) -> Result {
-        self.fire(Phase::Before, Event::Shutdown)?;
-        self.finish_threads()?;
+    /// Whether it shall wait for nobody.
+    pub(super) fn is_stopping_now(&self) -> bool {
+        self.life.stop.get() == Stop::Now
+    }
+
+    /// 4 and 5; `main` is called as in each turn.
+    pub(super) fn shut_down(self: &Rc<Self>, main: &mut dyn FnMut()) -> Result {
+        self.fire(Phase::Before, Event::Shutdown, main)?;
+        self.finish_threads(main)?;
+        self.flush_ending(true, main)?;
         self.sources.lose_all(&Failure::from(ReactorStopped));
-        self.fire(Phase::During, Event::Shutdown)?;
-        let fired = self.fire(Phase::After, Event::Shutdown);
+        self.fire(Phase::During, Event::Shutdown, main)?;
+        let fired = self.fire(Phase::After, Event::Shutdown, main);
         // No turn follows that would send what these wrote.
         self.sources.flush();
         fired
     }
 
     /// Calls the triggers of one phase until none is left; those before an event are waited for.
-    fn fire(self: &Rc<Self>, phase: Phase, event: Event) -> Result {
+    fn fire(self: &Rc<Self>, phase: Phase, event: Event, main: &mut dyn FnMut()) -> Result {
         loop {
             let batch = self.life.take(phase, event);
             if batch.is_empty() {
@@ -410,19 +364,19 @@ impl Loop {
             for trigger in batch {
                 attempt("system event trigger", || call_trigger(trigger, &waiting));
             }
-            while phase == Phase::Before && waiting.get() > 0 && self.life.stop.get() != Stop::Now {
-                self.turn(None)?;
+            while phase == Phase::Before && waiting.get() > 0 && !self.is_stopping_now() {
+                self.turn(None, main)?;
             }
         }
     }
 
     /// Waits for the work in threads, unless somebody is impatient; see `threads.rs`.
-    fn finish_threads(self: &Rc<Self>) -> Result {
+    fn finish_threads(self: &Rc<Self>, main: &mut dyn FnMut()) -> Result {
         let is_late = Rc::new(Cell::new(false));
         let late = is_late.clone();
         let timer = self.timers.call_later(THREADS_TIMEOUT, Box::new(move || late.set(true)));
-        while self.threads.are_busy() && !is_late.get() && self.life.stop.get() != Stop::Now {
-            self.turn(None)?;
+        while self.threads.are_busy() && !is_late.get() && !self.is_stopping_now() {
+            self.turn(None, main)?;
         }
         // Over already is as good.
         let _ = timer.cancel();
@@ -451,10 +405,10 @@ fn call_trigger(trigger: Trigger, waiting: &Rc<Cell<usize>>) {
 }
 
 /// While it lives, the loop runs.
-struct Running {
+pub(super) struct Running {
     #[expect(dead_code, reason = "held for its Drop")]
     entered: Entered,
-    inner: Rc<Loop>,
+    pub(super) inner: Rc<Loop>,
 }
 
 impl Drop for Running {
@@ -472,8 +426,4 @@ plain_error! {
 plain_error! {
     /// The reactor was told to run from inside one of its own turns.
     ReactorAlreadyRunning, "the reactor is already running"
-}
-plain_error! {
-    /// The reactor stopped before what was waited for had happened.
-    ReactorStopped, "the reactor was stopped"
 }

@@ -23,14 +23,59 @@
 //! * A reactor belongs to one thread. [`Remote`] is the piece that others may hold.
 //!
 //! # Life and death
-//! Handles ([`Reactor`] is `Clone`) are counted. When the last one goes, connections are lost, tasks
-//! and timers are dropped. What the reactor holds for the user may hold a handle itself, and then
-//! the reactor lives until that is gone; `Reactor::current()` avoids such a circle.
+//! A reactor ends with **the value that made it**, that of [`Reactor::new`] or [`Reactor::with_driver`]:
+//! the owner. What `clone`, [`Reactor::current`], `transport.reactor()` and a simulated host give is a
+//! handle; handles keep nothing alive, wherever they are kept, be it in what the reactor itself holds.
+//!
+//! When the owner is dropped everything goes, in this order:
+//!
+//! 1. From now on nothing begins: calls on a handle that give a `Result` or a Deferred say
+//!    [`ReactorGone`], the others do nothing, and what they are given is dropped.
+//! 2. Calls from other threads that were not made yet.
+//! 3. Connections, ports, datagram sockets, descriptors and watches of signals, the oldest place first: each
+//!    is told the end, closed, and its protocol or factory dropped. A connection whose own half has not
+//!    ended in order is reset, so that its peer does not take half for all.
+//! 4. Tasks and handlers; their Deferreds fail.
+//! 5. Delayed calls, then system event triggers, then the resolver of names.
+//! 6. Deferreds that wait for threads fail. What a thread is at goes on, and is reported.
+//! 7. What was refused meanwhile, the system's event queue and the idle threads.
+//!
+//! The loop makes no turn for that. Dropped inside one of its own turns, the owner ends all this at the
+//! end of that turn, and the run that it was in fails with [`ReactorGone`], unless the future of its
+//! `run_until` has its result. What fails because a reactor ended or was stopped is not reported.
+//!
+//! Do not move the owner into what its own reactor holds: it would end when that does, not before.
+//!
+//! # Ends of a run
+//! | | ends | result | what lives on |
+//! |---|---|---|---|
+//! | [`run`](Reactor::run) | at `stop`, SIGINT, SIGTERM | `Ok` | tasks, timers |
+//! | [`run_until`](Reactor::run_until) | when its future does | the future's | everything |
+//! | | at `stop`, SIGINT, SIGTERM | [`ReactorStopped`] | tasks, timers |
+//! | [`react`] | when `main` does, or at a stop | an exit status: 0 at a stop | nothing |
+//!
+//! A stop shuts down: triggers are called, connections lost. Whoever returned from `run_until` without a
+//! value could only go on as if there were one, so a stop is an error there; in `run` it is the one end in
+//! order. All of them first let connections that are ending, and standard output, send what was written to
+//! them, for [5 s at most](Reactor::set_flush_timeout).
+//!
+//! # Deviations from Twisted
+//! | Twisted | here |
+//! |---|---|
+//! | There is one reactor, which lives as long as the process. | There are many; each ends with the value that made it. |
+//! | `reactor.running` is true from the "during" of the startup to the "during" of the shutdown. | [`Reactor::is_running`] is true from before the first startup trigger until after the last of the shutdown. |
+//! | `run` after a stop raises `ReactorNotRestartable`. | It runs again, with the tasks and timers that were left; triggers are to be added anew. |
+//! | `stop` a second time raises `ReactorNotRunning`. | Changes nothing while it is under way. |
+//! | During-shutdown triggers run beside the before-triggers that another one added. | They come after all before-triggers, and after connections were lost. |
+//! | A stop cuts off what connections have still to send. | Those that are ending are flushed, for 5 s at most; what is cut off is reset. |
+//! | Work in threads is waited for without a limit. | For a minute; then it is reported. |
+//! | A Deferred that is cancelled and has no errback is logged. | Not reported: somebody asked for it. |
 //!
 //! # Not here
 //! Sockets (`driver/`), what a connection does (`net/`).
 
 mod descriptor;
+mod ending;
 mod interval;
 mod lifecycle;
 mod mailbox;
@@ -39,6 +84,7 @@ mod random;
 mod react;
 mod remote;
 mod reports;
+mod run;
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
 mod signal;
 #[cfg(all(unix, feature = "signals"))]
@@ -56,14 +102,13 @@ mod sync {
     pub(super) use std::sync::{Mutex, MutexGuard, PoisonError};
 }
 
+pub use crate::failure::{ReactorGone, ReactorStopped};
 pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
 pub use interval::Interval;
-pub use lifecycle::{
-    Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, ReactorStopped, SystemEventTrigger,
-};
+pub use lifecycle::{Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, SystemEventTrigger};
 pub use names::Resolver;
 pub use react::{ExitStatus, react};
-pub use remote::{ReactorGone, Remote};
+pub use remote::Remote;
 pub(crate) use reports::FailOnReport;
 pub use reports::UnhandledFailure;
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]
@@ -78,14 +123,18 @@ pub use time::{Sleep, YieldNow};
 use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
 use crate::driver::{Driver, SystemDriver};
-use crate::failure::{Failure, Result, contain, report};
+use crate::failure::{Result, contain, report};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// A handle on an event loop; clones speak to the same loop.
+/// An event loop, or a handle on one: [`Reactor::new`] gives its owner, clones are handles.
+///
+/// The loop ends with its owner, and everything that it holds is dropped then; see
+/// [the module](crate::reactor#life-and-death).
 ///
 /// ```
 /// use ropewalk::Reactor;
@@ -97,7 +146,11 @@ use std::sync::Arc;
 /// reactor.run()?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
-pub struct Reactor(Rc<Loop>);
+pub struct Reactor {
+    inner: Rc<Loop>,
+    /// The value that made the loop, which ends with it.
+    is_owner: bool,
+}
 
 /// What the handles share.
 pub(crate) struct Loop {
@@ -115,9 +168,13 @@ pub(crate) struct Loop {
     strict: RefCell<Option<Rc<FailOnReport>>>,
     #[cfg(all(unix, feature = "signals"))]
     signals: RefCell<signals::Watched>,
-    /// How many `Reactor` values there are; the loop's own parts hold an `Rc<Loop>` instead.
-    handles: Cell<usize>,
+    ending: ending::Ending,
+    /// How long a run that is over waits for those that are ending.
+    flush_timeout: Cell<Duration>,
 }
+
+/// Time enough for some megabytes over a slow line, and not so much that nobody waits for it.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// The loop whose turn is under way in this thread. Borrowed to look, never while user code runs.
@@ -125,7 +182,7 @@ thread_local! {
 }
 
 impl Reactor {
-    /// A reactor on the operating system.
+    /// A reactor on the operating system, which ends when what this gives is dropped.
     ///
     /// ```
     /// let reactor = ropewalk::Reactor::new()?;
@@ -140,7 +197,7 @@ impl Reactor {
         Ok(Reactor::with_driver(SystemDriver::new()?))
     }
 
-    /// A reactor on another driver.
+    /// A reactor on another driver, which ends when what this gives is dropped.
     pub fn with_driver(driver: impl Driver + 'static) -> Reactor {
         let driver: Rc<dyn Driver> = Rc::new(driver);
         let clock = driver.clone();
@@ -157,13 +214,14 @@ impl Reactor {
             strict: RefCell::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: RefCell::default(),
-            handles: Cell::new(0),
+            ending: ending::Ending::default(),
+            flush_timeout: Cell::new(FLUSH_TIMEOUT),
             driver,
         };
-        Reactor::from(Rc::new(inner))
+        Reactor { inner: Rc::new(inner), is_owner: true }
     }
 
-    /// The reactor whose turn is under way in this thread: inside callbacks, tasks and handlers.
+    /// A handle on the reactor whose turn is under way in this thread: inside callbacks, tasks, handlers.
     ///
     /// ```
     /// use ropewalk::Reactor;
@@ -180,28 +238,26 @@ impl Reactor {
     }
 
     pub(crate) fn inner(&self) -> &Rc<Loop> {
-        &self.0
+        &self.inner
     }
 }
 
 impl From<Rc<Loop>> for Reactor {
     fn from(inner: Rc<Loop>) -> Reactor {
-        inner.handles.set(inner.handles.get() + 1);
-        Reactor(inner)
+        Reactor { inner, is_owner: false }
     }
 }
 
 impl Clone for Reactor {
     fn clone(&self) -> Reactor {
-        Reactor::from(self.0.clone())
+        Reactor::from(self.inner.clone())
     }
 }
 
 impl Drop for Reactor {
     fn drop(&mut self) {
-        self.0.handles.set(self.0.handles.get() - 1);
-        if self.0.handles.get() == 0 {
-            self.0.tear_down();
+        if self.is_owner {
+            self.inner.end();
         }
     }
 }
@@ -210,43 +266,11 @@ impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
             .field("is_running", &self.is_running())
-            .field("sources", &self.0.sources.len())
-            .field("tasks", &self.0.tasks.len())
+            .field("sources", &self.inner.sources.len())
+            .field("tasks", &self.inner.tasks.len())
             .finish()
     }
 }
-
-impl Loop {
-    /// Ends everything, because nobody is left who could run the loop, or its host crashed.
-    pub(crate) fn tear_down(self: &Rc<Self>) {
-        // User code that is called here may make handles and drop them: that must not start over.
-        self.handles.set(self.handles.get() + 1);
-        for letter in self.office.mailbox.close() {
-            attempt("drop of a call from a thread", || drop(letter));
-        }
-        // What user code begins while it is ended is ended in the next round. Whoever begins anew
-        // each time, as a client that connects again at once, is left to itself in the end.
-        for _ in 0..ROUNDS {
-            self.end_all();
-            if self.sources.len() + self.tasks.len() == 0 && self.timers.until_next().is_none() {
-                break;
-            }
-        }
-        self.names.forget();
-        self.abandon_threads();
-    }
-
-    fn end_all(&self) {
-        self.sources.lose_all(&Failure::from(ReactorGone));
-        self.tasks.cancel_all();
-        for action in self.timers.clear() {
-            attempt("drop of a delayed call", || drop(action));
-        }
-        self.life.forget_triggers();
-    }
-}
-
-const ROUNDS: usize = 8;
 
 /// Calls user code that nobody waits for; a panic in it is reported as `what`.
 pub(crate) fn attempt(what: &str, call: impl FnOnce()) {

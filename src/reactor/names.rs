@@ -62,6 +62,9 @@ impl Reactor {
     #[doc(alias = "installNameResolver")]
     #[doc(alias = "installResolver")]
     pub fn install_name_resolver(&self, resolver: impl Resolver + 'static) {
+        if self.inner().is_over() {
+            return self.inner().refuse(resolver);
+        }
         let former = self.inner().names.0.replace(Some(Rc::new(resolver)));
         drop(former);
     }

@@ -1,22 +1,24 @@
 //! A program that is one asynchronous function.
 
 use super::Reactor;
-use crate::failure::Result;
-use crate::{IntoDeferred, maybe_deferred};
-use std::cell::Cell;
+use super::run::Main;
+use crate::IntoDeferred;
+use crate::failure::{Place, Result, contain};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
+use std::pin::pin;
 use std::process::ExitCode;
-use std::rc::Rc;
 
 /// Runs `main` on a reactor of its own and makes the program's exit status of what becomes of it.
 ///
-/// The status is 0 if it succeeds, also if the reactor was stopped first; 1 if it fails, and standard
-/// error says why; and the number of an [`ExitStatus`] if that is the error. The reactor shuts down in
-/// order in any case.
+/// The status is 0 if it succeeds, also if the reactor was stopped first, as by Ctrl-C; 1 if it fails, and
+/// standard error says why; and the number of an [`ExitStatus`] if that is the error. The reactor shuts
+/// down in order in any case: connections that are ending, and standard output, are flushed.
 ///
-/// `main` may be an async function or return a Deferred; both are futures.
+/// `main` may be an async function or return a Deferred; both are futures, polled in place, and may borrow.
+/// The reactor ends when this returns; what `main` was given is a handle on it.
 ///
 /// ```
 /// use std::process::ExitCode;
@@ -29,12 +31,14 @@ use std::rc::Rc;
 ///     })
 /// }
 /// ```
+#[track_caller]
 pub fn react<F, W>(main: F) -> ExitCode
 where
-    F: FnOnce(Reactor) -> W + 'static,
-    W: Future<Output: IntoDeferred<Output = ()>> + 'static,
+    F: FnOnce(Reactor) -> W,
+    W: Future<Output: IntoDeferred<Output = ()>>,
 {
-    let result = Reactor::new().and_then(|reactor| run_main(&reactor, main));
+    let made = Location::caller();
+    let result = Reactor::new().and_then(|reactor| run_main(&reactor, main, made));
     let Err(failure) = result else { return ExitCode::SUCCESS };
     if let Some(status) = failure.check::<ExitStatus>() {
         return ExitCode::from(status.0);
@@ -43,23 +47,20 @@ where
     ExitCode::FAILURE
 }
 
-fn run_main<F, W>(reactor: &Reactor, main: F) -> Result
+fn run_main<F, W>(reactor: &Reactor, main: F, made: Place) -> Result
 where
-    F: FnOnce(Reactor) -> W + 'static,
-    W: Future<Output: IntoDeferred<Output = ()>> + 'static,
+    F: FnOnce(Reactor) -> W,
+    W: Future<Output: IntoDeferred<Output = ()>>,
 {
-    let ended = Rc::new(Cell::new(Ok(())));
-    let (inside, result) = (reactor.clone(), ended.clone());
-    reactor.call_when_running(move || {
-        let worker = inside.clone();
-        let work = maybe_deferred(move || worker.clone().spawn(main(worker)));
-        work.add_both(move |outcome| {
-            result.set(outcome);
-            inside.stop()
-        })
-    });
-    reactor.run()?;
-    ended.replace(Ok(()))
+    let running = reactor.inner().start_running()?;
+    let handle = reactor.clone();
+    let future = contain(made, || main(handle));
+    let mut main = pin!(Main::new(&running, async { future?.await.into_deferred().await }, made));
+    let ran = main.as_mut().run().and_then(|()| main.as_mut().shut_down());
+    main.as_mut().give_up();
+    let outcome = main.take_outcome().unwrap_or(Ok(()));
+    // Its own error comes first: it tells most.
+    outcome.and(ran).and_then(|()| reactor.inner().unexpected_report())
 }
 
 /// An exit status that a [`react`] main function may fail with.
@@ -90,6 +91,8 @@ impl Error for ExitStatus {}
 mod tests {
     use super::*;
     use crate::{Deferred, Failure, succeed};
+    use std::cell::Cell;
+    use std::rc::Rc;
 
     #[test]
     fn success_is_zero() {
@@ -112,6 +115,36 @@ mod tests {
             Deferred::<()>::new().1.await
         });
         assert_eq!(code, ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn main_may_borrow() {
+        let seen = Cell::new(0);
+        let code = react(async |reactor| {
+            reactor.yield_now().await;
+            seen.set(7);
+            Ok(())
+        });
+        assert_eq!((code, seen.get()), (ExitCode::SUCCESS, 7));
+    }
+
+    /// Who drains at the shutdown waits for what main does then.
+    #[test]
+    fn main_goes_on_while_a_shutdown_is_waited_for() {
+        let ended = Cell::new(false);
+        let code = react(async |reactor| {
+            let (asked, shutdown) = Deferred::<()>::new();
+            let (drained, done) = Deferred::<()>::new();
+            reactor.on_shutdown(move || {
+                asked.callback(()).expect("a shutdown is told once");
+                done
+            });
+            reactor.stop()?;
+            shutdown.await?;
+            ended.set(true);
+            Ok(drained.callback(())?)
+        });
+        assert_eq!((code, ended.get()), (ExitCode::SUCCESS, true));
     }
 
     #[test]

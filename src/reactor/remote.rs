@@ -4,11 +4,11 @@
 //! made in order, one batch a turn, and never from inside [`Remote::call_from_thread`].
 
 use super::mailbox::{Mailbox, Posted};
-use super::{Loop, Reactor};
+use super::{Loop, Reactor, ReactorGone};
 use crate::driver::{Key, Nudge};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
 /// Calls functions in a reactor's thread, from any thread.
@@ -33,7 +33,8 @@ pub struct Remote {
 /// A loop's mailbox and the bell beside it.
 pub(crate) struct Office {
     pub(crate) mailbox: Mailbox<Letter>,
-    nudge: Arc<dyn Nudge>,
+    /// Absent once the loop has ended. Locked to clone and to take it.
+    nudge: Mutex<Option<Arc<dyn Nudge>>>,
     /// The thread that the reactor was made in, and never leaves.
     home: ThreadId,
 }
@@ -58,7 +59,7 @@ impl Remote {
         match self.office.mailbox.post(letter) {
             Posted::Left => Ok(()),
             Posted::NudgeNeeded => {
-                self.office.nudge.nudge();
+                self.office.ring();
                 Ok(())
             }
             Posted::Refused(_) => Err(ReactorGone),
@@ -72,18 +73,6 @@ impl fmt::Debug for Remote {
     }
 }
 
-/// The reactor that a [`Remote`] speaks to was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReactorGone;
-
-impl fmt::Display for ReactorGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reactor is gone")
-    }
-}
-
-impl std::error::Error for ReactorGone {}
-
 impl Remote {
     /// Whether the calling thread is the reactor's own.
     pub(super) fn is_home(&self) -> bool {
@@ -93,14 +82,29 @@ impl Remote {
 
 impl Office {
     pub(super) fn new(nudge: Arc<dyn Nudge>) -> Arc<Office> {
+        let nudge = Mutex::new(Some(nudge));
         Arc::new(Office { mailbox: Mailbox::new(), nudge, home: thread::current().id() })
+    }
+
+    fn ring(&self) {
+        let nudge = self.nudge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(nudge) = nudge {
+            nudge.nudge();
+        }
+    }
+
+    /// Refuses letters from now on and returns the last ones; whoever holds a way here keeps no bell.
+    pub(super) fn close(&self) -> Vec<Letter> {
+        let nudge = self.nudge.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(nudge);
+        self.mailbox.close()
     }
 
     /// Queues a wake from another thread, once per batch: `stamp` belongs to the waker.
     pub(crate) fn wake(&self, stamp: &AtomicU64, task: Key) {
         // A closed office means that the task was dropped: waking it is a no-op then.
         if self.mailbox.post_once(stamp, Letter::Wake(task)) == Posted::NudgeNeeded {
-            self.nudge.nudge();
+            self.ring();
         }
     }
 }

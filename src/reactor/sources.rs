@@ -26,6 +26,11 @@ pub(crate) trait Source {
     /// Sends what was written, at the end of a turn.
     fn flush(self: Rc<Self>) {}
 
+    /// Whether it is ending in order and has still to send, or is standard output that has.
+    fn is_ending(&self) -> bool {
+        false
+    }
+
     /// Ends the source, because its reactor ends.
     fn lose(self: Rc<Self>, reason: &Failure);
 }
@@ -146,6 +151,18 @@ impl Sources {
 
     fn each(&self, keys: &[Key], serve: impl Fn(Rc<dyn Source>)) {
         keys.iter().filter_map(|&key| self.get(key)).for_each(serve);
+    }
+
+    /// Those that are ending.
+    pub(super) fn ending(&self) -> Vec<Key> {
+        let mut keys = self.table.borrow().keys();
+        self.keep_ending(&mut keys);
+        keys
+    }
+
+    /// Forgets those that are not ending any more.
+    pub(super) fn keep_ending(&self, keys: &mut Vec<Key>) {
+        keys.retain(|&key| self.get(key).is_some_and(|source| source.is_ending()));
     }
 
     pub(super) fn lose_all(&self, reason: &Failure) {

@@ -1,8 +1,8 @@
 //! Tasks with a result: a spawned future is a Deferred.
 
 use super::tasks::{Seat, Task, Tasks};
-use super::{Loop, Reactor, attempt};
-use crate::deferred::{self, Cancelled, Deferred, IntoDeferred, NeverFired, Tail, in_place};
+use super::{Loop, Reactor, ReactorGone, attempt};
+use crate::deferred::{self, Cancelled, Deferred, IntoDeferred, Tail, in_place};
 use crate::failure::{Failure, Place, Result, contain_by};
 use pin_project_lite::pin_project;
 use std::any::Any;
@@ -51,6 +51,9 @@ impl Loop {
         F::Output: IntoDeferred + 'static,
     {
         let made = Location::caller();
+        if self.is_over() {
+            return self.refused(future, made);
+        }
         let mut next = Next { future: Some(future), made, result: None };
         self.launch(|seat, spent| {
             Work::renewed(spent, &mut next, || Head::new(Rc::downgrade(seat)))
@@ -70,6 +73,9 @@ impl Loop {
         F: Future + 'static,
         F::Output: IntoDeferred<Output = T> + 'static,
     {
+        if self.is_over() {
+            return self.refuse((future, deliver));
+        }
         let result = Some(Told(Some(deliver)));
         let mut next = Next { future: Some(future), made, result };
         self.launch(|_seat, spent| Work::renewed(spent, &mut next, || Told(None)));
@@ -89,7 +95,7 @@ pin_project! {
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<F, T> {
+    pub(super) enum Stage<F, T> {
         Running { #[pin] future: F },
         /// What it returned has to be waited for, or nothing is left to do.
         Returned { deferred: Option<Deferred<T>> },
@@ -181,7 +187,7 @@ where
 }
 
 impl<F, T> Stage<F, T> {
-    const OVER: Self = Stage::Returned { deferred: None };
+    pub(super) const OVER: Self = Stage::Returned { deferred: None };
 }
 
 impl<F, T> Stage<F, T>
@@ -190,7 +196,7 @@ where
     F::Output: IntoDeferred<Output = T>,
 {
     #[inline(always)]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+    pub(super) fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         if let StageProjection::Running { future } = self.as_mut().project() {
             let returned = ready!(future.poll(context)).into_deferred();
             match returned.into_result() {
@@ -257,8 +263,9 @@ impl<T> Deliver<T> for Rc<Head<T>> {
         }
     }
 
+    /// Its reactor has ended.
     fn abandon(&mut self, made: Place) {
-        self.deliver(Err(Failure::at(made, NeverFired)));
+        self.deliver(Err(Failure::at(made, ReactorGone)));
     }
 }
 
@@ -315,7 +322,7 @@ impl<T, D: FnOnce(Result<T>)> Deliver<T> for Told<D> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Cancelled, Deferred, NeverFired, Reactor, Result, on_report};
+    use crate::{Cancelled, Deferred, Reactor, ReactorGone, Result, on_report};
     use std::cell::{Cell, RefCell};
     use std::future::{pending, poll_fn};
     use std::rc::Rc;
@@ -467,7 +474,7 @@ mod tests {
         let seen = never.clone();
         let task = reactor.spawn(pending::<Result>());
         drop(task.add_both(move |result: Result| {
-            seen.set(result.unwrap_err().is::<NeverFired>());
+            seen.set(result.unwrap_err().is::<ReactorGone>());
         }));
         drop(reactor);
         assert!(never.get());

@@ -60,6 +60,8 @@ pub(crate) struct Tasks {
     budget: Cell<u32>,
     /// The seat of the task being polled, or none.
     current: Cell<Key>,
+    /// The future that is polled in place was woken; see `run.rs`.
+    is_main_called: Cell<bool>,
 }
 
 /// Where a task sits; what is queued, and what a waker names.
@@ -114,7 +116,18 @@ impl Tasks {
             spare: Cell::default(),
             budget: Cell::new(BUDGET),
             current: Cell::new(Key::NONE),
+            is_main_called: Cell::new(false),
         }
+    }
+
+    /// The future that is polled in place shall be.
+    pub(super) fn call_main(&self) {
+        self.is_main_called.set(true);
+    }
+
+    #[inline]
+    pub(super) fn take_call_of_main(&self) -> bool {
+        self.is_main_called.replace(false)
     }
 
     /// Whether there is a batch to poll, be it that it is the next turn's.
@@ -178,7 +191,7 @@ impl Tasks {
     }
 
     /// Polls the tasks of this batch; calls `after_each` after each.
-    pub(super) fn poll_batch(&self, after_each: impl Fn()) {
+    pub(super) fn poll_batch(&self, mut after_each: impl FnMut()) {
         let mut left = self.queue.borrow().len().clamp(ROUND, BATCH);
         let mut batch = self.spare.take();
         while self.take_batch(&mut batch, left) {
@@ -366,6 +379,16 @@ impl Loop {
         let Vacant { seat, spent } = vacant.unwrap_or_else(|| self.new_seat());
         seat.put(make(&seat, spent));
         self.tasks.queue(seat);
+    }
+
+    /// Seats a task that is to be polled, and says where.
+    pub(super) fn sit(self: &Rc<Self>, task: Pin<Box<dyn Task>>) -> Rc<Seat> {
+        let vacant = self.tasks.vacant.borrow_mut().pop();
+        let Vacant { seat, spent } = vacant.unwrap_or_else(|| self.new_seat());
+        drop(spent);
+        seat.put(task);
+        self.tasks.queue(seat.clone());
+        seat
     }
 
     #[cold]

@@ -69,7 +69,7 @@ impl Threads {
     pub(super) fn report_work(&self, what: &str) {
         let places = self.places();
         for place in places {
-            report_made(what, &Failure::at(place, super::ReactorStopped), place);
+            report_made(what, &Failure::at(place, NotEnded), place);
         }
     }
 
@@ -107,6 +107,18 @@ impl Loop {
         }
     }
 }
+
+/// Nobody waits any longer for work in a thread.
+#[derive(Debug)]
+struct NotEnded;
+
+impl fmt::Display for NotEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it has not ended")
+    }
+}
+
+impl std::error::Error for NotEnded {}
 
 /// The firing end of a Deferred, for another thread; see [`Reactor::sendable`].
 ///
@@ -190,6 +202,9 @@ impl Reactor {
         R::Output: Send + 'static,
     {
         let made = Location::caller();
+        if self.inner().is_over() {
+            return self.inner().refused(work, made);
+        }
         let (inner, parked) = (self.inner().clone(), Rc::new(Cell::new(None)));
         let (threads, key) = (inner.clone(), parked.clone());
         let slot: Slot<_> = Arc::default();
@@ -284,8 +299,14 @@ impl Reactor {
     }
 
     fn park<T: 'static>(&self, trigger: Trigger<T>, work: Option<Place>) -> Sendable<T> {
-        let key = self.inner().threads.park(trigger, work);
-        Sendable { remote: self.remote(), key: Some(key), value: PhantomData }
+        let inner = self.inner();
+        let key = if inner.is_over() {
+            inner.refuse_by(move || trigger.give_up(ReactorGone.into()));
+            None
+        } else {
+            Some(inner.threads.park(trigger, work))
+        };
+        Sendable { remote: self.remote(), key, value: PhantomData }
     }
 }
 

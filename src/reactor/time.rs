@@ -56,7 +56,7 @@ impl Reactor {
         R: IntoDeferred,
     {
         let call = move || drop(call().into_deferred());
-        self.inner().timers.call_later(delay, Box::new(call))
+        self.inner().call_later(delay, Box::new(call))
     }
 
     /// The calls that still wait for their time, in no particular order.
@@ -167,7 +167,7 @@ impl Clock for Reactor {
     }
 
     fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
-        self.inner().timers.call_later(delay, call)
+        self.inner().call_later(delay, call)
     }
 
     fn downgrade(&self) -> Option<WeakClock> {
@@ -176,6 +176,15 @@ impl Clock for Reactor {
 }
 
 impl Loop {
+    /// A call of the user's; once the loop is over, none that will be made.
+    fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        if self.is_over() {
+            self.refuse(call);
+            return self.timers.call_later(delay, Box::new(|| ()));
+        }
+        self.timers.call_later(delay, call)
+    }
+
     #[inline]
     pub(super) fn make_due_calls(&self) {
         // A loop without timers never asks what time it is.

@@ -1,6 +1,6 @@
 //! One turn of the loop, in the order that the room's documentation promises.
 
-use super::{CURRENT, Loop, Reactor};
+use super::{CURRENT, Loop, Reactor, ReactorGone};
 use crate::driver::{Key, Ready};
 use crate::failure::{ReportScope, Result};
 use std::rc::Rc;
@@ -23,30 +23,43 @@ impl Reactor {
     #[doc(alias = "iterate")]
     pub fn turn(&self, limit: Option<Duration>) -> Result {
         let _entered = self.inner().enter()?;
-        self.inner().turn(limit)?;
+        self.inner().turn(limit, &mut || ())?;
         self.inner().unexpected_report()
     }
 }
 
 impl Loop {
-    pub(super) fn turn(self: &Rc<Self>, limit: Option<Duration>) -> Result {
-        let _handle = Reactor::from(self.clone());
+    /// `main` polls the future of `run_until`, when it is the tasks' turn and it was woken.
+    pub(super) fn turn(self: &Rc<Self>, limit: Option<Duration>, main: &mut dyn FnMut()) -> Result {
         self.wait(limit)?;
-        self.serve_turn();
-        Ok(())
+        self.serve_turn(main);
+        if self.is_doomed() { Err(ReactorGone.into()) } else { Ok(()) }
     }
 
     /// All of a turn but the wait.
     #[inline]
-    pub(super) fn serve_turn(self: &Rc<Self>) {
+    pub(super) fn serve_turn(self: &Rc<Self>, main: &mut dyn FnMut()) {
         let reactor = Reactor::from(self.clone());
         self.sources.serve();
         self.make_due_calls();
         self.open_mail(&reactor);
+        // Woken by its stream's bytes, it is called without the queue, as any task.
+        self.poll_main(main);
         if self.tasks.are_ready() {
-            self.tasks.poll_batch(|| self.pull_cork());
+            self.tasks.poll_batch(|| {
+                self.poll_main(main);
+                self.pull_cork();
+            });
         }
         self.sources.flush();
+    }
+
+    #[inline]
+    fn poll_main(&self, main: &mut dyn FnMut()) {
+        if self.tasks.take_call_of_main() {
+            main();
+            self.pull_cork();
+        }
     }
 
     /// What is ready is told instead of waited for.

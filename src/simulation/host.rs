@@ -54,8 +54,8 @@ impl Host {
         }
         match self.world.reactor(self.index) {
             Some(reactor) => reactor,
-            // Its own end is under way: a reactor of a life that is over is as good as none.
-            None => Reactor::with_driver(self.driver()),
+            // Its own end is under way: a handle on a reactor that is gone is as good as none.
+            None => Reactor::with_driver(self.driver()).clone(),
         }
     }
 

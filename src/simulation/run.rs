@@ -32,7 +32,8 @@ pub(super) struct World {
     pub(super) epoch: Instant,
     /// Borrowed for one step of one host or of the network.
     pub(super) state: RefCell<State>,
-    /// By host; absent while it is down. Borrowed to look or to change, never for a turn.
+    /// By host the owner of its reactor, of which everybody else has handles; absent while it is down.
+    /// Borrowed to look or to change, never for a turn.
     pub(super) reactors: RefCell<Vec<Option<Reactor>>>,
     /// By host: what it runs in each of its lives. Borrowed to look or to change.
     pub(super) programs: RefCell<Vec<Option<Program>>>,
@@ -287,9 +288,8 @@ impl World {
     /// Ends a host's reactor, whoever holds handles on it.
     pub(super) fn end_reactor(&self, host: usize) {
         let reactor = self.reactors.borrow_mut().get_mut(host).and_then(Option::take);
-        if let Some(reactor) = reactor {
-            self.reports.while_ending(|| reactor.inner().tear_down());
-        }
+        // The owner: this ends it.
+        self.reports.while_ending(|| drop(reactor));
     }
 }
 

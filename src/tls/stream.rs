@@ -187,7 +187,7 @@ fn cut_off() -> io::Error {
 }
 
 impl ByteStream for TlsStream {
-    pass_on! { below: register, set_abort, peer, host, set_nodelay, set_keepalive }
+    pass_on! { below: register, set_abort, is_standard, peer, host, set_nodelay, set_keepalive }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_shaking {

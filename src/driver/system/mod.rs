@@ -47,10 +47,12 @@ use workers::Workers;
 
 /// The driver of every ordinary reactor: real time, real sockets, real threads.
 pub struct SystemDriver {
-    /// Borrowed for the length of one wait; sockets register through `registry`.
-    poll: RefCell<(Poll, Events)>,
-    registry: Rc<Registry>,
-    waker: Arc<Waker>,
+    /// Absent once closed. Borrowed for the length of one wait; sockets register through `registry`.
+    poll: RefCell<Option<(Poll, Events)>>,
+    /// Absent once closed. Borrowed to clone and to take it.
+    registry: RefCell<Option<Rc<Registry>>>,
+    /// Absent once closed. Borrowed to clone and to take it.
+    waker: RefCell<Option<Arc<Waker>>>,
     workers: Workers,
     /// When it was said last that a wait failed.
     complained: Cell<Option<Instant>>,
@@ -73,9 +75,9 @@ impl SystemDriver {
         let registry = Rc::new(poll.registry().try_clone()?);
         let waker = Arc::new(Waker::new(&registry, NUDGED)?);
         Ok(SystemDriver {
-            poll: RefCell::new((poll, Events::with_capacity(EVENTS_PER_WAIT))),
-            registry,
-            waker,
+            poll: RefCell::new(Some((poll, Events::with_capacity(EVENTS_PER_WAIT)))),
+            registry: RefCell::new(Some(registry)),
+            waker: RefCell::new(Some(waker)),
             workers: Workers::new(),
             complained: Cell::default(),
             #[cfg(target_os = "linux")]
@@ -85,15 +87,20 @@ impl SystemDriver {
 }
 
 impl SystemDriver {
+    fn registry(&self) -> io::Result<Rc<Registry>> {
+        self.registry.borrow().clone().ok_or_else(closed)
+    }
+
     #[inline(always)]
     fn wait_once(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         // Room for all at once: growing by one is measurably slower.
         ready.reserve(EVENTS_PER_WAIT);
         #[cfg(target_os = "linux")]
         if let Some(timeout) = timeout.filter(|&timeout| self.precise.serves(timeout)) {
-            return self.precise.wait(&self.registry, timeout, ready);
+            return self.precise.wait(&*self.registry()?, timeout, ready);
         }
-        let (poll, events) = &mut *self.poll.borrow_mut();
+        let mut queue = self.poll.borrow_mut();
+        let (poll, events) = queue.as_mut().ok_or_else(closed)?;
         match poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             outcome => outcome?,
@@ -131,20 +138,23 @@ impl Driver for SystemDriver {
     }
 
     fn nudge(&self) -> Arc<dyn Nudge> {
-        self.waker.clone()
+        match &*self.waker.borrow() {
+            Some(waker) => waker.clone(),
+            None => Arc::new(Nobody),
+        }
     }
 
     fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>> {
         match to {
-            Address::Ip(to) => tcp::connect(&self.registry, *to, from),
-            Address::Unix(to) => unix::connect(&self.registry, to),
+            Address::Ip(to) => tcp::connect(&self.registry()?, *to, from),
+            Address::Unix(to) => unix::connect(&self.registry()?, to),
             Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
         match at {
-            Address::Ip(at) => tcp::listen(&self.registry, *at, backlog),
+            Address::Ip(at) => tcp::listen(&self.registry()?, *at, backlog),
             Address::Unix(at) => {
                 self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
             }
@@ -153,24 +163,24 @@ impl Driver for SystemDriver {
     }
 
     fn listen_unix(&self, at: &UnixName, options: &UnixOptions) -> io::Result<Box<dyn Listener>> {
-        unix::listen(&self.registry, at, options)
+        unix::listen(&self.registry()?, at, options)
     }
 
     #[cfg(target_os = "linux")]
     fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
-        inherited::listen(&self.registry, number)
+        inherited::listen(&self.registry()?, number)
     }
 
     fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
         match at {
-            Address::Ip(at) => udp::bind(&self.registry, *at, is_shared),
-            Address::Unix(name) => unix_datagram::bind(&self.registry, name),
+            Address::Ip(at) => udp::bind(&self.registry()?, *at, is_shared),
+            Address::Unix(name) => unix_datagram::bind(&self.registry()?, name),
             Address::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
-        pipe::adopt(&self.registry, pipes)
+        pipe::adopt(&self.registry()?, pipes)
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
@@ -178,6 +188,12 @@ impl Driver for SystemDriver {
         self.offload(Box::new(move || {
             answer((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
         }));
+    }
+
+    fn close(&self) {
+        let (poll, registry) = (self.poll.take(), self.registry.take());
+        drop((poll, registry, self.waker.take()));
+        self.workers.close();
     }
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
@@ -190,16 +206,16 @@ impl Driver for SystemDriver {
 
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
         let (raw, token) = (descriptor.as_raw_fd(), Token(key.to_token()));
-        self.registry.register(&mut SourceFd(&raw), token, one_way(interest))
+        self.registry()?.register(&mut SourceFd(&raw), token, one_way(interest))
     }
 
     fn rewatch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
         let (raw, token) = (descriptor.as_raw_fd(), Token(key.to_token()));
-        self.registry.reregister(&mut SourceFd(&raw), token, one_way(interest))
+        self.registry()?.reregister(&mut SourceFd(&raw), token, one_way(interest))
     }
 
     fn unwatch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        self.registry.deregister(&mut SourceFd(&descriptor.as_raw_fd()))
+        self.registry()?.deregister(&mut SourceFd(&descriptor.as_raw_fd()))
     }
 }
 
@@ -208,6 +224,17 @@ impl Nudge for Waker {
         // It fails only once the reactor is gone, and then there is nobody left to wake.
         let _ = self.wake();
     }
+}
+
+/// Whom to nudge once the reactor has ended.
+struct Nobody;
+
+impl Nudge for Nobody {
+    fn nudge(&self) {}
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the reactor's driver is closed")
 }
 
 impl std::fmt::Debug for SystemDriver {

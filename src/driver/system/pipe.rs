@@ -122,6 +122,10 @@ impl ByteStream for PipeStream {
         let why = format!("{} cannot be probed", self.name);
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
+
+    fn is_standard(&self) -> bool {
+        self.is_standard
+    }
 }
 
 impl PipeStream {

@@ -47,6 +47,12 @@ impl Workers {
         self.shared.start_thread();
     }
 
+    /// The threads end when what was given is done.
+    pub(super) fn close(&self) {
+        self.shared.lock().is_closed = true;
+        self.shared.arrived.notify_all();
+    }
+
     /// Takes effect as threads look for their next work; missing ones are started now.
     pub(super) fn resize(&self, size: PoolSize) {
         let mut queue = self.shared.lock();
@@ -62,8 +68,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.shared.lock().is_closed = true;
-        self.shared.arrived.notify_all();
+        self.close();
     }
 }
 

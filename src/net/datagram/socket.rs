@@ -63,6 +63,7 @@ impl Loop {
         at: &Address,
         is_shared: bool,
     ) -> io::Result<Rc<Datagrams>> {
+        self.check_alive_io()?;
         let socket = self.driver.bind(at, is_shared)?;
         let (host, longest) = (socket.host()?, socket.longest_in_train());
         let datagrams = self.sources.insert_with(|key| {
@@ -202,7 +203,10 @@ impl Datagrams {
         self.close();
         let datagrams = self.clone();
         let finish = Box::new(move || datagrams.dismiss(&trigger));
-        self.inner.timers.call_later(Duration::ZERO, finish);
+        match self.inner.is_over() {
+            true => finish(),
+            false => drop(self.inner.timers.call_later(Duration::ZERO, finish)),
+        }
         deferred
     }
 
