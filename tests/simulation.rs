@@ -310,7 +310,7 @@ fn a_script_that_makes_no_sense_is_refused_with_its_line() {
     );
     assert_eq!(
         refused("melt server at 3 s"),
-        "line 1 of the script: melt is none of cut, reset, crash and pause"
+        "line 1 of the script: melt is none of cut, partition, heal, reset, crash and pause"
     );
     assert_eq!(
         refused("crash server at soon"),

@@ -7,13 +7,14 @@
 //!
 //! A client puts twenty values, one after the other, each until it is answered, and asks in the end
 //! how many are there. The network loses packets, the link is cut, the server crashes and comes back
-//! with what it had stored. With `--planted` the client takes a put whose connection was reset for
+//! with what it had synced to its disk. With `--planted` the client takes a put whose connection was reset for
 //! done: the first seed that shows it is found, run again and drawn.
 
 mod client;
 mod progress;
 mod scenario;
 mod service;
+mod store;
 
 use ropewalk::simulation::{Fallen, Simulation, chosen_seed, for_each_seed};
 use ropewalk::{Failure, Result};

@@ -1,29 +1,22 @@
-//! The service: keys and values on a disk that survives a crash.
+//! The service: keys and values, kept over crashes.
 
+use crate::store::Store;
 use futures_util::io::BufReader;
 use futures_util::{AsyncBufReadExt, AsyncWriteExt};
 use ropewalk::simulation::Host;
 use ropewalk::{Result, Stream};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What survives a crash.
-type Disk = Rc<RefCell<BTreeMap<String, String>>>;
-
-async fn serve(stream: Stream, disk: Disk) -> Result {
+async fn serve(stream: Stream, store: Rc<Store>) -> Result {
     let (read, mut write) = stream.split();
     let mut lines = BufReader::new(read);
     let mut line = String::new();
     while lines.read_line(&mut line).await? > 0 {
         let words: Vec<&str> = line.split_whitespace().collect();
         let answer = match words[..] {
-            ["put", key, value] => {
-                disk.borrow_mut().insert(key.to_owned(), value.to_owned());
-                "ok\n".to_owned()
-            }
-            ["get", key] => format!("{}\n", disk.borrow().get(key).map_or("-", String::as_str)),
-            ["count"] => format!("{}\n", disk.borrow().len()),
+            ["put", key, value] => store.put(key, value).map(|()| "ok\n".to_owned())?,
+            ["get", key] => format!("{}\n", store.values.borrow().get(key).map_or("-", |it| it)),
+            ["count"] => format!("{}\n", store.values.borrow().len()),
             _ => "what?\n".to_owned(),
         };
         write.write_all(answer.as_bytes()).await?;
@@ -34,10 +27,11 @@ async fn serve(stream: Stream, disk: Disk) -> Result {
 
 /// Starts the service now, and again whenever the host restarts.
 pub(crate) fn boot(server: &Host) {
-    let disk = Disk::default();
+    let disk = server.disk();
     server.boot(move |reactor| {
-        let disk = disk.clone();
-        reactor.serve_tcp("0.0.0.0:6000", async move |stream| serve(stream, disk.clone()).await)?;
+        let store = Rc::new(Store::open(disk.clone())?);
+        reactor
+            .serve_tcp("0.0.0.0:6000", async move |stream| serve(stream, store.clone()).await)?;
         Ok(())
     });
 }

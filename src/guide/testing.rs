@@ -215,6 +215,41 @@
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!
+//! A [`partition`](Simulation::partition) cuts many hosts off from many others; in a script it is
+//! `partition a, b | c at 3 s for 10 s`.
+//!
+//! # Memory that survives a crash
+//!
+//! A crash takes a program's memory: whatever must outlive it has to be on a disk. Each host has one,
+//! [`Host::disk`](crate::simulation::Host::disk), on which nothing is certain that was not synced: what
+//! was written since survives up to a place that the seed chooses, perhaps with half of a write at its end.
+//! Give the program a trait of its own for its storage, with files behind it in production. (What a test
+//! keeps in an `Rc` that `boot` captures survives too, and hides every sync that is missing.)
+//!
+//! ```
+//! use ropewalk::simulation::{Disk, Simulation, for_each_seed};
+//! use ropewalk::{Failure, Result};
+//!
+//! /// Counts its own starts.
+//! fn count(disk: &Disk) -> Result<usize> {
+//!     disk.append("starts", b"x")?;
+//!     disk.sync("starts")?; // without this line some seed fails
+//!     Ok(disk.read("starts")?.len())
+//! }
+//!
+//! for_each_seed(0..20, |simulation| {
+//!     let server = simulation.host("server");
+//!     for start in 1..=3 {
+//!         if count(&server.disk())? != start {
+//!             return Err(Failure::msg("a start was forgotten"));
+//!         }
+//!         server.restart();
+//!     }
+//!     Ok(())
+//! })?;
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
 //! # Many seeds
 //!
 //! Everything that varies comes from the seed. [`for_each_seed`] runs a scenario under many and stops

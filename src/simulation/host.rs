@@ -97,7 +97,8 @@ impl Host {
         }
     }
 
-    /// Ends it without a word: nothing is sent any more, its memory is gone.
+    /// Ends it without a word: nothing is sent any more, its memory is gone, and so may be what its
+    /// [disk](Host::disk) was not told to sync.
     ///
     /// Its connections are told, as a way to drop them; what they write then goes nowhere. The other
     /// ends notice when they send and nobody answers, or when a restarted host knows nothing of them.
@@ -205,6 +206,7 @@ impl State {
 
     fn crash(&mut self, host: usize) {
         self.note(host, 0, What::Noted("crashes".into()));
+        self.crash_disk(host);
         for key in self.sockets_where(|at, _| at == host) {
             self.sockets.remove(key);
         }

@@ -207,6 +207,11 @@ impl Links {
         row[to] = Some(if is_loopback { Link::loopback() } else { self.default.clone() });
     }
 
+    /// Those that are cut.
+    pub(super) fn cut_ways(&self) -> Vec<(usize, usize)> {
+        self.all().filter(|(_, link)| link.is_cut).map(|(way, _)| way).collect()
+    }
+
     /// All of them, with who sends and who receives.
     pub(super) fn all(&self) -> impl Iterator<Item = ((usize, usize), &Link)> {
         self.rows.iter().enumerate().flat_map(|(from, row)| {

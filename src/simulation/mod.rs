@@ -33,6 +33,7 @@
 mod agenda;
 mod datagram;
 mod determinism;
+mod disk;
 mod driver;
 mod fault;
 mod host;
@@ -58,6 +59,7 @@ mod travel;
 mod world;
 
 pub use determinism::{DeterminismError, check_determinism};
+pub use disk::Disk;
 pub use driver::SimulatedDriver;
 pub use fault::{Call, Fault, Faults};
 pub use host::Host;
@@ -79,6 +81,7 @@ use crate::reactor::UnhandledFailure;
 use agenda::Errand;
 use random::nanos;
 use run::{Step, World};
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -321,6 +324,48 @@ impl Simulation {
         let mut state = self.world().state.borrow_mut();
         state.set_cut((one.index, other.index), false);
         state.set_cut((other.index, one.index), false);
+    }
+
+    /// Cuts every link between a host of one side and one of the other, both ways.
+    ///
+    /// Within a side nothing changes, nor for hosts that are on neither.
+    ///
+    /// ```
+    /// use ropewalk::simulation::Simulation;
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let [a, b, c] = ["a", "b", "c"].map(|name| simulation.host(name));
+    /// simulation.partition(&[&a, &b], &[&c]);
+    /// simulation.heal_partition(&[a, b], &[c]);
+    /// ```
+    pub fn partition<A: Borrow<Host>, B: Borrow<Host>>(&self, one: &[A], other: &[B]) {
+        self.for_pairs(one, other, |one, other| self.cut(one, other));
+    }
+
+    /// Heals every link between a host of one side and one of the other, both ways.
+    pub fn heal_partition<A: Borrow<Host>, B: Borrow<Host>>(&self, one: &[A], other: &[B]) {
+        self.for_pairs(one, other, |one, other| self.heal(one, other));
+    }
+
+    fn for_pairs<A: Borrow<Host>, B: Borrow<Host>>(
+        &self,
+        one: &[A],
+        other: &[B],
+        call: impl Fn(&Host, &Host),
+    ) {
+        for (one, other) in one.iter().flat_map(|one| other.iter().map(move |other| (one, other))) {
+            let (one, other) = (one.borrow(), other.borrow());
+            // A host that is on both sides is not cut off from itself.
+            if one.index != other.index {
+                call(one, other);
+            }
+        }
+    }
+
+    /// Heals everything that is cut.
+    pub fn heal_all(&self) {
+        let cut = self.world().state.borrow().links.cut_ways();
+        cut.into_iter().for_each(|way| self.world().state.borrow_mut().set_cut(way, false));
     }
 
     /// Resets every connection between two hosts, as a router on the way may do.

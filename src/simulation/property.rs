@@ -227,17 +227,20 @@ impl Draw {
         let one = self.number(hosts.len() as u64) as usize;
         let other = (one + 1 + self.number(hosts.len() as u64 - 1) as usize) % hosts.len();
         let (one, other) = (hosts[one], hosts[other]);
+        let others: Vec<&str> = hosts.iter().copied().filter(|host| *host != one).collect();
         let kinds = [
             format!("pause {one}"),
             format!("cut {one}-{other}"),
             format!("cut {one}>{other}"),
             format!("crash {one}"),
             format!("reset {one}-{other}"),
+            format!("partition {one} | {}", others.join(", ")),
         ];
         let is_possible = |kind: &usize| match kind {
             0 => true,
             3 => may_break,
             4 => may_break && hosts.len() > 1,
+            5 => hosts.len() > 2,
             _ => hosts.len() > 1,
         };
         let possible: Vec<usize> = (0..kinds.len()).filter(is_possible).collect();

@@ -6,6 +6,8 @@
 //! crash server at 10 s for 500 ms        and restart it then
 //! pause server at 12 s for 1 min
 //! reset client-server at 13 s            every connection between the two
+//! partition a, b | c, d at 14 s for 1 s  every link between the two sides
+//! heal client-server at 15 s             what is cut between two hosts, or two sides
 //! # a comment
 //! ```
 
@@ -26,12 +28,25 @@ enum Kind {
     Cut(String, String),
     CutOneWay(String, String),
     Reset(String, String),
+    Partition(Vec<String>, Vec<String>),
+    Heal(Vec<String>, Vec<String>),
     Crash(String),
     Pause(String),
 }
 
 impl Simulation {
-    /// Plans what a script says, counted from now; see the module's own text for how one is written.
+    /// Plans what a script says, counted from now.
+    ///
+    /// ```text
+    /// cut client-server at 3 s for 2 s       both ways; without "for", for good
+    /// cut client>server at 3 s               one way
+    /// partition a, b | c, d at 4 s for 1 s   every link between the two sides
+    /// heal a, b | c, d at 4500 ms            what is cut between two sides, or two hosts: heal a-c
+    /// crash server at 10 s for 500 ms        and restart it then
+    /// pause server at 12 s for 1 min
+    /// reset client-server at 13 s            every connection between the two
+    /// # a comment
+    /// ```
     ///
     /// Fails at the first line that makes no sense, with nothing planned.
     ///
@@ -98,13 +113,20 @@ impl Simulation {
             let at = random.between(Duration::ZERO, within);
             let lasts = Some(random.between(Duration::from_millis(1), within / 4));
             let (one, other) = (random.pick(hosts)?.name(), random.pick(hosts)?.name());
-            let kind = random.below(5);
+            let kind = random.below(if hosts.len() > 2 { 6 } else { 5 });
             // A host is not cut off from itself.
             let what = match kind {
                 0 if one != other => Kind::Cut(one, other),
                 1 if one != other => Kind::CutOneWay(one, other),
                 2 if one != other => Kind::Reset(one, other),
                 3 => Kind::Pause(one),
+                5 if one != other => {
+                    let is_on_one_side =
+                        |name: &String| *name == one || (*name != other && random.below(2) == 0);
+                    let names = hosts.iter().map(Host::name);
+                    let (one_side, other_side) = names.partition(is_on_one_side);
+                    Kind::Partition(one_side, other_side)
+                }
                 _ => Kind::Crash(one),
             };
             Some(Trouble { at, lasts, what })
@@ -135,6 +157,9 @@ fn heal_all(simulation: &Simulation, hosts: &[Host]) {
 impl Trouble {
     fn hosts(&self) -> Vec<&str> {
         match &self.what {
+            Kind::Partition(one, other) | Kind::Heal(one, other) => {
+                one.iter().chain(other).map(String::as_str).collect()
+            }
             Kind::Cut(a, b) | Kind::CutOneWay(a, b) | Kind::Reset(a, b) => vec![a, b],
             Kind::Crash(host) | Kind::Pause(host) => vec![host],
         }
@@ -143,8 +168,11 @@ impl Trouble {
 
 impl Kind {
     fn begin(&self, simulation: &Simulation) {
+        let all = |names: &[String]| hosts(simulation, names);
         let host = |name: &str| simulation.host(name);
         match self {
+            Kind::Partition(one, other) => simulation.partition(&all(one), &all(other)),
+            Kind::Heal(one, other) => simulation.heal_partition(&all(one), &all(other)),
             Kind::Cut(a, b) => simulation.cut(&host(a), &host(b)),
             Kind::CutOneWay(a, b) => simulation.cut_one_way(&host(a), &host(b)),
             Kind::Reset(a, b) => simulation.reset(&host(a), &host(b)),
@@ -157,13 +185,31 @@ impl Kind {
         let host = |name: &str| simulation.host(name);
         match self {
             Kind::Cut(a, b) | Kind::CutOneWay(a, b) => simulation.heal(&host(a), &host(b)),
-            Kind::Reset(..) => {}
+            Kind::Partition(one, other) => {
+                simulation.heal_partition(&hosts(simulation, one), &hosts(simulation, other));
+            }
+            Kind::Reset(..) | Kind::Heal(..) => {}
             // Two crashes may overlap: the first end restarts it.
             Kind::Crash(name) if host(name).is_up() => {}
             Kind::Crash(name) => host(name).restart(),
             Kind::Pause(name) => host(name).resume(),
         }
     }
+}
+
+fn hosts(simulation: &Simulation, names: &[String]) -> Vec<Host> {
+    names.iter().map(|name| simulation.host(name)).collect()
+}
+
+/// The hosts before and after a line that separates them.
+fn parse_sides(whom: &str) -> Option<(Vec<String>, Vec<String>)> {
+    let side = |text: &str| -> Option<Vec<String>> {
+        let names = text.split(',').map(|name| name.trim().to_owned());
+        let names: Vec<_> = names.collect();
+        (!names.iter().any(String::is_empty)).then_some(names)
+    };
+    let (one, other) = whom.split_once('|')?;
+    Some((side(one)?, side(other)?))
 }
 
 fn parse(line: &str) -> Result<Trouble, String> {
@@ -184,10 +230,18 @@ fn parse(line: &str) -> Result<Trouble, String> {
             Some((from, to)) => Kind::CutOneWay(from, to),
             None => both().map(|(one, other)| Kind::Cut(one, other))?,
         },
+        "partition" => match parse_sides(whom) {
+            Some((one, other)) => Kind::Partition(one, other),
+            None => return Err(format!("{whom} is no two sides, as \"a, b | c\" is")),
+        },
+        "heal" => match parse_sides(whom) {
+            Some((one, other)) => Kind::Heal(one, other),
+            None => both().map(|(one, other)| Kind::Heal(vec![one], vec![other]))?,
+        },
         "reset" => both().map(|(one, other)| Kind::Reset(one, other))?,
         "crash" => Kind::Crash(whom.to_owned()),
         "pause" => Kind::Pause(whom.to_owned()),
-        _ => return Err(format!("{verb} is none of cut, reset, crash and pause")),
+        _ => return Err(format!("{verb} is none of cut, partition, heal, reset, crash and pause")),
     };
     Ok(Trouble { at: parse_duration(at)?, lasts, what })
 }

@@ -6,6 +6,7 @@
 
 use super::agenda::{Agenda, Errand, Event};
 use super::datagram::Letterbox;
+use super::disk::DiskState;
 use super::fault::{Call, Fault, Faults};
 use super::link::{Link, Links};
 use super::random::Random;
@@ -62,6 +63,7 @@ pub(super) struct Machine {
     pub(super) ports: BTreeMap<u16, Key>,
     /// Who receives datagrams.
     pub(super) letterboxes: BTreeMap<u16, Key>,
+    pub(super) disk: DiskState,
     pub(super) clock: HostClock,
     /// What that read when its reactor was made, from where the reactor's timers count.
     pub(super) born: u64,
@@ -167,6 +169,7 @@ impl State {
             next_port: FIRST_PORT,
             ports: BTreeMap::new(),
             letterboxes: BTreeMap::new(),
+            disk: DiskState::default(),
             clock: HostClock::default(),
             born: 0,
         });
