@@ -33,8 +33,9 @@ pub use deferred::{
     AlreadyCalled, AlreadyLooping, Cancelled, CooperativeTask, Cooperator, Deferred,
     DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
     FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired, NoTokens,
-    NotLooping, NotPaused, OneOrAll, Permit, QueueOverflow, QueueUnderflow, TaskFinished, TimedOut,
-    Trigger, defer_later, execute, fail, gather_results, maybe_deferred, race, succeed,
+    NotLooping, NotPaused, OneOrAll, Permit, QueueClosed, QueueFull, QueueOverflow, QueueUnderflow,
+    TaskFinished, TimedOut, Trigger, defer_later, execute, fail, gather_results, maybe_deferred,
+    race, succeed,
 };
 pub use failure::{Failure, FailureError, Panicked, Report, Result, on_report};
 pub use net::{

@@ -68,7 +68,7 @@ pub use error::{AlreadyCalled, Cancelled, NeverFired};
 pub use fired::{execute, fail, maybe_deferred, succeed};
 pub use locks::{
     DeferredFilesystemLock, DeferredLock, DeferredQueue, DeferredSemaphore, FilesystemPermit,
-    NoTokens, Permit, QueueOverflow, QueueUnderflow,
+    NoTokens, Permit, QueueClosed, QueueFull, QueueOverflow, QueueUnderflow,
 };
 pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
 pub(crate) use tail::{Source, Tail, forgo, in_place};

@@ -49,6 +49,18 @@ impl DeferredLock {
         self.0.acquire()
     }
 
+    /// The permit, if the lock is free.
+    ///
+    /// ```
+    /// let lock = ropewalk::DeferredLock::new();
+    /// let permit = lock.try_acquire();
+    /// assert!(permit.is_some() && lock.try_acquire().is_none());
+    /// ```
+    #[doc(alias = "try_lock")]
+    pub fn try_acquire(&self) -> Option<Permit> {
+        self.0.try_acquire()
+    }
+
     /// Does `work` while holding the lock; see [`DeferredSemaphore::run`].
     ///
     /// ```

@@ -11,7 +11,7 @@ mod semaphore;
 
 pub use filesystem::{DeferredFilesystemLock, FilesystemPermit};
 pub use lock::DeferredLock;
-pub use queue::{DeferredQueue, QueueOverflow, QueueUnderflow};
+pub use queue::{DeferredQueue, QueueClosed, QueueFull, QueueOverflow, QueueUnderflow};
 pub use semaphore::{DeferredSemaphore, NoTokens, Permit};
 
 use crate::deferred::{Deferred, Trigger};

@@ -1,26 +1,43 @@
 //! Handing values from those who have them to those who wait for them.
 
 use super::Waiters;
+use crate::deferred::later::after_drop;
 use crate::deferred::{Deferred, fail, succeed};
+use crate::failure::{Failure, plain_error};
+use futures_core::{FusedStream, Stream};
+use futures_util::FutureExt;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 /// A line of values, or of those who wait for one.
 ///
+/// Each clone is the same queue. It is a [`Stream`] of its values as well, which ends when the queue was
+/// closed and is empty.
+///
 /// ```
+/// use futures_util::{FutureExt, StreamExt};
 /// use ropewalk::DeferredQueue;
 ///
 /// let queue = DeferredQueue::new();
 /// queue.get().map(|word| println!("got {word}")); // waits
 /// queue.put("a value")?; // prints
-/// # Ok::<(), ropewalk::QueueOverflow<&str>>(())
+/// queue.put("another")?;
+/// queue.close();
+/// assert_eq!(queue.collect::<Vec<_>>().now_or_never().unwrap(), ["another"]);
+/// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[doc(alias = "mpsc")]
 #[doc(alias = "channel")]
-pub struct DeferredQueue<T: 'static>(Rc<Line<T>>);
+pub struct DeferredQueue<T: 'static> {
+    line: Rc<Line<T>>,
+    /// What this clone waits for as a stream.
+    next: Option<Deferred<T>>,
+}
 
 struct Line<T: 'static> {
     /// Empty while anybody waits. Borrowed to push or pop.
@@ -28,6 +45,7 @@ struct Line<T: 'static> {
     getters: Rc<Waiters<T>>,
     size: Cell<Option<usize>>,
     backlog: Cell<Option<usize>>,
+    is_closed: Cell<bool>,
 }
 
 impl<T: 'static> DeferredQueue<T> {
@@ -39,7 +57,12 @@ impl<T: 'static> DeferredQueue<T> {
     pub fn new() -> DeferredQueue<T> {
         let (values, getters) = (RefCell::default(), Waiters::new());
         let (size, backlog) = (Cell::new(None), Cell::new(None));
-        DeferredQueue(Rc::new(Line { values, getters, size, backlog }))
+        let is_closed = Cell::new(false);
+        DeferredQueue::of(Rc::new(Line { values, getters, size, backlog, is_closed }))
+    }
+
+    fn of(line: Rc<Line<T>>) -> DeferredQueue<T> {
+        DeferredQueue { line, next: None }
     }
 
     /// Keeps at most so many values; of size 0, a value needs somebody who waits for it.
@@ -50,7 +73,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert_eq!(queue.put(2).unwrap_err().0, 2); // handed back
     /// ```
     pub fn with_size(self, size: usize) -> DeferredQueue<T> {
-        self.0.size.set(Some(size));
+        self.line.size.set(Some(size));
         self
     }
 
@@ -65,11 +88,13 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert!(queue.get().now_or_never().unwrap().unwrap_err().is::<QueueUnderflow>());
     /// ```
     pub fn with_backlog(self, backlog: usize) -> DeferredQueue<T> {
-        self.0.backlog.set(Some(backlog));
+        self.line.backlog.set(Some(backlog));
         self
     }
 
     /// Gives the value to who waits longest, before this returns, or keeps it.
+    ///
+    /// Hands it back if there is no room, or if the queue was closed.
     ///
     /// ```
     /// let queue = ropewalk::DeferredQueue::new();
@@ -77,13 +102,15 @@ impl<T: 'static> DeferredQueue<T> {
     /// queue.get().map(|word| assert_eq!(word, "first"));
     /// ```
     pub fn put(&self, value: T) -> Result<(), QueueOverflow<T>> {
-        if let Some(getter) = self.0.getters.next() {
+        if let Some(getter) = self.line.getters.next() {
             // It has not fired: cancelling it would have taken it out of the line.
             let _ = getter.callback(value);
             return Ok(());
         }
-        let mut values = self.0.values.borrow_mut();
-        if self.0.size.get().is_some_and(|size| values.len() >= size) {
+        let mut values = self.line.values.borrow_mut();
+        if self.line.is_closed.get()
+            || self.line.size.get().is_some_and(|size| values.len() >= size)
+        {
             return Err(QueueOverflow(value));
         }
         values.push_back(value);
@@ -92,7 +119,8 @@ impl<T: 'static> DeferredQueue<T> {
 
     /// Fires with the oldest value, or with the next to come; cancelling leaves the line.
     ///
-    /// Fails with [`QueueUnderflow`] if too many wait already.
+    /// Fails with [`QueueUnderflow`] if too many wait already, and with [`QueueClosed`] if the queue was
+    /// closed and is empty.
     ///
     /// ```
     /// let queue = ropewalk::DeferredQueue::<u32>::new();
@@ -101,14 +129,60 @@ impl<T: 'static> DeferredQueue<T> {
     /// ```
     #[track_caller]
     pub fn get(&self) -> Deferred<T> {
-        let oldest = self.0.values.borrow_mut().pop_front();
-        match oldest {
+        match self.try_get() {
             Some(value) => succeed(value),
-            None if self.0.backlog.get().is_some_and(|backlog| self.waiting() >= backlog) => {
+            None if self.is_closed() => fail(QueueClosed),
+            None if self.line.backlog.get().is_some_and(|backlog| self.waiting() >= backlog) => {
                 fail(QueueUnderflow)
             }
-            None => self.0.getters.wait(),
+            None => self.line.getters.wait(),
         }
+    }
+
+    /// The oldest value, if there is one.
+    ///
+    /// ```
+    /// let queue = ropewalk::DeferredQueue::new();
+    /// assert_eq!(queue.try_get(), None);
+    /// queue.put(7)?;
+    /// assert_eq!(queue.try_get(), Some(7));
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "try_recv")]
+    pub fn try_get(&self) -> Option<T> {
+        self.line.values.borrow_mut().pop_front()
+    }
+
+    /// Takes no more values; those that are there can be got.
+    ///
+    /// Whoever waits is told before this returns: with [`QueueClosed`], or as a stream by its end.
+    ///
+    /// ```
+    /// use ropewalk::{DeferredQueue, QueueClosed};
+    ///
+    /// let queue = DeferredQueue::<u32>::new();
+    /// queue.get().add_errback(|failure| {
+    ///     failure.trap::<QueueClosed>()?;
+    ///     Ok(0)
+    /// });
+    /// queue.close();
+    /// assert_eq!(queue.put(7).unwrap_err().0, 7); // handed back
+    /// ```
+    pub fn close(&self) {
+        self.line.is_closed.set(true);
+        while let Some(getter) = self.line.getters.next() {
+            // It has not fired: cancelling it would have taken it out of the line.
+            let _ = getter.errback(QueueClosed);
+        }
+    }
+
+    /// Whether it was closed.
+    ///
+    /// ```
+    /// assert!(!ropewalk::DeferredQueue::<u8>::new().is_closed());
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.line.is_closed.get()
     }
 
     /// How many values there are.
@@ -119,7 +193,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert_eq!(queue.len(), 1);
     /// ```
     pub fn len(&self) -> usize {
-        self.0.values.borrow().len()
+        self.line.values.borrow().len()
     }
 
     /// Whether the next who asks has to wait.
@@ -139,13 +213,54 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert_eq!(queue.waiting(), 1);
     /// ```
     pub fn waiting(&self) -> usize {
-        self.0.getters.len()
+        self.line.getters.len()
     }
 }
 
 impl<T> Clone for DeferredQueue<T> {
     fn clone(&self) -> DeferredQueue<T> {
-        DeferredQueue(self.0.clone())
+        DeferredQueue::of(self.line.clone())
+    }
+}
+
+/// The values, until the queue was closed and is empty. How many may wait does not concern a stream.
+impl<T: 'static> Stream for DeferredQueue<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        if self.next.is_none() {
+            if let Some(value) = self.try_get() {
+                return Poll::Ready(Some(value));
+            }
+            if self.is_closed() {
+                return Poll::Ready(None);
+            }
+        }
+        let this = &mut *self;
+        let next = this.next.get_or_insert_with(|| this.line.getters.wait());
+        let value = ready!(next.poll_unpin(context));
+        this.next = None;
+        // It fails only by being closed.
+        Poll::Ready(value.ok())
+    }
+}
+
+impl<T: 'static> FusedStream for DeferredQueue<T> {
+    fn is_terminated(&self) -> bool {
+        self.next.is_none() && self.is_closed() && self.is_empty()
+    }
+}
+
+/// A value that came for the stream, and that nobody asked for any more, is the next one's.
+impl<T> Drop for DeferredQueue<T> {
+    fn drop(&mut self) {
+        let Some(Ok(value)) = self.next.take().and_then(FutureExt::now_or_never) else { return };
+        match self.line.getters.next() {
+            // Not from inside this drop, if it is caused by another. It has not fired: cancelling it would
+            // have taken it out of the line.
+            Some(getter) => after_drop(move || drop(getter.callback(value))),
+            None => self.line.values.borrow_mut().push_front(value),
+        }
     }
 }
 
@@ -157,17 +272,25 @@ impl<T: 'static> Default for DeferredQueue<T> {
 
 impl<T> fmt::Debug for DeferredQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let len = self.0.values.borrow().len();
+        let len = self.line.values.borrow().len();
         f.debug_struct("DeferredQueue").field("len", &len).finish_non_exhaustive()
     }
 }
 
-/// A queue has no room for this value.
+/// A queue has no room for this value, or was closed.
+///
+/// Any value will do for `?`, also one that may not go to other threads, as a failure may: the failure
+/// is a [`QueueFull`], without the value.
 ///
 /// ```
-/// use ropewalk::{DeferredQueue, QueueOverflow};
+/// use ropewalk::{DeferredQueue, QueueFull, QueueOverflow, Result};
+/// use std::rc::Rc;
 ///
 /// assert_eq!(DeferredQueue::new().with_size(0).put(7), Err(QueueOverflow(7)));
+/// fn put(queue: &DeferredQueue<Rc<u32>>) -> Result {
+///     Ok(queue.put(Rc::new(7))?)
+/// }
+/// assert!(put(&DeferredQueue::new().with_size(0)).unwrap_err().is::<QueueFull>());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueOverflow<T>(
@@ -183,11 +306,54 @@ impl<T> fmt::Debug for QueueOverflow<T> {
 
 impl<T> fmt::Display for QueueOverflow<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the queue is full")
+        fmt::Display::fmt(&QueueFull, f)
     }
 }
 
-impl<T> Error for QueueOverflow<T> {}
+// Not an error itself: a failure could be made of it only where the value is Send.
+impl<T> From<QueueOverflow<T>> for Failure {
+    #[track_caller]
+    fn from(_overflow: QueueOverflow<T>) -> Failure {
+        QueueFull.into()
+    }
+}
+
+impl<T> From<QueueOverflow<T>> for Box<dyn Error> {
+    fn from(_overflow: QueueOverflow<T>) -> Self {
+        QueueFull.into()
+    }
+}
+
+impl<T> From<QueueOverflow<T>> for Box<dyn Error + Send + Sync> {
+    fn from(_overflow: QueueOverflow<T>) -> Self {
+        QueueFull.into()
+    }
+}
+
+plain_error! {
+    /// What a [`QueueOverflow`] is as a failure.
+    ///
+    /// ```
+    /// use ropewalk::{Failure, QueueFull, QueueOverflow};
+    ///
+    /// assert!(Failure::from(QueueOverflow("a value")).is::<QueueFull>());
+    /// ```
+    QueueFull, "the queue is full, or closed"
+}
+
+plain_error! {
+    /// A queue was closed, and has no more values.
+    ///
+    /// ```
+    /// use futures_util::FutureExt;
+    /// use ropewalk::{DeferredQueue, QueueClosed};
+    ///
+    /// let queue = DeferredQueue::<u32>::new();
+    /// queue.close();
+    /// assert!(queue.get().now_or_never().unwrap().unwrap_err().is::<QueueClosed>());
+    /// ```
+    QueueClosed, "the queue is closed"
+}
 
 /// Too many wait for a value of this queue already.
 ///
@@ -209,8 +375,8 @@ impl Error for QueueUnderflow {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancelled, NeverFired};
-    use futures_util::FutureExt;
+    use crate::{Cancelled, NeverFired, Result};
+    use futures_util::StreamExt;
 
     #[test]
     fn values_and_getters_meet_in_order() {
@@ -271,5 +437,104 @@ mod tests {
         let getter = queue.get();
         drop(queue);
         assert!(getter.now_or_never().unwrap().unwrap_err().is::<NeverFired>());
+    }
+
+    #[test]
+    fn a_closed_queue_gives_what_it_has_and_then_says_so() {
+        let queue = DeferredQueue::new();
+        (1..=2).for_each(|n| queue.put(n).unwrap());
+        queue.close();
+        assert_eq!(queue.put(3), Err(QueueOverflow(3)));
+        assert_eq!(queue.get().now_or_never().unwrap().unwrap(), 1);
+        assert_eq!((queue.try_get(), queue.try_get()), (Some(2), None));
+        assert!(queue.get().now_or_never().unwrap().unwrap_err().is::<QueueClosed>());
+        queue.close(); // again is as good as once
+    }
+
+    #[test]
+    fn closing_tells_all_who_wait_in_order_also_one_that_asks_again() {
+        let (queue, told) = (DeferredQueue::<u8>::new(), Rc::new(RefCell::new(vec![])));
+        for n in 1..=3 {
+            let (log, again) = (told.clone(), queue.clone());
+            queue.get().add_errback(move |failure| {
+                assert!(failure.is::<QueueClosed>());
+                log.borrow_mut().push(n);
+                again.get().add_errback(|again| {
+                    again.trap::<QueueClosed>()?;
+                    Ok(0)
+                })
+            });
+        }
+        queue.close();
+        assert_eq!((told.take(), queue.waiting()), (vec![1, 2, 3], 0));
+    }
+
+    #[test]
+    fn a_stream_of_a_queue_waits_for_each_value_and_ends_when_it_is_closed() {
+        let mut queue = DeferredQueue::new().with_backlog(0);
+        let source = queue.clone();
+        source.put(1).unwrap();
+        assert_eq!(queue.next().now_or_never(), Some(Some(1)));
+        assert_eq!(queue.next().now_or_never(), None);
+        source.put(2).unwrap();
+        source.put(3).unwrap();
+        assert!(!queue.is_terminated());
+        assert_eq!(queue.next().now_or_never(), Some(Some(2)));
+        source.close();
+        assert_eq!(queue.next().now_or_never(), Some(Some(3)));
+        assert_eq!(queue.next().now_or_never(), Some(None));
+        assert!(queue.is_terminated());
+    }
+
+    #[test]
+    fn a_stream_that_waits_ends_when_the_queue_is_closed() {
+        let mut queue = DeferredQueue::<u8>::new();
+        assert_eq!(queue.next().now_or_never(), None);
+        queue.clone().close();
+        assert_eq!(queue.next().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn what_came_for_a_stream_that_is_dropped_is_the_next_ones() {
+        let queue = DeferredQueue::new();
+        let wait = || {
+            let mut stream = queue.clone();
+            assert_eq!(stream.next().now_or_never(), None);
+            stream
+        };
+        let (one, two) = (wait(), wait());
+        (1..=3).for_each(|n| queue.put(n).unwrap());
+        drop(two);
+        drop(one);
+        assert_eq!([(); 3].map(|()| queue.try_get()), [Some(1), Some(2), Some(3)]);
+        let (gone, waiting) = (wait(), queue.get());
+        queue.put(7).unwrap();
+        drop(gone);
+        assert_eq!(waiting.now_or_never().unwrap().unwrap(), 7);
+        drop(wait());
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn the_question_mark_takes_values_that_may_not_leave_their_thread() {
+        fn put(queue: &DeferredQueue<Rc<u8>>) -> Result {
+            Ok(queue.put(Rc::new(7))?)
+        }
+        fn boxed(queue: &DeferredQueue<Rc<u8>>) -> Result<(), Box<dyn Error + Send + Sync>> {
+            Ok(queue.put(Rc::new(7))?)
+        }
+        fn local(queue: &DeferredQueue<Rc<u8>>) -> Result<(), Box<dyn Error>> {
+            Ok(queue.put(Rc::new(7))?)
+        }
+        fn fire(trigger: &crate::Trigger<Rc<u8>>) -> Result {
+            Ok(trigger.callback(Rc::new(7))?)
+        }
+        let full = DeferredQueue::new().with_size(0);
+        assert!(put(&full).unwrap_err().is::<QueueFull>());
+        assert!(boxed(&full).unwrap_err().is::<QueueFull>());
+        assert!(local(&full).unwrap_err().is::<QueueFull>());
+        let (trigger, _deferred) = Deferred::new();
+        assert!(fire(&trigger).is_ok());
+        assert!(fire(&trigger).unwrap_err().is::<crate::AlreadyCalled>());
     }
 }

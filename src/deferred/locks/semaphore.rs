@@ -73,12 +73,24 @@ impl DeferredSemaphore {
     /// ```
     #[track_caller]
     pub fn acquire(&self) -> Deferred<Permit> {
-        let free = self.0.free.get();
-        if free == 0 {
-            return self.0.waiters.wait();
+        match self.try_acquire() {
+            Some(permit) => succeed(permit),
+            None => self.0.waiters.wait(),
         }
-        self.0.free.set(free - 1);
-        succeed(Permit { of: self.clone() })
+    }
+
+    /// A permit, if there is one at this moment. Whoever waits in line has been given it before.
+    ///
+    /// ```
+    /// let semaphore = ropewalk::DeferredSemaphore::new(1)?;
+    /// let permit = semaphore.try_acquire().expect("all tokens are free");
+    /// assert!(semaphore.try_acquire().is_none());
+    /// permit.release();
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn try_acquire(&self) -> Option<Permit> {
+        self.0.free.set(self.0.free.get().checked_sub(1)?);
+        Some(Permit { of: self.clone() })
     }
 
     /// Does `work` while holding a permit: it goes back when the work is done, has failed or was
@@ -239,6 +251,18 @@ mod tests {
         first.release();
         assert_eq!(*order.borrow(), [1, 2, 3]);
         assert_eq!(semaphore.tokens(), 1);
+    }
+
+    #[test]
+    fn trying_takes_a_token_only_when_one_is_free_and_nobody_was_before() {
+        let semaphore = DeferredSemaphore::new(2).unwrap();
+        let (one, two) = (semaphore.try_acquire().unwrap(), semaphore.try_acquire().unwrap());
+        assert!(semaphore.try_acquire().is_none());
+        let waiting = semaphore.acquire();
+        drop(one);
+        assert!(semaphore.try_acquire().is_none(), "it went to who waits");
+        drop((two, waiting));
+        assert_eq!(semaphore.tokens(), 2);
     }
 
     #[test]
