@@ -1,8 +1,9 @@
 //! Bytes on their way: a queue in one block of memory, and the pool that lends such blocks.
 //!
 //! # Theory
-//! A [`Buffer`] is written at its end and read at its start. All of its memory is initialised once,
-//! so that sockets can read straight into it. A connection borrows one from the [`Pool`] while it
+//! A [`Buffer`] is written at its end and read at its start. One of the pool's is initialised once, so
+//! that sockets can read straight into it; where a buffer grows beyond that, its memory is touched by
+//! what is written there and by nothing else. A connection borrows one from the [`Pool`] while it
 //! holds bytes and gives it back when it is empty: an idle connection owns none. What goes out at once
 //! never needs one: it passes through the [`Cork`].
 //!
@@ -16,6 +17,7 @@ use std::cell::{Cell, RefCell};
 /// A first-in first-out queue of bytes.
 #[derive(Default)]
 pub(crate) struct Buffer {
+    /// Its length is what is initialised, its capacity what there is.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -29,7 +31,9 @@ impl Buffer {
     #[inline]
     pub(crate) fn append(&mut self, data: &[u8]) {
         self.make_room(data.len());
-        self.bytes[self.end..self.end + data.len()].copy_from_slice(data);
+        let (over, beyond) = data.split_at(data.len().min(self.bytes.len() - self.end));
+        self.bytes[self.end..self.end + over.len()].copy_from_slice(over);
+        self.bytes.extend_from_slice(beyond);
         self.end += data.len();
     }
 
@@ -71,19 +75,16 @@ impl Buffer {
     }
 
     fn make_room(&mut self, count: usize) {
-        if self.bytes.len() - self.end >= count {
+        if self.bytes.capacity() - self.end >= count {
             return;
         }
         // Moving what is left to the front is worth it once at least half of the memory is behind it:
         // then each byte is moved at most once for each byte that went out.
-        if self.start >= self.bytes.len() / 2 {
+        if self.start >= self.bytes.capacity() / 2 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.len());
         }
-        let needed = self.end + count;
-        if needed > self.bytes.len() {
-            self.bytes.resize(needed.next_power_of_two(), 0);
-        }
+        self.bytes.reserve((self.end + count).saturating_sub(self.bytes.len()));
     }
 }
 
@@ -128,8 +129,8 @@ impl Pool {
     pub(crate) fn give(&self, mut buffer: Box<Buffer>) {
         (buffer.start, buffer.end) = (0, 0);
         match buffer.bytes.len() {
-            SMALL => self.small.put(buffer),
-            LARGE => self.large.put(buffer),
+            SMALL if buffer.bytes.capacity() == SMALL => self.small.put(buffer),
+            LARGE if buffer.bytes.capacity() == LARGE => self.large.put(buffer),
             _ => {}
         }
     }
@@ -170,8 +171,8 @@ impl<const SIZE: usize> Shelf<SIZE> {
 /// * It never grows: what it has no room for goes another way.
 pub(crate) struct Cork {
     owner: Cell<Key>,
-    /// Borrowed to append, or for one send.
-    pub(crate) bytes: RefCell<Vec<u8>>,
+    /// Taken out to collect and for one send: code of the user may run meanwhile, and finds no room.
+    bytes: Cell<Vec<u8>>,
 }
 
 /// So many bytes are collected at once.
@@ -179,7 +180,7 @@ pub(crate) const CORKED: usize = 16 * 1024;
 
 impl Cork {
     pub(crate) fn new() -> Cork {
-        let bytes = RefCell::new(Vec::with_capacity(CORKED));
+        let bytes = Cell::new(Vec::with_capacity(CORKED));
         Cork { owner: Cell::new(Key::NONE), bytes }
     }
 
@@ -200,12 +201,43 @@ impl Cork {
         self.empty();
     }
 
+    /// Collects all of `data`, if there is room. False: there is none, or the bytes are being sent.
+    #[inline(always)]
+    pub(crate) fn collect(&self, data: &[u8]) -> bool {
+        let mut bytes = self.take();
+        let has_room = data.len() <= bytes.capacity() - bytes.len();
+        if has_room {
+            bytes.extend_from_slice(data);
+        }
+        self.put_back(bytes);
+        has_room
+    }
+
+    /// Takes out what was collected, to be put back when it is sent, or to be given room again.
+    #[inline(always)]
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.bytes.take()
+    }
+
+    #[inline(always)]
+    pub(crate) fn put_back(&self, bytes: Vec<u8>) {
+        // What stands in for it is empty and has no memory: spares the drop of nothing.
+        std::mem::forget(self.bytes.replace(bytes));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let bytes = self.take();
+        let length = bytes.len();
+        self.put_back(bytes);
+        length
+    }
+
     /// Forgets what was collected.
     pub(crate) fn empty(&self) {
         // If it is being sent, whoever sends empties it.
-        if let Ok(mut bytes) = self.bytes.try_borrow_mut() {
-            bytes.clear();
-        }
+        let mut bytes = self.take();
+        bytes.clear();
+        self.put_back(bytes);
     }
 }
 
@@ -237,6 +269,33 @@ mod tests {
             buffer.consume(10);
         }
         assert!(buffer.bytes.len() <= 64, "{} bytes for 10", buffer.bytes.len());
+    }
+
+    #[test]
+    fn memory_that_a_buffer_grows_by_is_not_written_before_it_is_needed() {
+        let mut buffer = Buffer::with_size(SMALL);
+        buffer.append(&[1; SMALL + 1]);
+        assert_eq!(buffer.bytes.len(), SMALL + 1);
+        assert!(buffer.bytes.capacity() >= 2 * SMALL, "it grows by more than it needs");
+        buffer.consume(SMALL);
+        buffer.append(&[2; SMALL]);
+        buffer.append(&[3; SMALL]);
+        let expected = [vec![1], vec![2; SMALL], vec![3; SMALL]].concat();
+        assert!(buffer.as_slice() == expected);
+    }
+
+    #[test]
+    fn a_cork_whose_bytes_are_being_sent_has_no_room_and_gets_them_back() {
+        let cork = Cork::new();
+        assert!(cork.collect(b"under way"));
+        let mut bytes = cork.take();
+        assert!(!cork.collect(b"meanwhile"));
+        assert_eq!((bytes.as_slice(), cork.len()), (&b"under way"[..], 0));
+        cork.empty();
+        bytes.clear();
+        cork.put_back(bytes);
+        assert!(cork.collect(&[0; CORKED]), "there is room again");
+        assert!(!cork.collect(b"x"), "and no more than that");
     }
 
     #[test]

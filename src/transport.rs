@@ -57,6 +57,8 @@ pub(crate) trait Carrier {
     fn set_nodelay(&self, on: bool) -> Result;
     fn set_keepalive(&self, idle: Option<Duration>) -> Result;
     fn replace_stream(&self, wrap: Wrap) -> Result;
+    /// Keeps this end's address for a layer of the user's, which may ask for it while it is called.
+    fn keep_host(&self) {}
     /// Puts a layer on and has it shake hands within `limit`.
     #[cfg(feature = "tls")]
     fn shake_hands(self: Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
@@ -100,9 +102,10 @@ impl Transport {
 
     /// Sends `data`, in order with everything written before; dropped if the connection is ending.
     ///
-    /// The bytes are collected while a callback or a task runs and go out together after it. Above
-    /// 64 KiB that the peer does not take, [`Protocol::pause_writing`](crate::Protocol::pause_writing)
-    /// is called.
+    /// The bytes are collected while a callback or a task runs and go out together after it. All of them
+    /// are taken, however much waits already: above 64 KiB that the peer does not take,
+    /// [`Protocol::pause_writing`](crate::Protocol::pause_writing) is called, and who writes on then
+    /// fills the memory. A write to a [`Stream`](crate::Stream) waits instead.
     ///
     /// ```
     /// # use ropewalk::simulation::RecordingTransport;
@@ -342,11 +345,26 @@ impl Transport {
     ///
     /// `wrap` gets the stream and returns the layer over it; what was written before goes out
     /// unwrapped first, if the system takes it at once, else this fails and nothing changes.
+    ///
+    /// # What a layer may call
+    /// Every method of a transport, also of its own connection's, from every method of its own, from
+    /// `wrap` and from its drop. What it writes to its own connection is kept, and goes out through the
+    /// layer behind the bytes that it is called with, also those that it does not take this time. What
+    /// needs the stream itself is asked of the stream below: during the call `set_nodelay`,
+    /// `set_keepalive`, `send_file_descriptor` and `replace_stream` fail, and `host` says what the
+    /// stream said when the layer was put on. A layer that panics loses its own connection, and no other.
     pub fn replace_stream(
         &self,
         wrap: impl FnOnce(Box<dyn ByteStream>) -> Box<dyn ByteStream> + 'static,
     ) -> Result {
+        self.carrier.keep_host();
         self.carrier.replace_stream(Box::new(wrap))
+    }
+
+    /// Puts a layer on, as [`replace_stream`](Transport::replace_stream); it asks for no address while
+    /// it is called.
+    pub(crate) fn put_layer_on(&self, wrap: Wrap) -> Result {
+        self.carrier.replace_stream(wrap)
     }
 
     /// Puts a layer on, as [`replace_stream`](Transport::replace_stream), and waits for its handshake.

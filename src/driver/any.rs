@@ -3,6 +3,7 @@
 //! Most connections are TCP's, and theirs are the reads and writes that are worth a direct call.
 
 use super::ByteStream;
+use super::PanickedLayer;
 use super::system::{SharedRegistry, TcpByteStream, TcpSocket, name_shortage};
 use rustix::io::Errno;
 use std::cell::Cell;
@@ -88,13 +89,21 @@ impl StreamCell {
         Some(AnyStream(kind))
     }
 
-    /// Calls the stream; `NotConnected` if there is none.
+    /// Whether the stream is taken out, for a call to it or for good.
+    pub(crate) fn is_out(&self) -> bool {
+        let rest = self.rest.take();
+        let is_out = rest.is_none();
+        self.rest.set(rest);
+        is_out
+    }
+
+    /// Calls the stream, which may be the user's code; `NotConnected` if there is none.
     pub(crate) fn with<R>(
         &self,
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
         let mut stream = self.take().ok_or(io::ErrorKind::NotConnected)?;
-        let outcome = call(stream.as_dyn());
+        let outcome = PanickedLayer::contain(|| call(stream.as_dyn()));
         self.set(stream);
         outcome
     }
@@ -107,7 +116,7 @@ impl StreamCell {
     ) -> io::Result<usize> {
         let mut rest = self.rest.take();
         let outcome = match &mut rest {
-            Some(Rest::Other(stream)) => call(&mut **stream),
+            Some(Rest::Other(stream)) => PanickedLayer::contain(|| call(&mut **stream)),
             _ => Err(io::ErrorKind::NotConnected.into()),
         };
         self.rest.set(rest);

@@ -19,6 +19,7 @@
 
 mod any;
 mod datagram;
+mod panicked;
 mod passing;
 mod system;
 
@@ -26,6 +27,7 @@ pub use crate::slots::Key;
 pub use any::AnyStream;
 pub(crate) use any::{Otherwise, StreamCell};
 pub use datagram::{DatagramOption, DatagramSocket, Interface, Train};
+pub(crate) use panicked::PanickedLayer;
 pub(crate) use passing::pass_on;
 pub use system::SystemDriver;
 

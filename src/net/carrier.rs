@@ -74,11 +74,12 @@ impl Carrier for Connection {
         if let Some(reason) = self.clone_reason() {
             return fail(reason);
         }
-        if self.is_drained() {
+        if self.is_drained() && !self.is_in_stream() {
             return succeed(());
         }
         let (trigger, deferred) = Deferred::new();
         self.with_rare(|rare| rare.drained.push(trigger));
+        self.mark_dirty();
         deferred
     }
 
@@ -96,6 +97,12 @@ impl Carrier for Connection {
 
     fn replace_stream(&self, wrap: Wrap) -> Result {
         self.put_layer_on(wrap)
+    }
+
+    fn keep_host(&self) {
+        if let Ok(host) = self.with_stream(|stream| stream.host()) {
+            self.with_rare(|rare| rare.host = Some(host));
+        }
     }
 
     #[cfg(feature = "tls")]

@@ -37,7 +37,7 @@ use super::push::Push;
 use super::rare::Rare;
 use crate::address::Address;
 use crate::buffer::Buffer;
-use crate::driver::{AnyStream, ByteStream, Key, Readiness, StreamCell};
+use crate::driver::{AnyStream, ByteStream, Key, PanickedLayer, Readiness, StreamCell};
 use crate::failure::Failure;
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, Source, Waiter};
@@ -243,7 +243,25 @@ impl Connection {
         &self,
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.stream.with(call)
+        self.stream.with(call).map_err(|error| self.call_failed(error))
+    }
+
+    /// Whether a call to the stream is in progress: this is a layer's own wish.
+    pub(super) fn is_in_stream(&self) -> bool {
+        self.stream.is_out() && self.state.get() != State::Lost
+    }
+
+    #[cold]
+    fn call_failed(&self, error: io::Error) -> io::Error {
+        if self.is_in_stream() {
+            let why =
+                "a call to this connection's stream is in progress: a layer asks the one below";
+            return io::Error::new(io::ErrorKind::ResourceBusy, why);
+        }
+        if let Some(failure) = PanickedLayer::of(&error) {
+            self.layer_panicked(failure.clone());
+        }
+        error
     }
 
     #[inline(always)]

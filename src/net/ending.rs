@@ -5,6 +5,7 @@
 
 use super::connection::{Call, Connection, Reading, State, Writing};
 use super::pull::Ended;
+use crate::driver::PanickedLayer;
 use crate::failure::{Failure, report};
 use crate::reactor::{ReactorGone, ReactorStopped, attempt};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
@@ -46,7 +47,18 @@ impl Connection {
 
     /// 3: the stream failed for good.
     pub(super) fn broke(&self, error: io::Error) {
-        self.doom(self.lost_by(error));
+        match PanickedLayer::of(&error) {
+            Some(failure) => self.layer_panicked(failure.clone()),
+            None => self.doom(self.lost_by(error)),
+        }
+    }
+
+    /// 3: a layer of the user's panicked.
+    pub(super) fn layer_panicked(&self, failure: Failure) {
+        if !matches!(self.state.get(), State::Doomed | State::Lost) {
+            report("panic in a layer", &failure);
+            self.abort(failure);
+        }
     }
 
     /// 3: this end cuts the connection off.
@@ -131,15 +143,18 @@ impl Connection {
 
     fn close_stream(self: &Rc<Self>) {
         let Some(mut stream) = self.stream.take() else { return };
-        let stream = stream.as_dyn();
-        // Somebody else still holds a transport, who may ask for the address.
-        if Rc::strong_count(self) > 1 {
-            let host = stream.host().ok();
-            self.with_rare(|rare| rare.host = host);
-        }
-        if self.resets.get() {
-            stream.set_abort();
-        }
+        attempt("panic in a layer", || {
+            let stream = stream.as_dyn();
+            // Somebody else still holds a transport, who may ask for the address.
+            if Rc::strong_count(self) > 1 {
+                let host = stream.host().ok();
+                self.with_rare(|rare| rare.host = host);
+            }
+            if self.resets.get() {
+                stream.set_abort();
+            }
+        });
+        attempt("panic in the drop of a layer", || drop(stream));
     }
 
     /// Whether it is closed in order and has still to send, or to hear that all arrived; standard output

@@ -123,6 +123,7 @@ impl Connection {
             io::ErrorKind::WouldBlock => self.heard_all(),
             io::ErrorKind::Interrupted => {}
             io::ErrorKind::OutOfMemory => self.note_shortage(Readiness::READABLE),
+            _ if self.is_in_stream() => self.mark_dirty(),
             _ => self.broke(error),
         }
     }

@@ -27,7 +27,7 @@ use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::{Deferred, fail};
 use crate::driver::{AnyStream, ByteStream, Readiness};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, contain};
 use crate::reactor::{Loop, attempt};
 use crate::transport::{ConnectionLost, Wrap};
 use std::cell::Cell;
@@ -35,6 +35,7 @@ use std::fmt;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -141,7 +142,8 @@ impl Connection {
         }
         let timer = self.limit_handshake(ahead, limit);
         let handshake = Handshake { done: Box::new(done), timer };
-        self.with_rare(|rare| rare.handshake = Some(Box::new(handshake)));
+        let former = self.with_rare(|rare| rare.handshake.replace(Box::new(handshake)));
+        drop(former);
         self.mark_dirty();
     }
 
@@ -282,8 +284,10 @@ impl Connection {
         if !self.is_drained() {
             return Err(Failure::msg("what was written before the layer is not sent yet"));
         }
-        let Some(stream) = self.stream.take() else { return Err(done()) };
-        let layer = wrap(self.note_below(stream.into_box()));
+        let Some(stream) = self.stream.take() else { return Err(self.has_no_stream()) };
+        let below = self.note_below(stream.into_box());
+        let wrapped = contain(Location::caller(), || wrap(below));
+        let layer = wrapped.inspect_err(|failure| self.layer_panicked(failure.clone()))?;
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
         self.stream.set(layer.into());
         self.readiness.set(self.readiness.get().and(marks));
@@ -291,9 +295,19 @@ impl Connection {
         Ok(())
     }
 
+    fn has_no_stream(&self) -> Failure {
+        if !self.is_in_stream() {
+            return self.clone_reason().unwrap_or_else(done);
+        }
+        Failure::msg("a call to this connection's stream is in progress: it cannot be replaced now")
+    }
+
     /// Puts a layer on a connection and has it shake hands. What was written before leaves before it,
     /// what is written from now on goes through it.
     pub(crate) fn dress(self: &Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
+        if self.stream.is_out() {
+            return fail(self.has_no_stream());
+        }
         self.send_all();
         let ahead: Rc<Cell<usize>> = Rc::default();
         let wrap = match self.outgoing.take() {

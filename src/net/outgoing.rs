@@ -5,6 +5,9 @@
 //! the pool, which `send` empties at the end of the turn or when there is room again. A large write
 //! with nothing before it skips both.
 //!
+//! A layer of the user's may write to its own connection while it is called with bytes. Those wait, and
+//! what the layer leaves over of the bytes it was called with goes before them.
+//!
 //! Above `HIGH` the face is told to pause writing, below `LOW` to resume; between them nothing is
 //! said, so that a peer at the edge does not make it flutter.
 //!
@@ -14,10 +17,9 @@
 
 use super::connection::{Call, Connection, Reading, State, Writing};
 use super::parting::MOST;
-use crate::buffer::{Buffer, CORKED};
-use crate::driver::{Key, Otherwise, Readiness};
+use crate::buffer::{Buffer, CORKED, SMALL};
+use crate::driver::{Key, Otherwise, PanickedLayer, Readiness};
 use crate::transport::ConnectionAborted;
-use std::cell::RefMut;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,30 +37,40 @@ impl Connection {
     /// A write of either face; dropped unless this end is open.
     #[inline(always)]
     pub(super) fn append(&self, data: &[u8]) {
-        if self.call.get() == Call::Corked {
-            let mut cork = self.inner.cork.bytes.borrow_mut();
-            if data.len() <= cork.capacity() - cork.len() {
-                return cork.extend_from_slice(data);
-            }
+        if self.call.get() == Call::Corked && self.inner.cork.collect(data) {
+            return;
         }
-        self.append_more(data);
+        self.append_uncorked(data);
     }
 
     #[cold]
-    fn append_more(&self, data: &[u8]) {
-        let is_open = self.state.get() == State::Open && self.writing.get() == Writing::Open;
-        if !is_open && !self.still_produces() {
-            return;
+    fn append_uncorked(&self, data: &[u8]) {
+        if self.takes_writes() || self.still_produces() {
+            self.leave_cork();
+            self.send_or_keep(data);
         }
+    }
+
+    /// Whether this end is open.
+    pub(super) fn takes_writes(&self) -> bool {
+        self.state.get() == State::Open && self.writing.get() == Writing::Open
+    }
+
+    /// What is written from now on goes behind what the cork holds.
+    pub(super) fn leave_cork(&self) {
         if self.call.get() == Call::Corked {
-            // What the cork holds goes first.
             self.call.set(Call::Plain);
             self.send_cork();
         }
-        let taken = if data.len() >= DIRECT { self.send_direct(data) } else { 0 };
-        if taken < data.len() {
-            self.keep(&data[taken..]);
+    }
+
+    /// Sends at once if that is much, and nothing waits before it; what is left waits.
+    pub(super) fn send_or_keep(&self, data: &[u8]) {
+        if data.len() < DIRECT || !self.is_drained() {
+            return self.keep(data);
         }
+        let sent = self.send_direct(data);
+        self.keep_ahead(&data[sent..]);
     }
 
     /// Sends all that was written so far, as far as the socket takes it: also from inside a callback.
@@ -72,10 +84,30 @@ impl Connection {
 
     /// Keeps bytes until the loop sends them.
     fn keep(&self, data: &[u8]) {
-        let mut buffer = self.outgoing.take().unwrap_or_else(|| self.inner.pool.small());
+        if self.writing.get() == Writing::Ended || data.is_empty() {
+            return;
+        }
+        let mut buffer = self.outgoing.take().unwrap_or_else(|| self.lend_for(data.len()));
         buffer.append(data);
         self.outgoing.set(Some(buffer));
         self.mark_dirty();
+    }
+
+    fn lend_for(&self, count: usize) -> Box<Buffer> {
+        if count > SMALL { self.inner.pool.large() } else { self.inner.pool.small() }
+    }
+
+    /// Keeps what a call to the stream left over, before what a layer wrote during the call.
+    fn keep_ahead(&self, unsent: &[u8]) {
+        if unsent.is_empty() {
+            return;
+        }
+        let later = self.outgoing.take();
+        self.keep(unsent);
+        if let Some(later) = later {
+            self.keep(later.as_slice());
+            self.inner.pool.give(later);
+        }
     }
 
     /// A callback begins: what it writes collects in the cork, if that is free and nothing older waits.
@@ -119,9 +151,9 @@ impl Connection {
     /// Sends what the cork holds, which is this connection's.
     #[inline(always)]
     fn send_cork(&self) {
-        let mut bytes = self.inner.cork.bytes.borrow_mut();
+        let mut bytes = self.inner.cork.take();
         if bytes.is_empty() {
-            return;
+            return self.inner.cork.put_back(bytes);
         }
         let may = self.readiness.get().has(Readiness::WRITABLE);
         match if may { self.stream.try_write(&bytes) } else { Ok(0) } {
@@ -129,26 +161,24 @@ impl Connection {
             outcome => return self.cork_was_cut(outcome, bytes),
         }
         bytes.clear();
+        self.inner.cork.put_back(bytes);
     }
 
-    /// What could not be sent is taken out of the cork first: a failure wakes whoever writes, which may
-    /// be code of the user.
+    /// The cork gets its memory back first: a failure wakes whoever writes, which may be code of the user.
     #[cold]
-    fn cork_was_cut(&self, outcome: Result<usize, Otherwise>, mut bytes: RefMut<'_, Vec<u8>>) {
+    fn cork_was_cut(&self, outcome: Result<usize, Otherwise>, mut bytes: Vec<u8>) {
         let outcome = outcome.or_else(|why| self.stream.write_otherwise(why, &bytes));
         let wanted = bytes.len();
         let unsent = bytes[*outcome.as_ref().unwrap_or(&0)..].to_vec();
         bytes.clear();
-        drop(bytes);
+        self.inner.cork.put_back(bytes);
         self.note_outcome(outcome, wanted);
-        if !unsent.is_empty() && self.writing.get() != Writing::Ended {
-            self.keep(&unsent);
-        }
+        self.keep_ahead(&unsent);
     }
 
-    /// Sends as much of `data` as the socket takes, if nothing waits before it.
+    /// Sends as much of `data` as the socket takes; nothing waits before it.
     fn send_direct(&self, data: &[u8]) -> usize {
-        let may = self.is_drained() && self.readiness.get().has(Readiness::WRITABLE);
+        let may = self.readiness.get().has(Readiness::WRITABLE);
         if may && self.has_rare() {
             // A producer that is pulled is asked for more.
             self.mark_dirty();
@@ -159,6 +189,11 @@ impl Connection {
     /// Sends what waits, as far as the socket takes it.
     pub(super) fn send(&self) {
         let Some(mut buffer) = self.outgoing.take() else { return };
+        if self.stream.is_out() {
+            // A layer is at work, and asks for this itself.
+            self.outgoing.set(Some(buffer));
+            return self.mark_dirty();
+        }
         while self.readiness.get().has(Readiness::WRITABLE) {
             let count = self.send_once(buffer.as_slice());
             buffer.consume(count);
@@ -170,9 +205,13 @@ impl Connection {
     }
 
     #[cold]
-    fn did_not_send_all(&self, buffer: Box<Buffer>) {
+    fn did_not_send_all(&self, mut buffer: Box<Buffer>) {
         if self.writing.get() == Writing::Ended {
             return self.inner.pool.give(buffer);
+        }
+        if let Some(later) = self.outgoing.take() {
+            buffer.append(later.as_slice());
+            self.inner.pool.give(later);
         }
         self.outgoing.set(Some(buffer));
         self.is_unsettled.set(true);
@@ -216,6 +255,7 @@ impl Connection {
             }
             io::ErrorKind::Interrupted => {}
             io::ErrorKind::OutOfMemory => self.note_shortage(Readiness::WRITABLE),
+            _ if self.is_in_stream() => self.mark_dirty(),
             _ => self.write_broke(error),
         }
     }
@@ -251,6 +291,9 @@ impl Connection {
         }
         self.writing.set(Writing::Ended);
         self.forget_readiness(Readiness::WRITABLE);
+        if PanickedLayer::of(&error).is_some() {
+            return self.broke(error);
+        }
         let to_read = Readiness::READABLE.and(Readiness::READ_CLOSED);
         self.readiness.set(self.readiness.get().and(to_read));
         if !self.wants_bytes() {
@@ -311,7 +354,7 @@ impl Connection {
         let waiting = buffer.as_ref().map_or(0, |buffer| buffer.len());
         self.outgoing.set(buffer);
         if self.inner.cork.owner() == self.key {
-            return waiting + self.inner.cork.bytes.borrow().len();
+            return waiting + self.inner.cork.len();
         }
         waiting
     }

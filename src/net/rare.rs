@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(super) struct Rare {
     /// Whom a layer says that the peer is.
     peer: Option<Address>,
-    /// This end's address, once the connection is lost.
+    /// This end's address, once the connection is lost or has a layer of the user's.
     pub(super) host: Option<Address>,
     pub(super) drained: Vec<Trigger<()>>,
     pub(super) close_timeout: Option<Duration>,

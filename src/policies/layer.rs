@@ -32,7 +32,7 @@ pub(super) trait Watch {
 
 /// Puts a layer under a connection.
 pub(super) fn put_under(transport: &Transport, watch: impl Watch + 'static) -> Result {
-    transport.replace_stream(|stream| Box::new(Layer { stream, watch }))
+    transport.put_layer_on(Box::new(|stream| Box::new(Layer { stream, watch })))
 }
 
 struct Layer<W> {

@@ -1,7 +1,8 @@
 //! Who reaches a site: protocols, factories, guests, and a bell.
 
 use super::kit::Notes;
-use super::table::Site;
+use super::layered::Layered;
+use super::table::{Method, Site};
 use ropewalk::{Address, ClientFactory, Connector, Factory, Failure, Protocol, Result, Transport};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -104,6 +105,9 @@ impl Protocol for Recorder {
         if self.site.is_some() {
             OWN.set(Some(transport.clone()));
         }
+        if let Some(Site::Layer(method)) = self.site {
+            Layered::put_on(transport, method);
+        }
         self.enter(Site::ConnectionMade);
     }
 
@@ -120,6 +124,7 @@ impl Protocol for Recorder {
                 transport.write(b"x");
                 transport.drained().add_both(|_| here());
             }
+            Some(Site::Layer(method)) => provoke(method, transport),
             _ => {}
         }
         self.enter(Site::DataReceived);
@@ -154,6 +159,26 @@ impl Protocol for Recorder {
         count(&self.ledger.lost);
         let living = self.ledger.site_living.get();
         self.ledger.site_living.set(living - usize::from(self.site.is_some()));
+    }
+}
+
+/// Has the layer called there.
+fn provoke(method: Method, transport: &Transport) {
+    match method {
+        Method::Write => transport.write(b"answer"),
+        Method::Host => drop(transport.host()),
+        Method::SetNodelay => drop(transport.set_nodelay(true)),
+        Method::SetKeepalive => drop(transport.set_keepalive(None)),
+        Method::SendDescriptor => {
+            let (descriptor, _) = std::io::pipe().unwrap();
+            // They do not travel through TCP.
+            transport.send_file_descriptor(descriptor.into()).unwrap_err();
+        }
+        Method::ShutdownWrite => transport.lose_write_connection(),
+        Method::IsAtEnd => transport.pause_reading(),
+        Method::TakeLeave | Method::MustHearOut | Method::Drop => transport.lose_connection(),
+        Method::SetAbort => transport.abort_connection(),
+        _ => {}
     }
 }
 

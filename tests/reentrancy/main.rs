@@ -10,6 +10,7 @@
 mod cast;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod layered;
 mod scenes;
 mod table;
 mod world;
@@ -69,7 +70,7 @@ fn play_all(sites: impl IntoIterator<Item = Site>) {
     }
 }
 
-/// The table in two halves, for two threads.
+/// The table in three parts, for as many threads.
 #[test]
 fn whatever_is_done_in_a_callback_of_a_connection_is_in_order() {
     play_all(SITES.into_iter().take(24));
@@ -77,7 +78,12 @@ fn whatever_is_done_in_a_callback_of_a_connection_is_in_order() {
 
 #[test]
 fn whatever_is_done_in_any_other_callback_is_in_order() {
-    play_all(SITES.into_iter().skip(24));
+    play_all(SITES.into_iter().skip(24).take(25));
+}
+
+#[test]
+fn whatever_a_layer_does_while_it_is_called_is_in_order() {
+    play_all(SITES.into_iter().skip(49));
 }
 
 #[test]

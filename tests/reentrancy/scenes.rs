@@ -2,7 +2,7 @@
 
 use super::cast::{Bell, Client, Guest, Maker, OWN, here, was_reached};
 use super::kit::{Face, Peer, Role, nowhere, serve, turn};
-use super::table::Site;
+use super::table::{Method, Site};
 use super::world::World;
 use futures_util::AsyncReadExt;
 use ropewalk::{ConnectTo, Deferred, Event, Failure, Reactor, Result, Stream};
@@ -55,14 +55,24 @@ fn set_server(site: Site, world: &World) -> Props {
         | Site::WriteClosed
         | Site::PauseWriting
         | Site::ResumeWriting
-        | Site::Drained => {
+        | Site::Drained
+        | Site::Layer(_) => {
             let mut peer = world.call(&world.listen(site));
             // First it is idle: what was just accepted is looked at again anyway.
             turn(&world.reactor);
+            if was_reached() {
+                // A layer is called before there is anything to read.
+                world.peers.borrow_mut().push(peer);
+                return Box::new(());
+            }
             peer.send(b"go");
             if site == Site::PauseWriting {
                 read_late(world, peer);
                 return Box::new(());
+            }
+            if site == Site::Layer(Method::IsAtEnd) {
+                turn(&world.reactor);
+                peer.half_close();
             }
             world.peers.borrow_mut().push(peer);
         }

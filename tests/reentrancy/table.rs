@@ -14,9 +14,11 @@ pub(crate) enum Deed {
     Drop,
     Pause,
     Begin,
+    /// Every method of a transport that the others leave out.
+    Ask,
 }
 
-pub(crate) const DEEDS: [Deed; 10] = [
+pub(crate) const DEEDS: [Deed; 11] = [
     Deed::Write,
     Deed::Close,
     Deed::HalfClose,
@@ -27,6 +29,7 @@ pub(crate) const DEEDS: [Deed; 10] = [
     Deed::Drop,
     Deed::Pause,
     Deed::Begin,
+    Deed::Ask,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +78,32 @@ pub(crate) enum Site {
     DescriptorLost,
     DescriptorDrop,
     Report,
+    Layer(Method),
 }
 
-pub(crate) const SITES: [Site; 49] = [
+/// Where a layer of the user's is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Wrap,
+    IsPlain,
+    Read,
+    HoldsMore,
+    TakeDescriptor,
+    Write,
+    Flush,
+    Host,
+    SetNodelay,
+    SetKeepalive,
+    SendDescriptor,
+    ShutdownWrite,
+    IsAtEnd,
+    TakeLeave,
+    MustHearOut,
+    SetAbort,
+    Drop,
+}
+
+pub(crate) const SITES: [Site; 66] = [
     Site::ConnectionMade,
     Site::DataReceived,
     Site::ReadingResumed,
@@ -127,4 +153,21 @@ pub(crate) const SITES: [Site; 49] = [
     Site::DescriptorLost,
     Site::DescriptorDrop,
     Site::Report,
+    Site::Layer(Method::Wrap),
+    Site::Layer(Method::IsPlain),
+    Site::Layer(Method::Read),
+    Site::Layer(Method::HoldsMore),
+    Site::Layer(Method::TakeDescriptor),
+    Site::Layer(Method::Write),
+    Site::Layer(Method::Flush),
+    Site::Layer(Method::Host),
+    Site::Layer(Method::SetNodelay),
+    Site::Layer(Method::SetKeepalive),
+    Site::Layer(Method::SendDescriptor),
+    Site::Layer(Method::ShutdownWrite),
+    Site::Layer(Method::IsAtEnd),
+    Site::Layer(Method::TakeLeave),
+    Site::Layer(Method::MustHearOut),
+    Site::Layer(Method::SetAbort),
+    Site::Layer(Method::Drop),
 ];

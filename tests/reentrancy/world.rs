@@ -4,10 +4,11 @@ use super::cast::{ARMED, Client, ENDED, Ledger, Maker, OWN, Recorder};
 use super::kit::{Face, Peer, Role, serve};
 use super::table::{Deed, Site};
 use ropewalk::{
-    Address, Connected, Connector, Deferred, DelayedCall, Port, Reactor, ReactorStopped, Stream,
-    Transport,
+    Address, Connected, Connector, Deferred, DelayedCall, Port, Producer, Producing, Reactor,
+    ReactorStopped, Stream, Transport,
 };
 use std::cell::RefCell;
+use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -137,6 +138,29 @@ impl World {
     }
 }
 
+struct Idle;
+
+impl Producer for Idle {
+    fn resume_producing(&mut self, _: &Transport) {}
+    fn stop_producing(&mut self) {}
+}
+
+fn ask(transport: &Transport) {
+    transport.write_vectored(&[IoSlice::new(b"two"), IoSlice::new(b"slices")]);
+    transport.drained().add_errback(|_| ());
+    assert_ne!((transport.host(), transport.peer().clone()), (transport.peer(), transport.host()));
+    let _ = (transport.is_reading(), transport.is_connected(), transport.reactor());
+    transport.set_close_timeout(Duration::from_secs(10));
+    // Some cannot be had while the stream is called, or when it is lost.
+    let _ = transport.set_nodelay(true);
+    let _ = transport.set_keepalive(None);
+    let _ = transport.replace_stream(|stream| stream);
+    let _ = transport.register_producer(Idle, Producing::Pull);
+    transport.unregister_producer();
+    let (descriptor, _) = std::io::pipe().unwrap();
+    let _ = transport.send_file_descriptor(descriptor.into());
+}
+
 fn do_it(
     deed: Deed,
     reactor: &Reactor,
@@ -184,6 +208,7 @@ fn do_it(
                 transport.resume_reading();
             }
         }
+        Deed::Ask => transports.into_iter().for_each(ask),
         Deed::Begin => {
             reactor.call_later(Duration::ZERO, || {});
             reactor.on_shutdown(|| {}).remove();
