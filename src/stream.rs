@@ -2,7 +2,7 @@
 //!
 //! Reading goes straight into the caller's buffer. Reading through `AsyncBufRead` borrows a buffer
 //! of the reactor's pool while it holds bytes: a handler that waits in `fill_buf` owns none.
-//! Writing collects, and goes out at the end of the turn.
+//! Writing collects, and goes out at the end of the turn; it waits while 64 KiB wait for the peer.
 //!
 //! Dropping a stream ends its connection in order. A handler that fails or panics aborts it.
 
@@ -27,6 +27,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 /// One connection, for one task to read and write.
+///
+/// # What a write waits for
+/// A write is done when its bytes are with the system or found room here: 64 KiB may wait for a peer that
+/// does not take them, and a write that finds no room is pending, so that `write_all` of much takes as
+/// long as the peer does, and a time limit around it counts. `flush` waits until the system has every
+/// byte; what of those the peer has got only its answer tells. What was written needs no `flush` to
+/// leave: it goes out when the task waits for something else, and an end in order waits for it.
 ///
 /// ```
 /// use futures_util::{AsyncReadExt, AsyncWriteExt};

@@ -123,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Takes all of `data`, if not too much waits already.
+    /// Takes what of `data` there is room for below the high mark; pending if there is none.
     ///
     /// What goes into the cork costs the task no share: the cork takes so much and no more.
     #[inline(always)]
@@ -132,8 +132,8 @@ impl Connection {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.call.get() == Call::Corked || self.cork_for_poll() {
-            self.append(data);
+        let is_corked = self.call.get() == Call::Corked || self.cork_for_poll();
+        if is_corked && self.inner.cork.collect(data) {
             return Poll::Ready(Ok(data.len()));
         }
         self.poll_write_uncorked(context, data)
@@ -161,19 +161,24 @@ impl Connection {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.waiting() > HIGH {
+        self.leave_cork();
+        if self.waiting() >= HIGH {
             self.send();
-            self.mark_if_doomed();
         }
-        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
+        self.mark_if_doomed();
+        if !self.takes_writes() {
             return Poll::Ready(Err(self.end_as_write()));
         }
-        if self.waiting() > HIGH {
+        let room = HIGH.saturating_sub(self.waiting());
+        if room == 0 {
             return self.wait_to_write(context, false);
         }
         ready!(self.poll_budget(context));
-        self.append(data);
-        Poll::Ready(Ok(data.len()))
+        // Not more than there is room for, though the socket might take it: a layer that takes a part
+        // may have begun with what follows, and wants just that again.
+        let taken = &data[..data.len().min(room)];
+        self.send_or_keep(taken);
+        Poll::Ready(Ok(taken.len()))
     }
 
     /// Ready when all that was written is with the system.
@@ -183,7 +188,7 @@ impl Connection {
         if self.has_reason() {
             return Poll::Ready(Err(self.end_as_write()));
         }
-        if self.is_drained() {
+        if self.is_drained() && !self.is_in_stream() {
             return Poll::Ready(Ok(()));
         }
         self.wait_to_write(context, true)

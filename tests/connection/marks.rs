@@ -1,11 +1,18 @@
 //! A peer that does not read: water marks, `drained`, and writers that wait.
 
 use super::kit::{Face, Notes, Peer, Role, hear_reports, pattern, serve, turn, until};
+use super::layers::Chatty;
 use futures_util::future::join;
-use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{Address, Protocol, Reactor, Result, Transport};
-use std::cell::Cell;
+use futures_util::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use ropewalk::simulation::Simulation;
+use ropewalk::{Address, Protocol, Reactor, Result, Stream, Transport};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 const MUCH: usize = 8 << 20;
 
@@ -92,10 +99,18 @@ fn a_stream_waits_with_its_write_until_the_peer_reads() {
 
 #[test]
 fn a_flush_waits_for_the_last_byte() {
-    let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
-    let log = notes.clone();
-    let handler = async move |mut stream: ropewalk::Stream| {
-        stream.write_all(&pattern(MUCH)).await?;
+    const ROOM: usize = 64 * 1024;
+    let (reactor, notes, is_open) =
+        (Reactor::new().unwrap(), Notes::default(), Rc::new(Cell::new(false)));
+    let (log, lid) = (notes.clone(), is_open.clone());
+    let handler = async move |mut stream: Stream| {
+        let lid = lid.clone();
+        let on_write = move |layer: &mut Chatty, data: &[u8]| match lid.get() {
+            true => layer.below.write(data),
+            false => Err(std::io::ErrorKind::WouldBlock.into()),
+        };
+        Chatty::put_on(&stream.transport(), Rc::new(RefCell::new(on_write)));
+        stream.write_all(&pattern(ROOM)).await?;
         log.add("written");
         stream.flush().await?;
         log.add("flushed");
@@ -104,11 +119,107 @@ fn a_flush_waits_for_the_last_byte() {
     };
     let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
-    until(&reactor, "it is written", || notes.len() == 1);
+    until(&reactor, "it is written", || notes.len() > 0);
     turn(&reactor);
     notes.expect(&["written"]);
-    peer.until_heard(&reactor, &pattern(MUCH));
+    is_open.set(true);
+    // An edge.
+    peer.send(b".");
+    peer.until_heard(&reactor, &pattern(ROOM));
     until(&reactor, "it is flushed", || notes.len() == 2);
+}
+
+#[test]
+fn a_write_of_much_is_done_when_the_peer_has_taken_most_of_it_and_not_before() {
+    let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+    let log = notes.clone();
+    let handler = async move |mut stream: ropewalk::Stream| {
+        stream.write_all(&pattern(4 * MUCH)).await?;
+        log.add("written");
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    };
+    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let mut peer = Peer::call(&port);
+    (0..20).for_each(|_| turn(&reactor));
+    notes.expect(&[]);
+    peer.until_heard(&reactor, &pattern(4 * MUCH));
+    until(&reactor, "it is written", || notes.len() == 1);
+}
+
+/// How much streams take whose layer takes nothing, written to as `poll` does.
+fn taken_by_a_stuck_stream(
+    poll: impl Fn(Pin<&mut Stream>, &mut Context<'_>) -> Poll<std::io::Result<usize>> + 'static,
+) -> usize {
+    let (reactor, reports, taken) =
+        (Reactor::new().unwrap(), hear_reports(), Rc::new(Cell::new(0)));
+    let (poll, count) = (Rc::new(poll), taken.clone());
+    let handler = async move |mut stream: Stream| {
+        let stuck = Rc::new(RefCell::new(|_: &mut Chatty, _: &[u8]| {
+            Err(std::io::ErrorKind::WouldBlock.into())
+        }));
+        Chatty::put_on(&stream.transport(), stuck);
+        while let Ok(written) = poll_fn(|context| poll(Pin::new(&mut stream), context)).await {
+            count.set(count.get() + written);
+        }
+    };
+    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let _peer = Peer::call(&port);
+    let mut before = usize::MAX;
+    until(&reactor, "it waits", || {
+        turn(&reactor);
+        taken.get() > 0 && std::mem::replace(&mut before, taken.get()) == taken.get()
+    });
+    reports.expect(&[]);
+    taken.get()
+}
+
+#[test]
+fn so_much_waits_for_a_peer_that_takes_nothing_and_no_more_however_it_is_written() {
+    let much = pattern(1 << 20);
+    for size in [1, 100, 4096, 16 * 1024, 64 * 1024, 64 * 1024 + 1, 1 << 20] {
+        let piece = much[..size].to_vec();
+        let taken =
+            taken_by_a_stuck_stream(move |stream, context| stream.poll_write(context, &piece));
+        assert_eq!(taken, 64 * 1024, "in pieces of {size}");
+    }
+    let taken = taken_by_a_stuck_stream(move |stream, context| {
+        stream.poll_write_vectored(context, &[IoSlice::new(b"x"), IoSlice::new(&much)])
+    });
+    assert_eq!(taken, 64 * 1024, "in slices");
+    let twice = taken_by_a_stuck_stream(|stream, context| {
+        // What a callback would write is taken whole; a stream then waits for that as well.
+        stream.transport().write([0; 40_000]);
+        stream.poll_write(context, &[0; 40_000])
+    });
+    assert_eq!(twice, 64 * 1024 - 40_000);
+}
+
+#[test]
+fn a_time_limit_around_a_write_to_a_peer_that_does_not_read_is_kept() {
+    let simulation = Simulation::new(1);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let outcome = Notes::default();
+    let (log, reactor) = (outcome.clone(), server.reactor());
+    let handler = async move |stream: Stream| {
+        let (_reader, mut writer) = stream.split();
+        let writing = async move { Ok(writer.write_all(&pattern(4 * MUCH)).await?) };
+        let limited = reactor.spawn(writing).add_timeout(Duration::from_secs(3), &reactor);
+        log.add(limited.await.unwrap_err());
+        Ok(())
+    };
+    server.reactor().serve_tcp("0.0.0.0:80", handler).unwrap();
+    let deaf = client.reactor().open_tcp("server:80");
+    let waiting = client.reactor().sleep(Duration::from_secs(10));
+    simulation
+        .run_until(async move {
+            let _deaf = deaf.await?;
+            waiting.await;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(outcome.len(), 1, "{:?}", outcome.all());
+    assert!(outcome.has("timed out") || outcome.has("3s"), "{:?}", outcome.all());
 }
 
 #[test]
