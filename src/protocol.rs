@@ -7,7 +7,7 @@
 //! 4. `connection_lost` is called, exactly once and last, and the protocol is dropped.
 //!
 //! None of these is ever called from inside a method of [`Transport`]: a protocol is not entered
-//! twice. An error or a panic ends the connection with that reason, and no other.
+//! twice. An error or a panic resets the connection with that reason, and no other.
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
@@ -44,13 +44,15 @@ pub trait Protocol {
 
     /// Bytes arrived; where they are cut means nothing.
     ///
-    /// An error ends the connection, and is what `connection_lost` is told.
+    /// An error or a panic resets the connection, so that the peer does not take what it got for all,
+    /// and is what `connection_lost` is told. What was written before still goes out if the system takes
+    /// it. To answer and then end in order: `write`, `lose_connection`, `Ok`.
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
 
     /// Reading goes on after it was paused: what a framing kept back meanwhile can be delivered.
     ///
-    /// Bytes that arrived since come after it. An error ends the connection.
+    /// Bytes that arrived since come after it. An error resets the connection.
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
         let _ = transport;
         Ok(())

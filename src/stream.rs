@@ -4,7 +4,7 @@
 //! of the reactor's pool while it holds bytes: a handler that waits in `fill_buf` owns none.
 //! Writing collects, and goes out at the end of the turn; it waits while 64 KiB wait for the peer.
 //!
-//! Dropping a stream ends its connection in order. A handler that fails or panics aborts it.
+//! Dropping a stream ends its connection in order. A handler that fails or panics resets it.
 
 use crate::address::{Address, UnixName};
 use crate::buffer::{Buffer, LARGE};
@@ -365,8 +365,9 @@ debugs!(Stream, ReadHalf, WriteHalf);
 impl Reactor {
     /// Accepts TCP connections at an address and runs `handler` for each, in a task of its own.
     ///
-    /// The address is as in [`Reactor::listen_tcp`]. A handler that fails or panics aborts its
-    /// connection, and the failure is reported unless it is the peer that went away.
+    /// The address is as in [`Reactor::listen_tcp`]. A handler that fails or panics resets its
+    /// connection, and the failure is reported unless it is the peer that went away. What it wrote
+    /// before still goes out if the system takes it; to answer and then end, write and return `Ok`.
     ///
     /// A handler that uses what is outside of it is an `async move` closure; what all connections share
     /// is in an [`Rc`].
@@ -500,7 +501,7 @@ where
 
 fn handler_failed(connection: &Rc<Connection>, failure: Failure) {
     report_own("unhandled failure in a handler", &failure);
-    connection.abort(failure);
+    connection.fail(failure);
 }
 
 #[cfg(test)]

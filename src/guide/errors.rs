@@ -21,7 +21,8 @@
 //! ```
 //!
 //! `data_received`, handlers, tasks, timers and steps all return [`Result`](crate::Result) or may: a `?`
-//! in `data_received` closes the connection with that reason.
+//! in `data_received` or in a handler resets the connection with that reason. Who has an answer for the
+//! peer first writes it, ends in order (`lose_connection`, or the end of the handler), and returns `Ok`.
 //!
 //! # Asking
 //!

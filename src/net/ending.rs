@@ -53,6 +53,13 @@ impl Connection {
         }
     }
 
+    /// 3: the application failed: the connection is reset, so that the peer does not take what it got
+    /// for all. What was written before still goes out as far as the system takes it.
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.send_all();
+        self.abort(failure);
+    }
+
     /// 3: a layer of the user's panicked.
     pub(super) fn layer_panicked(&self, failure: Failure) {
         if !matches!(self.state.get(), State::Doomed | State::Lost) {

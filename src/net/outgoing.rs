@@ -78,8 +78,11 @@ impl Connection {
         if self.call.get() == Call::Corked {
             self.call.set(Call::Plain);
         }
+        // Another connection's callback may be in progress, and what the cork holds be its.
+        if self.inner.cork.owner() == self.key {
+            self.send_cork();
+        }
         self.send();
-        self.send_cork();
     }
 
     /// Keeps bytes until the loop sends them.

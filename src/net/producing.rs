@@ -99,8 +99,7 @@ impl Connection {
         self.put_producer_back(producer);
         if let Err(failure) = called {
             report("panic in a producer", &failure);
-            self.doom(failure);
-            self.mark_dirty();
+            self.fail(failure);
         }
     }
 

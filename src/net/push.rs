@@ -131,15 +131,13 @@ impl Connection {
     fn data_refused(&self, what: &str, failure: Failure) {
         self.uncork();
         report_own(what, &failure);
-        // What the protocol had to say before it failed is still said.
-        self.send();
-        self.doom(failure);
+        self.fail(failure);
     }
 
     #[cold]
     fn panicked(&self, failure: Failure) {
         self.uncork();
         report("panic in a protocol", &failure);
-        self.doom(failure);
+        self.fail(failure);
     }
 }

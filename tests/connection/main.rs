@@ -9,6 +9,7 @@ mod calling;
 mod connected;
 mod connectors;
 mod ends;
+mod failing;
 mod layers;
 mod lifecycle;
 mod many;

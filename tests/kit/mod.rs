@@ -183,7 +183,7 @@ pub(crate) enum Role {
     Bye,
     /// Says `last words` to the first bytes, and fails.
     Fail,
-    /// Panics at the first bytes.
+    /// Says `last words` to the first bytes, and panics.
     Panic,
 }
 
@@ -243,7 +243,10 @@ impl Protocol for Actor {
                 transport.write(b"last words");
                 return Err(Failure::msg("on purpose"));
             }
-            Role::Panic => panic!("on purpose"),
+            Role::Panic => {
+                transport.write(b"last words");
+                panic!("on purpose");
+            }
         }
         Ok(())
     }
@@ -295,8 +298,11 @@ impl Actor {
             match self.role {
                 Role::Echo => stream.write_all(&buffer[..count]).await?,
                 Role::Flood(_) | Role::Count | Role::Bye => {}
-                Role::Fail => return Err(Failure::msg("on purpose")),
-                Role::Panic => panic!("on purpose"),
+                Role::Fail | Role::Panic => {
+                    stream.write_all(b"last words").await?;
+                    assert!(matches!(self.role, Role::Fail), "on purpose");
+                    return Err(Failure::msg("on purpose"));
+                }
             }
         }
         if let Role::Count = self.role {
