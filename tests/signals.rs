@@ -2,6 +2,7 @@
 
 #![cfg(all(unix, feature = "signals"))]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
+#![allow(clippy::unit_arg, reason = "what comes to nothing is handed on in one line")]
 
 use ropewalk::{Cancelled, Reactor, Signal};
 use std::cell::Cell;
@@ -147,19 +148,133 @@ fn is_ignored(signal: Signal) -> bool {
     mask >> (signal.number() - 1) & 1 == 1
 }
 
+/// Runs until a signal came that nobody ignores, and a little longer; fails if the reactor was stopped.
+fn outlast(reactor: &Reactor, ignored: Signal) -> ropewalk::Result {
+    let later = reactor.signal(Signal::Usr1);
+    reactor.call_when_running(move || {
+        raise(ignored);
+        raise(Signal::Usr1);
+    });
+    reactor.run_until(async {
+        later.await?;
+        // What came before is heard in the same turn at the latest.
+        reactor.yield_now().await;
+        Ok(reactor.yield_now().await)
+    })
+}
+
 #[cfg(target_os = "linux")]
 #[test]
-fn a_signal_that_was_ignored_from_the_start_is_ignored_again() {
+fn a_signal_that_was_ignored_from_the_start_stops_no_reactor() {
     let role = || {
+        let reactor = Reactor::new().unwrap();
+        outlast(&reactor, Signal::Int).unwrap();
+        outlast(&reactor, Signal::Term).unwrap();
+        std::process::exit(77);
+    };
+    let test = "a_signal_that_was_ignored_from_the_start_stops_no_reactor";
+    if let Some(status) = in_a_process_of_its_own(test, role, "trap '' INT TERM;") {
+        assert_eq!(status.code(), Some(77), "{status}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_background_job_of_a_shell_is_not_stopped_by_ctrl_c() {
+    let role = || {
+        let reactor = Reactor::new().unwrap();
+        outlast(&reactor, Signal::Int).unwrap();
+        // SIGTERM is not ignored there, and stops it in order.
+        reactor.call_when_running(|| raise(Signal::Term));
+        reactor.run().unwrap();
+        std::process::exit(77);
+    };
+    let test = "a_background_job_of_a_shell_is_not_stopped_by_ctrl_c";
+    let prelude =
+        "\"$0\" --exact a_background_job_of_a_shell_is_not_stopped_by_ctrl_c & wait $!; exit $?;";
+    if let Some(status) = in_a_process_of_its_own(test, role, prelude) {
+        assert_eq!(status.code(), Some(77), "{status}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_watch_of_a_signal_that_was_ignored_from_the_start_hears_nothing() {
+    let role = || {
+        let reactor = Reactor::new().unwrap();
+        let heard = Rc::new(Cell::new(0));
+        let count = heard.clone();
+        let watch = reactor.on_signal(Signal::Hup, move || count.set(count.get() + 1)).unwrap();
+        let never = reactor.signal(Signal::Hup);
+        outlast(&reactor, Signal::Hup).unwrap();
+        assert!(watch.is_ignored() && heard.get() == 0);
+        watch.remove();
+        never.cancel();
+        raise(Signal::Hup);
+        std::process::exit(77);
+    };
+    let test = "a_watch_of_a_signal_that_was_ignored_from_the_start_hears_nothing";
+    if let Some(status) = in_a_process_of_its_own(test, role, "trap '' HUP;") {
+        assert_eq!(status.code(), Some(77), "{status}");
+    }
+}
+
+#[test]
+fn sigpipe_can_be_watched_though_rusts_runtime_ignores_it() {
+    let reactor = Reactor::new().unwrap();
+    let watch = reactor.on_signal(Signal::Pipe, || ()).unwrap();
+    assert!(!watch.is_ignored());
+    let signal = reactor.signal(Signal::Pipe);
+    raise(Signal::Pipe);
+    reactor.run_until(signal).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_handler_that_the_application_had_before_is_in_force_during_and_after_a_run() {
+    let role = || {
+        let own = [Signal::Int, Signal::Term].map(|signal| {
+            let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+            signal_hook::flag::register(signal.number(), flag.clone()).unwrap();
+            (signal, flag)
+        });
+        for (signal, flag) in own {
+            let heard = || flag.swap(false, std::sync::atomic::Ordering::SeqCst);
+            let reactor = Reactor::new().unwrap();
+            for _ in 0..2 {
+                reactor.call_when_running(move || raise(signal));
+                reactor.run().unwrap();
+                assert!(heard(), "during the run");
+                raise(signal);
+                assert!(heard(), "after the run, and the process lives");
+            }
+        }
+        std::process::exit(77);
+    };
+    let test = "a_handler_that_the_application_had_before_is_in_force_during_and_after_a_run";
+    if let Some(status) = in_a_process_of_its_own(test, role, "") {
+        assert!(status.code() == Some(77) || is_ignored(Signal::Int), "{status}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_handler_that_the_application_had_before_is_in_force_after_a_watch() {
+    let role = || {
+        let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        signal_hook::flag::register(Signal::Hup.number(), flag.clone()).unwrap();
+        let heard = || flag.swap(false, std::sync::atomic::Ordering::SeqCst);
         let reactor = Reactor::new().unwrap();
         let signal = reactor.signal(Signal::Hup);
         raise(Signal::Hup);
         reactor.run_until(signal).unwrap();
+        assert!(heard(), "beside the watch");
         raise(Signal::Hup);
+        assert!(heard(), "after the watch, and the process lives");
         std::process::exit(77);
     };
-    let test = "a_signal_that_was_ignored_from_the_start_is_ignored_again";
-    if let Some(status) = in_a_process_of_its_own(test, role, "trap '' HUP;") {
+    let test = "a_handler_that_the_application_had_before_is_in_force_after_a_watch";
+    if let Some(status) = in_a_process_of_its_own(test, role, "") {
         assert_eq!(status.code(), Some(77), "{status}");
     }
 }

@@ -8,8 +8,12 @@
 //! A running loop watches SIGINT and SIGTERM itself: the first stops it in order, the second at once.
 //! Whoever watches one of these two takes that over for his loop.
 //!
-//! While nobody in the process watches a signal, it does what it did before anybody had: a handler
-//! cannot be taken back safely, but it can be told to act as if it were not there.
+//! What a signal did before is looked up in `/proc/self/status`, before the first of our handlers:
+//!
+//! * **Ignored**, as `nohup` and `sh -c 'program &'` start a program: it stays so, and no watch hears of it.
+//! * **Caught** by a handler of the application's: that is called as well, and alone while nobody watches.
+//! * **Default**: while nobody in the process watches, the default happens. A handler cannot be taken back
+//!   safely, but it can be told to act as if it were not there.
 //!
 //! # Not here
 //! Signals to others: `Process::signal`.
@@ -20,7 +24,7 @@ use crate::failure::{Failure, Result};
 use signal_hook::low_level::{pipe, unregister};
 use signal_hook::{SigId, flag};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -46,6 +50,9 @@ pub(super) fn watch(inner: &Rc<Loop>) -> Result {
     }
     for signal in STOPS {
         let ear = Ear::new(inner, signal, Role::Stop)?;
+        if ear.registration.is_ignored() {
+            continue;
+        }
         let descriptor = Reactor::from(inner.clone()).add_reader(ear)?;
         inner.signals.borrow_mut().stops.push(descriptor);
     }
@@ -63,6 +70,10 @@ impl Reactor {
     ///
     /// A watch of [`Signal::Int`] or [`Signal::Term`] takes the place of stopping the reactor. Fails
     /// for signals that cannot be caught. A failure that `call` returns is reported.
+    ///
+    /// A signal that the process was started to ignore, as by `nohup`, stays ignored: the watch is made, and
+    /// never called ([`SignalWatch::is_ignored`]). A handler that the application installed before is
+    /// called as well.
     ///
     /// ```
     /// use ropewalk::{Reactor, Signal};
@@ -87,7 +98,8 @@ impl Reactor {
             Ok(())
         };
         let role = Role::Other { call: Box::new(call), lost: None };
-        Ok(SignalWatch { descriptor: self.listen(signal, role)?, is_over })
+        let descriptor = self.listen(signal, role)?;
+        Ok(SignalWatch { descriptor, is_over, signal: signal.number() })
     }
 
     /// Fires when a signal arrives; fails if the reactor shuts down first.
@@ -144,6 +156,7 @@ impl Reactor {
 pub struct SignalWatch {
     descriptor: Descriptor,
     is_over: Rc<Cell<bool>>,
+    signal: i32,
 }
 
 impl SignalWatch {
@@ -151,6 +164,22 @@ impl SignalWatch {
     pub fn remove(&self) {
         self.is_over.set(true);
         self.descriptor.remove();
+    }
+
+    /// Whether the signal was ignored when it was first watched, and so stays ignored.
+    ///
+    /// ```
+    /// use ropewalk::{Reactor, Signal};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let watch = reactor.on_signal(Signal::Hup, || println!("reading the configuration again"))?;
+    /// if watch.is_ignored() {
+    ///     println!("started with nohup: SIGHUP does nothing");
+    /// }
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn is_ignored(&self) -> bool {
+        effects().get(&self.signal).is_some_and(|effect| effect.former == Former::Ignored)
     }
 }
 
@@ -160,7 +189,6 @@ struct Ear {
     inner: Rc<Loop>,
     signal: i32,
     role: Role,
-    #[expect(dead_code, reason = "held for its Drop")]
     registration: Registration,
 }
 
@@ -237,11 +265,22 @@ impl Drop for Ear {
     }
 }
 
-/// How many watch a signal in this process, and whether it shall do what it would do without us.
+/// How many watch a signal in this process, and what it did before anybody did.
 struct Effect {
     watches: usize,
-    /// Absent if the signal was ignored from the start: so it is while nobody watches.
-    is_default: Option<Arc<AtomicBool>>,
+    former: Former,
+    /// While this is true, the handler does what the system would do without it.
+    acts_as_default: Arc<AtomicBool>,
+}
+
+/// What a signal did before our first handler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Former {
+    Default,
+    /// And is still: there is no handler of ours.
+    Ignored,
+    /// A handler of the application's, which ours calls.
+    Caught,
 }
 
 static EFFECTS: Mutex<BTreeMap<i32, Effect>> = Mutex::new(BTreeMap::new());
@@ -252,8 +291,14 @@ fn effects() -> MutexGuard<'static, BTreeMap<i32, Effect>> {
 
 /// A pipe's share in a signal.
 struct Registration {
-    id: SigId,
     signal: i32,
+    share: Share,
+}
+
+enum Share {
+    Heard(SigId),
+    /// The pipe's other end, where nothing is ever written: a pipe without one is at its end.
+    Ignored(#[expect(dead_code, reason = "held open")] UnixStream),
 }
 
 impl Registration {
@@ -264,49 +309,64 @@ impl Registration {
         let signal = signal.number();
         let mut effects = effects();
         let effect = match effects.entry(signal) {
-            std::collections::btree_map::Entry::Occupied(found) => found.into_mut(),
-            std::collections::btree_map::Entry::Vacant(first) => first.insert(Effect::new(signal)?),
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(first) => first.insert(Effect::new(signal)?),
         };
+        if effect.former == Former::Ignored {
+            return Ok(Registration { signal, share: Share::Ignored(pipe) });
+        }
         let id = pipe::register(signal, pipe)?;
         effect.watches += 1;
-        effect.act_as_default(false);
-        Ok(Registration { id, signal })
+        effect.settle();
+        Ok(Registration { signal, share: Share::Heard(id) })
+    }
+
+    fn is_ignored(&self) -> bool {
+        matches!(self.share, Share::Ignored(_))
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        let Share::Heard(id) = self.share else { return };
         if let Some(effect) = effects().get_mut(&self.signal) {
             effect.watches -= 1;
-            effect.act_as_default(effect.watches == 0);
+            effect.settle();
         }
-        unregister(self.id);
+        unregister(id);
     }
 }
 
 impl Effect {
     fn new(signal: i32) -> io::Result<Effect> {
-        if is_ignored(signal) {
-            return Ok(Effect { watches: 0, is_default: None });
+        let effect =
+            Effect { watches: 0, former: Former::of(signal), acts_as_default: Arc::default() };
+        if effect.former == Former::Default {
+            flag::register_conditional_default(signal, effect.acts_as_default.clone())?;
         }
-        let is_default = Arc::new(AtomicBool::new(false));
-        flag::register_conditional_default(signal, is_default.clone())?;
-        Ok(Effect { watches: 0, is_default: Some(is_default) })
+        Ok(effect)
     }
 
-    fn act_as_default(&self, yes: bool) {
-        if let Some(is_default) = &self.is_default {
-            is_default.store(yes, Ordering::SeqCst);
-        }
+    fn settle(&self) {
+        self.acts_as_default.store(self.watches == 0, Ordering::SeqCst);
     }
 }
 
-/// Whether the process was started with the signal ignored, as `nohup` does; only Linux tells.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+impl Former {
+    /// What the system says that a signal does; where it does not, the default is assumed.
+    fn of(signal: i32) -> Former {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let is_in = |name: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(name));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+        };
+        // That SIGPIPE is ignored is the work of Rust's runtime, not of whoever started the program.
+        if is_in("SigIgn:") && signal != Signal::Pipe.number() {
+            return Former::Ignored;
+        }
+        if is_in("SigCgt:") { Former::Caught } else { Former::Default }
+    }
 }
 
 fn cannot(signal: Signal, why: &str) -> Failure {
