@@ -11,6 +11,8 @@ pub mod driver;
 pub mod endpoint;
 mod failure;
 pub mod guide;
+#[cfg(feature = "http")]
+pub mod http;
 mod net;
 pub mod policies;
 #[cfg(all(unix, feature = "process"))]

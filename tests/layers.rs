@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SHELVES: [&str; 10] = [
+const SHELVES: [&str; 11] = [
     "failure error address slots buffer clock",
     "driver deferred",
     "reactor",
@@ -13,6 +13,7 @@ const SHELVES: [&str; 10] = [
     "tls stream policies stdio process",
     "endpoint",
     "protocols",
+    "http",
     "application conformance",
     "guide lib",
 ];

@@ -1,0 +1,69 @@
+//! HTTP: so far the part that needs no connection.
+//!
+//! What is here reads and writes HTTP/1 as bytes, for both ends: [`h1::Machine`], and the values that it
+//! speaks of. There is no server and no client yet that runs on a reactor; who wants one now feeds a
+//! machine from [`Protocol::data_received`](crate::Protocol::data_received) and writes what it says to
+//! the [`Transport`](crate::Transport):
+//!
+//! ```
+//! use ropewalk::http::h1::{Event, Length, Machine, ResponseHead};
+//! use ropewalk::http::{Headers, Limits, Status};
+//! use ropewalk::simulation::RecordingTransport;
+//! use ropewalk::{Protocol, Result, Transport};
+//!
+//! struct Hello(Machine);
+//!
+//! impl Protocol for Hello {
+//!     fn data_received(&mut self, transport: &Transport, mut data: &[u8]) -> Result {
+//!         let Hello(machine) = self;
+//!         let mut out = Vec::new();
+//!         while let Some(event) = machine.feed(&mut data) {
+//!             match event {
+//!                 Event::End(_) => {
+//!                     machine.send_response(&ResponseHead::new(Status::OK), Length::Known(6), &mut out)?;
+//!                     machine.send_body("Hello\n", &mut out)?;
+//!                     machine.finish(&mut out)?;
+//!                 }
+//!                 Event::Refused(refusal) => {
+//!                     machine.refuse(&refusal, &Headers::new(), &mut out);
+//!                 }
+//!                 _ => {}
+//!             }
+//!         }
+//!         transport.write(out);
+//!         if machine.must_close() {
+//!             transport.lose_connection();
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let recording = RecordingTransport::new();
+//! let mut hello = Hello(Machine::server(Limits::default()));
+//! hello.data_received(&recording.transport(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")?;
+//! assert_eq!(recording.take(), b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nHello\n");
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! # Rules
+//! * Strict: what two readers could read in two ways is refused, with a sentence and the place; the
+//!   table of all refusals stands at [`h1`].
+//! * Fields keep their order and case; [`Headers`].
+//! * Every size that a peer decides has its limit, on by default; [`Limits`].
+
+mod block;
+pub mod h1;
+mod headers;
+mod limits;
+mod method;
+mod status;
+mod syntax;
+mod target;
+mod version;
+
+pub use headers::{Headers, InvalidHeader};
+pub use limits::Limits;
+pub use method::{InvalidMethod, Method, MethodName};
+pub use status::Status;
+pub use target::{Form, InvalidEscape, InvalidTarget, Target};
+pub use version::Version;
