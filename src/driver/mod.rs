@@ -93,6 +93,12 @@ pub trait Driver {
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
+    /// The number of a network interface, which is what stands behind `%` in an address of IPv6.
+    fn interface(&self, name: &str) -> io::Result<u32> {
+        let why = format!("there is no network interface {name:?}");
+        Err(io::Error::new(io::ErrorKind::NotFound, why))
+    }
+
     /// A host's own addresses to listen at, at once; `None` leaves the question to the system.
     fn look_up(&self, host: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
         let _ = (host, port);

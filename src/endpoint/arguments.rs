@@ -1,7 +1,7 @@
 //! The arguments of one description, by name: each is taken once, and none is left over.
 
 use super::grammar::{Argument, BadEndpoint, Description, Word};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, BadEndpoint>;
@@ -127,11 +127,16 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    pub(super) fn ip(&mut self, name: &str) -> Result<Option<IpAddr>> {
+    /// An IP address; one of IPv6 may have a scope, which is looked at when the address is used.
+    pub(super) fn ip(&mut self, name: &str) -> Result<Option<String>> {
         let Some(word) = self.take(name) else { return Ok(None) };
-        match word.text.parse() {
-            Ok(ip) => Ok(Some(ip)),
-            Err(_) => Err(self.bad(&word, format!("the {name} is an IP address"))),
+        let is_ip = match word.text.split_once('%') {
+            Some((ip, scope)) => ip.parse::<Ipv6Addr>().is_ok() && !scope.is_empty(),
+            None => word.text.parse::<IpAddr>().is_ok(),
+        };
+        match is_ip {
+            true => Ok(Some(word.text)),
+            false => Err(self.bad(&word, format!("the {name} is an IP address"))),
         }
     }
 }

@@ -17,7 +17,6 @@ use crate::stream::Stream;
 #[cfg(feature = "tls")]
 use crate::tls::ClientConfig;
 use std::fmt;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -254,7 +253,7 @@ fn to_host(arguments: &mut Arguments<'_>) -> Result<ConnectTo, BadEndpoint> {
         to = to.timeout(timeout);
     }
     if let Some(ip) = arguments.ip("bindAddress")? {
-        to = to.bind(SocketAddr::new(ip, 0));
+        to = to.bind_ip(ip);
     }
     Ok(to)
 }
@@ -411,9 +410,8 @@ mod tests {
 
     #[test]
     fn timeout_and_bind_address_are_taken_over() {
-        let to = ConnectTo::new("h:1")
-            .timeout(Duration::from_millis(2500))
-            .bind(SocketAddr::from(([127, 0, 0, 2], 0)));
+        let to =
+            ConnectTo::new("h:1").timeout(Duration::from_millis(2500)).bind_ip("127.0.0.2".into());
         assert_eq!(parsed("tcp:h:1:timeout=2.5:bindAddress=127.0.0.2"), format!("{to:?}"));
     }
 

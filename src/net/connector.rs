@@ -5,11 +5,12 @@
 
 use super::connection::Connection;
 use super::layer::{Layer, Put};
-use super::naming::ascii_name;
+use super::lookup::find;
+use super::naming::literal;
 use super::racing::{Causes, race};
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
-use crate::driver::{ByteStream, Key, Readiness};
+use crate::driver::{ByteStream, Driver, Key, Readiness};
 use crate::failure::{Failure, Result};
 use crate::reactor::{Loop, Reactor, Source};
 use crate::transport::{ConnectionAborted, ConnectionLost};
@@ -21,7 +22,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub struct ConnectTo {
     target: Target,
     timeout: Duration,
     attempt_delay: Duration,
-    bind: Option<SocketAddr>,
+    bind: Option<Local>,
     /// The outermost first.
     layers: Vec<Put>,
 }
@@ -50,6 +50,13 @@ enum Target {
     /// A host and a port, as it was given.
     Name(String),
     Unix(UnixName),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Local {
+    Address(SocketAddr),
+    /// An address whose scope is looked at when it is needed.
+    Scoped(String),
 }
 
 /// Twisted's own limit.
@@ -104,7 +111,14 @@ impl ConnectTo {
     #[doc(alias = "bindAddress")]
     #[must_use]
     pub fn bind(mut self, address: SocketAddr) -> ConnectTo {
-        self.bind = Some(address);
+        self.bind = Some(Local::Address(address));
+        self
+    }
+
+    /// The local IP address to connect from, which may name its scope.
+    #[must_use]
+    pub(crate) fn bind_ip(mut self, ip: String) -> ConnectTo {
+        self.bind = Some(Local::Scoped(ip));
         self
     }
 
@@ -118,6 +132,17 @@ impl ConnectTo {
             return Err(invalid("it has no host"));
         }
         Ok((host, port))
+    }
+
+    fn local(&self, driver: &dyn Driver) -> io::Result<Option<SocketAddr>> {
+        match &self.bind {
+            None => Ok(None),
+            Some(Local::Address(address)) => Ok(Some(*address)),
+            Some(Local::Scoped(ip)) => match literal(driver, ip, 0) {
+                Some(address) => address.map(Some),
+                None => Err(io::Error::new(io::ErrorKind::InvalidInput, "it binds to no address")),
+            },
+        }
     }
 
     fn cannot(&self, causes: Causes) -> ConnectError {
@@ -281,7 +306,8 @@ async fn connect(
     causes: &RefCell<Causes>,
 ) -> Result<Rc<Connection>> {
     let addresses = addresses(inner, to).await.map_err(|cause| to.cannot(vec![(None, cause)]))?;
-    match race(inner, addresses, to.bind, to.attempt_delay, causes).await {
+    let from = to.local(&*inner.driver).map_err(|cause| to.cannot(vec![(None, cause)]))?;
+    match race(inner, addresses, from, to.attempt_delay, causes).await {
         Some(connection) => {
             let host = to.host_and_port().ok().map(|(host, _)| host);
             put_on(connection, &to.layers, host, to).await
@@ -297,14 +323,6 @@ async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>>
     let (host, port) = to.host_and_port()?;
     let found = find(inner, host, port).await?;
     Ok(found.into_iter().map(Address::from).collect())
-}
-
-/// The addresses of a literal, or of a name.
-pub(super) async fn find(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    match host.parse() {
-        Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
-        Err(_) => resolve(inner, &ascii_name(host)?, port).await,
-    }
 }
 
 /// Puts the layers on, and waits for the handshake of each.
@@ -339,58 +357,6 @@ impl Drop for Shaking {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
             connection.abort(ConnectionAborted::new("the handshake was given up"));
-        }
-    }
-}
-
-async fn resolve(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let found = match inner.resolver() {
-        Some(resolver) => resolver.resolve(host, port).await.map_err(io_error),
-        None => ask_driver(inner, host, port).await,
-    };
-    let why = |cause: String| {
-        io::Error::new(io::ErrorKind::NotFound, format!("the name {host} has no address: {cause}"))
-    };
-    match found {
-        Ok(found) if found.is_empty() => Err(why("the answer is empty".into())),
-        found => found.map_err(|error| why(error.to_string())),
-    }
-}
-
-fn io_error(failure: Failure) -> io::Error {
-    io::Error::other(failure.to_string())
-}
-
-async fn ask_driver(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let answer = Arc::new(Mutex::new(Lookup { answer: None, waker: None }));
-    let desk = answer.clone();
-    inner.driver.resolve(host, port, Box::new(move |answer| Lookup::fill(&desk, answer)));
-    std::future::poll_fn(|context| Lookup::poll(&answer, context)).await
-}
-
-/// Where a resolver, in whatever thread, leaves its answer.
-struct Lookup {
-    answer: Option<io::Result<Vec<SocketAddr>>>,
-    waker: Option<Waker>,
-}
-
-impl Lookup {
-    fn fill(desk: &Mutex<Lookup>, answer: io::Result<Vec<SocketAddr>>) {
-        let mut lookup = desk.lock().unwrap_or_else(PoisonError::into_inner);
-        lookup.answer = Some(answer);
-        let waker = lookup.waker.take();
-        drop(lookup);
-        waker.into_iter().for_each(Waker::wake);
-    }
-
-    fn poll(desk: &Mutex<Lookup>, context: &mut Context<'_>) -> Poll<io::Result<Vec<SocketAddr>>> {
-        let mut lookup = desk.lock().unwrap_or_else(PoisonError::into_inner);
-        match lookup.answer.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                lookup.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
         }
     }
 }

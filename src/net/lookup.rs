@@ -1,11 +1,15 @@
 //! Looking up the addresses of a host, for whoever connects by other means.
 
-use super::connector::find;
+use super::naming::{ascii_name, literal};
 use crate::deferred::Deferred;
 use crate::failure::Failure;
-use crate::reactor::Reactor;
+use crate::reactor::{Loop, Reactor};
+use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 impl Reactor {
     /// Looks the addresses of a host up, each with this port, those to be preferred first.
@@ -31,5 +35,65 @@ impl Reactor {
         self.spawn(async move {
             find(&inner, &host, port).await.map_err(|error| Failure::at(place, error))
         })
+    }
+}
+
+/// The addresses of a literal, or of a name.
+pub(super) async fn find(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match literal(&*inner.driver, host, port) {
+        Some(address) => Ok(vec![address?]),
+        None => resolve(inner, &ascii_name(host)?, port).await,
+    }
+}
+
+async fn resolve(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found = match inner.resolver() {
+        Some(resolver) => resolver.resolve(host, port).await.map_err(io_error),
+        None => ask_driver(inner, host, port).await,
+    };
+    let why = |cause: String| {
+        io::Error::new(io::ErrorKind::NotFound, format!("the name {host} has no address: {cause}"))
+    };
+    match found {
+        Ok(found) if found.is_empty() => Err(why("the answer is empty".into())),
+        found => found.map_err(|error| why(error.to_string())),
+    }
+}
+
+fn io_error(failure: Failure) -> io::Error {
+    io::Error::other(failure.to_string())
+}
+
+async fn ask_driver(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let answer = Arc::new(Mutex::new(Lookup { answer: None, waker: None }));
+    let desk = answer.clone();
+    inner.driver.resolve(host, port, Box::new(move |answer| Lookup::fill(&desk, answer)));
+    std::future::poll_fn(|context| Lookup::poll(&answer, context)).await
+}
+
+/// Where a resolver, in whatever thread, leaves its answer.
+struct Lookup {
+    answer: Option<io::Result<Vec<SocketAddr>>>,
+    waker: Option<Waker>,
+}
+
+impl Lookup {
+    fn fill(desk: &Mutex<Lookup>, answer: io::Result<Vec<SocketAddr>>) {
+        let mut lookup = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        lookup.answer = Some(answer);
+        let waker = lookup.waker.take();
+        drop(lookup);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll(desk: &Mutex<Lookup>, context: &mut Context<'_>) -> Poll<io::Result<Vec<SocketAddr>>> {
+        let mut lookup = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        match lookup.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                lookup.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 }

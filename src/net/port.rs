@@ -8,6 +8,7 @@ use super::layer::{Dressed, Put};
 use super::listening::Already;
 use super::listening::Listening;
 pub(crate) use super::listening::{Welcome, reception};
+use super::naming::literal;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 #[cfg(unix)]
@@ -18,7 +19,7 @@ use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor, ReactorGone};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -214,15 +215,24 @@ impl<N: Into<UnixName>> From<N> for ListenUnix {
 /// So many may wait to be accepted.
 pub(crate) const BACKLOG: u32 = 1024;
 
-/// The addresses to listen at. Where names are the driver's own, as in a simulation, it is asked.
+/// The addresses to listen at. Where names are the driver's own, as in a simulation, it is asked; it also
+/// knows the scopes of addresses, which the standard library does not.
 pub(crate) fn own_addresses(
     driver: &dyn Driver,
     address: &(impl ToSocketAddrs + fmt::Debug),
 ) -> io::Result<Vec<SocketAddr>> {
     // All that tells a name from an address before the system is asked is how the two are written.
     let written = format!("{address:?}");
-    let looked_up = name_in(&written).and_then(|(host, port)| driver.look_up(host, port));
-    looked_up.unwrap_or_else(|| Ok(address.to_socket_addrs()?.collect()))
+    if let Some((host, port)) = name_in(&written) {
+        let found = match literal(driver, host, port) {
+            Some(address) => Some(address.map(|address| vec![address])),
+            None => driver.look_up(host, port),
+        };
+        if let Some(found) = found {
+            return found;
+        }
+    }
+    Ok(address.to_socket_addrs()?.collect())
 }
 
 /// An address as a failure names it: a string's quotes are not of it.
@@ -230,14 +240,13 @@ pub(crate) fn written(address: &impl fmt::Debug) -> String {
     format!("{address:?}").trim_matches('"').to_owned()
 }
 
-/// The host and the port in `"name:80"` and in `("name", 80)`, quotes included, unless that is an address.
+/// The host and the port in `"name:80"` and in `("name", 80)`, quotes included.
 fn name_in(written: &str) -> Option<(&str, u16)> {
     let (host, port) = match written.strip_prefix("(\"") {
         Some(pair) => pair.strip_suffix(')')?.split_once("\", ")?,
         None => written.strip_prefix('"')?.strip_suffix('"')?.rsplit_once(':')?,
     };
-    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    if is_address || host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
+    if host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
 }
 
 impl Loop {

@@ -82,7 +82,7 @@ use crate::address::Address;
 use crate::deferred::{Deferred, IntoDeferred, fail};
 use crate::failure::{Failure, Result};
 use crate::net::layer::{Dressed, Layer};
-use crate::net::naming::ascii_name;
+use crate::net::naming::{ascii_name, without_scope};
 use crate::net::port::{Welcome, reception};
 use crate::net::{ClientFactory, ConnectTo, Connector, ListenUnix, Port};
 use crate::protocol::Factory;
@@ -360,7 +360,7 @@ impl Layer for ServerConfig {
 impl Layer for ClientConfig {
     fn prepare(&self, host: Option<&str>) -> io::Result<Wrap> {
         let name = self.server_name.as_deref().or(host).ok_or_else(nameless)?;
-        let ascii = ascii_name(name)?.into_owned();
+        let ascii = ascii_name(without_scope(name))?.into_owned();
         let name = ServerName::try_from(ascii).map_err(|_| bad_name(name))?;
         let session = ClientConnection::new(self.build().map_err(bad_config)?, name);
         let session = session.map_err(io::Error::other)?;

@@ -58,3 +58,21 @@ pub(super) fn accept(listener: SockRef<'_>) -> io::Result<(Socket, SockAddr)> {
     socket.set_nonblocking(true)?;
     Ok((socket, peer))
 }
+
+#[cfg(target_os = "linux")]
+pub(super) fn interface(name: &str) -> io::Result<u32> {
+    Ok(nix::net::if_::if_nametoindex(name)?)
+}
+
+/// The standard library has no call for it, but knows the number of an address that names it: no name is
+/// looked up for that.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn interface(name: &str) -> io::Result<u32> {
+    use std::net::{SocketAddr, ToSocketAddrs};
+    let scope = |address| match address {
+        SocketAddr::V6(address) => Some(address.scope_id()),
+        SocketAddr::V4(_) => None,
+    };
+    let found = (format!("fe80::1%{name}").as_str(), 0).to_socket_addrs()?.find_map(scope);
+    found.filter(|&scope| scope != 0).ok_or_else(|| io::ErrorKind::NotFound.into())
+}

@@ -196,6 +196,13 @@ impl Driver for SystemDriver {
         self.workers.close();
     }
 
+    fn interface(&self, name: &str) -> io::Result<u32> {
+        dialect::interface(name).map_err(|error| {
+            let why = format!("there is no network interface {name:?}: {error}");
+            io::Error::new(io::ErrorKind::NotFound, why)
+        })
+    }
+
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         self.workers.give(work);
     }
