@@ -90,6 +90,11 @@ pub trait Driver {
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
+    /// Fails where no child process can be started, before one is.
+    fn check_processes(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 

@@ -188,7 +188,7 @@ pub(super) fn spawn(
     options: ProcessOptions,
 ) -> Result<Process> {
     reactor.inner().check_alive()?;
-    let Spawned { child, program, pipes, is_terminal } = options.spawn()?;
+    let Spawned { child, program, pipes, is_terminal } = options.spawn(reactor)?;
     let shared = share(reactor, child, program, is_terminal);
     shared.protocol.set(Some(protocol));
     let attached =

@@ -1,6 +1,7 @@
 //! What to start, and with which descriptors.
 
 use super::CannotSpawn;
+use crate::reactor::Reactor;
 use command_fds::{CommandFdExt, FdMapping};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -167,9 +168,11 @@ impl ProcessOptions {
         self
     }
 
-    pub(super) fn spawn(self) -> Result<Spawned, CannotSpawn> {
+    pub(super) fn spawn(self, reactor: &Reactor) -> Result<Spawned, CannotSpawn> {
         let program = self.program();
-        self.start(program.clone()).map_err(|cause| CannotSpawn { program, cause })
+        let possible = reactor.inner().driver.check_processes();
+        let started = possible.and_then(|()| self.start(program.clone()));
+        started.map_err(|cause| CannotSpawn { program, cause })
     }
 
     /// The program as messages name it.

@@ -51,7 +51,7 @@ impl Reactor {
 
     fn open(&self, options: ProcessOptions) -> Result<ProcessStreams> {
         self.inner().check_alive()?;
-        let Spawned { child, program, mut pipes, .. } = options.spawn()?;
+        let Spawned { child, program, mut pipes, .. } = options.spawn(self)?;
         let stream = |end: End, name: &str| {
             let name = Address::pipe(format!("{name} of {program}"));
             Ok(Stream::new(connection(self, end.input, end.output, name)?))

@@ -17,7 +17,7 @@ pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<C
     let program = options.program();
     let own = stderr().as_fd().try_clone_to_owned();
     let own = own.map_err(|cause| CannotSpawn { program: program.clone(), cause })?;
-    let spawned = options.unless_said(2, ChildDescriptor::Share(own)).spawn()?;
+    let spawned = options.unless_said(2, ChildDescriptor::Share(own)).spawn(reactor)?;
     let Spawned { child, mut pipes, .. } = spawned;
     let process = follow(reactor, child, program.clone())?;
     let name = Address::pipe(format!("stdio of {program}"));

@@ -4,7 +4,7 @@
 //! socket for a port, shared or not.
 
 use super::agenda::{Errand, Event};
-use super::driver::SimulatedDriver;
+use super::driver::{SimulatedDriver, on_network};
 use super::fault::{Call, Fault};
 use super::random::nanos;
 use super::run::World;
@@ -52,7 +52,7 @@ const MOST_LETTERS: usize = 256;
 const LONGEST: usize = 65_507;
 
 pub(super) fn bind(driver: &SimulatedDriver, at: &Address) -> io::Result<Box<dyn DatagramSocket>> {
-    let at = at.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
+    let at = on_network(at)?;
     driver.enter(Call::Listen)?;
     let key = driver.world.state.borrow_mut().bind(driver.host, at)?;
     Ok(Box::new(SimulatedDatagrams { world: driver.world.clone(), key }))
@@ -296,14 +296,14 @@ impl DatagramSocket for SimulatedDatagrams {
         let state = &mut *self.world.state.borrow_mut();
         self.enter(state, Call::Write)?;
         let peer = state.letterboxes.get(self.key).and_then(|letterbox| letterbox.peer);
-        let to = to.and_then(Address::socket_addr).or(peer).ok_or(io::ErrorKind::NotConnected)?;
+        let to = to.map(on_network).transpose()?.or(peer).ok_or(io::ErrorKind::NotConnected)?;
         state.post(self.key, to, data)
     }
 
     fn connect(&mut self, to: &Address) -> io::Result<()> {
         let state = &mut *self.world.state.borrow_mut();
         self.enter(state, Call::Connect)?;
-        let to = to.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
+        let to = on_network(to)?;
         if let Some(letterbox) = state.letterboxes.get_mut(self.key) {
             letterbox.peer = Some(to);
         }

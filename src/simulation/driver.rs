@@ -9,9 +9,9 @@ use super::run::World;
 use super::stream::SimulatedStream;
 use super::world::State;
 use crate::address::Address;
-#[cfg(unix)]
-use crate::driver::Interest;
 use crate::driver::{Answer, ByteStream, DatagramSocket, Driver, Key, Listener, Nudge, Ready};
+#[cfg(unix)]
+use crate::driver::{Interest, Pipes};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -74,7 +74,7 @@ impl Driver for SimulatedDriver {
     }
 
     fn connect(&self, to: &Address, from: Option<&Address>) -> io::Result<Box<dyn ByteStream>> {
-        let to = to.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
+        let to = on_network(to)?;
         self.enter(Call::Connect)?;
         let mut state = self.world.state.borrow_mut();
         state.has_descriptor(self.host)?;
@@ -85,7 +85,7 @@ impl Driver for SimulatedDriver {
     }
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
-        let at = at.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
+        let at = on_network(at)?;
         self.enter(Call::Listen)?;
         let key = self.world.state.borrow_mut().listen(self.host, at, backlog as usize)?;
         Ok(Box::new(SimulatedListener { world: self.world.clone(), key }))
@@ -93,6 +93,19 @@ impl Driver for SimulatedDriver {
 
     fn bind(&self, at: &Address, _is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
         super::datagram::bind(self, at)
+    }
+
+    fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
+        Err(missing(format_args!("descriptor {number} to take over")))
+    }
+
+    #[cfg(unix)]
+    fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
+        Err(missing(format_args!("descriptors of the system, and so no {}", pipes.name)))
+    }
+
+    fn check_processes(&self) -> io::Result<()> {
+        Err(missing(format_args!("processes")))
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
@@ -143,7 +156,21 @@ impl Driver for SimulatedDriver {
 
 #[cfg(unix)]
 fn unsupported() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "a simulated host has no real descriptors")
+    missing(format_args!("descriptors of the system"))
+}
+
+/// What has no place in a simulation.
+fn missing(what: fmt::Arguments<'_>) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("a simulated host has no {what}"))
+}
+
+/// The address in the simulated network: there are no others.
+pub(super) fn on_network(address: &Address) -> io::Result<SocketAddr> {
+    let no_others = || match address {
+        Address::Unix(_) => missing(format_args!("Unix sockets")),
+        _ => missing(format_args!("descriptors of the system")),
+    };
+    address.socket_addr().ok_or_else(no_others)
 }
 
 impl fmt::Debug for SimulatedDriver {

@@ -28,7 +28,9 @@
 //! * No borrow of the world is alive while a reactor is turned or anything of the user's is called.
 //!
 //! # Not here
-//! Foreign descriptors and Unix sockets (`Unsupported`); other threads, whose order no seed decides.
+//! Descriptors of the system, Unix sockets, child processes and signals: whoever asks for one is told so
+//! (`Unsupported`). Files, whose contents are no part of a seed, but for [`Disk`]. Other threads, whose
+//! order no seed decides.
 
 mod agenda;
 mod datagram;
