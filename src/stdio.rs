@@ -6,8 +6,9 @@
 //! [`Protocol::read_closed`], whose default ends the connection after what was written; a reader of
 //! the output that went away is a [`ConnectionLost`](crate::ConnectionLost).
 //!
-//! While the connection lives, what the descriptors refer to does not block, for others who have it
-//! open neither; printing to it meanwhile may fail. It is put back at the end.
+//! A terminal, a pipe or a socket is left as it is for others who have it open, and never has the reactor
+//! wait whatever they make of it. What else there is (a device, a pipe or terminal that is another user's)
+//! does not block while the connection lives, for others neither, and is put back at the end.
 //!
 //! The process' own descriptors stay open, so that it can print when the connection is over: a peer
 //! hears the end when the process ends, or as soon as the writing half is ended
@@ -88,8 +89,7 @@ impl Reactor {
         output: impl Into<OwnedFd>,
         protocol: impl Protocol + 'static,
     ) -> Result<Transport> {
-        let (input, output) = (Some(input.into()), Some(output.into()));
-        let connection = connection(self, input, output, Address::pipe("pipes"))?;
+        let connection = foreign_connection(self, input.into(), output.into())?;
         connection.begin(Box::new(protocol));
         Ok(connection.transport())
     }
@@ -100,8 +100,7 @@ impl Reactor {
         input: impl Into<OwnedFd>,
         output: impl Into<OwnedFd>,
     ) -> Result<Stream> {
-        let (input, output) = (Some(input.into()), Some(output.into()));
-        Ok(Stream::new(connection(self, input, output, Address::pipe("pipes"))?))
+        Ok(Stream::new(foreign_connection(self, input.into(), output.into())?))
     }
 }
 
@@ -124,21 +123,30 @@ pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Ad
     reactor.check_alive()?;
     let (input, output) = standard()?;
     let name = Address::pipe("stdio");
-    let pipes =
-        Pipes { input: Some(input), output: Some(output), name: name.clone(), is_standard: true };
+    let pipes = Pipes {
+        input: Some(input),
+        output: Some(output),
+        name: name.clone(),
+        is_shared: true,
+        is_standard: true,
+    };
     Ok((reactor.driver.adopt(pipes)?, name))
 }
 
-/// A connection over descriptors, without a face yet.
-pub(crate) fn connection(
+/// Descriptors of anybody's as a connection without a face yet.
+fn foreign_connection(
     reactor: &Reactor,
-    input: Option<OwnedFd>,
-    output: Option<OwnedFd>,
-    name: Address,
+    input: OwnedFd,
+    output: OwnedFd,
 ) -> Result<Rc<Connection>> {
-    let inner = reactor.inner();
+    let (input, output, name) = (Some(input), Some(output), Address::pipe("pipes"));
+    connection(reactor, Pipes { input, output, name, is_shared: true, is_standard: false })
+}
+
+/// A connection over descriptors, without a face yet.
+pub(crate) fn connection(reactor: &Reactor, pipes: Pipes) -> Result<Rc<Connection>> {
+    let (inner, name) = (reactor.inner(), pipes.name.clone());
     inner.check_alive()?;
-    let pipes = Pipes { input, output, name: name.clone(), is_standard: false };
     let stream = inner.driver.adopt(pipes)?;
     Ok(Connection::open(inner, stream, name))
 }

@@ -302,6 +302,8 @@ pub struct Pipes {
     pub output: Option<OwnedFd>,
     /// What the stream is called when it is spoken of.
     pub name: Address,
+    /// Whether others may have open what they refer to, and may change how it behaves.
+    pub is_shared: bool,
     /// Whether they are copies of the process' own standard input and output: to end the writing half,
     /// the original has to be given up too.
     pub is_standard: bool,

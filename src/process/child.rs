@@ -266,7 +266,7 @@ impl Shared {
     /// Makes one of the child's descriptors a connection.
     fn attach(self: &Rc<Self>, reactor: &Reactor, number: i32, end: End) -> Result {
         let name = Address::pipe(format!("descriptor {number} of {}", self.program));
-        let connection = connection(reactor, end.input, end.output, name)?;
+        let connection = connection(reactor, end.into_pipes(name))?;
         self.pipes.borrow_mut().insert(number, connection.transport());
         connection.begin(Box::new(Pipe { shared: self.clone(), number }));
         Ok(())

@@ -1,6 +1,8 @@
 //! What to start, and with which descriptors.
 
 use super::CannotSpawn;
+use crate::address::Address;
+use crate::driver::Pipes;
 use crate::reactor::Reactor;
 use command_fds::{CommandFdExt, FdMapping};
 use std::collections::BTreeMap;
@@ -58,6 +60,14 @@ pub(super) struct Spawned {
 pub(super) struct End {
     pub(super) input: Option<OwnedFd>,
     pub(super) output: Option<OwnedFd>,
+}
+
+impl End {
+    /// Nobody else has this end open.
+    pub(super) fn into_pipes(self, name: Address) -> Pipes {
+        let End { input, output } = self;
+        Pipes { input, output, name, is_shared: false, is_standard: false }
+    }
 }
 
 /// 64 MiB.

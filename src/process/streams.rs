@@ -54,7 +54,7 @@ impl Reactor {
         let Spawned { child, program, mut pipes, .. } = options.spawn(self)?;
         let stream = |end: End, name: &str| {
             let name = Address::pipe(format!("{name} of {program}"));
-            Ok(Stream::new(connection(self, end.input, end.output, name)?))
+            Ok(Stream::new(connection(self, end.into_pipes(name))?))
         };
         let mut both = pipes.remove(&1).unwrap_or_default();
         if let Some(stdin) = pipes.remove(&0) {

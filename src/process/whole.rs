@@ -25,6 +25,7 @@ pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<C
         input: pipes.remove(&1).and_then(|end| end.input),
         output: pipes.remove(&0).and_then(|end| end.output),
         name: name.clone(),
+        is_shared: false,
         is_standard: false,
     };
     let pipes = reactor.inner().driver.adopt(pipes)?;

@@ -17,6 +17,7 @@ mod udp;
 mod unix;
 mod unix_datagram;
 mod unix_name;
+mod watched;
 mod workers;
 
 use super::{

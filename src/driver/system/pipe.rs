@@ -5,27 +5,24 @@
 //! ready. Any of them may give less than is there: a terminal its line, a pipe its packet, a socket its
 //! message. Only a read that brings nothing, and a write that takes nothing, says that this is all.
 //!
-//! Not blocking is a property of what a descriptor refers to, and that is shared with whoever else
-//! has it open, the shell for one: it is put back in the end.
-//!
 //! A reader hears the end when nobody has the writing end open any more. For standard output that
 //! takes the process' own descriptor: when the writing half ends, the null device takes its place.
 //!
 //! # Not here
+//! How it comes that no call waits: `watched.rs`.
+//!
 //! A reader that goes away before anything is written: a write finds that, or, where nothing is read,
 //! the event.
 
+use super::watched::Watched;
 use crate::address::Address;
 use crate::driver::{ByteStream, Key, Pipes};
-use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
-use rustix::io::Errno;
 use rustix::net::Shutdown;
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,17 +34,13 @@ struct PipeStream {
 }
 
 pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
-    let watch = |descriptor| Watched::new(registry, descriptor);
+    let watch = |descriptor| Watched::new(registry, descriptor, pipes.is_shared);
     Ok(Box::new(PipeStream {
         input: pipes.input.map(watch).transpose()?,
         output: pipes.output.map(watch).transpose()?,
         name: pipes.name,
         is_standard: pipes.is_standard,
     }))
-}
-
-fn kind_of(descriptor: &OwnedFd) -> io::Result<FileType> {
-    Ok(FileType::from_raw_mode(fstat(descriptor)?.st_mode))
 }
 
 impl ByteStream for PipeStream {
@@ -63,22 +56,20 @@ impl ByteStream for PipeStream {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(input) = &self.input else { return self.look_at_output() };
-        match rustix::io::read(input, buffer) {
-            // A terminal whose other side is closed.
-            Err(Errno::IO) => Ok(0),
-            outcome => Ok(outcome?),
+        match &self.input {
+            Some(input) => input.read(buffer),
+            None => self.look_at_output(),
         }
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let output = self.output.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(rustix::io::write(output, data)?)
+        output.write(data)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let output = self.output.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(rustix::io::writev(output, slices)?)
+        output.write_vectored(slices)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
@@ -86,7 +77,7 @@ impl ByteStream for PipeStream {
         if self.is_standard {
             rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
         }
-        if kind_of(&output.descriptor)? == FileType::Socket {
+        if output.is_socket() {
             // The input may be the same socket, and keeps it open.
             return Ok(rustix::net::shutdown(&output, Shutdown::Write)?);
         }
@@ -143,53 +134,4 @@ fn state_of(descriptor: BorrowedFd<'_>, wanted: PollFlags) -> io::Result<PollFla
     let mut asked = [PollFd::from_borrowed_fd(descriptor, wanted)];
     poll(&mut asked, Some(&Timespec::default()))?;
     Ok(asked[0].revents())
-}
-
-/// A descriptor that does not block while it is here.
-struct Watched {
-    descriptor: OwnedFd,
-    /// To be put back.
-    flags: OFlags,
-    registry: Rc<Registry>,
-    is_registered: bool,
-}
-
-impl Watched {
-    fn new(registry: &Rc<Registry>, descriptor: OwnedFd) -> io::Result<Watched> {
-        let flags = fcntl_getfl(&descriptor)?;
-        fcntl_setfl(&descriptor, flags | OFlags::NONBLOCK)?;
-        Ok(Watched { descriptor, flags, registry: registry.clone(), is_registered: false })
-    }
-
-    fn register(&mut self, token: Token, interest: Interest) -> io::Result<()> {
-        let mut source = SourceFd(&self.descriptor.as_raw_fd());
-        match self.registry.register(&mut source, token, interest) {
-            // A file: always ready, and the stream is taken to be ready until it says otherwise.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            outcome => {
-                self.is_registered = outcome.is_ok();
-                outcome
-            }
-        }
-    }
-}
-
-impl AsFd for Watched {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if self.is_registered {
-            let mut source = SourceFd(&self.descriptor.as_raw_fd());
-            // Others may have it open: epoll would go on watching it for them.
-            let _ = self.registry.deregister(&mut source);
-        }
-        if !self.flags.contains(OFlags::NONBLOCK) {
-            // If that fails nobody can do better.
-            let _ = fcntl_setfl(&self.descriptor, self.flags);
-        }
-    }
 }

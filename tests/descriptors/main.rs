@@ -4,7 +4,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
+#[path = "../kit/mod.rs"]
 mod kit;
+mod waiting;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{FACES, Face, Notes, Peer, Role, serve, until};
