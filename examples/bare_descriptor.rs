@@ -18,14 +18,14 @@ impl ReadDescriptor for Reader {
     }
 
     fn do_read(&mut self) -> Result {
+        // Once a call: if there is more the reactor calls again, and whoever writes without end does
+        // not keep it from others.
         let mut buffer = [0; 4096];
-        loop {
-            match self.0.read(&mut buffer) {
-                Ok(0) => return Err(ConnectionDone.into()),
-                Ok(n) => stdout().write_all(&buffer[..n])?,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
+        match self.0.read(&mut buffer) {
+            Ok(0) => Err(ConnectionDone.into()),
+            Ok(n) => Ok(stdout().write_all(&buffer[..n])?),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -6,6 +6,7 @@
 use ropewalk::{Address, DatagramProtocol, DatagramTransport, Failure, Reactor, Result};
 use std::io::{Write, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 0, 5);
 const PORT: u16 = 8005;
@@ -19,15 +20,10 @@ impl DatagramProtocol for Member {
         }
     }
 
-    fn datagram_received(
-        &mut self,
-        transport: &DatagramTransport,
-        data: &[u8],
-        from: &Address,
-    ) -> Result {
+    fn datagram_received(&mut self, to: &DatagramTransport, data: &[u8], from: &Address) -> Result {
         writeln!(stdout(), "{} heard {:?} from {from}", self.0, String::from_utf8_lossy(data))?;
         // To the caller alone, not to the group: else the answers would be answered.
-        transport.write_to(format!("{} is here", self.0), from)
+        to.write_to(format!("{} is here", self.0), from)
     }
 }
 
@@ -44,11 +40,13 @@ fn main() -> Result {
     caller.transport().set_multicast_interface(Ipv4Addr::LOCALHOST)?;
     caller.transport().set_multicast_ttl(1)?;
 
+    let clock = reactor.clone();
     reactor.run_until(async move {
         caller.send_to(b"who is here?", &SocketAddr::from((GROUP, PORT)).into()).await?;
         let mut buffer = [0; 100];
         for _ in 0..2 {
-            let (length, from) = caller.recv_from(&mut buffer).await?;
+            let hearing = caller.recv_from(&mut buffer);
+            let (length, from) = clock.timeout(Duration::from_secs(5), hearing).await??;
             writeln!(stdout(), "{from} answers: {}", String::from_utf8_lossy(&buffer[..length]))?;
         }
         Ok(())

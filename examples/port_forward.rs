@@ -1,29 +1,29 @@
 //! Passes every connection made to one endpoint on to another, both ways, half-closes included.
 //!
-//!     cargo run --release --example port_forward -- --from tcp:8080 --to tcp:example.org:80
-//!     cargo run --release --example port_forward -- --from unix:/tmp/db --to 'tcp:\:\:1:5432'
+//!     cargo run --example port_forward -- --from tcp:8080 --to tcp:example.org:80
+//!     cargo run --example port_forward -- --from unix:/tmp/db --to 'tcp:\:\:1:5432'
 //!
-//! With `--features tls` TLS is taken off, or put on:
-//!
-//!     ... --from tls:/etc/certs --to tcp:localhost:8080
-//!     ... --from tcp:8080:interface=127.0.0.1 --to tls:example.org:443
-//!
-//! Whoever sends faster than the other end takes is held back; what is under way stays small.
+//! With `--features tls` TLS is put on, or taken off: `--to tls:example.org:443`. Whoever sends faster
+//! than the other end takes is held back. When one end is lost, so is the other.
 
 use futures_util::AsyncWriteExt;
 use futures_util::future::try_join;
 use futures_util::io::copy_buf;
 use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
-use ropewalk::{Failure, Reactor, ReadHalf, Result, Stream, WriteHalf};
+use ropewalk::{Failure, Reactor, ReadHalf, Result, Stream, Transport, WriteHalf};
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 async fn forward(near: Stream, to: &ClientEndpoint) -> Result {
     let far = to.open(&near.reactor()).await?;
+    let ends = [near.transport(), far.transport()];
     let (near_read, near_write) = near.split();
     let (far_read, far_write) = far.split();
-    try_join(pass(near_read, far_write), pass(far_read, near_write)).await?;
-    Ok(())
+    let passed = try_join(pass(near_read, far_write), pass(far_read, near_write)).await;
+    if passed.is_err() {
+        ends.iter().for_each(Transport::abort_connection);
+    }
+    passed.map(drop)
 }
 
 async fn pass(from: ReadHalf, mut to: WriteHalf) -> Result {
@@ -51,10 +51,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result {
-    let (from, to) = arguments()?;
-    let reactor = Reactor::new()?;
-    let whereto = to.clone();
-    let port = from.serve(&reactor, async move |near| forward(near, &whereto).await)?;
-    writeln!(stdout(), "forwarding {} to {to}", port.host())?;
+    let ((from, to), reactor) = (arguments()?, Reactor::new()?);
+    let text = to.to_string();
+    let port = from.serve(&reactor, async move |near| forward(near, &to).await)?;
+    writeln!(stdout(), "forwarding {} to {text}", port.host())?;
     reactor.run()
 }

@@ -1,13 +1,10 @@
-//! Sends back what it reads from standard input in capitals, as callbacks or (with `--async`) as an
-//! `async fn`.
+//! Sends back standard input in capitals, as callbacks or (with `--async`) as an `async fn`.
 //!
-//! Type `echo rope | cargo run --example stdio`, or `cargo run --example stdio < README.md`, or start
-//! it alone and type lines; the end of the input ends it.
+//! Type `echo rope | cargo run --example stdio`, or start it alone and type lines.
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{
-    ConnectionDone, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger, react,
-};
+use ropewalk::{ConnectionDone, Deferred, Failure, Protocol, Transport, Trigger};
+use ropewalk::{Reactor, Result, react};
 use std::process::ExitCode;
 
 struct Capitals(Trigger<()>);
@@ -18,12 +15,17 @@ impl Protocol for Capitals {
         Ok(())
     }
 
+    fn pause_writing(&mut self, transport: &Transport) {
+        transport.pause_reading();
+    }
+
+    fn resume_writing(&mut self, transport: &Transport) {
+        transport.resume_reading();
+    }
+
     fn connection_lost(&mut self, reason: &Failure) {
-        let told = match reason.is::<ConnectionDone>() {
-            true => self.0.callback(()),
-            false => self.0.errback(reason.clone()),
-        };
-        told.expect("it is lost once");
+        let outcome = if reason.is::<ConnectionDone>() { Ok(()) } else { Err(reason.clone()) };
+        self.0.fire(outcome).expect("it is lost once");
     }
 }
 

@@ -1,11 +1,8 @@
 //! A chat at a Unix socket: what anybody writes, everybody else gets, with the number of who wrote it.
 //!
-//! ```text
-//! cargo run --example unix_chat                        at ./chat.sock, for this user only
-//! socat - UNIX-CONNECT:chat.sock                       in two other terminals: type, and see
-//! cargo run --example unix_chat @chat                  at a name without a file (Linux)
-//! socat - ABSTRACT-CONNECT:chat
-//! ```
+//!     cargo run --example unix_chat              at ./chat.sock, for this user only
+//!     socat - UNIX-CONNECT:chat.sock             in two other terminals: type, and see
+//!     cargo run --example unix_chat @chat        without a file (Linux): ABSTRACT-CONNECT:chat
 
 use ropewalk::{Address, Failure, ListenUnix, Protocol, Reactor, Result, Transport};
 use std::io::{Write, stdout};
@@ -20,8 +17,7 @@ struct Guest {
 
 impl Guest {
     fn tell_others(&self, text: &[u8]) {
-        let guests = self.guests.borrow();
-        for (_, transport) in guests.iter().filter(|(number, _)| **number != self.number) {
+        for (_, transport) in self.guests.borrow().iter().filter(|it| *it.0 != self.number) {
             transport.write(text);
         }
     }
@@ -36,6 +32,11 @@ impl Protocol for Guest {
     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
         self.tell_others(&[format!("{}: ", self.number).as_bytes(), data].concat());
         Ok(())
+    }
+
+    /// Who does not read would have the others' words kept: 64 KiB are enough.
+    fn pause_writing(&mut self, transport: &Transport) {
+        transport.abort_connection();
     }
 
     fn connection_lost(&mut self, _: &Failure) {

@@ -80,6 +80,11 @@ pub trait Protocol {
     }
 
     /// More than 64 KiB wait for the peer to take them: better write no more for now.
+    ///
+    /// The default goes on. Whoever writes because of what is read, as an echo or a proxy does, reads no
+    /// more meanwhile: `transport.pause_reading()` here and `resume_reading()` in `resume_writing`, else
+    /// a peer that does not read makes the buffer grow. That is not the default because two ends that
+    /// first write much and then read would wait for each other for ever.
     #[doc(alias = "pauseProducing")]
     fn pause_writing(&mut self, transport: &Transport) {
         let _ = transport;

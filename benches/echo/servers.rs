@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::machine::stay_on;
 
+#[path = "../../examples/echo/lines.rs"]
+mod lines;
 #[path = "../../examples/echo/protocol.rs"]
 mod protocol;
 #[path = "../../examples/echo/stream.rs"]
@@ -31,7 +33,7 @@ pub(crate) fn serve(name: &str, cpu: &str) -> Result {
         "tokio-lines" => return Ok(tokio_server(true)?),
         "callbacks" => reactor.listen_tcp(ANY_PORT, |_: &Address| protocol::Echo)?,
         "callbacks-lines" => {
-            reactor.listen_tcp(ANY_PORT, |_: &Address| protocol::EchoLines::default())?
+            reactor.listen_tcp(ANY_PORT, |_: &Address| lines::EchoLines::default())?
         }
         "async" => reactor.serve_tcp(ANY_PORT, stream::echo)?,
         "async-lines" => reactor.serve_tcp(ANY_PORT, stream::echo_lines)?,

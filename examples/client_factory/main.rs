@@ -10,13 +10,14 @@ mod creator;
 mod factory;
 
 use factory::Calls;
-use futures_util::{AsyncReadExt, AsyncWriteExt};
+use futures_util::AsyncWriteExt;
+use futures_util::io::{copy, sink};
 use ropewalk::{Reactor, Result, Stream};
 use std::io::{Write, stdout};
 
 async fn greet(mut stream: Stream) -> Result {
     stream.write_all(b"hello").await?;
-    stream.read_to_end(&mut Vec::new()).await?;
+    copy(&mut stream, &mut sink()).await?;
     Ok(())
 }
 

@@ -1,19 +1,19 @@
 //! An echo server: what comes in goes back. The same server in both faces, and line by line.
 //!
-//!     cargo run --release --example echo
 //!     cargo run --release --example echo -- --face stream --lines --listen 127.0.0.1:8007
 //!
 //! Then type something into `nc 127.0.0.1 8000`. With `--lines` each line is a write of its own;
 //! lines that came together still go back in one system call, because writes are corked.
 
+mod lines;
 mod protocol;
 mod stream;
 
 use lexopt::prelude::*;
-use protocol::{Echo, EchoLines};
+use lines::EchoLines;
+use protocol::Echo;
 use ropewalk::{Address, Failure, Reactor, Result};
-use std::io::{Write, stdout};
-use std::process::ExitCode;
+use std::{io::Write, io::stdout, process::ExitCode};
 
 const USAGE: &str = "usage: echo [--listen ADDR] [--face protocol|stream] [--lines]";
 
@@ -31,8 +31,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result {
     let options = options().map_err(|error| Failure::msg(format!("{error}; {USAGE}")));
-    let Options { listen, face, lines } = options?;
-    let reactor = Reactor::new()?;
+    let (Options { listen, face, lines }, reactor) = (options?, Reactor::new()?);
     let port = match (face.as_str(), lines) {
         ("protocol", false) => reactor.listen_tcp(listen, |_: &Address| Echo)?,
         ("protocol", true) => reactor.listen_tcp(listen, |_: &Address| EchoLines::default())?,
@@ -46,8 +45,8 @@ fn run() -> Result {
 
 fn options() -> Result<Options, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
-    let (listen, face) = ("127.0.0.1:8000".into(), "protocol".into());
-    let mut options = Options { listen, face, lines: false };
+    let mut options =
+        Options { listen: "127.0.0.1:8000".into(), face: "protocol".into(), lines: false };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("listen") => options.listen = parser.value()?.string()?,

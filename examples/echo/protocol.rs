@@ -1,6 +1,4 @@
-//! The echo in callbacks.
-
-use std::io::BufRead;
+//! The echo in callbacks. A peer that does not read is not read from either.
 
 use ropewalk::{Protocol, Result, Transport};
 
@@ -11,35 +9,12 @@ impl Protocol for Echo {
         transport.write(data);
         Ok(())
     }
-}
 
-#[derive(Default)]
-pub(crate) struct EchoLines {
-    /// The start of a line whose end has not come yet.
-    unfinished: Vec<u8>,
-}
-
-impl Protocol for EchoLines {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        let mut rest = data;
-        while !rest.is_empty() {
-            let (all, length) = (rest, rest.skip_until(b'\n')?);
-            let line = &all[..length];
-            if self.unfinished.is_empty() && line.ends_with(b"\n") {
-                transport.write(line);
-                continue;
-            }
-            self.unfinished.extend_from_slice(line);
-            if line.ends_with(b"\n") {
-                transport.write(&self.unfinished);
-                self.unfinished.clear();
-            }
-        }
-        Ok(())
+    fn pause_writing(&mut self, transport: &Transport) {
+        transport.pause_reading();
     }
 
-    fn read_closed(&mut self, transport: &Transport) {
-        transport.write(&self.unfinished);
-        transport.lose_connection();
+    fn resume_writing(&mut self, transport: &Transport) {
+        transport.resume_reading();
     }
 }

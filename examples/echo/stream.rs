@@ -2,8 +2,11 @@
 //! for as long as it holds bytes.
 
 use futures_util::io::copy_buf;
-use futures_util::{AsyncBufReadExt, AsyncWriteExt};
+use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use ropewalk::{Result, Stream};
+
+/// Who sends a longer line is cut off.
+const LONGEST: usize = 64 * 1024;
 
 pub(crate) async fn echo(stream: Stream) -> Result {
     let (reader, mut writer) = stream.split();
@@ -13,9 +16,16 @@ pub(crate) async fn echo(stream: Stream) -> Result {
 
 pub(crate) async fn echo_lines(mut stream: Stream) -> Result {
     let mut line = Vec::new();
-    while stream.read_until(b'\n', &mut line).await? > 0 {
-        stream.write_all(&line).await?;
+    loop {
+        let mut limited = (&mut stream).take(LONGEST as u64);
+        match limited.read_until(b'\n', &mut line).await? {
+            0 => return Ok(()),
+            LONGEST if !line.ends_with(b"\n") => {
+                stream.transport().abort_connection();
+                return Ok(());
+            }
+            _ => stream.write_all(&line).await?,
+        }
         line.clear();
     }
-    Ok(())
 }

@@ -40,8 +40,7 @@ async fn get_poem(reactor: &Reactor, recital: &Recital, task: Task) -> Result<Ve
         if piece.is_empty() {
             return Ok(poem);
         }
-        recital.piece(task, piece);
-        poem.extend_from_slice(piece);
+        recital.piece(task, &mut poem, piece)?;
         let n = piece.len();
         stream.consume_unpin(n);
     }

@@ -52,17 +52,13 @@ impl ReadDescriptor for PoetrySocket {
     }
 
     fn do_read(&mut self) -> Result {
+        // Once a call: if there is more the reactor calls again.
         let mut buffer = [0; 4096];
-        loop {
-            match self.socket.read(&mut buffer) {
-                Ok(0) => return Err(ConnectionDone.into()),
-                Ok(n) => {
-                    self.recital.piece(self.task, &buffer[..n]);
-                    self.poem.extend_from_slice(&buffer[..n]);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
+        match self.socket.read(&mut buffer) {
+            Ok(0) => Err(ConnectionDone.into()),
+            Ok(n) => self.recital.piece(self.task, &mut self.poem, &buffer[..n]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

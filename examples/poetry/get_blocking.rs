@@ -33,7 +33,6 @@ fn get_poem(recital: &Recital, task: Task) -> Result<Vec<u8>> {
         if n == 0 {
             return Ok(poem);
         }
-        recital.piece(task, &buffer[..n]);
-        poem.extend_from_slice(&buffer[..n]);
+        recital.piece(task, &mut poem, &buffer[..n])?;
     }
 }

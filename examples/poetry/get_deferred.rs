@@ -56,9 +56,7 @@ fn get_poem(reactor: &Reactor, recital: &Rc<Recital>, task: Task) -> Deferred<Ve
 
 impl Protocol for PoetryProtocol {
     fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
-        self.recital.piece(self.task, data);
-        self.poem.extend_from_slice(data);
-        Ok(())
+        self.recital.piece(self.task, &mut self.poem, data)
     }
 
     fn connection_lost(&mut self, reason: &Failure) {

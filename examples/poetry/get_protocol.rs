@@ -33,9 +33,7 @@ pub(crate) fn get(recital: &Rc<Recital>) -> Result {
 
 impl Protocol for PoetryProtocol {
     fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
-        self.recital.piece(self.task, data);
-        self.poem.extend_from_slice(data);
-        Ok(())
+        self.recital.piece(self.task, &mut self.poem, data)
     }
 
     fn connection_lost(&mut self, reason: &Failure) {

@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ropewalk::{Failure, Reactor};
+use ropewalk::{Failure, Reactor, Result};
 
 use crate::voice::{Voice, say};
 
+/// A server that goes on and on does not recite a poem: 16 MiB.
+const LONGEST: usize = 16 * 1024 * 1024;
 /// The exit status of a program that Ctrl-C ended, as shells count it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -73,8 +75,15 @@ impl Recital {
         self.voice.borrow_mut().started(task, self.address(task));
     }
 
-    pub(crate) fn piece(&self, task: Task, bytes: &[u8]) {
+    /// Adds a piece to a poem; fails if that has become too long.
+    pub(crate) fn piece(&self, task: Task, poem: &mut Vec<u8>, bytes: &[u8]) -> Result {
+        if poem.len() + bytes.len() > LONGEST {
+            let address = self.address(task);
+            return Err(Failure::msg(format!("{address} sent more than {LONGEST} bytes")));
+        }
+        poem.extend_from_slice(bytes);
         self.voice.borrow_mut().piece(task, self.address(task), bytes);
+        Ok(())
     }
 
     /// `took` is what the task itself needed, from its own start.

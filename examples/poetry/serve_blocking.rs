@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use ropewalk::{Failure, Result};
 
@@ -17,7 +18,12 @@ pub(crate) fn run(options: Serve) -> Result {
         .map_err(|error| Failure::msg(format!("cannot listen at {address}: {error}")))?;
     say(format_args!("Serving {} on {}", title(&options), listener.local_addr()?));
     loop {
-        let (socket, peer) = listener.accept()?;
+        let (socket, peer) = match listener.accept() {
+            Ok(accepted) => accepted,
+            // Who left before being served is no reason to stop.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => return Err(error.into()),
+        };
         if let Err(error) = recite(socket, &poem, options.pace) {
             eprintln!("poetry: {peer} left early: {error}");
         }
@@ -25,6 +31,8 @@ pub(crate) fn run(options: Serve) -> Result {
 }
 
 fn recite(mut socket: TcpStream, poem: &[u8], pace: Pace) -> io::Result<()> {
+    // Others wait: who does not listen is left.
+    socket.set_write_timeout(Some(Duration::from_secs(30)))?;
     for (i, piece) in poem.chunks(pace.num_bytes).enumerate() {
         if i > 0 {
             thread::sleep(pace.delay);

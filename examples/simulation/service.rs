@@ -2,16 +2,22 @@
 
 use crate::store::Store;
 use futures_util::io::BufReader;
-use futures_util::{AsyncBufReadExt, AsyncWriteExt};
+use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::Host;
 use ropewalk::{Result, Stream};
 use std::rc::Rc;
+
+const LONGEST: u64 = 1000;
 
 async fn serve(stream: Stream, store: Rc<Store>) -> Result {
     let (read, mut write) = stream.split();
     let mut lines = BufReader::new(read);
     let mut line = String::new();
-    while lines.read_line(&mut line).await? > 0 {
+    while (&mut lines).take(LONGEST).read_line(&mut line).await? > 0 {
+        if !line.ends_with('\n') {
+            // Cut short, or too long.
+            return Ok(());
+        }
         let words: Vec<&str> = line.split_whitespace().collect();
         let answer = match words[..] {
             ["put", key, value] => store.put(key, value).map(|()| "ok\n".to_owned())?,

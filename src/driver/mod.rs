@@ -329,6 +329,11 @@ pub trait Listener {
     /// descriptor kept in reserve. Returns how many it closed; an error if not even one could be.
     fn shed(&mut self) -> io::Result<usize>;
 
+    /// How many descriptors may be had after the last `accept`, as far as is known.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
     /// The address that is listened at, with the real port where 0 was asked for.
     fn host(&self) -> io::Result<Address>;
 }

@@ -1,6 +1,8 @@
 //! A socket that listens: it accepts connections and hands each to whoever welcomes it.
 //!
-//! A bounded batch is accepted a turn. When the process is out of descriptors it sheds: what
+//! A bounded batch is accepted a turn. As each connection may open a descriptor of its own, as a proxy's
+//! do, a batch ends where no more are left than it has connections, and the next comes a little later:
+//! else the accepted would take each other's. When the process is out of descriptors it sheds: what
 //! waits is accepted with a descriptor kept in reserve and closed, so that peers learn of it and the
 //! loop does not spin; that is said once, until accepting works again.
 //!
@@ -73,6 +75,8 @@ pub(super) struct Listening {
     listener: RefCell<Option<Box<dyn Listener>>>,
     /// Absent while it is called, and once dismissed.
     welcome: Cell<Option<Box<dyn Welcome>>>,
+    /// Those accepted last may have the descriptors that are left; then accepting goes on.
+    is_resting: Cell<bool>,
     /// Accepting fails, and that was said.
     is_failing: Cell<bool>,
 }
@@ -100,6 +104,7 @@ impl Listening {
                 host,
                 listener: RefCell::new(Some(listener)),
                 welcome: Cell::new(Some(welcome)),
+                is_resting: Cell::new(false),
                 is_failing: Cell::new(false),
             })
         });
@@ -136,6 +141,11 @@ impl Listening {
             Some(listener) => listener.accept_any(),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
+    }
+
+    /// How many descriptors there are left. Each connection accepted in this turn may open one more.
+    fn room(&self) -> usize {
+        self.listener.borrow().as_ref().map_or(0, |listener| listener.room())
     }
 
     fn welcome(&self, stream: AnyStream, peer: Address) {
@@ -185,6 +195,7 @@ impl Listening {
         let listening = Rc::downgrade(self);
         let again = move || {
             if let Some(listening) = listening.upgrade() {
+                listening.is_resting.set(false);
                 listening.linger();
             }
         };
@@ -214,10 +225,19 @@ impl Listening {
 
 impl Source for Listening {
     fn ready(self: Rc<Self>, readiness: Readiness, _scratch: &mut [u8]) {
+        if self.is_resting.get() && !readiness.has(SHUT_DOWN) {
+            return;
+        }
         let mut skipped = 0;
-        for _ in 0..ACCEPTS_PER_TURN {
+        for accepted in 1..=ACCEPTS_PER_TURN {
             match self.accept() {
-                Ok((stream, peer)) => self.welcome(stream, peer),
+                Ok((stream, peer)) => {
+                    self.welcome(stream, peer);
+                    if self.room() <= accepted {
+                        self.is_resting.set(true);
+                        return self.retry();
+                    }
+                }
                 Err(error) => match error.kind() {
                     // A Unix socket that was shut down says no more than that nobody waits.
                     io::ErrorKind::WouldBlock if readiness.has(SHUT_DOWN) => {

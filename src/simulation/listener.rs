@@ -67,6 +67,12 @@ impl Listener for SimulatedListener {
         Ok(closed)
     }
 
+    fn room(&self) -> usize {
+        let state = self.world.state.borrow();
+        let machine = state.listeners.get(self.key).map(|listener| &state.machines[listener.host]);
+        machine.map_or(0, |machine| machine.most_descriptors.saturating_sub(machine.descriptors))
+    }
+
     fn host(&self) -> io::Result<Address> {
         let state = &mut *self.world.state.borrow_mut();
         self.enter(state, Call::Address)?;

@@ -33,6 +33,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, sendmsg};
+use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -345,6 +346,26 @@ fn keep_from_blocking(socket: impl AsFd) -> io::Result<()> {
         return Ok(());
     }
     Ok(rustix::fs::fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?)
+}
+
+/// How many descriptors a process may have yet, told from the number of its latest: the system gives the
+/// lowest one that is free.
+struct Room {
+    most: usize,
+    left: Cell<usize>,
+}
+
+impl Room {
+    fn new() -> Room {
+        let limit = getrlimit(Resource::Nofile).current;
+        let most = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        Room { most, left: Cell::new(usize::MAX) }
+    }
+
+    fn after(&self, latest: &impl AsRawFd) {
+        let taken = usize::try_from(latest.as_raw_fd()).map_or(0, |number| number + 1);
+        self.left.set(self.most.saturating_sub(taken));
+    }
 }
 
 /// A descriptor to give up when there are no others; see `Listener::shed`.

@@ -4,8 +4,8 @@
 //! all of a connection's own bookkeeping.
 
 use super::dialect::{AT_ONCE, QUIETLY};
+use super::{Room, name_shortage, open_reserve, register, send_vectored};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
-use super::{name_shortage, open_reserve, register, send_vectored};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, Key, Listener};
 use mio::Registry;
@@ -145,6 +145,7 @@ struct TcpPort {
     registry: Rc<Registry>,
     /// Given up for a moment when the process runs out of descriptors; see `shed`.
     reserve: Option<File>,
+    room: Room,
     /// Somebody else has this socket too, and may have it block.
     is_shared: bool,
 }
@@ -173,7 +174,13 @@ pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener
 
 fn port(registry: &Rc<Registry>, socket: Socket, is_shared: bool) -> Box<dyn Listener> {
     let socket = TcpListener::from_std(socket.into());
-    Box::new(TcpPort { socket, registry: registry.clone(), reserve: open_reserve(), is_shared })
+    Box::new(TcpPort {
+        socket,
+        registry: registry.clone(),
+        reserve: open_reserve(),
+        room: Room::new(),
+        is_shared,
+    })
 }
 
 impl Drop for TcpPort {
@@ -204,6 +211,7 @@ impl Listener for TcpPort {
         }
         let (socket, peer) =
             self.socket.accept().map_err(|error| name_refusal(&self.socket, error))?;
+        self.room.after(&socket);
         let stream = TcpByteStream { socket: TcpSocket(socket), registry: self.registry.clone() };
         Ok((AnyStream::tcp(stream), peer.into()))
     }
@@ -213,6 +221,10 @@ impl Listener for TcpPort {
         let closed = close_waiting(|| self.accept_any());
         self.reserve = open_reserve();
         closed
+    }
+
+    fn room(&self) -> usize {
+        self.room.left.get()
     }
 
     fn host(&self) -> io::Result<Address> {

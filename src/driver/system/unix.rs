@@ -10,8 +10,8 @@
 use super::dialect::{FOR_US_ALONE, QUIETLY, accept, keep_from_children};
 use super::socket_path::{Lock, SocketPath};
 use super::unix_name::{from_system, to_system};
+use super::{Room, name_shortage, open_reserve, register, send_vectored};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
-use super::{name_shortage, open_reserve, register, send_vectored};
 use crate::address::{Address, UnixName};
 use crate::driver::{ByteStream, Key, Listener, UnixOptions};
 use mio::Registry;
@@ -186,6 +186,7 @@ struct UnixPort {
     registry: Rc<Registry>,
     /// Given up for a moment when the process runs out of descriptors; see `shed`.
     reserve: Option<File>,
+    room: Room,
     /// Somebody else has this socket too, and may have it block.
     is_shared: bool,
     /// Dropped last: the socket's path, then the lock.
@@ -230,7 +231,14 @@ fn port(
 ) -> Box<dyn Listener> {
     let socket = UnixListener::from_std(OwnedFd::from(socket).into());
     let reserve = open_reserve();
-    Box::new(UnixPort { socket, registry: registry.clone(), reserve, is_shared, _path: path })
+    Box::new(UnixPort {
+        socket,
+        registry: registry.clone(),
+        reserve,
+        room: Room::new(),
+        is_shared,
+        _path: path,
+    })
 }
 
 impl Drop for UnixPort {
@@ -252,6 +260,7 @@ impl Listener for UnixPort {
         }
         let (socket, peer) = accept(SockRef::from(&self.socket))
             .map_err(|error| name_refusal(&self.socket, error))?;
+        self.room.after(&socket);
         Ok((Box::new(UnixByteStream::new(socket, &self.registry)), from_system(&peer)))
     }
 
@@ -260,6 +269,10 @@ impl Listener for UnixPort {
         let closed = close_waiting(|| self.accept());
         self.reserve = open_reserve();
         closed
+    }
+
+    fn room(&self) -> usize {
+        self.room.left.get()
     }
 
     fn host(&self) -> io::Result<Address> {
