@@ -380,7 +380,7 @@
 //! the smallest case drew:
 //!   bytes b""
 //!   pieces [b"\r", b"\n"]
-//! find it again: ROPEWALK_SEED=3 cargo test --all-features --test lines -- --exact any_cut
+//! find it again: ROPEWALK_SEED=3 cargo test -p codec --test lines -- --exact any_cut
 //! ```
 //!
 //! # What a simulation does not tell

@@ -1,7 +1,8 @@
 //! Whether a seed is a run: the same scenario twice, and what happened compared.
 
 use super::Simulation;
-use super::survey::{Survey, chosen_seed, command, run};
+use super::rerun::command;
+use super::survey::{Survey, chosen_seed, run};
 use crate::failure::{Failure, Result};
 use std::fmt;
 use std::ops::Range;

@@ -49,6 +49,7 @@ mod pump;
 mod random;
 mod recording;
 mod reports;
+mod rerun;
 mod run;
 mod script;
 mod socket;

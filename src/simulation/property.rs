@@ -13,7 +13,8 @@
 
 use super::random::nanos;
 use super::reports::{judge, place_of};
-use super::survey::{Story, chosen_seed, command};
+use super::rerun::command;
+use super::survey::{Story, chosen_seed};
 use super::{Faults, Random};
 use crate::failure::{Failure, Place, Result};
 use std::fmt::{self, Debug};

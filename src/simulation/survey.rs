@@ -4,6 +4,7 @@
 //! the variable `ROPEWALK_SEED` picks a single seed.
 
 use super::reports::{judge, place_of, users_place};
+use super::rerun::command;
 use super::{Fault, Simulation};
 use crate::failure::{Failure, Place, Result};
 use crate::reactor::UnhandledFailure;
@@ -233,20 +234,5 @@ impl fmt::Display for Story<'_> {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// What to type to run this program, or this one test of it, again.
-pub(super) fn command() -> String {
-    let mut arguments = std::env::args();
-    let program = arguments.next().unwrap_or_default();
-    let name = std::path::Path::new(&program).file_stem().map(|name| name.to_string_lossy());
-    // Cargo puts a hash behind the name of a test's program.
-    let name = name.as_deref().and_then(|name| Some(name.rsplit_once('-')?.0)).map(str::to_owned);
-    match (std::thread::current().name(), name) {
-        (Some(test), Some(name)) if test != "main" => {
-            format!("cargo test --all-features --test {name} -- --exact {test}")
-        }
-        _ => std::iter::once(program).chain(arguments).collect::<Vec<_>>().join(" "),
     }
 }

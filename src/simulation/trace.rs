@@ -259,9 +259,9 @@ impl Digest {
         for word in words {
             number = (number.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD);
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
         self.0 = number;
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(byte, left)| *byte = *left);
         self.enter(u64::from_le_bytes(last) ^ (data.len() as u64) << 56);
     }
 
