@@ -76,6 +76,7 @@ mod haproxy;
 mod inherited;
 #[cfg(all(unix, feature = "process"))]
 mod program;
+mod proxy_header;
 #[cfg(feature = "tls")]
 mod secure;
 mod server;
