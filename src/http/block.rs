@@ -29,12 +29,6 @@ impl Span {
         bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
-    /// Its first byte; zero if it is at the end of its block.
-    #[inline]
-    pub(crate) fn first(self, bytes: &[u8]) -> u8 {
-        bytes.get(self.start as usize).copied().unwrap_or(0)
-    }
-
     #[inline]
     pub(crate) fn len(self) -> usize {
         (self.end - self.start) as usize

@@ -44,9 +44,14 @@ pub enum Framing {
     UntilClose,
 }
 
-/// A set of fields by their place; of those behind the 63rd, all or none.
+/// Fields that frame, or may.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Marked(u64);
+pub(super) struct Marked {
+    /// The first of them, if it is a Host in the usual case; most requests have no other.
+    host: Option<Span>,
+    /// The others by their place; of those behind the 63rd, all or none.
+    places: u64,
+}
 
 /// By the first letter of a name, how long those are that frame: a bit for each length.
 static LENGTHS: [u32; 32] = {
@@ -63,19 +68,25 @@ static LENGTHS: [u32; 32] = {
 impl Marked {
     const REST: usize = 63;
 
-    /// Takes the field at a place into the set if its name may be one that frames.
+    /// Marks a field if its name may be one that frames.
     #[inline]
-    pub(super) fn mark(&mut self, place: usize, length: usize, first: u8) {
-        let lengths = LENGTHS[usize::from(first & 0x1f)];
-        if length < 32 && lengths >> length & 1 != 0 {
-            self.0 |= 1 << place.min(Marked::REST);
+    pub(super) fn mark(&mut self, place: usize, name: &[u8], value: Span) {
+        // Length and first letter leave few others.
+        let lengths = LENGTHS[usize::from(name.first().copied().unwrap_or(0) & 0x1f)];
+        if name.len() >= 32 || lengths >> name.len() & 1 == 0 {
+            return;
         }
+        if name == b"Host" && self.places == 0 && self.host.is_none() {
+            self.host = Some(value);
+            return;
+        }
+        self.places |= 1 << place.min(Marked::REST);
     }
 
-    /// Their places, in order, among so many fields.
+    /// The places that are marked among so many fields, in order.
     #[inline]
     fn places(self, fields: usize) -> impl Iterator<Item = usize> {
-        let mut left = self.0;
+        let mut left = self.places;
         let mut place = Marked::REST;
         std::iter::from_fn(move || {
             if left & !(1 << Marked::REST) != 0 {
@@ -132,7 +143,19 @@ impl Said {
 /// Reads what the marked fields say about connection and body.
 #[inline]
 pub(super) fn read(block: &Block, marked: Marked, version: Version) -> Result<Said, Refusal> {
-    let mut said = Said::default();
+    let said = Said { host: marked.host, ..Said::default() };
+    match marked.places {
+        0 => Ok(said),
+        _ => read_fields(block, marked, version, said),
+    }
+}
+
+fn read_fields(
+    block: &Block,
+    marked: Marked,
+    version: Version,
+    mut said: Said,
+) -> Result<Said, Refusal> {
     let mut coding = None;
     for place in marked.places(block.fields.len()) {
         let field = &block.fields[place];
@@ -159,7 +182,7 @@ fn read_field(
     let bytes = &block.bytes[..];
     let name = field.name.of(bytes);
     match name.len() {
-        4 if name == b"Host" || name.eq_ignore_ascii_case(b"host") => {
+        4 if name.eq_ignore_ascii_case(b"host") => {
             let before = said.host.replace(field.value);
             if before.is_some() {
                 return Err(at(Reason::SecondHost, field));

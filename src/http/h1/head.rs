@@ -294,10 +294,10 @@ impl HeadParser {
                 break;
             }
             count((name + length) / 8);
-            self.marked.mark(fields.len(), name, rest[0]);
             let from = line + (rest.len() - value.len());
-            let (name, value) = (Span::new(line, line + name), Span::new(from, from + length));
-            fields.push(Field { name, value });
+            let value = Span::new(from, from + length);
+            self.marked.mark(fields.len(), &rest[..name], value);
+            fields.push(Field { name: Span::new(line, line + name), value });
             line = from + length + 2;
             rest = next;
             if let [b'\r', ..] = rest {
@@ -429,8 +429,9 @@ impl HeadParser {
         }
         // Blanks before it are gone already.
         let length = trim(&bytes[from..end]).len();
-        self.marked.mark(fields.len(), self.name.len(), self.name.first(bytes));
-        fields.push(Field { name: self.name, value: Span::new(from, from + length) });
+        let value = Span::new(from, from + length);
+        self.marked.mark(fields.len(), self.name.of(bytes), value);
+        fields.push(Field { name: self.name, value });
         self.at += 1;
         Ok(Next(State::FieldStart))
     }
