@@ -27,9 +27,13 @@
 
 mod boxed;
 mod nested;
+mod peers;
 
 pub use boxed::FailureError;
+pub(crate) use peers::tell_peer_fault;
+pub use peers::{on_peer_fault, peer_faults};
 
+use crate::address::Address;
 use std::any::{Any, TypeId};
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
@@ -39,12 +43,16 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A result whose error is a [`Failure`], unless told otherwise.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
 /// A line of source code.
 pub(crate) type Place = &'static Location<'static>;
+
+/// Where our own code was called from nobody's: a line of ours would tell a user nothing.
+pub(crate) const NO_PLACE: Option<Place> = None;
 
 /// Any error, with the place where it arose.
 ///
@@ -63,17 +71,20 @@ pub(crate) type Place = &'static Location<'static>;
 /// let failure = parse("seven").unwrap_err();
 /// assert!(failure.is::<ParseIntError>());
 /// assert_eq!(failure.to_string(), "invalid digit found in string");
-/// assert!(failure.location().line() < line!()); // the line of the `?`
+/// assert!(failure.location().unwrap().line() < line!()); // the line of the `?`
 /// ```
 #[derive(Clone)]
 pub struct Failure(Arc<Arisen>);
 
 struct Arisen {
     error: Box<dyn Error + Send + Sync>,
-    location: Place,
+    /// A line of the user's, if it arose in one.
+    location: Option<Place>,
     backtrace: Backtrace,
     /// It says that the reactor ended, or was stopped.
     is_of_an_end: bool,
+    /// It says what a peer did wrong.
+    is_of_peer: AtomicBool,
 }
 
 impl Failure {
@@ -89,26 +100,49 @@ impl Failure {
     }
 
     /// Makes a failure that arose elsewhere than in the caller.
-    pub(crate) fn at(location: Place, error: impl Error + Send + Sync + 'static) -> Failure {
-        Failure::arisen(location, error, Backtrace::capture())
+    pub(crate) fn at(
+        location: impl Into<Option<Place>>,
+        error: impl Error + Send + Sync + 'static,
+    ) -> Failure {
+        Failure::arisen(location.into(), error, Backtrace::capture())
     }
 
     /// Makes a failure that arose in the loop, of no call of the user's.
     ///
-    /// Without a backtrace: it would tell of the loop alone, and a server that is asked for backtraces
-    /// would make one for every peer that hangs up.
-    #[track_caller]
+    /// Without a place and a backtrace: they would tell of the loop alone, and a server that is asked for
+    /// backtraces would make one for every peer that hangs up.
     pub(crate) fn in_loop(error: impl Error + Send + Sync + 'static) -> Failure {
-        Failure::arisen(Location::caller(), error, Backtrace::disabled())
+        Failure::arisen(NO_PLACE, error, Backtrace::disabled())
+    }
+
+    /// As `in_loop`, of a text alone.
+    pub(crate) fn in_loop_msg(text: impl fmt::Display) -> Failure {
+        Failure::in_loop(Message(text.to_string()))
+    }
+
+    /// Says that it arose in a call of the user's. For one that was just made.
+    pub(crate) fn arose_at(mut self, place: Place) -> Failure {
+        if let Some(arisen) = Arc::get_mut(&mut self.0) {
+            arisen.location = Some(place);
+        }
+        self
     }
 
     fn arisen(
-        location: Place,
+        location: Option<Place>,
         error: impl Error + Send + Sync + 'static,
         backtrace: Backtrace,
     ) -> Failure {
-        let (error, is_of_an_end) = (Box::new(error), false);
-        Failure(Arc::new(Arisen { error, location, backtrace, is_of_an_end }))
+        Failure::whole(location, Box::new(error), backtrace)
+    }
+
+    fn whole(
+        location: Option<Place>,
+        error: Box<dyn Error + Send + Sync>,
+        backtrace: Backtrace,
+    ) -> Failure {
+        let (is_of_an_end, is_of_peer) = (false, AtomicBool::new(false));
+        Failure(Arc::new(Arisen { error, location, backtrace, is_of_an_end, is_of_peer }))
     }
 
     /// Marks it as one that the end of a reactor is the reason of: nobody is told that nobody handled it.
@@ -117,6 +151,43 @@ impl Failure {
             arisen.is_of_an_end = true;
         }
         self
+    }
+
+    /// Marks it as the fault of the peer: one that `data_received` or a handler ends its connection with
+    /// is counted, and told to [`on_peer_fault`], instead of being reported. Clones are marked as well.
+    ///
+    /// ```
+    /// use ropewalk::{Failure, Protocol, Result, Transport};
+    ///
+    /// struct Greeted;
+    /// impl Protocol for Greeted {
+    ///     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+    ///         if data.starts_with(b"EHLO") { Ok(()) } else { Err(Failure::msg("no greeting").of_peer()) }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn of_peer(self) -> Failure {
+        self.0.is_of_peer.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Whether it, or a failure that lies under it, was marked with [`of_peer`](Failure::of_peer).
+    ///
+    /// ```
+    /// # use ropewalk::Failure;
+    /// assert!(Failure::msg("no greeting").of_peer().is_of_peer());
+    /// assert!(!Failure::msg("no disk").is_of_peer());
+    /// ```
+    pub fn is_of_peer(&self) -> bool {
+        let is_marked = |failure: &Failure| failure.0.is_of_peer.load(Ordering::Relaxed);
+        is_marked(self)
+            || self.chain().any(|error| {
+                let inside = error.downcast_ref().and_then(std::io::Error::get_ref);
+                let inside = inside.and_then(|inside| inside.downcast_ref::<FailureError>());
+                let under = error.downcast_ref::<FailureError>().or(inside);
+                under.is_some_and(|under| under.failure().is_of_peer())
+            })
     }
 
     /// The error, if it is an `E`.
@@ -193,13 +264,15 @@ impl Failure {
         std::iter::successors(Some(first), |&error| error.source())
     }
 
-    /// Where the failure arose: the line of the `?`, of the `errback`, of the [`Failure::msg`].
+    /// Where the failure arose: the line of the `?`, of the `errback`, of the [`Failure::msg`]. `None` if
+    /// it arose in no line of yours, as the end of a connection does, or a panic, which tells its place
+    /// itself.
     ///
     /// ```
     /// let failure = ropewalk::Failure::msg("here");
-    /// assert!(failure.location().file().ends_with(".rs"));
+    /// assert!(failure.location().unwrap().file().ends_with(".rs"));
     /// ```
-    pub fn location(&self) -> &'static Location<'static> {
+    pub fn location(&self) -> Option<&'static Location<'static>> {
         self.0.location
     }
 
@@ -240,7 +313,9 @@ impl fmt::Debug for Failure {
         for source in self.chain().skip(1) {
             write!(f, "\n  because: {source}")?;
         }
-        write!(f, "\n  arose at {}", Line(self.location()))?;
+        if let Some(location) = self.location() {
+            write!(f, "\n  arose at {}", Line(location))?;
+        }
         if self.backtrace().status() == std::backtrace::BacktraceStatus::Captured {
             write!(f, "\n{}", self.backtrace())?;
         }
@@ -306,22 +381,25 @@ impl Error for Panicked {}
 
 /// Runs code of the user; a panic in it becomes a failure that arose at `location`.
 #[inline]
-pub(crate) fn contain<T>(location: Place, code: impl FnOnce() -> T) -> Result<T> {
+pub(crate) fn contain<T>(
+    location: impl Into<Option<Place>>,
+    code: impl FnOnce() -> T,
+) -> Result<T> {
     contain_by(|| location, code)
 }
 
 /// As [`contain`]; where it arose is asked for only after a panic.
 #[inline]
-pub(crate) fn contain_by<T>(
-    location: impl FnOnce() -> Place,
+pub(crate) fn contain_by<T, L: Into<Option<Place>>>(
+    location: impl FnOnce() -> L,
     code: impl FnOnce() -> T,
 ) -> Result<T> {
     // Unwind safe: what the code could leave half done is its own, and it is not run again.
-    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(location(), payload))
+    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(location().into(), payload))
 }
 
 #[cold]
-fn panicked(location: Place, payload: Box<dyn Any + Send>) -> Failure {
+fn panicked(location: Option<Place>, payload: Box<dyn Any + Send>) -> Failure {
     Failure::at(location, Panicked::from_payload(&*payload))
 }
 
@@ -341,9 +419,30 @@ pub struct Report<'a> {
     what: &'a str,
     failure: &'a Failure,
     made: Option<Place>,
+    /// The peer's and this end's.
+    addresses: (Option<&'a Address>, Option<&'a Address>),
 }
 
 impl<'a> Report<'a> {
+    pub(crate) fn new(what: &'a str, failure: &'a Failure, made: Option<Place>) -> Report<'a> {
+        Report { what, failure, made, addresses: (None, None) }
+    }
+
+    /// Names the connection that it is about.
+    pub(crate) fn of(self, peer: &'a Address, host: Option<&'a Address>) -> Report<'a> {
+        Report { addresses: (Some(peer), host), ..self }
+    }
+
+    /// The peer, if it is about a connection.
+    pub fn peer(&self) -> Option<&'a Address> {
+        self.addresses.0
+    }
+
+    /// This end's address, if it is about a connection and known.
+    pub fn host(&self) -> Option<&'a Address> {
+        self.addresses.1
+    }
+
     /// What came to grief: `unhandled failure in Deferred`, `panic in timer`.
     ///
     /// ```
@@ -382,10 +481,19 @@ impl fmt::Display for Report<'_> {
         for source in self.failure.chain().skip(1) {
             write!(f, ": {source}")?;
         }
+        if let Some(peer) = self.peer() {
+            write!(f, ", peer {peer}")?;
+        }
+        if let Some(host) = self.host() {
+            write!(f, ", host {host}")?;
+        }
         if let Some(made) = self.made {
             write!(f, ", made at {}", Line(made))?;
         }
-        write!(f, ", arose at {}", Line(self.failure.location()))
+        match self.failure.location() {
+            Some(location) => write!(f, ", arose at {}", Line(location)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -439,13 +547,14 @@ fn is_filtered(report: &Report<'_>) -> bool {
         let filter = FILTERS.try_with(|filters| filters.borrow().get(place).cloned());
         let Ok(Some(filter)) = filter else { return false };
         // One that panics has seen to nothing.
-        contain(Location::caller(), || filter(report)).unwrap_or(false)
+        contain(NO_PLACE, || filter(report)).unwrap_or(false)
     })
 }
 
 /// Hears, on this thread and from now on, of every failure that nobody handled.
 ///
-/// Without a hook each is one line on standard error. A test makes it fail, a service counts it.
+/// Without a hook each is one line on standard error. A test makes it fail, a service counts it. What a
+/// peer did wrong is none of these: see [`on_peer_fault`].
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
@@ -464,16 +573,16 @@ pub fn on_report(hook: impl Fn(&Report<'_>) + 'static) {
 /// Says aloud that `failure` was handled by nobody; `what` names what came to grief.
 #[cold]
 pub(crate) fn report(what: &str, failure: &Failure) {
-    tell(&Report { what, failure, made: None });
+    tell(&Report::new(what, failure, None));
 }
 
 /// As [`report`], for a thing that knows where it was made.
 #[cold]
 pub(crate) fn report_made(what: &str, failure: &Failure, made: Place) {
-    tell(&Report { what, failure, made: Some(made) });
+    tell(&Report::new(what, failure, Some(made)));
 }
 
-fn tell(report: &Report<'_>) {
+pub(crate) fn tell(report: &Report<'_>) {
     if is_of_an_end(report.failure) || is_filtered(report) {
         return;
     }
@@ -487,7 +596,7 @@ pub(crate) fn tell_hook(report: &Report<'_>) -> bool {
     // A thread that is ending has no hook any more: standard error then.
     let hook = HOOK.try_with(|hook| hook.borrow().clone()).ok().flatten();
     let Some(hook) = hook else { return false };
-    if let Err(failure) = contain(Location::caller(), || hook(report)) {
+    if let Err(failure) = contain(NO_PLACE, || hook(report)) {
         print(&format!("report hook: {failure}; it was told: {report}"));
     }
     true
@@ -556,8 +665,8 @@ mod tests {
     #[test]
     fn the_question_mark_records_its_own_line() {
         let failure = parse("x").unwrap_err();
-        assert_eq!(failure.location().file(), file!());
-        assert_eq!(failure.location().line(), line!() - 13);
+        assert_eq!(failure.location().unwrap().file(), file!());
+        assert_eq!(failure.location().unwrap().line(), line!() - 13);
     }
 
     /// Whether backtraces are made is settled once for a process: this one asks for them in its own.
@@ -579,7 +688,7 @@ mod tests {
         assert!(failure.is::<ParseIntError>() && failure.trap::<ParseIntError>().is_ok());
         assert!(failure.check::<fmt::Error>().is_none());
         let same = failure.trap::<fmt::Error>().unwrap_err();
-        assert_eq!(same.location().line(), failure.location().line());
+        assert_eq!(same.location(), failure.location());
     }
 
     #[test]
@@ -602,7 +711,7 @@ mod tests {
         on_report(move |report| *sink.borrow_mut() = report.to_string());
         let failure = Failure::msg("lost");
         report_made("unhandled failure in Deferred", &failure, Location::caller());
-        let line = failure.location().line();
+        let line = failure.location().unwrap().line();
         let want = format!(
             "unhandled failure in Deferred: lost, made at {0}:{1}, arose at {0}:{line}",
             file!(),

@@ -39,7 +39,9 @@ pub use deferred::{
     TaskFinished, TimedOut, Trigger, defer_later, execute, fail, gather_results, maybe_deferred,
     race, succeed,
 };
-pub use failure::{Failure, FailureError, Panicked, Report, Result, on_report};
+pub use failure::{
+    Failure, FailureError, Panicked, Report, Result, on_peer_fault, on_report, peer_faults,
+};
 pub use net::{
     CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
     DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,

@@ -14,7 +14,6 @@ use crate::failure::{Failure, Result};
 use crate::net::connection::Connection;
 use crate::net::connector::ConnectTo;
 use crate::net::port::{ListenUnix, Port, Welcome};
-use crate::net::report_own;
 use crate::reactor::{Loop, Reactor};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
@@ -490,17 +489,18 @@ where
         let stream = Stream::new(connection.clone());
         let handler = self.handler.clone();
         let handling = async move { handler(stream).await };
+        let made = self.made;
         let deliver = move |outcome: Result| {
             if let Err(failure) = outcome {
-                handler_failed(&connection, failure);
+                handler_failed(&connection, failure, made);
             }
         };
         inner.look_after(self.made, handling, deliver);
     }
 }
 
-fn handler_failed(connection: &Rc<Connection>, failure: Failure) {
-    report_own("unhandled failure in a handler", &failure);
+fn handler_failed(connection: &Connection, failure: Failure, made: &'static Location<'static>) {
+    connection.report_end("unhandled failure in a handler", &failure, Some(made));
     connection.fail(failure);
 }
 

@@ -18,6 +18,7 @@ use std::fmt;
 use std::io::IoSlice;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -319,8 +320,10 @@ impl Transport {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "setTcpNoDelay")]
+    #[track_caller]
     pub fn set_nodelay(&self, on: bool) -> Result {
-        self.carrier.set_nodelay(on)
+        let here = Location::caller();
+        self.carrier.set_nodelay(on).map_err(|failure| failure.arose_at(here))
     }
 
     /// Has the system probe a peer that was idle for so long, or never.
@@ -337,8 +340,10 @@ impl Transport {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "setTcpKeepAlive")]
+    #[track_caller]
     pub fn set_keepalive(&self, idle: Option<Duration>) -> Result {
-        self.carrier.set_keepalive(idle)
+        let here = Location::caller();
+        self.carrier.set_keepalive(idle).map_err(|failure| failure.arose_at(here))
     }
 
     /// Puts a layer between this connection and its stream, as STARTTLS does.
@@ -353,12 +358,15 @@ impl Transport {
     /// needs the stream itself is asked of the stream below: during the call `set_nodelay`,
     /// `set_keepalive`, `send_file_descriptor` and `replace_stream` fail, and `host` says what the
     /// stream said when the layer was put on. A layer that panics loses its own connection, and no other.
+    #[track_caller]
     pub fn replace_stream(
         &self,
         wrap: impl FnOnce(Box<dyn ByteStream>) -> Box<dyn ByteStream> + 'static,
     ) -> Result {
         self.carrier.keep_host();
-        self.carrier.replace_stream(Box::new(wrap))
+        let here = Location::caller();
+        let replaced = self.carrier.replace_stream(Box::new(wrap));
+        replaced.map_err(|failure| failure.arose_at(here))
     }
 
     /// Puts a layer on, as [`replace_stream`](Transport::replace_stream); it asks for no address while
@@ -414,8 +422,10 @@ impl Transport {
     /// ```
     #[cfg(unix)]
     #[doc(alias = "sendFileDescriptor")]
+    #[track_caller]
     pub fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
-        self.carrier.send_file_descriptor(descriptor)
+        let here = Location::caller();
+        self.carrier.send_file_descriptor(descriptor).map_err(|failure| failure.arose_at(here))
     }
 
     /// Whether it is a layer under this connection, and not its peer, that lets no bytes pass.
@@ -433,12 +443,15 @@ impl Transport {
     /// Until it is [unregistered](Transport::unregister_producer) an end in order waits for it. Fails
     /// if there is one already; if the connection takes nothing any more, after `stop_producing`.
     #[doc(alias = "registerProducer")]
+    #[track_caller]
     pub fn register_producer(
         &self,
         producer: impl Producer + 'static,
         producing: Producing,
     ) -> Result {
-        self.carrier.register_producer(Box::new(producer), producing)
+        let here = Location::caller();
+        let registered = self.carrier.register_producer(Box::new(producer), producing);
+        registered.map_err(|failure| failure.arose_at(here))
     }
 
     /// The producer has written all that it had to.

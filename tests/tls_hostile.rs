@@ -270,10 +270,7 @@ fn what_a_stream_read_ahead_of_tls_is_not_taken_for_a_part_of_it() {
     let (server_config, client_config) = ends();
     let heard: Rc<RefCell<Vec<String>>> = Rc::default();
     let said = heard.clone();
-    simulation.allow_reports(move |report| {
-        said.borrow_mut().push(report.to_string());
-        true
-    });
+    ropewalk::on_peer_fault(move |report| said.borrow_mut().push(report.to_string()));
     let handler = async move |mut stream: Stream| -> Result {
         let mut line = String::new();
         stream.read_line(&mut line).await?;

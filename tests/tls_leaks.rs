@@ -133,7 +133,7 @@ fn resident() -> usize {
 }
 
 #[test]
-fn bad_handshakes_leave_nothing_behind_but_a_report() {
+fn bad_handshakes_leave_nothing_behind_and_are_told_to_who_hears_of_peers_alone() {
     let reactor = Reactor::new().unwrap();
     let identity = Identity::self_signed(&["localhost"]).unwrap();
     let client = ClientConfig::trusting(identity.certificate_pem()).server_name("localhost");
@@ -145,7 +145,8 @@ fn bad_handshakes_leave_nothing_behind_but_a_report() {
     kit::turn(&reactor);
     let said = Rc::new(RefCell::new(Vec::new()));
     let heard = said.clone();
-    ropewalk::on_report(move |report| heard.borrow_mut().push(report.to_string()));
+    ropewalk::on_peer_fault(move |report| heard.borrow_mut().push(report.to_string()));
+    let reports = kit::hear_reports();
 
     let alone = census(&reactor);
     let mut before = None;
@@ -167,6 +168,7 @@ fn bad_handshakes_leave_nothing_behind_but_a_report() {
         assert_eq!(told, garbage, "{said:?}");
         assert!(said.iter().all(|line| line.contains("127.0.0.1:")), "{said:?}");
     }
+    reports.expect(&[]);
     let opening = reactor.open_tls(&port.host(), &client);
     let echo = reactor.run_until(async move {
         use futures_util::{AsyncReadExt, AsyncWriteExt};

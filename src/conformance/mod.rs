@@ -140,7 +140,8 @@ impl Check {
     pub fn run(&self, ground: &dyn Ground) -> Result {
         let told = contain(Location::caller(), || self.play_on(ground)).and_then(|outcome| outcome);
         told.map_err(|failure| {
-            let text = format!("{}: {failure} (at {})", self.name, failure.location());
+            let place = failure.location().map_or_else(String::new, |it| format!(" (at {it})"));
+            let text = format!("{}: {failure}{place}", self.name);
             Failure::msg(text)
         })
     }

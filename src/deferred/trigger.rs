@@ -51,7 +51,7 @@ impl<T> Trigger<T> {
     /// let (trigger, d) = ropewalk::Deferred::<u32>::new();
     /// let line = line!() + 5;
     /// d.add_errback(move |failure| {
-    ///     assert_eq!(failure.location().line(), line);
+    ///     assert_eq!(failure.location().unwrap().line(), line);
     ///     Ok(0)
     /// });
     /// trigger.errback(std::fmt::Error).unwrap(); // the line of this

@@ -1,10 +1,9 @@
 //! A layer of the user's that panicked: its panic ends as an error of the call.
 
-use crate::failure::{Failure, contain};
+use crate::failure::{Failure, NO_PLACE, contain};
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::panic::Location;
 
 /// The error of a call in which a stream panicked; the connection reports it and ends with it.
 #[derive(Debug)]
@@ -13,7 +12,7 @@ pub(crate) struct PanickedLayer(Failure);
 impl PanickedLayer {
     /// Calls a stream, whose code may be the user's.
     pub(crate) fn contain<R>(call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        contain(Location::caller(), call)
+        contain(NO_PLACE, call)
             .unwrap_or_else(|failure| Err(io::Error::other(PanickedLayer(failure))))
     }
 

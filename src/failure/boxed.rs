@@ -4,13 +4,12 @@
 //! derefs to one, which is what thiserror asks of a `#[from]`, and becomes one as [`FailureError`].
 //! Whatever comes back and holds a `FailureError` is the same failure again, with its place.
 
-use super::{Arisen, Failure};
+use super::Failure;
 use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::Location;
-use std::sync::Arc;
 
 impl Failure {
     /// The failure as a standard error, for whatever asks for one.
@@ -50,8 +49,8 @@ impl Failure {
         match error.into().downcast::<FailureError>() {
             Ok(same) => same.0,
             Err(error) => {
-                let (location, backtrace) = (Location::caller(), Backtrace::capture());
-                Failure(Arc::new(Arisen { error, location, backtrace, is_of_an_end: false }))
+                let (location, backtrace) = (Some(Location::caller()), Backtrace::capture());
+                Failure::whole(location, error, backtrace)
             }
         }
     }
@@ -100,7 +99,7 @@ impl FailureError {
     ///
     /// ```
     /// let error = ropewalk::Failure::msg("no").into_error();
-    /// assert!(error.failure().location().line() < line!());
+    /// assert!(error.failure().location().unwrap().line() < line!());
     /// ```
     pub fn failure(&self) -> &Failure {
         &self.0

@@ -17,7 +17,7 @@
 //! }
 //!
 //! assert_eq!(port("80").unwrap_err().to_string(), "port 80 is not ours to take");
-//! assert!(port("x").unwrap_err().location().file().ends_with(".rs"));
+//! assert!(port("x").unwrap_err().location().unwrap().file().ends_with(".rs"));
 //! ```
 //!
 //! `data_received`, handlers, tasks, timers and steps all return [`Result`](crate::Result) or may: a `?`
@@ -60,10 +60,18 @@
 //! unhandled failure in Deferred: connection refused, made at src/main.rs:12, arose at src/net.rs:40
 //! ```
 //!
+//! A report of a connection names its peer and this end's address. It says where the failure arose if that
+//! is a line of yours; what arose in none, as the loss of a connection, says no line.
+//!
 //! That is one line on standard error, or whatever [`on_report`](crate::on_report) asks for: a test
 //! fails, a service counts. Two kinds are not reported, because nobody could have handled them:
 //! [`NeverFired`](crate::NeverFired), when both ends were dropped, and the
 //! [`Cancelled`](crate::Cancelled) of a future that was dropped while it was awaited.
+//!
+//! What ends a connection and is its peer's fault is no report: that the connection was lost, that the peer
+//! broke the rules of TLS or of a framing, or what you mark with [`Failure::of_peer`]. It is counted
+//! ([`peer_faults`](crate::peer_faults)), and told to whoever asks for it
+//! ([`on_peer_fault`](crate::on_peer_fault)).
 //!
 //! ```
 //! use ropewalk::{Deferred, Failure, on_report};

@@ -65,9 +65,7 @@ impl Carrier for Connection {
     }
 
     fn host(&self) -> Address {
-        let host = self.with_stream(|stream| stream.host());
-        let kept = || self.with_rare(|rare| rare.host.clone());
-        host.ok().or_else(kept).unwrap_or_else(|| self.peer.clone())
+        self.known_host().unwrap_or_else(|| self.peer.clone())
     }
 
     fn drained(&self) -> Deferred<()> {

@@ -14,13 +14,12 @@ use super::connection::Connection;
 use super::connector::ConnectTo;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
-use crate::failure::{Failure, Result, contain, plain_error};
+use crate::failure::{Failure, NO_PLACE, Result, contain, plain_error};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::{Loop, Reactor, attempt};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::Location;
 use std::rc::Rc;
 
 /// Builds the protocol of an outgoing connection and hears how the connection fares.
@@ -268,7 +267,7 @@ impl Connector {
         self.shared.happenings.borrow_mut().push_back(happening);
         let Some(mut factory) = self.shared.factory.take() else { return };
         while let Some(happening) = self.next_happening() {
-            attempt("panic in a client factory", || factory.tell(self, happening));
+            factory.tell(self, happening);
         }
         self.shared.factory.set(Some(factory));
     }
@@ -309,11 +308,11 @@ impl<F: ClientFactory> AnyFactory for Client<F> {
             Happening::Started => self.start(connector),
             Happening::Made(connection) => self.make(connector, connection),
             Happening::Failed(reason) => {
-                self.factory.client_connection_failed(connector, &reason);
+                hook(|| self.factory.client_connection_failed(connector, &reason));
                 self.stop_unless_connecting(connector);
             }
             Happening::Lost(reason) => {
-                self.factory.client_connection_lost(connector, &reason);
+                hook(|| self.factory.client_connection_lost(connector, &reason));
                 self.stop_unless_connecting(connector);
             }
         }
@@ -323,9 +322,9 @@ impl<F: ClientFactory> AnyFactory for Client<F> {
 impl<F: ClientFactory> Client<F> {
     fn start(&mut self, connector: &Connector) {
         if !std::mem::replace(&mut self.is_started, true) {
-            self.factory.started();
+            hook(|| self.factory.started());
         }
-        self.factory.started_connecting(connector);
+        hook(|| self.factory.started_connecting(connector));
     }
 
     fn make(&mut self, connector: &Connector, connection: Rc<Connection>) {
@@ -335,18 +334,26 @@ impl<F: ClientFactory> Client<F> {
             lost.happened(Happening::Lost(reason.clone()));
         });
         let build = || self.factory.build_protocol(&connection.peer);
-        match contain(Location::caller(), build) {
+        match contain(NO_PLACE, build) {
             Ok(Some(protocol)) => connection.begin(Box::new(protocol)),
             Ok(None) => connection.begin_losing(),
-            Err(failure) => connection.abort(failure),
+            Err(failure) => {
+                connection.report("panic in a client factory", &failure);
+                connection.abort(failure);
+            }
         }
     }
 
     fn stop_unless_connecting(&mut self, connector: &Connector) {
         if connector.is_disconnected() && std::mem::take(&mut self.is_started) {
-            self.factory.stopped();
+            hook(|| self.factory.stopped());
         }
     }
+}
+
+/// Calls a factory: one that panics there is told the rest all the same.
+fn hook(call: impl FnOnce()) {
+    attempt("panic in a client factory", call);
 }
 
 plain_error! {

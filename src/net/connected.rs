@@ -7,7 +7,7 @@
 use super::client::NoProtocol;
 use super::connection::Connection;
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::failure::{Failure, Result, contain};
+use crate::failure::{Failure, NO_PLACE, Result, contain};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::attempt;
 use crate::transport::Transport;
@@ -16,7 +16,6 @@ use std::collections::VecDeque;
 use std::fmt;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::panic::Location;
 use std::rc::Rc;
 
 /// A protocol that can be reached from outside its callbacks.
@@ -83,7 +82,7 @@ impl<P: Protocol + 'static> Connected<P> {
         mut factory: impl Factory<Protocol = P>,
     ) -> Result<Connected<P>> {
         let build = || factory.build_protocol(&connection.peer);
-        let protocol = match contain(Location::caller(), build) {
+        let protocol = match contain(NO_PLACE, build) {
             Ok(Some(protocol)) => protocol,
             Ok(None) => {
                 connection.begin_losing();

@@ -4,11 +4,10 @@
 //! `settle` and what it calls merely notes a wish.
 
 use super::connection::{Call, Connection, Reading, State, Writing};
-use super::pull::Ended;
 use crate::driver::PanickedLayer;
-use crate::failure::{Failure, report};
-use crate::reactor::{ReactorGone, ReactorStopped, attempt};
-use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
+use crate::failure::Failure;
+use crate::reactor::{ReactorGone, ReactorStopped};
+use crate::transport::{ConnectionDone, ConnectionLost};
 use std::io::{self, ErrorKind::ConnectionAborted as Aborted};
 use std::rc::Rc;
 
@@ -63,8 +62,9 @@ impl Connection {
     /// 3: a layer of the user's panicked.
     pub(super) fn layer_panicked(&self, failure: Failure) {
         if !matches!(self.state.get(), State::Doomed | State::Lost) {
-            report("panic in a layer", &failure);
-            self.abort(failure);
+            // First, for a panic is what the layer may answer with when it is asked for its address.
+            self.abort(failure.clone());
+            self.report("panic in a layer", &failure);
         }
     }
 
@@ -150,7 +150,7 @@ impl Connection {
 
     fn close_stream(self: &Rc<Self>) {
         let Some(mut stream) = self.stream.take() else { return };
-        attempt("panic in a layer", || {
+        self.attempt("panic in a layer", || {
             let stream = stream.as_dyn();
             // Somebody else still holds a transport, who may ask for the address.
             if Rc::strong_count(self) > 1 {
@@ -161,7 +161,7 @@ impl Connection {
                 stream.set_abort();
             }
         });
-        attempt("panic in the drop of a layer", || drop(stream));
+        self.attempt("panic in the drop of a layer", || drop(stream));
     }
 
     /// Whether it is closed in order and has still to send, or to hear that all arrived; standard output
@@ -203,8 +203,8 @@ impl Connection {
     fn tell_face_lost(&self, reason: &Failure) {
         if let Some(face) = self.face.take() {
             let mut protocol = face.into_protocol();
-            attempt("panic in connection_lost", || protocol.connection_lost(reason));
-            attempt("panic in the drop of a protocol", || drop(protocol));
+            self.attempt("panic in connection_lost", || protocol.connection_lost(reason));
+            self.attempt("panic in the drop of a protocol", || drop(protocol));
         }
         self.wake_reader();
         self.wake_writer();
@@ -226,7 +226,7 @@ impl Connection {
         }
         self.fail_drained(reason);
         if let Some(on_lost) = self.with_rare(|rare| rare.on_lost.take()) {
-            attempt("panic after connection_lost", || on_lost(reason));
+            self.attempt("panic after connection_lost", || on_lost(reason));
         }
     }
 
@@ -254,30 +254,4 @@ pub(super) fn done() -> Failure {
         static DONE: Failure = Failure::in_loop(ConnectionDone);
     }
     DONE.try_with(Failure::clone).unwrap_or_else(|_| Failure::in_loop(ConnectionDone))
-}
-
-/// Reports a failure of the application's own; that the peer went away is none.
-pub(crate) fn report_own(what: &str, failure: &Failure) {
-    if !is_of_connection(failure) {
-        report(what, failure);
-    }
-}
-
-/// Whether a connection's end is told by it, whoever ended it.
-pub(crate) fn is_of_connection(failure: &Failure) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted as Aborted, ConnectionReset, NotConnected};
-    let ended = [BrokenPipe, Aborted, ConnectionReset, NotConnected];
-    failure.is::<ConnectionDone>()
-        || failure.is::<ConnectionLost>()
-        || failure.is::<ConnectionAborted>()
-        || failure.check::<io::Error>().is_some_and(|error| ended.contains(&error.kind()))
-        || failure.check::<io::Error>().is_some_and(is_loss)
-}
-
-/// Whether a stream's error says how its connection was lost, of whatever kind: a layer has kinds of
-/// its own for that, such as an end without a goodbye. A peer that broke a layer's rules did not just
-/// go away.
-fn is_loss(error: &io::Error) -> bool {
-    let is_end = error.get_ref().is_some_and(|cause| cause.is::<Ended>());
-    is_end && error.kind() != io::ErrorKind::InvalidData
 }

@@ -157,6 +157,8 @@ impl Connection {
             return;
         }
         self.is_unsettled.set(true);
+        // `reading` forgets it when this end wants no more; who asks why a handler failed looks here.
+        self.readiness.set(self.readiness.get().and(Readiness::READ_CLOSED));
         if let Some(reason) = self.clone_reason() {
             // A write failed before: the peer's last bytes were all that was left to hear.
             return self.doom(reason);

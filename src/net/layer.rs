@@ -19,7 +19,7 @@
 
 use super::ahead::Ahead;
 use super::connection::{Connection, State};
-use super::ending::{done, report_own};
+use super::ending::done;
 use super::incoming::HIDING;
 use super::port::Welcome;
 use crate::address::Address;
@@ -27,15 +27,14 @@ use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::{Deferred, fail};
 use crate::driver::{AnyStream, ByteStream, Readiness};
-use crate::failure::{Failure, Result, contain};
+use crate::failure::{Failure, NO_PLACE, Result, contain};
 use crate::reactor::{Loop, attempt};
-use crate::transport::{ConnectionLost, Wrap};
+use crate::transport::Wrap;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -286,7 +285,7 @@ impl Connection {
         }
         let Some(stream) = self.stream.take() else { return Err(self.has_no_stream()) };
         let below = self.note_below(stream.into_box());
-        let wrapped = contain(Location::caller(), || wrap(below));
+        let wrapped = contain(NO_PLACE, || wrap(below));
         let layer = wrapped.inspect_err(|failure| self.layer_panicked(failure.clone()))?;
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
         self.stream.set(layer.into());
@@ -364,14 +363,14 @@ impl Welcome for Dressed {
     fn serve(&mut self, connection: Rc<Connection>) {
         let wrapped = self.layer.prepare(None).map_err(Failure::from);
         if let Err(failure) = wrapped.and_then(|wrap| connection.put_layer_on(wrap)) {
-            crate::failure::report("handshake", &failure);
+            connection.report("handshake", &failure);
             return connection.abort(failure);
         }
         let below = self.below.clone();
         connection.await_handshake(self.layer.limit(), move |connection, outcome| match outcome {
             Ok(()) if with(&below, |below| below.serve(connection.clone())) => {}
             Ok(()) => connection.begin_losing(),
-            Err(failure) => handshake_failed(&failure),
+            Err(failure) => connection.report_end("handshake", &failure, None),
         });
     }
 
@@ -387,14 +386,4 @@ fn with(below: &Cell<Option<Box<dyn Welcome>>>, call: impl FnOnce(&mut dyn Welco
     attempt("panic in a factory", || call(&mut *welcome));
     below.set(Some(welcome));
     true
-}
-
-/// A peer that went away is nobody's business; one that spoke something else is.
-fn handshake_failed(failure: &Failure) {
-    match failure.check::<ConnectionLost>() {
-        Some(lost) if lost.kind() == io::ErrorKind::InvalidData => {
-            crate::failure::report("handshake", failure);
-        }
-        _ => report_own("handshake", failure),
-    }
 }

@@ -16,13 +16,12 @@ use crate::address::Address;
 #[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{AnyStream, Key, Listener, Readiness};
-use crate::failure::{Failure, Result, contain, report};
+use crate::failure::{Failure, NO_PLACE, Report, Result, contain, report, tell};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,17 +47,27 @@ impl<F: Factory> Welcome for Reception<F> {
         self.0.started();
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
-        // Without a protocol the stream is dropped, which closes it.
-        if let Some(protocol) = self.0.build_protocol(&peer) {
-            Connection::open(inner, stream, peer).begin(Box::new(protocol));
+    fn welcome(&mut self, inner: &Rc<Loop>, mut stream: AnyStream, peer: Address) {
+        match contain(NO_PLACE, || self.0.build_protocol(&peer)) {
+            Ok(Some(protocol)) => Connection::open(inner, stream, peer).begin(Box::new(protocol)),
+            // Without a protocol the stream is dropped, which closes it.
+            Ok(None) => {}
+            Err(failure) => {
+                let host = stream.as_dyn().host().ok();
+                tell(&Report::new("panic in a factory", &failure, None).of(&peer, host.as_ref()));
+                stream.as_dyn().set_abort();
+            }
         }
     }
 
     fn serve(&mut self, connection: Rc<Connection>) {
-        match self.0.build_protocol(&connection.true_peer()) {
-            Some(protocol) => connection.begin(Box::new(protocol)),
-            None => connection.begin_losing(),
+        match contain(NO_PLACE, || self.0.build_protocol(&connection.true_peer())) {
+            Ok(Some(protocol)) => connection.begin(Box::new(protocol)),
+            Ok(None) => connection.begin_losing(),
+            Err(failure) => {
+                connection.report("panic in a factory", &failure);
+                connection.abort(failure);
+            }
         }
     }
 
@@ -178,14 +187,14 @@ impl Listening {
     /// Once, until accepting works again.
     fn say_once(&self, whose: &str, what: fmt::Arguments<'_>) {
         if !self.is_failing.replace(true) {
-            report(whose, &Failure::msg(format_args!("{} {what}", self.host)));
+            report(whose, &Failure::in_loop_msg(format_args!("{} {what}", self.host)));
         }
     }
 
     /// The socket will never accept again.
     fn give_up(&self, why: &dyn fmt::Display) {
         self.close();
-        let failure = Failure::msg(format_args!("{} accepts no more: {why}", self.host));
+        let failure = Failure::in_loop_msg(format_args!("{} accepts no more: {why}", self.host));
         report("port closed", &failure);
         self.dismiss_for_nobody();
     }
@@ -211,7 +220,7 @@ impl Listening {
     /// Tells the factory that this was all, and drops it.
     pub(super) fn dismiss(&self) -> Result {
         let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
-        let told = contain(Location::caller(), || welcome.stopped());
+        let told = contain(NO_PLACE, || welcome.stopped());
         attempt("panic in the drop of a factory", || drop(welcome));
         told
     }

@@ -6,10 +6,8 @@
 
 use super::connection::{Connection, State, Writing};
 use super::outgoing::{HIGH, LOW};
-use crate::failure::{Failure, Result, contain, report};
-use crate::reactor::attempt;
+use crate::failure::{Failure, NO_PLACE, Result, contain};
 use crate::transport::{Producer, Producing, Transport};
-use std::panic::Location;
 use std::rc::Rc;
 
 /// Where a connection keeps its producer.
@@ -54,7 +52,7 @@ impl Connection {
             return Err(Failure::msg("a producer is registered already"));
         }
         if self.state.get() != State::Open || self.writing.get() != Writing::Open {
-            attempt("panic in stop_producing", || producer.stop_producing());
+            self.attempt("panic in stop_producing", || producer.stop_producing());
             return Err(Failure::msg("the connection takes nothing any more"));
         }
         let place = Place { producer: Some(producer), producing, is_paused: false };
@@ -95,10 +93,10 @@ impl Connection {
         });
         let Some((mut producer, told)) = told else { return };
         let transport = self.transport();
-        let called = contain(Location::caller(), || tell(&mut *producer, told, &transport));
+        let called = contain(NO_PLACE, || tell(&mut *producer, told, &transport));
         self.put_producer_back(producer);
         if let Err(failure) = called {
-            report("panic in a producer", &failure);
+            self.report("panic in a producer", &failure);
             self.fail(failure);
         }
     }
@@ -120,8 +118,8 @@ impl Connection {
     pub(super) fn stop_producer(&self) {
         let place = self.with_rare(|rare| rare.producer.take());
         if let Some(mut producer) = place.and_then(|place| place.producer) {
-            attempt("panic in stop_producing", || producer.stop_producing());
-            attempt("panic in the drop of a producer", || drop(producer));
+            self.attempt("panic in stop_producing", || producer.stop_producing());
+            self.attempt("panic in the drop of a producer", || drop(producer));
         }
     }
 }

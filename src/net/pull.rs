@@ -270,6 +270,12 @@ fn as_io_error(reason: &Failure) -> io::Error {
 #[derive(Debug)]
 pub(super) struct Ended(Failure);
 
+impl Ended {
+    pub(super) fn reason(&self) -> &Failure {
+        &self.0
+    }
+}
+
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

@@ -6,12 +6,10 @@
 //! other calls are rare, and made through `dyn Protocol`.
 
 use super::connection::Connection;
-use super::ending::report_own;
 use crate::driver::Otherwise;
-use crate::failure::{Failure, contain, report};
+use crate::failure::{Failure, NO_PLACE, contain};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
-use std::panic::Location;
 use std::rc::Rc;
 
 pub(super) trait Push {
@@ -48,7 +46,7 @@ impl<P: Protocol + 'static> Push for P {
             Ok(()) => {}
             Err(failure) => connection.data_refused("unhandled failure in data_received", failure),
         };
-        match contain(Location::caller(), call) {
+        match contain(NO_PLACE, call) {
             Ok(()) => connection.uncork(),
             Err(failure) => connection.panicked(failure),
         }
@@ -72,7 +70,7 @@ impl Connection {
         let mut face = self.face.take()?;
         let transport = self.transport();
         self.cork();
-        let called = contain(Location::caller(), || call(face.protocol(), &transport));
+        let called = contain(NO_PLACE, || call(face.protocol(), &transport));
         self.uncork();
         self.put_face_back(face);
         called.map_err(|failure| self.panicked(failure)).ok()
@@ -130,14 +128,14 @@ impl Connection {
     #[cold]
     fn data_refused(&self, what: &str, failure: Failure) {
         self.uncork();
-        report_own(what, &failure);
+        self.report_end(what, &failure, None);
         self.fail(failure);
     }
 
     #[cold]
     fn panicked(&self, failure: Failure) {
         self.uncork();
-        report("panic in a protocol", &failure);
+        self.report("panic in a protocol", &failure);
         self.fail(failure);
     }
 }

@@ -84,6 +84,12 @@ impl Connection {
         told.unwrap_or_else(|| self.peer.clone())
     }
 
+    /// This end's address; also after the end, if somebody was left then who might ask.
+    pub(super) fn known_host(&self) -> Option<Address> {
+        let kept = || self.rare.borrow().as_ref().and_then(|rare| rare.host.clone());
+        self.with_stream(|stream| stream.host()).ok().or_else(kept)
+    }
+
     /// Has the stream say who the peer is, now that its layer knows.
     pub(crate) fn ask_for_peer(&self) {
         let peer = self.with_stream(|stream| stream.peer()).ok();

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::address::Address;
 use crate::deferred::{Deferred, Trigger, fail, succeed};
-use crate::failure::{Failure, Result, contain, report};
+use crate::failure::{Failure, NO_PLACE, Result, contain, report};
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReadDescriptor, Signal, attempt};
 use crate::stdio::connection;
@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::Location;
 use std::process::{Child, ExitStatus};
 use std::rc::Rc;
 
@@ -288,7 +287,7 @@ impl Shared {
     ) -> Option<R> {
         let mut protocol = self.protocol.take()?;
         let process = Process { shared: self.clone() };
-        let called = contain(Location::caller(), || call(&mut *protocol, &process));
+        let called = contain(NO_PLACE, || call(&mut *protocol, &process));
         self.protocol.set(Some(protocol));
         called.inspect_err(|failure| report(what, failure)).ok()
     }

@@ -201,5 +201,6 @@ impl std::error::Error for TooLong {}
 
 /// The end of a connection whose peer broke the framing.
 fn broken(transport: &Transport, how: String) -> Failure {
-    ConnectionLost::new(transport.peer(), io::Error::new(io::ErrorKind::InvalidData, how)).into()
+    let how = io::Error::new(io::ErrorKind::InvalidData, how);
+    Failure::in_loop(ConnectionLost::new(transport.peer(), how))
 }

@@ -7,12 +7,11 @@
 
 use super::{Loop, Reactor, Source};
 use crate::driver::{Interest, Key, Readiness};
-use crate::failure::{Failure, Result, contain, report};
+use crate::failure::{Failure, NO_PLACE, Result, contain, report};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::Location;
 use std::rc::Rc;
 
 /// Something with a descriptor that wants to know when there is something to read.
@@ -234,7 +233,7 @@ impl Watch {
 impl Source for Watch {
     fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
         let Some(mut watched) = self.watched.take() else { return };
-        let outcome = contain(Location::caller(), || watched.serve()).and_then(|result| result);
+        let outcome = contain(NO_PLACE, || watched.serve()).and_then(|result| result);
         if self.has_ended() {
             return super::attempt("drop of a descriptor", || drop(watched));
         }

@@ -123,10 +123,9 @@ pub use time::{Sleep, YieldNow};
 use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
 use crate::driver::{Driver, SystemDriver};
-use crate::failure::{Result, contain, report};
+use crate::failure::{NO_PLACE, Result, contain, report};
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -274,7 +273,7 @@ impl fmt::Debug for Reactor {
 
 /// Calls user code that nobody waits for; a panic in it is reported as `what`.
 pub(crate) fn attempt(what: &str, call: impl FnOnce()) {
-    if let Err(failure) = contain(Location::caller(), call) {
+    if let Err(failure) = contain(NO_PLACE, call) {
         report(what, &failure);
     }
 }

@@ -43,13 +43,14 @@ pub(super) struct Reports {
 /// A report as the failure of a run: it arose where what was reported did, or where that was made.
 fn unhandled(when: fmt::Arguments<'_>, report: &Report<'_>) -> Failure {
     let failure = report.failure();
-    let place = users_place(failure.location()).or(report.made());
+    let place = users_place(failure).or(report.made());
     let error = UnhandledFailure::new(format!("{when}{report}"), failure.clone());
-    Failure::at(place.unwrap_or(failure.location()), error)
+    Failure::at(place.or(failure.location()), error)
 }
 
 /// The place, if it is not in this crate's own code.
-pub(super) fn users_place(place: Place) -> Option<Place> {
+pub(super) fn users_place(failure: &Failure) -> Option<Place> {
+    let place = failure.location()?;
     const OWN: &str = file!();
     let own = OWN.strip_suffix("simulation/reports.rs").unwrap_or(OWN);
     (!place.file().starts_with(own)).then_some(place)
@@ -231,5 +232,5 @@ pub(super) fn judge(place: Place, code: impl FnOnce() -> Result) -> Result {
 
 /// A place of the user's to blame: the failure's own, or the call's that failed with it.
 pub(super) fn place_of(failure: &Failure, caller: &'static Location<'static>) -> Place {
-    users_place(failure.location()).unwrap_or(caller)
+    users_place(failure).unwrap_or(caller)
 }

@@ -227,7 +227,7 @@ impl fmt::Display for Story<'_> {
         let Story(failure) = self;
         write!(f, "{failure}")?;
         failure.chain().skip(1).try_for_each(|source| write!(f, ": {source}"))?;
-        match users_place(failure.location()) {
+        match users_place(failure) {
             // A report tells its places itself.
             Some(place) if !failure.is::<UnhandledFailure>() => {
                 write!(f, ", at {}:{}", place.file(), place.line())

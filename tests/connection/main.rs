@@ -20,5 +20,6 @@ mod refusing;
 mod settling;
 mod signals;
 mod threads;
+mod told;
 #[cfg(unix)]
 mod watched;

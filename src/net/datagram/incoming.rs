@@ -193,7 +193,7 @@ impl Datagrams {
         if *length > scratch.len() {
             let (most, host) = (scratch.len(), self.host());
             let why = format!("{from} sent {host} a datagram of {length} bytes, over {most}");
-            report("datagram dropped", &Failure::msg(why));
+            report("datagram dropped", &Failure::in_loop_msg(why));
             return 1;
         }
         let datagrams = train.datagrams(scratch).take_while(|_| !self.is_closed());

@@ -6,14 +6,13 @@ use super::{DatagramProtocol, DatagramTransport};
 use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
-use crate::failure::{Failure, Result, contain, report};
+use crate::failure::{Failure, NO_PLACE, Result, contain, report};
 use crate::net::port::{CannotListen, own_addresses, written};
 use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::ToSocketAddrs;
-use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -157,7 +156,7 @@ impl Datagrams {
     ) -> Option<R> {
         let mut protocol = self.protocol.take()?;
         let transport = DatagramTransport::new(self.clone());
-        let called = contain(Location::caller(), || call(&mut *protocol, &transport));
+        let called = contain(NO_PLACE, || call(&mut *protocol, &transport));
         self.protocol.set(Some(protocol));
         called.inspect_err(|failure| report(what, failure)).ok()
     }
@@ -214,7 +213,7 @@ impl Datagrams {
     fn dismiss(&self, done: &Trigger<()>) {
         let told = match self.protocol.take() {
             Some(mut protocol) => {
-                let told = contain(Location::caller(), || protocol.stopped());
+                let told = contain(NO_PLACE, || protocol.stopped());
                 attempt("panic in the drop of a protocol", || drop(protocol));
                 told
             }
