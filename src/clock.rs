@@ -365,8 +365,8 @@ impl Call {
     }
 }
 
-/// Half a millennium, so that adding it to an `Instant` stays within every system's range.
-const FOREVER: u64 = u64::MAX / 2;
+/// Three centuries, so that adding it to an `Instant` stays within every system's range.
+pub(crate) const FOREVER: u64 = u64::MAX / 2;
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(FOREVER).min(FOREVER)
@@ -404,9 +404,12 @@ impl TestClock {
     /// Moves the time on, then makes every call that is due, also those set for now meanwhile.
     ///
     /// All of them see the final time, as with Twisted's `task.Clock`: a step over several
-    /// deadlines plays the part of a reactor that was busy for so long.
+    /// deadlines plays the part of a reactor that was busy for so long. The time ends some three
+    /// centuries after the clock was made: it stands still then.
     pub fn advance(&self, duration: Duration) {
-        self.time.set(self.time.get() + duration);
+        let end = self.timers.epoch + Duration::from_nanos(FOREVER);
+        let time = self.time.get().checked_add(duration).map_or(end, |time| time.min(end));
+        self.time.set(time);
         let mut batch = Vec::new();
         loop {
             self.timers.take_due(&mut batch);

@@ -54,7 +54,8 @@ fn step<P: StringProtocol>(
             return Ok(rest.len());
         }
     };
-    let end = start + length;
+    // The whole of what can be addressed is a length that may be allowed.
+    let end = start.saturating_add(length);
     match rest.get(end) {
         Some(b',') => protocol.string_received(transport, &rest[start..end])?,
         Some(_) => return Err(broken(transport, "it sent a netstring without its comma".into())),
@@ -80,7 +81,11 @@ fn parse_length(rest: &[u8], limit: usize) -> Length {
         match byte {
             // A zero stands alone.
             b'0'..=b'9' if at == 0 || length > 0 => {
-                length = length.saturating_mul(10).saturating_add(usize::from(byte - b'0'));
+                let grown = length.checked_mul(10);
+                match grown.and_then(|grown| grown.checked_add(usize::from(byte - b'0'))) {
+                    Some(grown) => length = grown,
+                    None => return Length::TooLong(usize::MAX),
+                }
             }
             b':' if at > 0 => return Length::Whole { length, start: at + 1 },
             _ => return Length::Bad,

@@ -332,3 +332,38 @@ fn what_is_sent_has_its_framing() {
     send_line(&bench.transport, b"x").unwrap();
     assert_eq!(*bench.note.written.borrow(), b"\0\x03abc0:,x\r\n");
 }
+
+#[test]
+fn limits_of_nothing_of_one_and_of_everything_hold_in_every_framing() {
+    for limit in [0, 1, 2, usize::MAX - 1, usize::MAX] {
+        let framed: [(Bench, &[u8]); 5] = [
+            (lines(limit), b"\r\na\r\nbb\r\n"),
+            (netstrings(limit), b"0:,1:a,2:bb,"),
+            (ints::<u8>(limit), b"\0\x01a\x02bb"),
+            (ints::<u16>(limit), b"\0\0\0\x01a\0\x02bb"),
+            (ints::<u32>(limit), b"\0\0\0\0\0\0\0\x01a\0\0\0\x02bb"),
+        ];
+        for (mut bench, data) in framed {
+            let ended = bench.feed(data);
+            let want = ["", "|a", "|a|bb"][limit.min(2)];
+            assert_eq!(bench.seen(), want, "limit {limit}");
+            assert_eq!(ended.is_err() || bench.note.is_lost.get(), limit < 2, "limit {limit}");
+        }
+    }
+}
+
+#[test]
+fn the_longest_lengths_that_can_be_said_overflow_nothing() {
+    let said = format!("{}:", usize::MAX);
+    let mut waits = netstrings(usize::MAX);
+    waits.feed(said.as_bytes()).unwrap();
+    waits.feed(b"abc").unwrap();
+    assert_eq!((waits.seen().as_str(), waits.note.is_lost.get()), ("", false));
+    let mut too_long = netstrings(usize::MAX);
+    too_long.feed(said.trim_end_matches(':').as_bytes()).unwrap();
+    assert!(!too_long.note.is_lost.get());
+    assert!(too_long.feed(b"0").is_err(), "no digit more is waited for");
+    let mut int = ints::<u32>(usize::MAX);
+    int.feed(&[0xff; 9]).unwrap();
+    assert_eq!((int.seen().as_str(), int.note.is_lost.get()), ("", false));
+}

@@ -77,6 +77,7 @@ pub use stuck::{Stuck, Why};
 pub use survey::{Fallen, Survey, chosen_seed, for_each_seed, walk_faults};
 pub use trace::{Happening, Loss, What};
 
+use crate::clock::FOREVER;
 use crate::deferred::IntoDeferred;
 use crate::failure::{Failure, Report, ReportScope, Result};
 #[cfg(doc)]
@@ -225,11 +226,11 @@ impl Simulation {
         Err(failure)
     }
 
-    /// Runs for so much virtual time; fails with [`UnhandledFailure`] as soon as something is reported.
+    /// Runs for so much virtual time, which ends after some three centuries; fails with [`UnhandledFailure`] as soon as something is reported.
     pub fn run_for(&self, duration: Duration) -> Result {
         let _observing = self.world().observe();
         self.world().verdict()?;
-        let end = self.world().time().saturating_add(nanos(duration));
+        let end = self.world().time().saturating_add(nanos(duration)).min(FOREVER);
         while self.world().step(end)? == Step::Some {}
         self.world().jump(end);
         Ok(())

@@ -41,7 +41,7 @@ impl Random {
 
     /// A duration from `least` to just below `most`.
     pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
-        least + Duration::from_nanos(self.below(nanos(most.saturating_sub(least))))
+        least.saturating_add(Duration::from_nanos(self.below(nanos(most.saturating_sub(least)))))
     }
 
     /// One of the items, if there are any.

@@ -19,6 +19,7 @@ use super::random::nanos;
 use super::reports::{Reports, as_io_error};
 use super::stuck::{Stuck, Why};
 use super::world::State;
+use crate::clock::FOREVER;
 use crate::driver::Ready;
 use crate::failure::{Place, Result, contain, report};
 use crate::reactor::{Loop, Reactor};
@@ -108,7 +109,8 @@ impl World {
     pub(super) fn step(&self, until: u64) -> Result<Step> {
         let step = match self.round()? {
             Round::Did => Step::Some,
-            Round::Idle(timer) => self.advance(timer, until)?,
+            // Beyond that hosts cannot count.
+            Round::Idle(timer) => self.advance(timer, until.min(FOREVER))?,
         };
         self.verdict()?;
         Ok(step)
@@ -260,7 +262,8 @@ impl World {
     fn end_of_wait(&self, host: usize, timeout: Option<Duration>) -> u64 {
         let state = self.state.borrow();
         let Some(timeout) = timeout else { return u64::MAX };
-        state.now.saturating_add(state.machines[host].clock.to_world(nanos(timeout)))
+        let end = state.now.saturating_add(state.machines[host].clock.to_world(nanos(timeout)));
+        end.min(FOREVER)
     }
 
     fn is_called(&self, host: usize) -> bool {

@@ -105,7 +105,7 @@ impl Simulation {
             }
         }
         let hosts = hosts.to_vec();
-        self.at(self.time() + within, move |simulation| heal_all(simulation, &hosts));
+        self.at(self.time().saturating_add(within), move |simulation| heal_all(simulation, &hosts));
     }
 
     fn draw_trouble(&self, hosts: &[Host], within: Duration) -> Option<Trouble> {
@@ -134,11 +134,11 @@ impl Simulation {
     }
 
     fn plan(&self, trouble: Trouble) {
-        let at = self.time() + trouble.at;
+        let at = self.time().saturating_add(trouble.at);
         let Trouble { what, lasts, .. } = trouble;
         if let Some(lasts) = lasts {
             let end = what.clone();
-            self.at(at + lasts, move |simulation| end.end(simulation));
+            self.at(at.saturating_add(lasts), move |simulation| end.end(simulation));
         }
         self.at(at, move |simulation| what.begin(simulation));
     }

@@ -12,6 +12,7 @@ use super::link::{Link, Links};
 use super::random::Random;
 use super::socket::Socket;
 use super::trace::{Connection, Happening, Trace, What};
+use crate::clock::FOREVER;
 use crate::driver::{Key, Readiness, Ready};
 use crate::slots::Slots;
 use std::collections::{BTreeMap, VecDeque};
@@ -95,7 +96,9 @@ pub(super) struct Listening {
 
 impl HostClock {
     pub(super) fn read(&self, now: u64) -> u64 {
-        self.host_base + scale(now - self.base, 1_000_000 + self.parts_per_million, 1_000_000)
+        let passed = scale(now - self.base, 1_000_000 + self.parts_per_million, 1_000_000);
+        // The end of all time that timers can count.
+        self.host_base.saturating_add(passed).min(FOREVER)
     }
 
     /// How long the world waits while the host waits for this long.
@@ -117,7 +120,7 @@ impl HostClock {
     }
 
     pub(super) fn jump(&mut self, by: u64) {
-        self.host_base += by;
+        self.host_base = self.host_base.saturating_add(by);
     }
 }
 

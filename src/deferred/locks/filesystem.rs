@@ -112,7 +112,9 @@ impl DeferredFilesystemLock {
         match self.try_lock() {
             Ok(Some(permit)) => succeed(permit),
             Ok(None) => {
-                self.clone().keep_trying(limit.map(|limit| (self.clock.now() + limit, limit)))
+                // A limit beyond all time is none.
+                let end = |limit| Some((self.clock.now().checked_add(limit)?, limit));
+                self.clone().keep_trying(limit.and_then(end))
             }
             Err(failure) => fail(failure),
         }

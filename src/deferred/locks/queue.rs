@@ -258,7 +258,9 @@ impl<T> Drop for DeferredQueue<T> {
         match self.line.getters.next() {
             // Not from inside this drop, if it is caused by another. It has not fired: cancelling it would
             // have taken it out of the line.
-            Some(getter) => after_drop(move || drop(getter.callback(value))),
+            Some(getter) => after_drop(move || {
+                let _ = getter.callback(value);
+            }),
             None => self.line.values.borrow_mut().push_front(value),
         }
     }
