@@ -118,7 +118,10 @@ impl Reactor {
                 happenings: RefCell::default(),
             }),
         };
-        connector.begin();
+        // Nobody would tell the factory of an attempt that a reactor refuses which is gone.
+        if self.inner().check_alive().is_ok() {
+            connector.begin();
+        }
         connector
     }
 
@@ -210,6 +213,7 @@ impl Connector {
         if !matches!(*self.shared.stage.borrow(), Stage::Disconnected) {
             return Err(NotDisconnected.into());
         }
+        self.shared.inner.check_alive()?;
         self.begin();
         Ok(())
     }

@@ -6,6 +6,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod far;
 #[cfg(unix)]
 mod flushing;
 mod in_place;

@@ -1,10 +1,11 @@
 //! What a handle says once its reactor is gone; and that it keeps no descriptor.
 
-use super::kit::{Notes, alone_and_well, census, descriptors};
+use super::kit::{Notes, alone_and_well, census, descriptors, until};
 use futures_util::FutureExt;
 use ropewalk::{
-    Address, Clock, DatagramProtocol, DatagramTransport, Deferred, Failure, Phase, Protocol,
-    Reactor, ReactorGone, ReadDescriptor, Result, Transport, UnixName, react,
+    Address, ClientFactory, Clock, Connector, DatagramProtocol, DatagramTransport, Deferred,
+    Failure, Phase, Protocol, Reactor, ReactorGone, ReadDescriptor, Result, Transport, UnixName,
+    react,
 };
 use std::cell::Cell;
 use std::future::pending;
@@ -138,6 +139,43 @@ fn what_gives_neither_drops_what_it_was_given_and_does_nothing() {
     reactor.suggest_thread_pool_size(3);
     assert!(reactor.now() <= std::time::Instant::now());
     assert_eq!(census(&reactor), (0, 0));
+}
+
+/// Connects again at once, whatever happens.
+struct Persistent(Notes);
+
+impl ClientFactory for Persistent {
+    type Protocol = Quiet;
+
+    fn build_protocol(&mut self, _: &Address) -> Option<Quiet> {
+        Some(Quiet)
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, _: &Failure) {
+        self.0.add(if is_gone(connector.connect()) { "gone" } else { "again" });
+    }
+
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &Failure) {
+        self.client_connection_lost(connector, reason);
+    }
+}
+
+#[test]
+fn a_client_that_connects_again_at_once_ends_with_its_reactor() {
+    let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+    let port = reactor.serve_tcp("127.0.0.1:0", async |stream| {
+        let _stream = stream;
+        pending::<Result>().await
+    });
+    let connector = reactor.connect_tcp(&port.unwrap().host(), Persistent(notes.clone()));
+    let handle = reactor.clone();
+    until(&reactor, "it is connected", || census(&reactor).0 == 3);
+    drop(reactor);
+    notes.expect(&["gone"]);
+    assert!(is_gone(connector.connect()));
+    let never = handle.connect_tcp("127.0.0.1:1", Persistent(notes.clone()));
+    assert!(is_gone(never.connect()));
+    notes.expect(&["gone"]);
 }
 
 #[test]
