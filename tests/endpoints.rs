@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
+#[path = "kit/peers.rs"]
+mod peers;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint, quote};
 use ropewalk::{
@@ -444,8 +447,8 @@ mod tls {
     #[cfg(feature = "process")]
     #[test]
     fn tls_runs_through_a_program() {
-        if !std::path::Path::new("/usr/bin/socat").exists() {
-            return println!("skipped: there is no socat");
+        if !peers::noted("socat", std::path::Path::new("/usr/bin/socat").exists()) {
+            return;
         }
         let directory = Directory::new("program");
         directory.write("bus.pem", &identity("bus"));

@@ -6,6 +6,9 @@
 #[path = "kit/examples.rs"]
 mod examples;
 
+#[path = "kit/peers.rs"]
+mod peers;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::{
     ConnectionDone, ConnectionLost, Failure, Protocol, Reactor, Result, Stream, Transport,
@@ -238,7 +241,8 @@ fn a_terminal_gives_its_lines_one_by_one_and_none_is_left() {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();
-    let Ok(mut socat) = socat else { return println!("not tested: socat is not installed") };
+    peers::noted("socat", socat.is_ok());
+    let Ok(mut socat) = socat else { return };
     let (mut to, mut from) = (socat.stdin.take().unwrap(), socat.stdout.take().unwrap());
     to.write_all(b"one\ntwo\nthree\n").unwrap();
     let mut answer = [0; 14];

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 #![cfg(unix)]
 
+#[path = "kit/peers.rs"]
+mod peers;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::Simulation;
 use ropewalk::{
@@ -310,10 +313,8 @@ fn socat(reactor: &Reactor, address: String, input: &'static str) -> Option<Stri
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();
-    let Ok(mut socat) = started else {
-        eprintln!("socat is not installed: nothing was tried with it");
-        return None;
-    };
+    peers::noted("socat", started.is_ok());
+    let mut socat = started.ok()?;
     let remote = reactor.remote();
     let talk = std::thread::spawn(move || {
         socat.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();

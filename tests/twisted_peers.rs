@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 #![cfg(unix)]
 
+#[path = "kit/peers.rs"]
+mod peers;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 #[cfg(feature = "tls")]
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
@@ -281,17 +284,6 @@ impl Drop for Peer {
     }
 }
 
-/// Whether the modules are there; says so if they are not.
-fn python_has(modules: &str) -> bool {
-    let mut python = Command::new("python3");
-    python.args(["-c", &format!("import {modules}")]).stdin(Stdio::null()).stderr(Stdio::null());
-    let has = python.status().is_ok_and(|status| status.success());
-    if !has {
-        println!("not tested: there is no python3 with {modules}");
-    }
-    has
-}
-
 // ---- the ways to connect ----
 
 /// A folder of this test's own, gone when it is dropped.
@@ -512,7 +504,7 @@ fn check(way: &Way, act: Act, theirs: &[String], ours: &Outcome) {
 }
 
 fn play(kind: Kind, name: &str, acts: &[Act]) {
-    if !python_has("twisted") {
+    if !peers::python_has("twisted") {
         return;
     }
     let way = Way::new(kind, name);
@@ -535,7 +527,7 @@ fn twisted_over_unix_sockets_sees_what_we_do_and_we_what_it_does() {
 #[cfg(feature = "tls")]
 #[test]
 fn twisted_over_tls_sees_what_we_do_and_we_what_it_does() {
-    if python_has("OpenSSL, service_identity") {
+    if peers::python_has("OpenSSL, service_identity") {
         play(Kind::Tls, "twisted-tls", WITHOUT_ASKING);
     }
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
+#[path = "kit/peers.rs"]
+mod peers;
+
 use ropewalk::driver::Interface;
 use ropewalk::{
     Address, CannotListen, CannotSend, DatagramProtocol, DatagramTransport, Failure, Reactor,
@@ -546,8 +549,8 @@ reactor.run()
         command.args(["-c", script]).stdin(Stdio::null()).stderr(Stdio::null());
         command
     };
-    if !python("import twisted").status().is_ok_and(|status| status.success()) {
-        return println!("not tested: Twisted is not installed");
+    if !peers::python_has("twisted") {
+        return;
     }
     let reactor = Reactor::new().unwrap();
     let (mut ear, _heard) = Ear::new(0);
@@ -568,9 +571,9 @@ fn socat_gets_its_datagram_back() {
     let target = format!("UDP4:{}", server.host());
     let mut socat = Command::new("socat");
     socat.args(["-", &target]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let Ok(mut socat) = socat.spawn() else {
-        return println!("not tested: socat is not installed");
-    };
+    let socat = socat.spawn();
+    peers::noted("socat", socat.is_ok());
+    let Ok(mut socat) = socat else { return };
     let (mut to, mut from) = (socat.stdin.take().unwrap(), socat.stdout.take().unwrap());
     let answer = reactor.defer_to_thread(move || {
         use std::io::{Read, Write};
