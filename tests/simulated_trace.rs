@@ -127,3 +127,108 @@ fn the_command_that_is_told_runs_the_one_seed_of_the_one_test_again_though_it_is
     assert!(again.contains("seed 2 was chosen") && !again.contains("seed 1 was"), "{again}");
     assert!(again.contains("0 passed; 1 failed; 0 ignored"), "{again}");
 }
+
+// ---- the picture ----
+
+/// The heights at which a line of the picture begins and ends, of the arrows of one kind.
+fn arrows(picture: &str, kind: &str) -> Vec<(usize, usize)> {
+    let number = |line: &str, name: &str| {
+        let text = line.split(&format!(" {name}=\"")).nth(1).unwrap();
+        text.split('"').next().unwrap().parse().unwrap()
+    };
+    let marker = format!("url(#{kind})");
+    let lines = picture.lines().filter(|line| line.contains(&marker));
+    lines.map(|line| (number(line, "y1"), number(line, "y2"))).collect()
+}
+
+/// The height of the one line with this text.
+fn height(picture: &str, text: &str) -> usize {
+    let lines: Vec<&str> = picture.lines().filter(|line| line.contains(text)).collect();
+    assert_eq!(lines.len(), 1, "{text}: {lines:?}");
+    let y = lines[0].split(" y=\"").nth(1).unwrap().split('"').next().unwrap();
+    // The text's own line stands a little lower than its middle.
+    y.parse::<usize>().unwrap() - 4
+}
+
+/// A client asks so many times on one connection, and ends.
+fn questions(times: usize) -> String {
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+    let simulation = Simulation::new(1);
+    simulation.keep_trace();
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let echo = async |mut stream: ropewalk::Stream| {
+        let mut buffer = [0; 64];
+        loop {
+            match stream.read(&mut buffer).await? {
+                0 => return Ok(()),
+                count => stream.write_all(&buffer[..count]).await?,
+            }
+        }
+    };
+    server.reactor().serve_tcp("0.0.0.0:7", echo).unwrap();
+    let reactor = client.reactor();
+    let asking = client.reactor().spawn(async move {
+        let mut stream = reactor.open_tcp("server:7").await?;
+        for _ in 0..times {
+            stream.write_all(b"question").await?;
+            stream.read_exact(&mut [0; 8]).await?;
+        }
+        stream.close().await?;
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    });
+    simulation.run_until(asking).unwrap();
+    simulation.run_until_idle().unwrap();
+    simulation.picture()
+}
+
+#[test]
+fn an_arrow_begins_where_its_bytes_were_sent_and_ends_where_they_arrived() {
+    let picture = questions(1);
+    // The end of a row, so that it is the sender's.
+    let sent = |host: &str| height(&picture, &format!("{host}</tspan> #1 sends 8 bytes"));
+    let got = |host: &str| height(&picture, &format!("{host}</tspan> #1 gets 8 bytes"));
+    let wanted = [(sent("client"), got("server")), (sent("server"), got("client"))];
+    assert_eq!(arrows(&picture, "data"), wanted);
+    let end = height(&picture, "client</tspan> #1 sends its end");
+    let closed = height(&picture, "server</tspan> #1 closes");
+    let got = |host: &str| height(&picture, &format!("{host}</tspan> #1 gets the end"));
+    assert_eq!(arrows(&picture, "end"), [(end, got("server")), (closed, got("client"))]);
+}
+
+#[test]
+fn texts_stand_beside_the_hosts_lines_and_bytes_are_got_after_they_are_accepted() {
+    let picture = questions(1);
+    let xs = |line: &&str| line.split(" x=\"").nth(1)?.split('"').next()?.parse::<usize>().ok();
+    let texts = picture.lines().filter(|line| line.contains("<tspan"));
+    let lines = picture.lines().filter(|line| line.contains("stroke=\"#bbb\""));
+    let last =
+        lines.filter_map(|line| line.split("x1=\"").nth(1)?.split('"').next()?.parse().ok()).max();
+    assert!(texts.map(|line| xs(&line).unwrap()).all(|x| x > last.unwrap()));
+    let (accepts, gets) =
+        (height(&picture, "#1 accepts"), height(&picture, "server</tspan> #1 gets 8"));
+    assert!(accepts < gets, "{accepts} and {gets}");
+}
+
+#[test]
+fn what_repeats_in_a_long_run_is_counted_instead_of_drawn() {
+    let picture = questions(100);
+    assert!(picture.contains("these 4 lines 9"), "{picture}");
+    // The first and the last, and the one in which the connection was accepted.
+    assert_eq!(picture.matches("sends 8 bytes").count(), 6);
+    assert_eq!(arrows(&picture, "data").len(), 6);
+    assert!(picture.contains("#1 connects to") && picture.contains("#1 closes"));
+}
+
+#[test]
+fn a_datagram_that_was_lost_goes_half_the_way() {
+    let simulation = Simulation::new(1);
+    simulation.keep_trace();
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    let socket = Rc::new(client.reactor().open_udp("0.0.0.0:0").unwrap());
+    simulation.set_link(&client, &server, Link::new().loss(1.0));
+    send(&simulation, &socket, SocketAddr::new(server.ip(), 53), "lost");
+    let picture = simulation.picture();
+    assert_eq!(picture.matches("stroke-dasharray=\"4 3\"").count(), 1);
+    assert_eq!(arrows(&picture, "data").len(), 0);
+}

@@ -38,6 +38,7 @@ mod determinism;
 mod disk;
 mod driver;
 mod fault;
+mod folding;
 mod host;
 mod link;
 mod listener;
@@ -440,7 +441,7 @@ impl Simulation {
     }
 
     /// What has happened since [`keep_trace`](Simulation::keep_trace), as a sequence diagram in SVG:
-    /// its last three hundred lines.
+    /// its last three hundred lines, those that repeat being counted instead of drawn.
     pub fn picture(&self) -> String {
         let state = self.world().state.borrow();
         picture::draw(state.seed, state.trace.happenings())

@@ -5,6 +5,7 @@ use super::pipe::Segment;
 use super::random::nanos;
 use super::run::World;
 use super::socket::Stage;
+use super::trace::What;
 use super::world::State;
 use crate::address::Address;
 use crate::driver::{ByteStream, Key};
@@ -102,7 +103,9 @@ impl ByteStream for SimulatedStream {
         if socket.stage != Stage::Open {
             return Err(io::ErrorKind::NotConnected.into());
         }
+        let (host, connection) = (socket.host, socket.connection);
         if !std::mem::replace(&mut socket.has_shut, true) {
+            state.note(host, connection, What::EndSent);
             state.send(self.key, Segment::End);
         }
         // Both halves are closed now: the kernel says so.

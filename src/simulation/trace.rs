@@ -67,6 +67,8 @@ pub enum What {
         /// How they begin.
         beginning: Rc<str>,
     },
+    /// This end will send no more.
+    EndSent,
     /// The other end will send no more.
     Ended {
         /// The sender.
@@ -143,6 +145,7 @@ impl fmt::Display for What {
                 write!(f, "gets {bytes} bytes from {from}: {beginning}")
             }
             What::Ended { from, .. } => write!(f, "gets the end from {from}"),
+            What::EndSent => f.write_str("sends its end"),
             What::Reset => f.write_str("is reset"),
             What::Closed => f.write_str("closes"),
             What::Repeated => f.write_str("gets no answer and repeats"),
@@ -277,6 +280,7 @@ impl What {
             What::Opened => digest.enter(2),
             What::Repeated => digest.enter(4),
             What::Reset => digest.enter(5),
+            What::EndSent => digest.enter(7),
             What::Closed => digest.enter(8),
             What::Accepted => digest.enter(10),
             What::Asked(text) | What::Noted(text) => digest.enter_bytes(text.as_bytes()),
