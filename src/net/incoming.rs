@@ -6,7 +6,7 @@
 //! hold more than it gives; then only `WouldBlock` ends it.
 //!
 //! Once a write has failed, the peer is heard out: until nothing of its is there, or it ends, or it has
-//! said so much that it would not stop.
+//! said so much that it would not stop. A stream whose writer was told is read on like any other.
 
 use super::connection::{Connection, Reading};
 use crate::driver::Readiness;
@@ -130,16 +130,21 @@ impl Connection {
 
     /// Nothing is left to read for now: if a write has failed, that was what was waited for.
     pub(super) fn heard_all(&self) {
-        if self.has_write_failed()
+        if self.hears_out()
             && let Some(reason) = self.clone_reason()
         {
             self.doom(reason);
         }
     }
 
+    /// Whether a write has failed, and nobody was told yet.
+    fn hears_out(&self) -> bool {
+        self.has_write_failed() && !self.with_rare(|rare| rare.is_writer_told)
+    }
+
     /// Bytes were read: after a failed write, so many only.
     pub(super) fn note_heard(&self, count: usize) {
-        if !self.has_write_failed() {
+        if !self.hears_out() {
             return;
         }
         let left = self.with_rare(|rare| {
@@ -159,7 +164,9 @@ impl Connection {
         self.is_unsettled.set(true);
         // `reading` forgets it when this end wants no more; who asks why a handler failed looks here.
         self.readiness.set(self.readiness.get().and(Readiness::READ_CLOSED));
-        if let Some(reason) = self.clone_reason() {
+        if self.hears_out()
+            && let Some(reason) = self.clone_reason()
+        {
             // A write failed before: the peer's last bytes were all that was left to hear.
             return self.doom(reason);
         }

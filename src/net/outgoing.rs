@@ -13,7 +13,7 @@
 //!
 //! When a write fails, what the peer sent before may still be there to be read: the connection
 //! reads on while there is something, up to a limit, and only then is lost, for the reason of the write.
-//! Whoever waits for the write, or to write more, is told at once.
+//! Whoever waits for the write, or to write more, is told at once, and may read on.
 
 use super::connection::{Call, Connection, Reading, State, Writing};
 use super::parting::MOST;

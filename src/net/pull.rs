@@ -200,10 +200,18 @@ impl Connection {
         if self.state.get() == State::Open && self.writing.get() != Writing::Ended {
             return self.wait_to_write(context, true);
         }
+        self.note_told();
         Poll::Ready(match self.clone_reason() {
             Some(reason) if !reason.is::<ConnectionDone>() => Err(as_io_error(&reason)),
             _ => Ok(()),
         })
+    }
+
+    /// Whoever writes is told what became of it.
+    fn note_told(&self) {
+        if self.has_write_failed() {
+            self.with_rare(|rare| rare.is_writer_told = true);
+        }
     }
 
     /// Who waits for bytes has most likely answered the last ones: that goes out now.
@@ -243,6 +251,7 @@ impl Connection {
     }
 
     fn end_as_write(&self) -> io::Error {
+        self.note_told();
         match self.clone_reason() {
             Some(reason) => as_io_error(&reason),
             None => io::ErrorKind::BrokenPipe.into(),

@@ -115,6 +115,36 @@ fn the_reader_of_a_full_pipe_that_goes_away_fails_the_write_of_a_stream_and_its_
 }
 
 #[test]
+fn a_stream_whose_writer_was_told_of_the_failed_write_is_read_to_its_end() {
+    let ((input, mut to), (from, output)) = (pipe().unwrap(), pipe().unwrap());
+    let reactor = Reactor::new().unwrap();
+    let mut stream = reactor.open_pipes(input, output).unwrap();
+    drop(from);
+    let written = reactor.spawn(async move {
+        stream.write_all(b"to nobody").await?;
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        Ok(stream)
+    });
+    let mut stream = reactor.run_until(written).unwrap();
+    let heard = Rc::new(RefCell::new(String::new()));
+    let all = heard.clone();
+    let reading = outcome(reactor.spawn(async move {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        all.replace(text);
+        Ok(())
+    }));
+    kit::turn(&reactor);
+    assert_eq!(reading.len(), 0);
+    to.write_all(b"later").unwrap();
+    kit::turn(&reactor);
+    drop(to);
+    until(&reactor, "the end", || reading.len() > 0);
+    reading.expect(&["well"]);
+    assert_eq!(*heard.borrow(), "later");
+}
+
+#[test]
 fn the_reader_of_a_full_pipe_that_goes_away_fails_the_close_of_a_stream() {
     let ((input, _to), (from, output)) = (pipe().unwrap(), pipe().unwrap());
     let reactor = Reactor::new().unwrap();
