@@ -1,6 +1,7 @@
 //! A child that runs: its pipes as connections, its exit, and the handle on both.
 
 use super::options::{End, ProcessOptions, Spawned};
+use super::terminal::connection;
 use super::{
     ProcessDone, ProcessExitedAlready, ProcessProtocol, ProcessStatusUnknown, ProcessTerminated,
 };
@@ -9,7 +10,6 @@ use crate::deferred::{Deferred, Trigger, fail, succeed};
 use crate::failure::{Failure, NO_PLACE, Result, contain, report};
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, ReadDescriptor, Signal, attempt};
-use crate::stdio::connection;
 use crate::transport::{ConnectionDone, Transport};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -45,12 +45,13 @@ impl Process {
         }
     }
 
-    /// Ends the child's standard input, after what was written; on a terminal, types Ctrl-D.
+    /// Ends the child's standard input, after what was written: what is written then is dropped. On a
+    /// terminal this types its end-of-file character (Ctrl-D), after half a line twice.
     #[doc(alias = "closeStdin")]
     pub fn close_stdin(&self) {
-        match self.shared.is_terminal {
-            true => self.write(b"\x04"),
-            false => self.close_child(0),
+        match self.transport(0) {
+            Some(terminal) if self.shared.is_terminal => terminal.lose_write_connection(),
+            _ => self.close_child(0),
         }
     }
 
@@ -265,7 +266,7 @@ impl Shared {
     /// Makes one of the child's descriptors a connection.
     fn attach(self: &Rc<Self>, reactor: &Reactor, number: i32, end: End) -> Result {
         let name = Address::pipe(format!("descriptor {number} of {}", self.program));
-        let connection = connection(reactor, end.into_pipes(name))?;
+        let connection = connection(reactor, end, name)?;
         self.pipes.borrow_mut().insert(number, connection.transport());
         connection.begin(Box::new(Pipe { shared: self.clone(), number }));
         Ok(())

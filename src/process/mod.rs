@@ -32,6 +32,7 @@ mod child;
 mod options;
 mod output;
 mod streams;
+mod terminal;
 mod whole;
 
 pub use child::Process;

@@ -60,12 +60,14 @@ pub(super) struct Spawned {
 pub(super) struct End {
     pub(super) input: Option<OwnedFd>,
     pub(super) output: Option<OwnedFd>,
+    /// Both are the master of the child's terminal.
+    pub(super) is_terminal: bool,
 }
 
 impl End {
     /// Nobody else has this end open.
     pub(super) fn into_pipes(self, name: Address) -> Pipes {
-        let End { input, output } = self;
+        let End { input, output, .. } = self;
         Pipes { input, output, name, is_shared: false, is_standard: false }
     }
 }
@@ -287,7 +289,7 @@ fn start_on_terminal(
     })?;
     let ours = OwnedFd::from(ours);
     let output = Some(ours.as_fd().try_clone_to_owned()?);
-    pipes.insert(1, End { input: Some(ours), output });
+    pipes.insert(1, End { input: Some(ours), output, is_terminal: true });
     Ok(child)
 }
 

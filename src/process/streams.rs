@@ -2,11 +2,11 @@
 
 use super::child::{Process, follow};
 use super::options::{End, ProcessOptions, Spawned};
+use super::terminal::connection;
 use crate::address::Address;
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::failure::Result;
 use crate::reactor::Reactor;
-use crate::stdio::connection;
 use crate::stream::Stream;
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct ProcessStreams {
     /// Reads what the child writes to its standard output and writes what it reads from its standard
-    /// input; its terminal, if it has one.
+    /// input; its terminal, if it has one, on which to close it is to type Ctrl-D.
     pub stdio: Stream,
     /// The other descriptors, 2 for standard error, each in the one direction that it has.
     pub others: BTreeMap<i32, Stream>,
@@ -54,7 +54,7 @@ impl Reactor {
         let Spawned { child, program, mut pipes, .. } = options.spawn(self)?;
         let stream = |end: End, name: &str| {
             let name = Address::pipe(format!("{name} of {program}"));
-            Ok(Stream::new(connection(self, end.into_pipes(name))?))
+            Ok(Stream::new(connection(self, end, name)?))
         };
         let mut both = pipes.remove(&1).unwrap_or_default();
         if let Some(stdin) = pipes.remove(&0) {

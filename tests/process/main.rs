@@ -7,6 +7,7 @@
 mod kit;
 #[cfg(target_os = "linux")]
 mod status;
+mod terminal;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::process::{
@@ -281,37 +282,6 @@ fn a_child_that_closes_its_full_standard_input_and_lives_on_is_noticed() {
     assert!(process.status().is_none());
     process.signal(Signal::Kill).unwrap();
     kit::until(&reactor, "it is reported", || told.reason.borrow().is_some());
-}
-
-#[test]
-fn a_child_on_a_terminal_has_one_of_its_own_of_the_size_asked_for() {
-    let told =
-        run(sh("test -t 0 && test -t 1 && test -t 2 && stty size && tty </dev/tty")
-            .terminal(31, 97));
-    assert!(told.heard(1).starts_with("31 97\r\n/dev/"), "{:?}", told.events);
-    assert!(told.reason().is::<ProcessDone>());
-}
-
-#[test]
-fn a_terminal_reads_lines_until_ctrl_d() {
-    let reactor = Reactor::new().unwrap();
-    let (process, told) = start(&reactor, sh("stty -echo; echo ready; cat").terminal(24, 80));
-    while told.heard(1) != "ready\r\n" {
-        reactor.turn(None).unwrap();
-    }
-    process.write(b"one\ntwo\n");
-    process.close_stdin();
-    reactor.run().unwrap();
-    assert_eq!(told.heard(1), "ready\r\none\r\ntwo\r\n");
-    assert!(told.reason().is::<ProcessDone>());
-}
-
-#[test]
-fn a_terminal_and_other_descriptors_exclude_each_other() {
-    let reactor = Reactor::new().unwrap();
-    let options = sh("true").terminal(24, 80).descriptor(1, ChildDescriptor::Null);
-    let failure = reactor.run_until(reactor.open_process(options)).unwrap_err();
-    assert!(failure.to_string().contains("ask for one or the other"), "{failure}");
 }
 
 #[test]
