@@ -1,7 +1,7 @@
 //! HTTP: so far the part that needs no connection.
 //!
 //! What is here reads and writes HTTP/1 as bytes, for both ends: [`h1::Machine`], and the values that it
-//! speaks of. There is no server and no client yet that runs on a reactor; who wants one now feeds a
+//! speaks of; with the feature `websocket` the module of that name does the same for frames. There is no server and no client yet that runs on a reactor; who wants one now feeds a
 //! machine from [`Protocol::data_received`](crate::Protocol::data_received) and writes what it says to
 //! the [`Transport`](crate::Transport):
 //!
@@ -60,6 +60,8 @@ mod status;
 mod syntax;
 mod target;
 mod version;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use headers::{Headers, InvalidHeader};
 pub use limits::Limits;
