@@ -91,13 +91,15 @@ impl ByteStream for UnixByteStream {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let slices = &mut [IoSliceMut::new(buffer)];
         let message = rustix::net::recvmsg(&self.socket, slices, &mut control, FOR_US_ALONE)?;
-        // As they do that did not fit.
-        self.is_cut = message.flags.contains(ReturnFlags::CTRUNC);
+        self.is_cut = false;
         for part in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = part {
                 self.incoming.extend(descriptors.inspect(keep_from_children));
                 self.is_cut = true;
             }
+        }
+        if message.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(descriptors_lost());
         }
         Ok(message.bytes)
     }
@@ -179,6 +181,14 @@ impl ByteStream for UnixByteStream {
     fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.incoming.pop_front()
     }
+}
+
+/// The system has thrown them away. Without them the bytes mean something else, so they are none to pass on.
+#[cold]
+fn descriptors_lost() -> io::Error {
+    io::Error::other(
+        "descriptors that came with its bytes were lost: this process can have no more",
+    )
 }
 
 struct UnixPort {
