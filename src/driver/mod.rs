@@ -68,6 +68,30 @@ pub trait Driver {
         self.listen(&Address::Unix(at.clone()), options.backlog)
     }
 
+    /// Listens at an address that others, who also share it, may have as well: the system spreads connections
+    /// over all of them (SO_REUSEPORT).
+    fn listen_shared(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
+        let _ = backlog;
+        let why = format!("this driver does not share the address {at}");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    /// Listens at a socket that somebody else made and had listen.
+    #[cfg(unix)]
+    fn adopt_listener(&self, socket: OwnedFd) -> io::Result<Box<dyn Listener>> {
+        let _ = socket;
+        let why = "this driver takes no sockets of the system's";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    /// Makes a stream of a socket that somebody else made and connected.
+    #[cfg(unix)]
+    fn adopt_stream(&self, socket: OwnedFd) -> io::Result<Box<dyn ByteStream>> {
+        let _ = socket;
+        let why = "this driver takes no sockets of the system's";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Listens at a socket that the process was started with, by its descriptor's number, and takes it over:
     /// nothing is open under that number afterwards that anybody could use.
     fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {

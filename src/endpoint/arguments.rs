@@ -142,6 +142,6 @@ impl<'a> Arguments<'a> {
 }
 
 /// A number written in digits alone; the standard parser takes a sign as well.
-fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
+pub(super) fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,6 +1,7 @@
 //! Places to connect to.
 
 use super::arguments::Arguments;
+use super::given::Given;
 use super::grammar::{BadEndpoint, Description};
 #[cfg(all(unix, feature = "process"))]
 use super::program::Program;
@@ -17,6 +18,7 @@ use crate::stream::Stream;
 #[cfg(feature = "tls")]
 use crate::tls::ClientConfig;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -50,6 +52,7 @@ pub struct ClientEndpoint {
 #[derive(Clone, Debug)]
 enum Kind {
     Socket(ConnectTo),
+    Given(Given),
     #[cfg(feature = "tls")]
     Tls(ClientTls, Box<Kind>),
     #[cfg(unix)]
@@ -92,6 +95,34 @@ pub fn wrap_client_tls(
 }
 
 impl ClientEndpoint {
+    /// A socket of your own that is connected already: a `std::net::TcpStream`, say, or a `UnixStream`.
+    ///
+    /// It can be used once; clones of the endpoint have the same socket.
+    ///
+    /// ```
+    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
+    /// use ropewalk::Reactor;
+    /// use ropewalk::endpoint::ClientEndpoint;
+    ///
+    /// let (mut here, there) = std::os::unix::net::UnixStream::pair()?;
+    /// std::io::Write::write_all(&mut here, b"x")?;
+    /// let reactor = Reactor::new()?;
+    /// let opening = ClientEndpoint::connected(there).open(&reactor);
+    /// let byte = reactor.run_until(async move {
+    ///     let mut byte = [0];
+    ///     opening.await?.read_exact(&mut byte).await?;
+    ///     Ok(byte)
+    /// })?;
+    /// assert_eq!(byte, *b"x");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "from_std")]
+    #[doc(alias = "adoptStreamConnection")]
+    pub fn connected(socket: impl Into<OwnedFd>) -> ClientEndpoint {
+        let kind = Kind::Given(Given::new(socket.into()));
+        ClientEndpoint { text: "a connection of one's own".into(), kind }
+    }
+
     /// Connects, and gives a way to reach the protocol that the factory builds.
     ///
     /// Fires right after `connection_made`. Cancelling gives up.
@@ -180,6 +211,7 @@ impl Kind {
                 Ok(layer) => within.reach(reactor, [vec![layer], layers].concat()),
                 Err(failure) => fail(failure),
             },
+            Kind::Given(socket) => dressed(reactor, adopt(reactor, socket), layers),
             #[cfg(unix)]
             Kind::Stdio => dressed(reactor, crate::stdio::standard_connection(reactor), layers),
             #[cfg(all(unix, feature = "process"))]
@@ -206,6 +238,13 @@ impl Kind {
             _ => Err(unknown(text, &description)),
         }
     }
+}
+
+fn adopt(reactor: &Reactor, socket: &Given) -> crate::Result<Rc<Connection>> {
+    let inner = reactor.inner();
+    let stream = inner.driver.adopt_stream(socket.take()?)?;
+    let peer = stream.peer()?;
+    Ok(Connection::open(inner, stream, peer))
 }
 
 /// A connection that is there already, with its layers.

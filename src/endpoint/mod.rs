@@ -47,6 +47,9 @@
 //!   process' own goes; the connection ends as the program does: well, or lost by
 //!   [`ProcessTerminated`](crate::process::ProcessTerminated). One that is aborted kills it.
 //!
+//! In code, an endpoint can also be made by [`ServerEndpoint::tcp`], [`ServerEndpoint::unix`], of a socket of
+//! one's own ([`ServerEndpoint::listener`], [`ClientEndpoint::connected`]), or from an address.
+//!
 //! # Invariants
 //! * A description that cannot be used says where and why, with a caret under the place; none makes
 //!   a panic.
@@ -71,6 +74,7 @@
 mod arguments;
 mod client;
 mod creator;
+mod given;
 mod grammar;
 mod haproxy;
 mod inherited;

@@ -1,6 +1,7 @@
 //! Places to listen at.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, digits};
+use super::given::Given;
 use super::grammar::{BadEndpoint, Description};
 use super::haproxy::behind_proxy;
 use super::inherited::{Choice, passed};
@@ -20,6 +21,7 @@ use crate::stream::{Stream, service};
 use crate::tls::ServerConfig;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -56,8 +58,13 @@ enum Kind {
         interface: String,
         port: u16,
         backlog: u32,
+        is_shared: bool,
     },
     Unix(ListenUnix),
+    /// Absent once it is listened at.
+    Given(Given),
+    /// What was asked for in code, and cannot be.
+    Bad(String),
     Descriptor(u32),
     Passed(Choice),
     Behind(Box<Kind>),
@@ -91,6 +98,111 @@ pub fn wrap_server_tls(config: &ServerConfig, endpoint: ServerEndpoint) -> Serve
 }
 
 impl ServerEndpoint {
+    /// TCP at a host and a port, as `host:port`; what is wrong with it is told by `listen` and `serve`.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use ropewalk::endpoint::ServerEndpoint;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let at = ServerEndpoint::tcp("127.0.0.1:0").backlog(16).reuse_port();
+    /// let one = at.serve(&reactor, async |_stream| Ok(()))?;
+    /// let same = ServerEndpoint::tcp(one.host()).reuse_port();
+    /// same.serve(&reactor, async |_stream| Ok(()))?; // the system spreads connections over both
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn tcp(at: impl fmt::Display) -> ServerEndpoint {
+        let text = at.to_string();
+        let kind = tcp_at(&text).unwrap_or_else(|| {
+            Kind::Bad("a host and a port were expected, as in 127.0.0.1:8000".into())
+        });
+        ServerEndpoint { text, kind }
+    }
+
+    /// A Unix socket.
+    ///
+    /// ```
+    /// use ropewalk::ListenUnix;
+    /// use ropewalk::endpoint::ServerEndpoint;
+    ///
+    /// let at = ServerEndpoint::unix(ListenUnix::new("/run/bus").mode(0o660));
+    /// assert_eq!(at.to_string(), "unix:/run/bus");
+    /// ```
+    pub fn unix(at: impl Into<ListenUnix>) -> ServerEndpoint {
+        let at = at.into();
+        ServerEndpoint { text: at.name().to_string(), kind: Kind::Unix(at) }
+    }
+
+    /// A socket of your own that listens already: a `std::net::TcpListener`, say, or a `UnixListener`.
+    ///
+    /// It can be listened at once; clones of the endpoint have the same socket.
+    ///
+    /// ```
+    /// use ropewalk::Reactor;
+    /// use ropewalk::endpoint::ServerEndpoint;
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let reactor = Reactor::new()?;
+    /// let port = ServerEndpoint::listener(listener).serve(&reactor, async |_stream| Ok(()))?;
+    /// assert_eq!(port.host(), address.into());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "from_std")]
+    #[doc(alias = "adoptStreamPort")]
+    pub fn listener(listener: impl Into<OwnedFd>) -> ServerEndpoint {
+        let kind = Kind::Given(Given::new(listener.into()));
+        ServerEndpoint { text: "a listener of one's own".into(), kind }
+    }
+
+    /// So many connections may wait to be accepted; 1024 unless set.
+    #[must_use]
+    pub fn backlog(self, connections: u32) -> ServerEndpoint {
+        self.with("backlog", |kind| match kind {
+            Kind::Tcp { backlog, .. } => {
+                *backlog = connections;
+                true
+            }
+            Kind::Unix(at) => {
+                *at = at.clone().backlog(connections);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Shares the address with other sockets, of this process or another of the same user, that share it too:
+    /// the system spreads connections over all of them.
+    #[must_use]
+    pub fn reuse_port(self) -> ServerEndpoint {
+        self.with("port to share", |kind| match kind {
+            Kind::Tcp { is_shared, .. } => {
+                *is_shared = true;
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Changes what is below all layers; `change` says whether that has such an option.
+    fn with(mut self, option: &str, change: impl Fn(&mut Kind) -> bool) -> ServerEndpoint {
+        let mut kind = &mut self.kind;
+        loop {
+            kind = match kind {
+                Kind::Behind(within) => within,
+                #[cfg(feature = "tls")]
+                Kind::Tls(_, within) => within,
+                Kind::Bad(_) => return self,
+                kind => {
+                    if !change(kind) {
+                        *kind = Kind::Bad(format!("it has no {option}"));
+                    }
+                    return self;
+                }
+            }
+        }
+    }
+
     /// Accepts connections and gives each a protocol of the factory's.
     ///
     /// Fails with [`CannotListen`]. An interface that is a host name is looked up while you wait.
@@ -136,11 +248,13 @@ impl ServerEndpoint {
 impl Kind {
     fn open(&self, inner: &Rc<Loop>, welcome: Box<dyn Welcome>) -> io::Result<Port> {
         match self {
-            Kind::Tcp { interface, port, backlog } => {
+            Kind::Tcp { interface, port, backlog, is_shared } => {
                 let addresses = own_addresses(&*inner.driver, &(&*ascii_name(interface)?, *port))?;
-                inner.listen_first(addresses, *backlog, welcome)
+                inner.listen_first(addresses, *backlog, *is_shared, welcome)
             }
             Kind::Unix(at) => inner.listen_at_unix(at, welcome),
+            Kind::Given(listener) => inner.listen_adopted(listener.take()?, welcome),
+            Kind::Bad(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why.clone())),
             Kind::Descriptor(number) => inner.listen_inherited(*number, welcome),
             Kind::Passed(choice) => inner.listen_inherited(passed(choice)?, welcome),
             Kind::Behind(kind) => kind.open(inner, behind_proxy(welcome)),
@@ -159,6 +273,16 @@ impl Kind {
             }
         }
     }
+}
+
+fn tcp_at(text: &str) -> Option<Kind> {
+    let (host, port) = text.rsplit_once(':')?;
+    let interface = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if interface.is_empty() {
+        return None;
+    }
+    let (interface, port) = (interface.to_owned(), digits(port)?);
+    Some(Kind::Tcp { interface, port, backlog: BACKLOG, is_shared: false })
 }
 
 impl FromStr for ServerEndpoint {
@@ -212,7 +336,7 @@ fn at_port(
     let backlog = arguments.number("backlog")?.unwrap_or(BACKLOG);
     let interface = arguments.take("interface").map(|word| word.text);
     let interface = interface.filter(|text| !text.is_empty()).unwrap_or(everywhere.into());
-    Ok(Kind::Tcp { interface, port, backlog })
+    Ok(Kind::Tcp { interface, port, backlog, is_shared: false })
 }
 
 fn parse_behind(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
@@ -335,7 +459,7 @@ mod tests {
     }
 
     fn tcp(interface: &str, port: u16, backlog: u32) -> String {
-        format!("{:?}", Kind::Tcp { interface: interface.into(), port, backlog })
+        format!("{:?}", Kind::Tcp { interface: interface.into(), port, backlog, is_shared: false })
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::reactor::{Loop, Reactor, ReactorGone};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -189,6 +190,10 @@ impl ListenUnix {
         self
     }
 
+    pub(crate) fn name(&self) -> &UnixName {
+        &self.name
+    }
+
     /// Puts a layer on each connection, before its face sees it.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -258,7 +263,7 @@ impl Loop {
     ) -> Result<Port> {
         let cannot = CannotListen::at(written(&address));
         let addresses = own_addresses(&*self.driver, &address).map_err(&cannot)?;
-        self.listen_first(addresses, BACKLOG, welcome).map_err(&cannot)
+        self.listen_first(addresses, BACKLOG, false, welcome).map_err(&cannot)
     }
 
     /// Listens at the first of several addresses that can be listened at.
@@ -266,12 +271,16 @@ impl Loop {
         self: &Rc<Self>,
         addresses: impl IntoIterator<Item = SocketAddr>,
         backlog: u32,
+        is_shared: bool,
         welcome: Box<dyn Welcome>,
     ) -> io::Result<Port> {
         self.check_alive_io()?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
-            outcome = self.driver.listen(&address.into(), backlog);
+            outcome = match is_shared {
+                true => self.driver.listen_shared(&address.into(), backlog),
+                false => self.driver.listen(&address.into(), backlog),
+            };
             if outcome.is_ok() {
                 break;
             }
@@ -310,6 +319,16 @@ impl Loop {
     ) -> io::Result<Port> {
         self.check_alive_io()?;
         self.listen_with(self.driver.listen_inherited(number)?, welcome)
+    }
+
+    /// Listens at a socket that somebody else made.
+    pub(crate) fn listen_adopted(
+        self: &Rc<Self>,
+        socket: OwnedFd,
+        welcome: Box<dyn Welcome>,
+    ) -> io::Result<Port> {
+        self.check_alive_io()?;
+        self.listen_with(self.driver.adopt_listener(socket)?, welcome)
     }
 
     /// Welcomes one stream that is there already, as if a port had accepted it.

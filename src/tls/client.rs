@@ -5,7 +5,7 @@ use super::config::{Built, HANDSHAKE, protocols};
 use super::directory::contents_of;
 use super::identity::Identity;
 use super::trust::{provider, roots_in, system_roots};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::{RootCertStore, client};
 use std::path::Path;
@@ -40,6 +40,27 @@ enum Trust {
     System,
     These(Vec<u8>),
     Anybody,
+    /// rustls' own configuration says all.
+    Given(Arc<client::ClientConfig>),
+}
+
+/// A configuration made with rustls itself, for what this one does not say: verifiers, resumption, key logs.
+///
+/// An identity is set there; protocols that are set here come in the place of those set there.
+///
+/// ```
+/// use ropewalk::tls::{ClientConfig, rustls};
+/// use std::sync::Arc;
+///
+/// let roots = rustls::RootCertStore::empty();
+/// let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+/// let config = ClientConfig::from(Arc::new(config)).server_name("example.org");
+/// # let _ = config;
+/// ```
+impl From<Arc<client::ClientConfig>> for ClientConfig {
+    fn from(config: Arc<client::ClientConfig>) -> ClientConfig {
+        ClientConfig { trust: Trust::Given(config), ..ClientConfig::new() }
+    }
 }
 
 impl Default for ClientConfig {
@@ -182,16 +203,30 @@ impl ClientConfig {
     }
 
     pub(super) fn build(&self) -> Result<Arc<client::ClientConfig>> {
-        self.built.get(|| self.build_anew())
+        match &self.trust {
+            // Not a copy: sessions to be resumed are kept in it.
+            Trust::Given(config) if self.identity.is_none() && self.alpn.is_empty() => {
+                Ok(config.clone())
+            }
+            _ => self.built.get(|| self.build_anew()),
+        }
     }
 
     fn build_anew(&self) -> Result<client::ClientConfig> {
+        if let Trust::Given(config) = &self.trust {
+            if self.identity.is_some() {
+                return Err(Failure::msg("an identity is set in rustls' own configuration"));
+            }
+            let mut config = client::ClientConfig::clone(config);
+            config.alpn_protocols = self.alpn.clone();
+            return Ok(config);
+        }
         let builder = client::ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?;
         let roots = match &self.trust {
             Trust::System => system_roots()?,
             Trust::These(pem) => Arc::new(roots_in(pem)?),
-            Trust::Anybody => Arc::new(RootCertStore::empty()),
+            Trust::Anybody | Trust::Given(_) => Arc::new(RootCertStore::empty()),
         };
         let builder = match self.trust {
             Trust::Anybody => {

@@ -75,6 +75,8 @@ mod trust;
 pub use client::ClientConfig;
 pub use fault::Fault;
 pub use identity::Identity;
+/// The library behind it, for configurations of one's own.
+pub use rustls;
 pub use server::ServerConfig;
 pub use session::{Session, session};
 

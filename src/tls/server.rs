@@ -4,7 +4,7 @@ use super::config::{Built, HANDSHAKE, protocols};
 use super::directory::{files_at, identities_at, names_of};
 use super::identity::Identity;
 use super::trust::{provider, roots_in};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::net::naming::ascii_name;
 use rustls::crypto::ring;
 use rustls::server;
@@ -44,6 +44,33 @@ enum Who {
     One(Identity),
     /// Whoever is in this directory.
     These(PathBuf),
+    /// rustls' own configuration says all.
+    Given(Arc<server::ServerConfig>),
+}
+
+/// A configuration made with rustls itself, for what this one does not say: resolvers of certificates,
+/// verifiers of clients, key logs.
+///
+/// Certificates and demands on clients are set there; protocols that are set here come in the place of those
+/// set there.
+///
+/// ```
+/// use ropewalk::Reactor;
+/// use ropewalk::endpoint::{ServerEndpoint, wrap_server_tls};
+/// use ropewalk::tls::{ServerConfig, rustls};
+/// use std::sync::Arc;
+///
+/// let resolver = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+/// let config = rustls::ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
+/// let config = ServerConfig::from(Arc::new(config));
+/// let at = wrap_server_tls(&config, ServerEndpoint::tcp("127.0.0.1:0"));
+/// at.serve(&Reactor::new()?, async |_stream| Ok(()))?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+impl From<Arc<server::ServerConfig>> for ServerConfig {
+    fn from(config: Arc<server::ServerConfig>) -> ServerConfig {
+        ServerConfig::of(Who::Given(config))
+    }
 }
 
 /// Who has to show a certificate to a server.
@@ -187,7 +214,9 @@ impl ServerConfig {
     /// Says now what is wrong with it, and keeps what was built.
     pub(super) fn build(&self) -> Result<Arc<server::ServerConfig>> {
         match &self.who {
-            Who::One(_) => self.built.get(|| self.build_anew()),
+            // Not a copy: sessions to be resumed are kept in it.
+            Who::Given(config) if self.is_unchanged() => Ok(config.clone()),
+            Who::One(_) | Who::Given(_) => self.built.get(|| self.build_anew()),
             // Why it cannot be read is said by those who read it.
             Who::These(directory) => {
                 self.built.get_for(|| files_at(directory).unwrap_or_default(), || self.build_anew())
@@ -195,7 +224,21 @@ impl ServerConfig {
         }
     }
 
+    fn is_unchanged(&self) -> bool {
+        let is_plain = self.named.is_empty() && matches!(self.clients, Clients::Nobody);
+        is_plain && self.alpn.is_empty()
+    }
+
     fn build_anew(&self) -> Result<server::ServerConfig> {
+        if let Who::Given(config) = &self.who {
+            if !self.named.is_empty() || !matches!(self.clients, Clients::Nobody) {
+                let why = "names and demands on clients are set in rustls' own configuration";
+                return Err(Failure::msg(why));
+            }
+            let mut config = server::ServerConfig::clone(config);
+            config.alpn_protocols = self.alpn.clone();
+            return Ok(config);
+        }
         let builder = server::ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?;
         let verifier = match &self.clients {
@@ -218,6 +261,8 @@ impl ServerConfig {
         }
         let default = match &self.who {
             Who::One(identity) => Some(identity.certified()?),
+            // It has names of its own.
+            Who::Given(_) => None,
             Who::These(directory) => {
                 let found = identities_at(directory)?;
                 for identity in &found {

@@ -11,12 +11,11 @@
 //! though: whatever is opened next would get it, and who names the number again, or closes it because
 //! it is theirs, would have that. What is there from then on is `/dev/null`.
 
-use super::{tcp, unix};
+use super::adopted;
 use crate::driver::Listener;
 use mio::Registry;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use socket2::{Domain, Socket, Type};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -25,26 +24,11 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 pub(super) fn listen(registry: &Rc<Registry>, number: u32) -> io::Result<Box<dyn Listener>> {
-    let invalid = |why: &str| {
-        let why = format!("descriptor {number} is {why}");
-        io::Error::new(io::ErrorKind::InvalidInput, why)
-    };
-    let number = i32::try_from(number).map_err(|_| invalid("not open"))?;
-    let socket = Socket::from(copy(number)?);
-    if socket.r#type().map_err(|_| invalid("no socket"))? != Type::STREAM {
-        return Err(invalid("no stream socket"));
-    }
-    if !socket.is_listener()? {
-        return Err(invalid("a socket that does not listen"));
-    }
-    let adopt = match socket.domain()? {
-        Domain::IPV4 | Domain::IPV6 => tcp::adopt,
-        Domain::UNIX => unix::adopt,
-        _ => return Err(invalid("a socket of an unknown family")),
-    };
-    socket.set_nonblocking(true)?;
+    let name = format!("descriptor {number}");
+    let number = i32::try_from(number).unwrap_or(i32::MAX);
+    let listener = adopted::listener(registry, copy(number)?.into(), &name)?;
     replace(number)?;
-    Ok(adopt(registry, socket))
+    Ok(listener)
 }
 
 /// A descriptor of our own for what is open under a number.

@@ -3,6 +3,7 @@
 //! Linux' epoll takes timeouts in nanoseconds, mio in milliseconds, rounded up. Where a timeout has
 //! a fraction of a millisecond that matters, `precise.rs` waits on mio's own epoll instead.
 
+mod adopted;
 mod dialect;
 #[cfg(target_os = "linux")]
 mod inherited;
@@ -40,7 +41,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::ToSocketAddrs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -156,7 +157,7 @@ impl Driver for SystemDriver {
 
     fn listen(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
         match at {
-            Address::Ip(at) => tcp::listen(&self.registry()?, *at, backlog),
+            Address::Ip(at) => tcp::listen(&self.registry()?, *at, backlog, false),
             Address::Unix(at) => {
                 self.listen_unix(at, &UnixOptions { backlog, ..UnixOptions::default() })
             }
@@ -171,6 +172,19 @@ impl Driver for SystemDriver {
     #[cfg(target_os = "linux")]
     fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
         inherited::listen(&self.registry()?, number)
+    }
+
+    fn listen_shared(&self, at: &Address, backlog: u32) -> io::Result<Box<dyn Listener>> {
+        let at = at.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
+        tcp::listen(&self.registry()?, at, backlog, true)
+    }
+
+    fn adopt_listener(&self, socket: OwnedFd) -> io::Result<Box<dyn Listener>> {
+        adopted::listener(&self.registry()?, socket.into(), "what was given")
+    }
+
+    fn adopt_stream(&self, socket: OwnedFd) -> io::Result<Box<dyn ByteStream>> {
+        adopted::stream(&self.registry()?, socket.into(), "what was given")
     }
 
     fn bind(&self, at: &Address, is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {

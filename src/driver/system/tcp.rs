@@ -48,6 +48,11 @@ pub(super) fn connect(
     Ok(Box::new(TcpByteStream { socket, registry: registry.clone() }))
 }
 
+pub(super) fn adopt_stream(registry: &Rc<Registry>, socket: Socket) -> Box<dyn ByteStream> {
+    let socket = TcpSocket(TcpStream::from_std(socket.into()));
+    Box::new(TcpByteStream { socket, registry: registry.clone() })
+}
+
 fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
@@ -154,10 +159,14 @@ pub(super) fn listen(
     registry: &Rc<Registry>,
     at: SocketAddr,
     backlog: u32,
+    is_shared: bool,
 ) -> io::Result<Box<dyn Listener>> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
+    if is_shared {
+        socket.set_reuse_port(true)?;
+    }
     // Accepted sockets inherit it: one system call a port instead of one a connection.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&at.into())?;

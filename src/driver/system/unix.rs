@@ -53,6 +53,10 @@ pub(super) fn connect(registry: &Rc<Registry>, to: &UnixName) -> io::Result<Box<
     Ok(Box::new(UnixByteStream::new(socket, registry)))
 }
 
+pub(super) fn adopt_stream(registry: &Rc<Registry>, socket: Socket) -> Box<dyn ByteStream> {
+    Box::new(UnixByteStream::new(socket, registry))
+}
+
 impl UnixByteStream {
     fn new(socket: Socket, registry: &Rc<Registry>) -> UnixByteStream {
         UnixByteStream {
@@ -228,7 +232,6 @@ pub(super) fn listen(
 }
 
 /// A port over a socket that listens already and does not block; its name is another's to remove.
-#[cfg(target_os = "linux")]
 pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
     port(registry, socket, None, true)
 }

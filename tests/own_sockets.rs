@@ -1,0 +1,283 @@
+//! Endpoints made in code: sockets of one's own, shared ports, and rustls' own configurations.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
+#![cfg(unix)]
+
+#[path = "kit/mod.rs"]
+mod kit;
+
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use kit::{FACES, Face, Notes, Peer, census, until};
+use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
+use ropewalk::simulation::Simulation;
+use ropewalk::{
+    Address, CannotListen, Port, Protocol, Reactor, Result, Stream, Transport, UnixName,
+};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+struct Echo(Notes);
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.0.add("data");
+        transport.write(data);
+        Ok(())
+    }
+    fn read_closed(&mut self, transport: &Transport) {
+        transport.lose_connection();
+    }
+}
+
+fn listen(face: Face, reactor: &Reactor, at: &ServerEndpoint) -> Result<Port> {
+    match face {
+        Face::Protocol => at.listen(reactor, |_: &Address| Echo(Notes::default())),
+        Face::Stream => at.serve(reactor, async |stream: Stream| {
+            let (mut reader, mut writer) = stream.split();
+            futures_util::io::copy(&mut reader, &mut writer).await?;
+            Ok(())
+        }),
+    }
+}
+
+#[test]
+fn a_tcp_listener_of_ones_own_is_served_once_and_closed_with_its_port() {
+    for face in FACES {
+        let reactor = Reactor::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let endpoint = ServerEndpoint::listener(listener);
+        let port = listen(face, &reactor, &endpoint).unwrap();
+        assert_eq!(port.host(), address.into());
+        let mut peer = Peer::call(&port);
+        peer.send(b"hello");
+        peer.until_heard(&reactor, b"hello");
+        let again = listen(face, &reactor, &endpoint.clone()).unwrap_err();
+        assert!(again.is::<CannotListen>());
+        let said = "cannot listen at a listener of one's own: it is in use already";
+        assert_eq!(again.to_string(), said);
+        reactor.run_until(port.stop_listening()).unwrap();
+        let refused = TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+}
+
+#[test]
+fn a_unix_listener_of_ones_own_is_served_and_keeps_its_path() {
+    for face in FACES {
+        let reactor = Reactor::new().unwrap();
+        let path = std::env::temp_dir().join(format!("rw-own-{face:?}-{}", std::process::id()));
+        let endpoint = ServerEndpoint::listener(UnixListener::bind(&path).unwrap());
+        let port = listen(face, &reactor, &endpoint).unwrap();
+        assert_eq!(port.host(), Address::Unix(UnixName::from(&path)));
+        let opening = reactor.open_unix(&path);
+        let answer = reactor.run_until(async move {
+            let mut stream = opening.await?;
+            stream.write_all(b"hello").await?;
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer).await?;
+            Ok(answer)
+        });
+        assert_eq!(answer.unwrap(), *b"hello");
+        reactor.run_until(port.stop_listening()).unwrap();
+        std::fs::remove_file(path).expect("whoever made it removes it");
+    }
+}
+
+#[test]
+fn what_does_not_listen_or_is_not_connected_is_told_as_that() {
+    let reactor = Reactor::new().unwrap();
+    let (one, _other) = UnixStream::pair().unwrap();
+    for (endpoint, why) in [
+        (ServerEndpoint::listener(one), "what was given is a socket that does not listen"),
+        (
+            ServerEndpoint::listener(UdpSocket::bind("127.0.0.1:0").unwrap()),
+            "what was given is no stream socket",
+        ),
+        (
+            ServerEndpoint::listener(std::fs::File::open("/dev/null").unwrap()),
+            "what was given is no socket",
+        ),
+    ] {
+        let failure = listen(Face::Protocol, &reactor, &endpoint).unwrap_err().to_string();
+        assert!(failure.ends_with(why), "{failure}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let opening = ClientEndpoint::connected(listener).open(&reactor);
+    let failure = reactor.run_until(opening).unwrap_err().to_string();
+    assert!(failure.ends_with("what was given is a socket that is not connected"), "{failure}");
+    assert_eq!(census(&reactor), (0, 0));
+}
+
+/// Connections of which one end is a socket of one's own, and the other the standard library's.
+fn pairs() -> Vec<(ClientEndpoint, Box<dyn ReadWrite>)> {
+    let (one, other) = UnixStream::pair().unwrap();
+    other.set_nonblocking(true).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    server.set_nonblocking(true).unwrap();
+    vec![
+        (ClientEndpoint::connected(one), Box::new(other)),
+        (ClientEndpoint::connected(client), Box::new(server)),
+    ]
+}
+
+trait ReadWrite: Read + Write {}
+impl<S: Read + Write> ReadWrite for S {}
+
+#[test]
+fn a_connected_socket_of_ones_own_speaks_in_both_faces_and_once() {
+    for face in FACES {
+        for (endpoint, mut other) in pairs() {
+            let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+            match face {
+                Face::Protocol => {
+                    let desk = notes.clone();
+                    let factory = move |_: &Address| Echo(desk.clone());
+                    let connecting = endpoint.connect(&reactor, factory);
+                    reactor.run_until(connecting).unwrap();
+                }
+                Face::Stream => {
+                    let opening = endpoint.open(&reactor);
+                    reactor.spawn(async move {
+                        let (mut reader, mut writer) = opening.await?.split();
+                        futures_util::io::copy(&mut reader, &mut writer).await?;
+                        Ok(())
+                    });
+                }
+            }
+            other.write_all(b"hello").unwrap();
+            let mut got = Vec::new();
+            until(&reactor, "an answer", || {
+                let mut piece = [0; 10];
+                match other.read(&mut piece) {
+                    Ok(count) => got.extend_from_slice(&piece[..count]),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+                got == b"hello"
+            });
+            drop(other);
+            until(&reactor, "the end", || census(&reactor) == (0, 0));
+            let again = reactor.run_until(endpoint.open(&reactor)).unwrap_err().to_string();
+            assert_eq!(again, "it is in use already");
+        }
+    }
+}
+
+#[test]
+fn ports_that_share_an_address_share_its_connections() {
+    let reactor = Reactor::new().unwrap();
+    let counts = [Notes::default(), Notes::default()];
+    let serve = |at: ServerEndpoint, count: &Notes| {
+        let count = count.clone();
+        at.serve(&reactor, async move |_: Stream| {
+            count.add("served");
+            Ok(())
+        })
+    };
+    let one = serve(ServerEndpoint::tcp("127.0.0.1:0").backlog(300).reuse_port(), &counts[0]);
+    let address = one.unwrap().host();
+    serve(ServerEndpoint::tcp(&address).reuse_port(), &counts[1]).unwrap();
+    let alone = serve(ServerEndpoint::tcp(&address), &counts[0]).unwrap_err();
+    assert_eq!(alone.check::<CannotListen>().unwrap().kind(), ErrorKind::AddrInUse);
+    let at = address.socket_addr().unwrap();
+    let _peers: Vec<_> = (0..200).map(|_| TcpStream::connect(at).unwrap()).collect();
+    until(&reactor, "all are served", || counts[0].len() + counts[1].len() == 200);
+    assert!(counts.iter().all(|count| count.len() > 0), "one of them got all");
+}
+
+#[test]
+fn an_endpoint_made_in_code_tells_what_is_wrong_when_it_is_used() {
+    let reactor = Reactor::new().unwrap();
+    let address = "a host and a port were expected, as in 127.0.0.1:8000";
+    for (endpoint, why) in [
+        (ServerEndpoint::tcp("8000"), address),
+        (ServerEndpoint::tcp(":8000"), address),
+        (ServerEndpoint::tcp("localhost:http"), address),
+        (ServerEndpoint::tcp("localhost:70000").backlog(1), address),
+        (ServerEndpoint::unix("/run/s").reuse_port(), "it has no port to share"),
+        ("fd:3".parse::<ServerEndpoint>().unwrap().backlog(1), "it has no backlog"),
+        ("stdio".parse::<ServerEndpoint>().unwrap().reuse_port(), "it has no port to share"),
+    ] {
+        let failure = listen(Face::Stream, &reactor, &endpoint).unwrap_err();
+        assert_eq!(failure.to_string(), format!("cannot listen at {endpoint}: {why}"));
+    }
+    let behind = "haproxy:tcp:0:interface=127.0.0.1".parse::<ServerEndpoint>().unwrap();
+    listen(Face::Stream, &reactor, &behind.backlog(1).reuse_port()).unwrap();
+    let scoped = ServerEndpoint::tcp("[::1]:0");
+    if TcpListener::bind("[::1]:0").is_ok() {
+        listen(Face::Stream, &reactor, &scoped).unwrap();
+    }
+}
+
+#[test]
+fn a_simulated_host_says_what_it_has_not() {
+    let simulation = Simulation::new(1);
+    let reactor = simulation.host("server").reactor();
+    let shared = ServerEndpoint::tcp("0.0.0.0:80").reuse_port();
+    let failure = listen(Face::Stream, &reactor, &shared).unwrap_err().to_string();
+    assert!(failure.ends_with("this driver does not share the address 0.0.0.0:80"), "{failure}");
+    let own = ServerEndpoint::listener(TcpListener::bind("127.0.0.1:0").unwrap());
+    let failure = listen(Face::Stream, &reactor, &own).unwrap_err().to_string();
+    assert!(failure.ends_with("this driver takes no sockets of the system's"), "{failure}");
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use ropewalk::tls::rustls::pki_types::pem::PemObject;
+    use ropewalk::tls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use ropewalk::tls::{ClientConfig, Identity, ServerConfig, rustls, session};
+    use std::sync::Arc;
+
+    fn both(identity: &Identity) -> (ServerConfig, ClientConfig) {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(identity.certificate_pem().as_bytes())
+            .map(|it| it.unwrap())
+            .collect();
+        let key = PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(chain[0].clone()).unwrap();
+        let server =
+            rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+        let mut server = server.unwrap();
+        server.alpn_protocols = vec![b"theirs".to_vec(), b"ours".to_vec()];
+        let mut client =
+            rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        client.alpn_protocols = vec![b"theirs".to_vec()];
+        (Arc::new(server).into(), Arc::new(client).into())
+    }
+
+    #[test]
+    fn configurations_made_with_rustls_itself_serve_both_roles() {
+        let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
+        let (server, client) = both(&identity);
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.serve_tls("127.0.0.1:0", &server, async |_: Stream| Ok(())).unwrap();
+        for (client, want) in
+            [(client.clone(), &b"theirs"[..]), (client.clone().alpn(["ours"]), b"ours")]
+        {
+            let stream = reactor.run_until(reactor.open_tls(&port.host(), &client)).unwrap();
+            let session = session(&stream.transport()).unwrap();
+            assert_eq!(session.alpn(), Some(want));
+        }
+    }
+
+    #[test]
+    fn what_is_set_beside_a_configuration_of_rustls_is_refused_when_it_is_used() {
+        let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
+        let (server, client) = both(&identity);
+        let reactor = Reactor::new().unwrap();
+        let named = server.clone().name("a.example", identity.clone());
+        let asking = server.require_client_certificate(identity.certificate_pem());
+        for server in [named, asking] {
+            let failure = reactor.serve_tls("127.0.0.1:0", &server, async |_: Stream| Ok(()));
+            let failure = failure.unwrap_err().to_string();
+            assert!(failure.contains("are set in rustls' own configuration"), "{failure}");
+        }
+        let port = reactor.serve_tcp("127.0.0.1:0", async |_: Stream| Ok(())).unwrap();
+        let opening = reactor.open_tls(&port.host(), &client.identity(identity));
+        let failure = reactor.run_until(opening).unwrap_err().to_string();
+        assert!(failure.contains("is set in rustls' own configuration"), "{failure}");
+    }
+}
