@@ -92,12 +92,11 @@ fn an_errback_does_not_hear_of_its_own_callbacks_failure() {
 
 #[test]
 fn a_panic_in_a_step_becomes_a_failure_of_the_line_that_added_it() {
+    let line = line!() + 1;
     let failure = failure_of(succeed(0).add_callback(|n: u32| Ok(1 / n)));
     assert!(failure.is::<Panicked>());
-    assert_eq!(
-        (failure.location().unwrap().file(), failure.location().unwrap().line()),
-        (file!(), line!() - 2)
-    );
+    let place = failure.location().unwrap();
+    assert_eq!((place.file(), place.line()), (file!(), line));
 }
 
 #[test]
@@ -397,4 +396,48 @@ fn what_a_cancelled_chain_fails_with_instead_is_reported() {
         "[unhandled failure in Deferred: nobody raced]",
     ];
     assert_eq!(trace.text(), reports.join(" "));
+}
+
+/// A list that holds out against a cancellation can be cancelled again, through whatever waits for it.
+#[test]
+fn a_second_cancellation_finds_its_way_through_every_kind_of_link() {
+    let ways: [fn(Deferred<usize>) -> Deferred<usize>; 4] = [
+        |list| list.map(|n| n + 1),
+        |list| {
+            let (trigger, outer) = Deferred::new();
+            let outer = outer.add_callback(move |()| list);
+            trigger.callback(()).unwrap();
+            outer
+        },
+        |list| {
+            let (trigger, outer) = Deferred::new();
+            let outer = outer.add_callback(move |()| list.map(|n| n + 1)).map(|n| n + 1);
+            trigger.callback(()).unwrap();
+            outer
+        },
+        |list| DeferredList::new([list]).results().map(|results| results.len()),
+    ];
+    for way in ways {
+        let (_first, stubborn) = Deferred::<u8>::new();
+        let (second, inner) = Deferred::<u8>::new();
+        let list = DeferredList::new([stubborn.add_errback(move |_| inner)]).results();
+        let mut waits = way(list.map(|results| results.len()));
+        waits.cancel();
+        assert!(!second.is_called() && (&mut waits).now_or_never().is_none());
+        waits.cancel();
+        assert!(second.is_called() && waits.now_or_never().unwrap().is_ok());
+    }
+}
+
+/// The link in the middle hands its follower on to what it waits for, and so must the cancellation.
+#[test]
+fn a_cancellation_goes_past_a_returned_link_to_what_that_one_returned() {
+    let ((first, outer), (second, middle)) = (Deferred::new(), Deferred::new());
+    let (last, inner) = Deferred::<u8>::new();
+    let middle = middle.add_callback(move |()| inner);
+    let outer = outer.add_callback(move |()| middle);
+    first.callback(()).unwrap();
+    second.callback(()).unwrap();
+    outer.cancel();
+    assert!(last.is_called() && failure_of(outer).is::<Cancelled>());
 }
