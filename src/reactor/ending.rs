@@ -87,6 +87,7 @@ impl Loop {
     /// The order is public documentation.
     fn tear_down(self: &Rc<Self>) {
         self.ending.stage.set(Stage::Ending);
+        self.stop_running();
         self.timers.close();
         for letter in self.office.close() {
             attempt("drop of a call from a thread", || drop(letter));

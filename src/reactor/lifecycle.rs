@@ -279,6 +279,11 @@ impl Loop {
         Ok(Entered::new(self))
     }
 
+    /// It does not run any more.
+    pub(super) fn stop_running(&self) {
+        self.life.is_running.set(false);
+    }
+
     /// Undoes `enter`.
     pub(super) fn left(self: &Rc<Self>) {
         self.life.is_entered.set(false);
@@ -304,7 +309,7 @@ impl Loop {
             return Ok(true);
         }
         let outcome = self.shut_down(&mut || ());
-        self.life.is_running.set(false);
+        self.stop_running();
         outcome.map(|()| false)
     }
 
@@ -415,7 +420,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         #[cfg(all(unix, feature = "signals"))]
         super::signals::unwatch(&self.inner);
-        self.inner.life.is_running.set(false);
+        self.inner.stop_running();
     }
 }
 

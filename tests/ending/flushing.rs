@@ -1,6 +1,6 @@
 //! What was written and not waited for, when a run is over: sent, or cut off so that the peer sees it.
 
-use super::kit::{Peer, pattern, until};
+use super::kit::{Peer, alone, pattern, until};
 use futures_util::AsyncWriteExt;
 use ropewalk::simulation::Simulation;
 use ropewalk::{Address, Protocol, Reactor, Result, Stream, Transport, react};
@@ -241,6 +241,33 @@ fn a_unix_socket_and_a_pipe_are_flushed_too() {
         .unwrap();
     drop(reactor);
     assert_eq!(reading.join().unwrap().unwrap(), MUCH);
+}
+
+/// The stream is kept open: standard output is flushed all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_is_flushed_though_it_is_open() {
+    let name = "flushing::standard_output_is_flushed_though_it_is_open";
+    let child = alone(name, || {
+        for is_run in [false, true] {
+            let reactor = Reactor::new().unwrap();
+            let stream = reactor.open_stdio().unwrap();
+            stream.transport().write(vec![b'~'; SOME]);
+            if is_run {
+                let stopper = reactor.clone();
+                reactor.call_when_running(move || stopper.stop());
+                reactor.run().unwrap();
+            } else {
+                reactor.run_until(async { Ok(()) }).unwrap();
+            }
+            drop((reactor, stream));
+        }
+    });
+    if let Some(child) = child {
+        let arrived = child.stdout.iter().filter(|&&byte| byte == b'~').count();
+        assert_eq!(arrived, 2 * SOME);
+        assert!(child.status.success());
+    }
 }
 
 #[cfg(feature = "process")]

@@ -324,8 +324,10 @@ fn a_simulated_host_gives_handles_and_the_world_ends_its_reactors() {
     drop(host.reactor());
     simulation.run_for(Duration::from_secs(1)).unwrap();
     notes.expect(&[]);
+    assert!(handle.is_running());
     host.crash();
     notes.expect(&["task"]);
+    assert!(!handle.is_running());
     assert!(handle.stop().unwrap_err().is::<ReactorGone>());
     let next = host.reactor();
     let kept = (Noted(notes.clone(), "timer"), next.clone());
