@@ -134,10 +134,48 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_remembered_while_one_of_its_connections_is_left() {
+        let limit = ConnectionLimit::new().per_peer(3);
+        let mut held: Vec<_> = (0..3).map(|_| limit.admit(&peer("192.0.2.1"))).collect();
+        assert!(held.iter().all(Option::is_some));
+        for left in (1..3).rev() {
+            drop(held.pop());
+            assert_eq!(limit.count(), left);
+            let again: Vec<_> = (left..3).map(|_| limit.admit(&peer("192.0.2.1"))).collect();
+            assert!(again.iter().all(Option::is_some), "{left} are left");
+            assert!(limit.admit(&peer("192.0.2.1")).is_none(), "{left} are left");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_is_counted_nowhere() {
+        let limit = ConnectionLimit::new().per_peer(1).total(2);
+        let first = limit.admit(&peer("192.0.2.1"));
+        assert!(first.is_some() && limit.admit(&peer("192.0.2.1")).is_none());
+        assert_eq!(limit.count(), 1);
+        let second = limit.clone().admit(&peer("192.0.2.2"));
+        assert!(second.is_some() && limit.admit(&peer("192.0.2.3")).is_none(), "clones count too");
+        drop(second);
+        assert_eq!(limit.counts.peers.borrow().len(), 1);
+        assert!(limit.admit(&peer("192.0.2.3")).is_some());
+    }
+
+    #[test]
+    fn of_two_limits_the_first_gets_back_what_the_second_refuses() {
+        let (outer, inner) = (ConnectionLimit::new().total(5), ConnectionLimit::new().total(1));
+        let both = (outer.clone(), inner);
+        let first = both.admit(&peer("192.0.2.1"));
+        assert!(first.is_some() && both.admit(&peer("192.0.2.2")).is_none());
+        assert_eq!(outer.count(), 1);
+    }
+
+    #[test]
     fn peers_without_an_address_count_in_all() {
         let limit = ConnectionLimit::new().per_peer(1).total(2);
         let unix = Address::from(std::path::PathBuf::from("/run/s"));
         let held = [limit.admit(&unix), limit.admit(&unix)];
         assert!(held.iter().all(Option::is_some) && limit.admit(&unix).is_none());
+        drop(held);
+        assert!(limit.count() == 0 && limit.admit(&unix).is_some());
     }
 }

@@ -188,6 +188,22 @@ fn a_delimiter_may_be_long_and_begin_again_inside_itself() {
 }
 
 #[test]
+fn a_delimiter_may_repeat_itself() {
+    let cut_by = |delimiter: &'static [u8]| {
+        move || {
+            Bench::new(|pieces| {
+                Box::new(LineReceiver::new(pieces).delimiter(delimiter).max_length(5))
+            })
+        }
+    };
+    in_every_split(cut_by(b"\n\n"), b"a\n\nb\n\n\nc\n\n\n\nd\nefg\n\nf\n", "a|b|\nc||d\nefg");
+    in_every_split(cut_by(b"\r\n\r\n"), b"a\r\nb\r\n\r\n\r\n\r\nc\r\n\r", "a\r\nb|");
+    in_every_split(cut_by(b"abab"), b"aabababababxababab", "a||abx");
+    in_every_split(cut_by(b"aaa"), b"aaaaaaaxaaaa", "||ax");
+    in_every_split(cut_by(b""), b"a\n\nb\n", "a||b");
+}
+
+#[test]
 fn netstrings_arrive_the_same_in_every_split() {
     in_every_split(
         || netstrings(12),
@@ -243,6 +259,10 @@ fn a_protocol_may_skip_what_is_too_long() {
     bench.feed(b"abcdefgh").unwrap();
     bench.feed(b"ij\r\n").unwrap();
     assert_eq!(bench.seen(), "over 5|ij");
+    bench.feed(b"abc").unwrap();
+    bench.feed(b"defgh").unwrap();
+    bench.feed(b"x\r\nyy\r\n").unwrap();
+    assert_eq!(bench.seen(), "over 5|ij|over 5|x|yy");
 }
 
 #[test]
@@ -262,6 +282,32 @@ fn raw_bytes_that_a_protocol_never_takes_are_not_kept_without_limit() {
     let mut bench = Bench::new(|_| Box::new(LineReceiver::new(Lazy).max_length(5)));
     bench.feed(b"abcde").unwrap();
     assert!(bench.feed(b"f").unwrap_err().to_string().contains("took none of 6 raw bytes"));
+}
+
+#[test]
+fn a_line_that_became_raw_bytes_hides_no_delimiter_of_the_next() {
+    struct Switched(Rc<RefCell<Vec<String>>>, Rc<Cell<bool>>);
+    impl LineProtocol for Switched {
+        fn line_received(&mut self, _: &Transport, line: &[u8]) -> Result {
+            self.0.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
+            Ok(())
+        }
+        fn is_raw(&self) -> bool {
+            self.1.get()
+        }
+        fn raw_data_received(&mut self, _: &Transport, _: &[u8]) -> Result<usize> {
+            self.1.set(false);
+            Ok(4)
+        }
+    }
+    let is_raw: Rc<Cell<bool>> = Rc::default();
+    let switch = is_raw.clone();
+    let mut bench =
+        Bench::new(move |pieces| Box::new(LineReceiver::new(Switched(pieces.seen, switch))));
+    bench.feed(b"abcd").unwrap();
+    is_raw.set(true);
+    bench.feed(b"x\r\ny\r\n").unwrap();
+    assert_eq!(bench.seen(), "x|y");
 }
 
 #[test]
@@ -321,7 +367,93 @@ fn what_is_too_long_to_send_is_not_sent() {
     assert_eq!(send_int::<u32>(transport, b"abc", 2), Err(TooLong { length: 3, limit: 2 }));
     assert_eq!(send_netstring(transport, b"abc", 2), Err(TooLong { length: 3, limit: 2 }));
     assert_eq!(send_line(transport, b"a\r\nb"), Err(TooLong { length: 4, limit: 1 }));
+    let long = vec![b'x'; 16_385];
+    let refused = TooLong { length: 16_385, limit: 16_384 };
+    assert_eq!(send_line(transport, &long), Err(refused));
     assert!(bench.note.written.borrow().is_empty());
+}
+
+#[test]
+fn what_is_just_short_enough_is_sent() {
+    let bench = lines(9);
+    let transport = &bench.transport;
+    send_int::<u8>(transport, [0; 255], 255).unwrap();
+    send_netstring(transport, b"abc", 3).unwrap();
+    send_line(transport, vec![b'x'; 16_384]).unwrap();
+    assert_eq!(bench.note.written.borrow().len(), 256 + 6 + 16_386);
+}
+
+#[test]
+fn the_longest_string_allowed_is_taken_and_one_byte_more_is_not() {
+    for (mut bench, longest, longer) in
+        [(netstrings(3), &b"3:abc,"[..], &b"4"[..]), (ints::<u8>(3), b"\x03abc", b"\x04")]
+    {
+        bench.feed(longest).unwrap();
+        assert_eq!(bench.seen(), "abc");
+        assert!(bench.feed(longer).is_err());
+    }
+}
+
+#[test]
+fn after_a_length_over_the_limit_that_a_protocol_forgives_the_connection_is_lost_in_order() {
+    struct Lenient;
+    impl StringProtocol for Lenient {
+        fn string_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+            panic!("there is no telling where it begins")
+        }
+        fn length_limit_exceeded(&mut self, _: &Transport, _: usize) -> Result {
+            Ok(())
+        }
+    }
+    let receivers: [fn(Pieces) -> Box<dyn Protocol>; 2] = [
+        |_| Box::new(NetstringReceiver::new(Lenient).max_length(3)),
+        |_| Box::new(Int8Receiver::new(Lenient).max_length(3)),
+    ];
+    for (make, data) in receivers.into_iter().zip([&b"4:abcd,1:x,"[..], b"\x04abcd\x01x"]) {
+        let mut bench = Bench::new(make);
+        bench.feed(data).unwrap();
+        assert!(bench.note.is_lost.get());
+        bench.feed(data).unwrap();
+    }
+}
+
+#[test]
+fn the_peers_end_is_told_at_once_when_nothing_is_held_back_and_once() {
+    for data in [&b"line\r\n"[..], b"line\r\nunfinished"] {
+        let mut bench = lines(20);
+        bench.feed(data).unwrap();
+        bench.protocol.read_closed(&bench.transport);
+        assert_eq!(bench.seen(), "line|(end)");
+        bench.resume().unwrap();
+        assert_eq!(bench.seen(), "line|(end)");
+    }
+    let mut bench = lines(20);
+    bench.feed(b"pause\r\n").unwrap();
+    bench.protocol.read_closed(&bench.transport);
+    assert_eq!(bench.seen(), "pause|(end)", "nothing waits behind the pause");
+}
+
+#[test]
+fn raw_bytes_that_wait_are_as_many_as_a_line_may_be() {
+    struct AtLast(Rc<RefCell<Vec<String>>>);
+    impl LineProtocol for AtLast {
+        fn line_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+            Ok(())
+        }
+        fn is_raw(&self) -> bool {
+            true
+        }
+        fn raw_data_received(&mut self, _: &Transport, data: &[u8]) -> Result<usize> {
+            let taken = if data.len() < 5 { 0 } else { data.len() };
+            self.0.borrow_mut().push(format!("{} of {}", taken, data.len()));
+            Ok(taken)
+        }
+    }
+    let mut bench =
+        Bench::new(|pieces| Box::new(LineReceiver::new(AtLast(pieces.seen)).max_length(4)));
+    bench.feed(b"abcd").unwrap();
+    bench.feed(b"e").unwrap();
+    assert_eq!(bench.seen(), "0 of 4|5 of 5");
 }
 
 #[test]
