@@ -212,7 +212,7 @@ fn a_peer_that_is_gone_is_noticed_by_who_probes_it() {
 
 #[test]
 fn who_waits_for_room_goes_on_when_the_way_back_is_healed() {
-    let (simulation, server, client, read) = two_hosts(quick().window(10_000));
+    let (simulation, _, client, read) = two_hosts(quick().window(10_000));
     simulation.script("cut server>client at 5 ms for 10 s").unwrap();
     let uploading = upload(&client, 100_000);
     simulation.run_for(9 * SECOND).unwrap();
