@@ -8,8 +8,8 @@ mod peers;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint, quote};
 use ropewalk::{
-    Address, CannotListen, ConnectionDone, Deferred, Failure, Port, Protocol, Reactor, Result,
-    Stream, Transport, Trigger,
+    Address, ConnectionDone, Deferred, Failure, Port, Protocol, Reactor, Result, Stream, Transport,
+    Trigger,
 };
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -416,7 +416,7 @@ mod tls {
         ] {
             let endpoint: ServerEndpoint = text.parse().unwrap();
             let failure = endpoint.listen(&reactor, |_: &Address| Mirror).unwrap_err();
-            assert!(failure.is::<CannotListen>());
+            assert!(failure.is::<ropewalk::CannotListen>());
             let failure = failure.to_string();
             assert!(failure.starts_with(&format!("cannot listen at {text}: {why}")), "{failure}");
         }
