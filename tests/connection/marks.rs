@@ -328,3 +328,149 @@ fn what_a_callback_wrote_goes_out_before_a_layer_is_put_in() {
     notes.expect(&["wrapped"]);
     reports.expect(&[]);
 }
+
+/// Lets so many bytes through, and no more.
+struct Sluice(Rc<Cell<usize>>);
+
+impl Sluice {
+    fn put_on(transport: &Transport) -> Sluice {
+        let open = Rc::new(Cell::new(0));
+        let left = open.clone();
+        let on_write = move |layer: &mut Chatty, data: &[u8]| match left.get().min(data.len()) {
+            0 => Err(std::io::ErrorKind::WouldBlock.into()),
+            most => {
+                let count = layer.below.write(&data[..most])?;
+                left.set(left.get() - count);
+                Ok(count)
+            }
+        };
+        Chatty::put_on(transport, Rc::new(RefCell::new(on_write)));
+        Sluice(open)
+    }
+
+    fn let_through(&self, count: usize, reactor: &Reactor, peer: &mut Peer) {
+        self.0.set(count);
+        until(reactor, "they went through", || {
+            // An edge: the layer itself tells nobody.
+            peer.send(b".");
+            self.0.get() == 0
+        });
+        turn(reactor);
+    }
+}
+
+const HIGH: usize = 64 * 1024;
+const LOW: usize = 16 * 1024;
+
+/// A protocol that notes its marks, or registers a producer that does.
+struct OnMarks(Notes, bool, Rc<RefCell<Option<(Transport, Sluice)>>>);
+
+struct PushProducer(Notes);
+
+impl ropewalk::Producer for PushProducer {
+    fn resume_producing(&mut self, _: &Transport) {
+        self.0.add("resume");
+    }
+    fn pause_producing(&mut self) {
+        self.0.add("pause");
+    }
+}
+
+impl Protocol for OnMarks {
+    fn connection_made(&mut self, transport: &Transport) {
+        let sluice = Sluice::put_on(transport);
+        self.2.replace(Some((transport.clone(), sluice)));
+        if self.1 {
+            let producer = PushProducer(self.0.clone());
+            transport.register_producer(producer, ropewalk::Producing::Push).unwrap();
+        }
+    }
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+    fn pause_writing(&mut self, _: &Transport) {
+        if !self.1 {
+            self.0.add("pause");
+        }
+    }
+    fn resume_writing(&mut self, _: &Transport) {
+        if !self.1 {
+            self.0.add("resume");
+        }
+    }
+}
+
+#[test]
+fn the_marks_are_passed_by_the_very_byte_for_protocols_and_for_producers() {
+    for is_producer in [false, true] {
+        let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
+        let (log, made) = (notes.clone(), Rc::new(RefCell::new(None)));
+        let place = made.clone();
+        let build = move |_: &Address| OnMarks(log.clone(), is_producer, place.clone());
+        let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+        let mut peer = Peer::call(&port);
+        until(&reactor, "it is made", || made.borrow().is_some());
+        let (transport, sluice) = made.take().unwrap();
+        transport.write([0; HIGH]);
+        turn(&reactor);
+        notes.expect(&[]);
+        transport.write(b"x");
+        turn(&reactor);
+        notes.expect(&["pause"]);
+        sluice.let_through(HIGH - LOW, &reactor, &mut peer);
+        notes.expect(&["pause"]);
+        sluice.let_through(1, &reactor, &mut peer);
+        notes.expect(&["pause", "resume"]);
+        sluice.let_through(LOW, &reactor, &mut peer);
+        peer.until_heard(&reactor, &[vec![0; HIGH], b"x".to_vec()].concat());
+        notes.expect(&["pause", "resume"]);
+    }
+}
+
+#[test]
+fn a_writer_without_room_goes_on_when_no_more_than_the_low_mark_waits() {
+    let (reactor, written) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
+    let (count, made) = (written.clone(), Rc::new(RefCell::new(None)));
+    let place = made.clone();
+    let handler = async move |mut stream: Stream| {
+        place.replace(Some(Sluice::put_on(&stream.transport())));
+        loop {
+            match stream.write(&[0; HIGH]).await? {
+                0 => return Ok(()),
+                more => count.set(count.get() + more),
+            }
+        }
+    };
+    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let mut peer = Peer::call(&port);
+    until(&reactor, "it waits", || written.get() == HIGH);
+    let sluice = made.take().unwrap();
+    sluice.let_through(HIGH - LOW - 1, &reactor, &mut peer);
+    assert_eq!(written.get(), HIGH, "a byte too early");
+    sluice.let_through(1, &reactor, &mut peer);
+    assert_eq!(written.get(), 2 * HIGH - LOW);
+}
+
+#[test]
+fn a_task_that_writes_without_end_leaves_others_their_turn() {
+    let (reactor, written) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
+    let count = written.clone();
+    let handler = async move |mut stream: Stream| {
+        let swallow = |_: &mut Chatty, data: &[u8]| Ok(data.len());
+        Chatty::put_on(&stream.transport(), Rc::new(RefCell::new(swallow)));
+        while count.get() < 10_000 {
+            stream.write_all(&[0; 20_000]).await?;
+            count.set(count.get() + 1);
+        }
+        Ok(())
+    };
+    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let _peer = Peer::call(&port);
+    let (seen, other) = (written.clone(), Notes::default());
+    until(&reactor, "it writes", || seen.get() > 0);
+    let (log, at) = (other.clone(), written.get());
+    drop(reactor.spawn(async move { log.add("had its turn") }));
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    other.expect(&["had its turn"]);
+    assert!(at < 1_000 && written.get() < 2_000, "{at} and {} writes", written.get());
+}
