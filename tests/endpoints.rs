@@ -148,7 +148,7 @@ fn a_balancers_own_check_keeps_the_real_addresses() {
 fn what_is_no_header_ends_its_connection_and_the_server_lives() {
     let reports = Rc::new(RefCell::new(Vec::new()));
     let sink = reports.clone();
-    ropewalk::on_report(move |report| sink.borrow_mut().push(report.to_string()));
+    ropewalk::on_peer_fault(move |report| sink.borrow_mut().push(report.to_string()));
     in_both_faces(BEHIND, |reactor, port| {
         for bad in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PROXY TCP9 a b c d\r\n", &LINE[..20]] {
             // Whether as an end or as a reset, the peer hears nothing.

@@ -6,7 +6,7 @@
 //! an error of the application's, or the loss of another connection that it served. So all of the chain is
 //! looked at, and into each `io::Error` of it.
 
-use super::connection::Connection;
+use super::connection::{Connection, State};
 use super::pull::Ended;
 use crate::driver::Readiness;
 use crate::failure::{
@@ -30,11 +30,18 @@ impl Connection {
         match fault_in(failure) {
             Some(Fault::Nobodys) => {}
             Some(Fault::Peers) => self.tell(tell_peer_fault, Report::new(what, failure, made)),
-            None if self.readiness.get().has(Readiness::READ_CLOSED) && is_early_end(failure) => {
+            None if is_early_end(failure) && self.has_peer_ended() => {
                 self.tell(tell_peer_fault, Report::new(what, failure, made));
             }
+            // This end was ended, as an idle timeout does, while somebody waited for more.
+            None if is_early_end(failure) && self.state.get() == State::Lost => {}
             None => self.tell(tell, Report::new(what, failure, made)),
         }
+    }
+
+    /// Whether the peer has ended its half, whatever this end wants by now.
+    fn has_peer_ended(&self) -> bool {
+        self.readiness.get().has(Readiness::READ_CLOSED)
     }
 
     /// Reports a failure that is the application's own whatever it says.

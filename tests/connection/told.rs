@@ -7,6 +7,7 @@ use ropewalk::{
     Reactor, Result, Stream, Transport, on_peer_fault, peer_faults,
 };
 use std::fmt;
+use std::time::Duration;
 
 /// What peers are blamed for, from now on.
 fn hear_blame() -> Notes {
@@ -121,6 +122,20 @@ fn a_peer_that_hangs_up_within_a_message_is_at_fault() {
     peer.half_close();
     peer.until_end(&reactor);
     assert_eq!((reports.len(), blame.len()), (0, 1), "{:?}", reports.all());
+}
+
+#[test]
+fn a_handler_that_reads_on_when_this_end_was_ended_is_nobodys_fault() {
+    let (reactor, reports, blame) = (Reactor::new().unwrap(), hear_reports(), hear_blame());
+    let handler = async |mut stream: Stream| {
+        let transport = stream.transport();
+        stream.reactor().call_later(Duration::ZERO, move || transport.lose_connection());
+        Ok(stream.read_exact(&mut [0; 100]).await?)
+    };
+    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    assert_eq!(Peer::call(&port).until_end(&reactor), "end of stream");
+    turn(&reactor);
+    assert_eq!((reports.all(), blame.len()), (vec![], 0));
 }
 
 #[test]
