@@ -30,6 +30,9 @@ use std::fmt;
 #[derive(Clone, Default)]
 pub struct Headers {
     pub(crate) block: Block,
+    /// The block holds more than the lines of the fields in their order, or a field that a machine looks
+    /// at when it sends them.
+    pub(crate) is_mixed: bool,
 }
 
 /// Why a field cannot be sent.
@@ -65,7 +68,9 @@ impl Headers {
         name: impl AsRef<str>,
         value: impl AsRef<[u8]>,
     ) -> Result<(), InvalidHeader> {
-        let field = self.field(name.as_ref().as_bytes(), value.as_ref())?;
+        let name = name.as_ref().as_bytes();
+        let field = self.field(name, value.as_ref())?;
+        self.is_mixed |= is_of_connection(name);
         self.block.fields.push(field);
         Ok(())
     }
@@ -80,9 +85,11 @@ impl Headers {
         let name = name.as_ref();
         let field = self.field(name.as_bytes(), value.as_ref())?;
         let Some(first) = self.position(name) else {
+            self.is_mixed |= is_of_connection(name.as_bytes());
             self.block.fields.push(field);
             return Ok(());
         };
+        self.is_mixed = true;
         self.remove_from(first + 1, name);
         self.block.fields[first] = field;
         Ok(())
@@ -158,7 +165,9 @@ impl Headers {
         if !may_be_value(value) {
             return Err(InvalidHeader::Value);
         }
-        // As a line of a head, so that many can be sent as one piece.
+        // As a line of a head, so that all can be sent as one piece.
+        let end = self.block.bytes.len() + name.len() + value.len() + 4;
+        u32::try_from(end).map_err(|_| InvalidHeader::TooLong)?;
         let mut append = |text| self.block.append(text).ok_or(InvalidHeader::TooLong);
         let name = append(name)?;
         append(b": ")?;
@@ -173,6 +182,7 @@ impl Headers {
     }
 
     fn remove_from(&mut self, first: usize, name: &str) {
+        self.is_mixed = true;
         let Block { bytes, fields } = &mut self.block;
         let mut at = 0;
         fields.retain(|field| {
@@ -180,6 +190,12 @@ impl Headers {
             at <= first || !field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes())
         });
     }
+}
+
+/// Whether a machine leaves it out, or must know of it, when it sends a head.
+fn is_of_connection(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [b"connection", b"content-length", b"transfer-encoding"];
+    NAMES.iter().any(|it| name.eq_ignore_ascii_case(it))
 }
 
 /// Blanks around a value are not part of it: they would be gone when it is read.

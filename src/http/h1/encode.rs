@@ -31,10 +31,15 @@ pub(super) fn write_status_line(status: Status, out: &mut Vec<u8>) {
 
 /// Writes the fields, but for those that are the machine's own; whether a Connection is among them.
 ///
-/// Fields that lie one behind the other as they are to be sent are copied together: those of our own do,
-/// and those of a head that was read do mostly. It saves 200 instructions for three fields.
+/// Fields that lie one behind the other as they are to be sent are copied together: those of our own do
+/// mostly without a look at them, and those of a head that was read do mostly. It saves 300 instructions
+/// for three fields.
 pub(super) fn write_fields(headers: &Headers, out: &mut Vec<u8>) -> bool {
     let Block { bytes, fields } = &headers.block;
+    if !headers.is_mixed {
+        out.extend_from_slice(bytes);
+        return false;
+    }
     let mut has_options = false;
     let mut run = 0..0;
     for field in fields {

@@ -146,7 +146,7 @@ impl HeadParser {
         limits: HeadLimits,
     ) -> Result<Option<usize>, Refusal> {
         if self.at == 0 && self.kind == Kind::Request {
-            let seen = bytes.get(..limits.bytes).unwrap_or(bytes);
+            let seen = bytes.get(..self.reach(limits.bytes)).unwrap_or(bytes);
             if self.usual_head(seen, fields, limits.fields) {
                 return Ok(Some(self.at as usize));
             }

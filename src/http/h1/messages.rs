@@ -64,6 +64,7 @@ impl RequestHead {
         let form = Target::parse(method, target)?.form();
         let mut headers = Headers::new();
         let target = headers.block.append(target.as_bytes()).ok_or(InvalidTarget::Form)?;
+        headers.is_mixed = true;
         Ok(RequestHead {
             headers,
             method,

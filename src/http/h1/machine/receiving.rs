@@ -42,7 +42,18 @@ impl Machine {
     ///
     /// What it used of the input is gone from it. Call it until it gives `None`, also with an empty
     /// input: the end of a message without a body is told by itself.
+    #[inline]
     pub fn feed<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
+        // Two of the three calls for a request without a body end here; it saves 100 instructions.
+        match self.incoming {
+            Incoming::Head if input.is_empty() => None,
+            Incoming::Length(0) => Some(self.message_ended()), // 2
+            Incoming::Answering => None,
+            _ => self.take_event(input),
+        }
+    }
+
+    fn take_event<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
         match self.read(input) {
             Ok(Found::Nothing) => None,
             Ok(Found::Body(data)) => Some(Event::Body(data)),
@@ -116,7 +127,7 @@ impl Machine {
             match &mut self.incoming {
                 Incoming::Head if input.is_empty() => return Ok(Found::Nothing),
                 Incoming::Head => return self.read_head(input),
-                Incoming::Length(0) => return Ok(Found::End), // 2
+                Incoming::Length(0) => return Ok(Found::End),
                 Incoming::Length(_) | Incoming::UntilClose if input.is_empty() => {
                     return Ok(Found::Nothing);
                 }
@@ -271,7 +282,7 @@ impl Machine {
         self.outgoing = Outgoing::Owed; // 1
         self.expect_body(framing); // 1
         RequestHead {
-            headers: Headers { block: mem::take(&mut self.block) },
+            headers: Headers { block: mem::take(&mut self.block), is_mixed: true },
             method,
             form,
             target: self.parser.text,
@@ -330,7 +341,7 @@ impl Machine {
         let (version, is_switch, is_interim) =
             (self.version(), self.is_switch(), self.is_interim());
         let head = ResponseHead {
-            headers: Headers { block: mem::take(&mut self.block) },
+            headers: Headers { block: mem::take(&mut self.block), is_mixed: true },
             status: self.status(),
             words: Some(self.parser.text),
             version,
@@ -411,7 +422,7 @@ impl Machine {
                 }
             }
         }
-        Event::End(Headers { block: trailers })
+        Event::End(Headers { block: trailers, is_mixed: true })
     }
 }
 

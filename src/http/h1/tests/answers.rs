@@ -365,6 +365,32 @@ fn whatever_is_answered_can_be_read_back() {
 }
 
 #[test]
+fn fields_that_were_set_changed_and_removed_are_sent_as_they_are_left() {
+    let mut numbers = Numbers(16);
+    let names = ["Via", "via", "Server", "ETag", "Age", "Content-Length", "Transfer-Encoding"];
+    for _ in 0..2_000 {
+        let mut head = status(200);
+        for at in 0..numbers.below(8) {
+            let name = *numbers.pick(&names);
+            match numbers.below(4) {
+                0 => head.set_header(name, at.to_string()).unwrap(),
+                1 => drop(head.remove_header(name)),
+                2 => head = head.clone(),
+                _ => head.append_header(name, "x".repeat(at)).unwrap(),
+            }
+        }
+        let mut machine = asked(&request("GET", "1.1", ""));
+        let out = answer(&mut machine, &head, Length::Known(2), "ok");
+        let is_framing = |name: &str| names[5..].contains(&name);
+        let lines = head.headers().iter().filter(|(name, _)| !is_framing(name));
+        let lines = lines.map(|(name, value)| format!("{name}: {}\r\n", value.escape_ascii()));
+        let lines: String = lines.collect();
+        let expected = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\nok");
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
 fn an_idle_machine_is_small_and_owns_no_memory() {
     assert!(size_of::<Machine>() <= 288, "{}", size_of::<Machine>());
     let server = Server::new().run([]);
