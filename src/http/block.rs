@@ -1,15 +1,15 @@
-//! The memory of a message's head: one block of bytes, and where each field lies in it.
-//!
-//! # Theory
-//! A head arrives as bytes and mostly leaves as bytes. So it is kept as it came, request line and
-//! line ends included, and a field is two spans into it. Parsing a head of twenty fields makes no
-//! allocation but the block's own two, and none once the block is used again.
-//!
-//! # Invariants
-//! * Bytes are appended, never moved: a span stays true until [`Block::clear`].
-//! * A name is a token, a value has no CR, LF, NUL nor other control character but the tab. Who pushes
-//!   a field has looked.
-//! * No block is longer than `u32::MAX`: the parser's limit and [`Block::append`] see to it.
+// The memory of a message's head: one block of bytes, and where each field lies in it.
+//
+// # Theory
+// A head arrives as bytes and mostly leaves as bytes. So it is kept as it came, request line and
+// line ends included, and a field is two spans into it. Parsing a head of twenty fields makes no
+// allocation but the block's own two, and none once the block is used again.
+//
+// # Invariants
+// * Bytes are appended, never moved: a span stays true until [`Block::clear`].
+// * A name is a token, a value has no CR, LF, NUL nor other control character but the tab. Who pushes
+//   a field has looked.
+// * No block is longer than `u32::MAX`: the parser's limit and [`Block::append`] see to it.
 
 /// A piece of a block.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

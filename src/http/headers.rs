@@ -1,4 +1,4 @@
-//! Fields of a head, in the order and case that they have.
+// Fields of a head, in the order and case that they have.
 
 use super::block::{Block, Field};
 use super::syntax::{is_token, is_value, text_length, trim};

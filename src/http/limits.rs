@@ -1,4 +1,4 @@
-//! How much of what a peer may make this end hold or do.
+// How much of what a peer may make this end hold or do.
 
 /// Limits of one connection, in bytes unless a name says otherwise.
 ///

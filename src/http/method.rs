@@ -1,4 +1,4 @@
-//! Methods of requests.
+// Methods of requests.
 
 use super::syntax::is_token;
 use std::error::Error;

@@ -1,3 +1,9 @@
+// Values that both directions and all versions share stand here, one file each; `h1/` is HTTP/1 as bytes,
+// `websocket/` its frames. A head is one block of bytes with spans into it (`block`), which `Headers` and
+// the heads of `h1` read and write. Which bytes may stand where is asked of `syntax` alone.
+//
+// Nothing here needs a reactor: what will, stands beside it later and uses public paths only.
+
 //! HTTP: so far the part that needs no connection.
 //!
 //! What is here reads and writes HTTP/1 as bytes, for both ends: [`h1::Machine`], and the values that it

@@ -1,4 +1,4 @@
-//! Status codes of answers.
+// Status codes of answers.
 
 use std::fmt;
 

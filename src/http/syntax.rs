@@ -1,11 +1,11 @@
-//! Which bytes may stand where: RFC 9110, 5.5 and 5.6, RFC 3986, 3.2.
-//!
-//! # Theory
-//! A table answers for one byte. Where runs are long, a word of eight bytes is looked at first: `x - 0x20`
-//! borrows out of a byte that is below 0x20, `x + 1` carries into the high bit of DEL, and `& !x` drops
-//! the bytes that had their high bit set before. Words are read little-endian, so the lowest mark is
-//! first. A borrow or carry may put a false mark above a byte, never a true one too few: where a word
-//! is marked, the table goes on from its lowest mark.
+// Which bytes may stand where: RFC 9110, 5.5 and 5.6, RFC 3986, 3.2.
+//
+// # Theory
+// A table answers for one byte. Where runs are long, a word of eight bytes is looked at first: `x - 0x20`
+// borrows out of a byte that is below 0x20, `x + 1` carries into the high bit of DEL, and `& !x` drops
+// the bytes that had their high bit set before. Words are read little-endian, so the lowest mark is
+// first. A borrow or carry may put a false mark above a byte, never a true one too few: where a word
+// is marked, the table goes on from its lowest mark.
 
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

@@ -1,12 +1,12 @@
-//! What a request is about: the four forms of RFC 9112, 3.2.
-//!
-//! # Theory
-//! A target is text that is cut where it is asked for, and decoded last: first the segments, then the
-//! escapes in one, so that `%2F` stays inside its segment. Nothing is decoded twice.
-//!
-//! # Invariants
-//! * Printable ASCII only, no `#`: the parser and [`Target::parse`] have looked.
-//! * The form fits the method: `*` is for OPTIONS, a host with its port for CONNECT.
+// What a request is about: the four forms of RFC 9112, 3.2.
+//
+// # Theory
+// A target is text that is cut where it is asked for, and decoded last: first the segments, then the
+// escapes in one, so that `%2F` stays inside its segment. Nothing is decoded twice.
+//
+// # Invariants
+// * Printable ASCII only, no `#`: the parser and [`Target::parse`] have looked.
+// * The form fits the method: `*` is for OPTIONS, a host with its port for CONNECT.
 
 use super::method::Method;
 use super::syntax::{hex_digit, is_authority, is_target, split_port};

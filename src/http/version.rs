@@ -1,4 +1,4 @@
-//! Versions of HTTP/1.
+// Versions of HTTP/1.
 
 use std::fmt;
 

@@ -1,13 +1,13 @@
-//! Bodies in chunks, in and out: RFC 9112, 7.1.
-//!
-//! # Theory
-//! The line before a chunk is read byte by byte: it is short. What it holds is given out where it lies.
-//! Extensions are looked at and dropped; they are bounded in each line and in all of a message, because
-//! a peer can send them for ever without sending a body. Trailers are a head without its first line.
-//!
-//! # Invariants
-//! * A number is followed by CRLF or `;`, and by nothing else, no blank either.
-//! * An empty chunk is never written but at the end: it would be the end.
+// Bodies in chunks, in and out: RFC 9112, 7.1.
+//
+// # Theory
+// The line before a chunk is read byte by byte: it is short. What it holds is given out where it lies.
+// Extensions are looked at and dropped; they are bounded in each line and in all of a message, because
+// a peer can send them for ever without sending a body. Trailers are a head without its first line.
+//
+// # Invariants
+// * A number is followed by CRLF or `;`, and by nothing else, no blank either.
+// * An empty chunk is never written but at the end: it would be the end.
 
 use super::refusal::{Reason, Refusal};
 use crate::http::limits::Limits;

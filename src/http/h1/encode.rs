@@ -1,8 +1,8 @@
-//! Heads as bytes: lines that can be read back as what they were meant to say.
-//!
-//! # Invariants
-//! * Framing is written by whoever knows it: fields that would say something of it are left out.
-//! * Names and values were looked at when they were set or read; here they are copied.
+// Heads as bytes: lines that can be read back as what they were meant to say.
+//
+// # Invariants
+// * Framing is written by whoever knows it: fields that would say something of it are left out.
+// * Names and values were looked at when they were set or read; here they are copied.
 
 use crate::http::block::Block;
 use crate::http::headers::Headers;
@@ -10,13 +10,10 @@ use crate::http::status::Status;
 use crate::http::syntax::elements;
 use std::io::Write;
 
-/// Close and keep-alive, as the fields say them.
-pub(super) fn connection_options(headers: &Headers) -> (bool, bool) {
-    let has = |wanted: &[u8]| {
-        let mut options = headers.all("connection").flat_map(elements);
-        options.any(|option| option.eq_ignore_ascii_case(wanted))
-    };
-    (has(b"close"), has(b"keep-alive"))
+/// Whether the fields name an option of the connection.
+pub(super) fn has_option(headers: &Headers, wanted: &str) -> bool {
+    let mut options = headers.all("connection").flat_map(elements);
+    options.any(|option| option.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Writes the first line of an answer.

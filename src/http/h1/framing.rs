@@ -1,22 +1,22 @@
-//! How long a body is and whether the connection goes on: the table of RFC 9112, 6.3, and what we
-//! refuse of it.
-//!
-//! # Theory
-//! Two ends that do not agree where a message ends read one's body as the other's next request. So
-//! whatever can be read in two ways is refused instead of being read in the better one:
-//!
-//! | fields | RFC 9112 | here |
-//! |---|---|---|
-//! | Transfer-Encoding and Content-Length | the first wins | refused |
-//! | two Content-Lengths, equal | one of them | refused |
-//! | Transfer-Encoding that is not `chunked` alone | by what comes last | refused |
-//! | Transfer-Encoding in HTTP/1.0 | faulty framing | refused |
-//! | none of both, request | no body | no body |
-//! | none of both, answer | until the connection ends | the same |
-//! | any, answer to HEAD, 1xx, 204, 304 | no body | the same |
-//! | any, 2xx to CONNECT, 101 | no HTTP any more | the same |
-//!
-//! The parser marks the fields whose names may be one of these; only they are looked at.
+// How long a body is and whether the connection goes on: the table of RFC 9112, 6.3, and what we
+// refuse of it.
+//
+// # Theory
+// Two ends that do not agree where a message ends read one's body as the other's next request. So
+// whatever can be read in two ways is refused instead of being read in the better one:
+//
+// | fields | RFC 9112 | here |
+// |---|---|---|
+// | Transfer-Encoding and Content-Length | the first wins | refused |
+// | two Content-Lengths, equal | one of them | refused |
+// | Transfer-Encoding that is not `chunked` alone | by what comes last | refused |
+// | Transfer-Encoding in HTTP/1.0 | faulty framing | refused |
+// | none of both, request | no body | no body |
+// | none of both, answer | until the connection ends | the same |
+// | any, answer to HEAD, 1xx, 204, 304 | no body | the same |
+// | any, 2xx to CONNECT, 101 | no HTTP any more | the same |
+//
+// The parser marks the fields whose names may be one of these; only they are looked at.
 
 use super::refusal::{Reason, Refusal};
 use crate::http::block::{Block, Field, Span};
@@ -109,7 +109,8 @@ pub(super) struct Said {
     pub(super) chunked: bool,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
-    pub(super) upgrade: bool,
+    /// The field, and the connection's option without which it is for somebody before us.
+    pub(super) upgrade: (bool, bool),
     pub(super) expects_continue: bool,
 }
 
@@ -120,6 +121,11 @@ impl Said {
             Version::Http11 => !self.close,
             Version::Http10 => self.keep_alive && !self.close,
         }
+    }
+
+    /// Whether the sender asks for another protocol.
+    pub(super) fn asks_for_upgrade(&self) -> bool {
+        self.upgrade == (true, true)
     }
 
     /// The framing of a request.
@@ -191,7 +197,7 @@ fn read_field(
         6 if name.eq_ignore_ascii_case(b"expect") => {
             said.expects_continue = expectation(field, bytes, version)?;
         }
-        7 if name.eq_ignore_ascii_case(b"upgrade") => said.upgrade = version == Version::Http11,
+        7 if name.eq_ignore_ascii_case(b"upgrade") => said.upgrade.0 = version == Version::Http11,
         10 if name.eq_ignore_ascii_case(b"connection") => connection(said, field, bytes),
         14 if name.eq_ignore_ascii_case(b"content-length") => {
             content_length(said, coding.is_some(), field, bytes)?;
@@ -251,6 +257,7 @@ fn connection(said: &mut Said, field: &Field, bytes: &[u8]) {
     for option in elements(field.value.of(bytes)) {
         said.close |= option.eq_ignore_ascii_case(b"close");
         said.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        said.upgrade.1 |= option.eq_ignore_ascii_case(b"upgrade");
     }
 }
 

@@ -1,19 +1,19 @@
-//! Bytes to head: request and response, and trailers, strict, in one pass.
-//!
-//! # Theory
-//! A table of states over the bytes of one head, drawn at [`State`]. Where bytes run out, the state
-//! and the place stay, and the next call goes on there: a head that comes byte by byte is looked at as
-//! often as one that comes whole. The caller keeps the bytes: all of the head so far is given again,
-//! where it lies. Nothing is copied here; fields are spans, counted from the head's first byte.
-//!
-//! # Invariants
-//! * `at` only grows; each byte is looked at once in its state, and once more by the trim of a value.
-//! * A refusal depends on the bytes alone, not on how they were cut: each is made at the byte that
-//!   decides, and the limit of the head counts bytes from its first.
-//!
-//! # Not here
-//! The states of a start line: `start_line.rs`. What fields mean: `framing.rs`; a head is complete here
-//! that is still refused there.
+// Bytes to head: request and response, and trailers, strict, in one pass.
+//
+// # Theory
+// A table of states over the bytes of one head, drawn at [`State`]. Where bytes run out, the state
+// and the place stay, and the next call goes on there: a head that comes byte by byte is looked at as
+// often as one that comes whole. The caller keeps the bytes: all of the head so far is given again,
+// where it lies. Nothing is copied here; fields are spans, counted from the head's first byte.
+//
+// # Invariants
+// * `at` only grows; each byte is looked at once in its state, and once more by the trim of a value.
+// * A refusal depends on the bytes alone, not on how they were cut: each is made at the byte that
+//   decides, and the limit of the head counts bytes from its first.
+//
+// # Not here
+// The states of a start line: `start_line.rs`. What fields mean: `framing.rs`; a head is complete here
+// that is still refused there.
 
 use super::framing::Marked;
 use super::refusal::{Reason, Refusal};

@@ -1,8 +1,8 @@
-//! Heads as values: what a machine reads, and what it is given to write.
-//!
-//! # Invariants
-//! * Start line and fields lie in one block, which no user can exchange: a head gives its fields out for
-//!   reading, and changes them itself.
+// Heads as values: what a machine reads, and what it is given to write.
+//
+// # Invariants
+// * Start line and fields lie in one block, which no user can exchange: a head gives its fields out for
+//   reading, and changes them itself.
 
 use super::framing::Framing;
 use crate::http::block::Span;

@@ -1,3 +1,18 @@
+// One file for each question: what is a head (`head`, `start_line`), where does a body end (`framing`,
+// `chunked`), what may follow what (`machine`), what is refused and with which words (`refusal`), how a
+// head becomes bytes (`encode`). `messages` are the heads as values.
+//
+// Nothing here knows a connection, a clock or a task. What a message says is found in two passes that
+// each look at a byte once: the parser, which knows lines, and `framing`, which knows the six fields that
+// matter here. Whatever is decided, is decided by the bytes alone and at one of them: the tests send
+// everything in every split and want the same.
+//
+// Deviations from Twisted: heads are refused where Twisted mends them (folded lines, bare LF, no Host,
+// whitespace before a colon); HTTP/1.0 keeps its connection where both ends ask for it; a body's rest is
+// dropped up to a limit instead of being read whole; an answer to a refused head has a sentence.
+//
+// Not here: deadlines, dates, who handles a request; the server and the client.
+
 //! HTTP/1 without a socket: bytes in, events out, and the other way round.
 //!
 //! A [`Machine`] is one end of one connection, a server's or a client's. It is given what arrives and

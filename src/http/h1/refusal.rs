@@ -1,13 +1,13 @@
-//! Every reason to refuse a message: status, words, and whether the peer is told.
-//!
-//! # Theory
-//! What is refused, and with which bytes, stands in `refusals.md`, which is on the public page and is
-//! the corpus of the tests: each of its rows is sent in every split. A refusal never holds a byte of the
-//! peer's; where it has words for one place, it has the offset instead.
-//!
-//! # Invariants
-//! * Refused once, nothing more is read as HTTP on the connection.
-//! * Which refusal a message meets, and at which byte, does not depend on how it was cut.
+// Every reason to refuse a message: status, words, and whether the peer is told.
+//
+// # Theory
+// What is refused, and with which bytes, stands in `refusals.md`, which is on the public page and is
+// the corpus of the tests: each of its rows is sent in every split. A refusal never holds a byte of the
+// peer's; where it has words for one place, it has the offset instead.
+//
+// # Invariants
+// * Refused once, nothing more is read as HTTP on the connection.
+// * Which refusal a message meets, and at which byte, does not depend on how it was cut.
 
 use crate::http::status::Status;
 use std::error::Error;

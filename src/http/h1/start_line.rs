@@ -1,4 +1,4 @@
-//! The states of a request line and of a status line; the table is drawn at `head.rs`' `State`.
+// The states of a request line and of a status line; the table is drawn at `head.rs`' `State`.
 
 use super::head::{HeadParser, NeedsMore, Next, State, Stepped};
 use super::refusal::Reason;

@@ -1,4 +1,4 @@
-//! How a connection says that it ends: RFC 6455, 7.4.
+// How a connection says that it ends: RFC 6455, 7.4.
 
 use super::violation::Violation;
 use std::fmt;

@@ -1,15 +1,15 @@
-//! Frames in, events out, and the other way round.
-//!
-//! # Theory
-//! The bytes of a message are given out where they lie, unmasked in place, as soon as they are here: a
-//! message is never gathered. What is short is gathered: the head of a frame, and the 125 bytes that a
-//! ping, pong or close may have. Text is looked at as it comes and refused at its first wrong byte; the
-//! bytes before that one were still given out, so that what is told does not depend on the cuts.
-//!
-//! # Invariants
-//! * The last piece of a message says so, and each message has one, an empty one too.
-//! * Behind a close, and behind what is refused, nothing is read.
-//! * Behind a close of our own, nothing is sent.
+// Frames in, events out, and the other way round.
+//
+// # Theory
+// The bytes of a message are given out where they lie, unmasked in place, as soon as they are here: a
+// message is never gathered. What is short is gathered: the head of a frame, and the 125 bytes that a
+// ping, pong or close may have. Text is looked at as it comes and refused at its first wrong byte; the
+// bytes before that one were still given out, so that what is told does not depend on the cuts.
+//
+// # Invariants
+// * The last piece of a message says so, and each message has one, an empty one too.
+// * Behind a close, and behind what is refused, nothing is read.
+// * Behind a close of our own, nothing is sent.
 
 use super::close::{Close, CloseCode};
 use super::frame::{Head, HeadReader, Opcode, write_head};

@@ -1,8 +1,8 @@
-//! The head of a frame: RFC 6455, 5.2.
-//!
-//! # Invariants
-//! * A length is written in as few bytes as it takes, and read only so.
-//! * What is wrong is wrong at its byte, however the head is cut.
+// The head of a frame: RFC 6455, 5.2.
+//
+// # Invariants
+// * A length is written in as few bytes as it takes, and read only so.
+// * What is wrong is wrong at its byte, however the head is cut.
 
 use super::violation::Violation;
 

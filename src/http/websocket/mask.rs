@@ -1,4 +1,4 @@
-//! The mask of a client's bytes: RFC 6455, 5.3.
+// The mask of a client's bytes: RFC 6455, 5.3.
 
 /// Masks or unmasks bytes where they lie; `offset` is how many bytes of the frame came before them.
 ///

@@ -1,3 +1,8 @@
+// `codec` knows what may follow what; `frame` the head of a frame, `mask`, `utf8`, `close` and `violation`
+// one question each. As in `h1`, what is told depends on the bytes alone, not on how they were cut.
+//
+// Not here: the handshake, compression, deadlines, who handles a message.
+
 //! WebSocket without a socket: frames in, events out, and the other way round.
 //!
 //! A [`Codec`] is one end of a connection after its upgrade, a server's or a client's (RFC 6455). So far

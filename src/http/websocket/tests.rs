@@ -1,4 +1,4 @@
-//! Frames in every split, both roles, and what a peer may not do.
+// Frames in every split, both roles, and what a peer may not do.
 
 use super::frame::{Opcode, write_head};
 use super::mask;

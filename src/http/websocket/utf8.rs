@@ -1,7 +1,7 @@
-//! UTF-8 in pieces, wrong at the first byte that no text can have there.
-//!
-//! # Invariants
-//! * `begun` holds the first bytes of a character that may still become one: one to three, or none.
+// UTF-8 in pieces, wrong at the first byte that no text can have there.
+//
+// # Invariants
+// * `begun` holds the first bytes of a character that may still become one: one to three, or none.
 
 /// Looks at text that comes in pieces.
 #[derive(Clone, Copy, Default, Debug)]

@@ -1,4 +1,4 @@
-//! What a peer did wrong, and the code that it is told.
+// What a peer did wrong, and the code that it is told.
 
 use super::close::CloseCode;
 use std::error::Error;

@@ -1,16 +1,16 @@
-//! One end of a connection: both roles, what may follow what.
-//!
-//! # Theory
-//! Two tables, one for each direction, drawn at [`Incoming`] and [`Outgoing`], and what joins them: a
-//! server reads the next request when the answer to the last is finished; a client knows how to read an
-//! answer by what it asked, so its requests stand in a queue. Bytes come in by `receiving.rs` and go out
-//! by `sending.rs`.
-//!
-//! # Invariants
-//! * Refused or closed, nothing is read as HTTP any more: input is taken and dropped.
-//! * A server writes exactly one answer for a request, and none before it.
-//! * No body follows the head of an answer that has none, whatever is sent.
-//! * An idle machine owns no memory but what [`Machine::recycle`] gave it.
+// One end of a connection: both roles, what may follow what.
+//
+// # Theory
+// Two tables, one for each direction, drawn at [`Incoming`] and [`Outgoing`], and what joins them: a
+// server reads the next request when the answer to the last is finished; a client knows how to read an
+// answer by what it asked, so its requests stand in a queue. Bytes come in by `receiving.rs` and go out
+// by `sending.rs`.
+//
+// # Invariants
+// * Refused or closed, nothing is read as HTTP any more: input is taken and dropped.
+// * A server writes exactly one answer for a request, and none before it.
+// * No body follows the head of an answer that has none, whatever is sent.
+// * An idle machine owns no memory but what [`Machine::recycle`] gave it.
 
 mod receiving;
 mod sending;

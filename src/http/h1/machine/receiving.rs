@@ -1,4 +1,4 @@
-//! Bytes in, events out.
+// Bytes in, events out.
 
 use super::{Event, Incoming, Machine, Outgoing, Role};
 use crate::http::block::Block;
@@ -430,7 +430,7 @@ impl Brief {
     #[inline]
     fn new(said: &Said, version: Version, form: Form, framing: Framing) -> Brief {
         let persists = said.persists(version);
-        let Said { upgrade, expects_continue, .. } = *said;
+        let (upgrade, expects_continue) = (said.asks_for_upgrade(), said.expects_continue);
         Brief { framing, form, persists, upgrade, expects_continue }
     }
 }

@@ -1,19 +1,19 @@
-//! What is to be said, as bytes.
-//!
-//! # Invariants
-//! * What is written can be read back: a head that could not be is an error here.
-//! * An error writes nothing and changes nothing, but for a body that ends too early: nothing can be
-//!   said behind it.
+// What is to be said, as bytes.
+//
+// # Invariants
+// * What is written can be read back: a head that could not be is an error here.
+// * An error writes nothing and changes nothing, but for a body that ends too early: nothing can be
+//   said behind it.
 
 use super::{Incoming, Machine, Outgoing, Role, Writer};
 use crate::http::h1::chunked::{forbidden_trailer, write_chunk};
-use crate::http::h1::encode::{connection_options, write_decimal, write_fields, write_status_line};
+use crate::http::h1::encode::{has_option, write_decimal, write_fields, write_status_line};
 use crate::http::h1::messages::{Asked, RequestHead, ResponseHead};
 use crate::http::h1::refusal::Refusal;
 use crate::http::headers::Headers;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::syntax::{elements, is_authority};
+use crate::http::syntax::is_authority;
 use std::error::Error;
 use std::fmt;
 use std::io::Write;
@@ -102,14 +102,17 @@ impl Machine {
             out.extend_from_slice(part.as_bytes());
         }
         write_fields(&head.headers, out);
+        let upgrades = head.headers.contains("upgrade");
+        if upgrades && !has_option(&head.headers, "upgrade") {
+            out.extend_from_slice(b"connection: upgrade\r\n");
+        }
         self.outgoing = Outgoing::Body(match length {
             Length::Known(0) if !head.method.announces_an_empty_body() => Writer::Length(0),
             length => write_framing(length, Writer::Chunked, out),
         }); // 4
         out.extend_from_slice(b"\r\n");
-        let (closes, _) = connection_options(&head.headers);
-        let upgrade = head.headers.contains("upgrade");
-        self.awaited.push_back(Asked::new(head.method, upgrade, closes));
+        let closes = has_option(&head.headers, "close");
+        self.awaited.push_back(Asked::new(head.method, upgrades, closes));
         Ok(())
     }
 
@@ -166,15 +169,16 @@ impl Machine {
         self.is_last |= sends_until_close && !self.has_empty_body(status);
         out.reserve(head.headers.block.bytes.len() + 128);
         write_status_line(status, out);
-        let (closes, keeps_alive) = match write_fields(&head.headers, out) {
-            true => connection_options(&head.headers),
-            false => (false, false),
-        };
+        let has_options = write_fields(&head.headers, out);
+        let says = |option| has_options && has_option(&head.headers, option);
+        let closes = says("close");
         self.is_last |= closes;
         let writer = self.write_answers_framing(status, length, out);
         match (self.is_last, self.asked.old) {
             (true, _) if !closes => out.extend_from_slice(b"connection: close\r\n"),
-            (false, true) if !keeps_alive => out.extend_from_slice(b"connection: keep-alive\r\n"),
+            (false, true) if !says("keep-alive") => {
+                out.extend_from_slice(b"connection: keep-alive\r\n")
+            }
             _ => {}
         }
         out.extend_from_slice(b"\r\n");
@@ -361,9 +365,7 @@ impl Machine {
         }
         write_status_line(head.status, out);
         write_fields(&head.headers, out);
-        let has_option =
-            |value: &[u8]| elements(value).any(|it| it.eq_ignore_ascii_case(b"upgrade"));
-        if is_switch && !head.headers.all("connection").any(has_option) {
+        if is_switch && !has_option(&head.headers, "upgrade") {
             out.extend_from_slice(b"connection: upgrade\r\n");
         }
         out.extend_from_slice(b"\r\n");

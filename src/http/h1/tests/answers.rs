@@ -1,4 +1,4 @@
-//! What a server says.
+// What a server says.
 
 use super::corpora::told;
 use super::wire::{Client, Numbers, Server};
@@ -233,6 +233,10 @@ fn a_switch_is_sent_when_it_was_asked_for_and_the_request_is_whole() {
         machine.send_response(&switch(), Length::Known(0), &mut out),
         Err(SendError::Status)
     );
+    // Without its option the field was for somebody before us.
+    let mut machine = asked(&request("GET", "1.1", "Upgrade: x\r\nConnection: y\r\n"));
+    let unasked = machine.send_response(&switch(), Length::Known(0), &mut out);
+    assert_eq!(unasked, Err(SendError::Status));
     let whole = request("PUT", "1.1", &format!("{asks}Content-Length: 5\r\n"));
     let mut machine = asked(&whole);
     assert_eq!(

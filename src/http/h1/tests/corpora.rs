@@ -1,4 +1,4 @@
-//! Good messages, and what they mean, in every split.
+// Good messages, and what they mean, in every split.
 
 use super::wire::{Client, Heard, Server, in_every_split};
 use crate::http::Method;

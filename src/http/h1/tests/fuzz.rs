@@ -1,7 +1,7 @@
-//! Bytes that nobody meant: mutated messages and noise, to both roles, in pieces.
-//!
-//! `ROPEWALK_FUZZ` says how many inputs; the default is a matter of seconds. A failure names its seed,
-//! which `ROPEWALK_FUZZ_SEED` runs alone.
+// Bytes that nobody meant: mutated messages and noise, to both roles, in pieces.
+//
+// `ROPEWALK_FUZZ` says how many inputs; the default is a matter of seconds. A failure names its seed,
+// which `ROPEWALK_FUZZ_SEED` runs alone.
 
 use super::STEPS;
 use super::corpora::{ANSWERS, REQUESTS};

@@ -1,4 +1,4 @@
-//! What bytes make of a machine, and what a machine makes of bytes, in every split.
+// What bytes make of a machine, and what a machine makes of bytes, in every split.
 
 mod answers;
 mod corpora;

@@ -1,5 +1,5 @@
-//! A client and a server over two pipes that cut as they like, each doing what it likes: whatever they
-//! try, every request gets its own answer, whole, once and in order.
+// A client and a server over two pipes that cut as they like, each doing what it likes: whatever they
+// try, every request gets its own answer, whole, once and in order.
 
 use super::wire::Numbers;
 use crate::http::h1::{Event, Length, Machine, RequestHead, ResponseHead, SendError};

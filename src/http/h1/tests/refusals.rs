@@ -1,4 +1,4 @@
-//! The table of refusals, row by row.
+// The table of refusals, row by row.
 
 use super::wire::{Client, Heard, Server, in_every_split, unescape};
 use crate::http::h1::{Event, Machine, Reason, Refusal};
@@ -30,15 +30,13 @@ fn answer(status: &str, fields: &str, text: &str) -> String {
     )
 }
 
-#[test]
-fn a_server_refuses_each_row_with_its_bytes_in_every_split() {
-    let rows = rows("To a server");
-    assert!(rows.len() > 90, "{}", rows.len());
+/// Sends each row in every split to a server made for it.
+fn look_at(rows: &[Vec<&'static str>], server: impl Fn() -> Server) {
     for row in rows {
         let [sent, status, text] = row[..] else { panic!("{row:?}") };
-        let whole = Server::new().run([&code(sent)[..]]).heard;
+        let whole = server().run([&code(sent)[..]]).heard;
         in_every_split(&code(sent), |pieces| {
-            let server = Server::new().run(pieces.iter().copied());
+            let server = server().run(pieces.iter().copied());
             let said = String::from_utf8(server.said).unwrap();
             assert_eq!(said, answer(status, "", text), "{sent}");
             assert_eq!(server.heard.last(), Some(&Heard::Refused(text.to_owned())), "{sent}");
@@ -46,6 +44,24 @@ fn a_server_refuses_each_row_with_its_bytes_in_every_split() {
             assert!(server.machine.must_close(), "{sent}");
         });
     }
+}
+
+#[test]
+fn a_server_refuses_each_row_with_its_bytes_in_every_split() {
+    let rows = rows("To a server, whose");
+    assert!(rows.len() > 90, "{}", rows.len());
+    look_at(&rows, Server::new);
+}
+
+#[test]
+fn a_strict_server_refuses_hosts_that_differ_with_its_bytes_in_every_split() {
+    let rows = rows("To a server that was told");
+    assert_eq!(rows.len(), 3);
+    look_at(&rows, || {
+        let mut server = Server::new();
+        server.machine = server.machine.strict_authority();
+        server
+    });
 }
 
 #[test]
@@ -71,7 +87,6 @@ fn what_a_server_says_by_itself_has_its_bytes_too() {
         Reason::BodyTooLarge { length: Some(2_097_152), limit: 1_048_576 },
         Reason::MethodNotAllowed,
         Reason::UnknownMethod,
-        Reason::HostMismatch,
     ];
     let rows = rows("What a server says");
     assert_eq!(rows.len(), reasons.len());

@@ -1,4 +1,4 @@
-//! What a client says.
+// What a client says.
 
 use super::wire::{Heard, Numbers, Server};
 use crate::http::h1::{Event, Length, Machine, RequestHead, SendError};
@@ -49,6 +49,15 @@ fn framing_that_a_head_brings_is_left_out() {
 }
 
 #[test]
+fn a_request_for_an_upgrade_says_so_to_the_next_hop() {
+    let expected = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nconnection: upgrade\r\n\r\n";
+    assert_eq!(sent(Method::Get, &[("Upgrade", "x")], Length::Known(0), ""), expected);
+    let own = [("Upgrade", "x"), ("Connection", "Upgrade, y")];
+    let expected = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: Upgrade, y\r\n\r\n";
+    assert_eq!(sent(Method::Get, &own, Length::Known(0), ""), expected);
+}
+
+#[test]
 fn a_request_that_could_not_be_read_is_not_sent() {
     let mut out = Vec::new();
     let mut send = |head: &RequestHead, length| client().send_request(head, length, &mut out);
@@ -82,7 +91,7 @@ fn a_body_is_as_long_as_its_head_said() {
 fn requests_may_follow_before_their_answers_but_behind_a_last_one() {
     for (method, fields) in [
         (Method::Connect, &[][..]),
-        (Method::Get, &[("Upgrade", "x"), ("Connection", "upgrade")][..]),
+        (Method::Get, &[("Upgrade", "x")][..]),
         (Method::Get, &[("Connection", "close")][..]),
     ] {
         let (mut machine, mut out) = (client(), Vec::new());

@@ -1,4 +1,4 @@
-//! Bytes to a machine in pieces, and what it said, in a form that does not depend on the pieces.
+// Bytes to a machine in pieces, and what it said, in a form that does not depend on the pieces.
 
 use crate::http::h1::{Event, Length, Machine, RequestHead, ResponseHead};
 use crate::http::{Headers, Limits, Method, Status};
