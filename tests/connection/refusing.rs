@@ -93,8 +93,13 @@ fn a_unix_port_whose_socket_somebody_else_shut_down_serves_who_waited_and_is_clo
 
 #[test]
 fn a_simulated_port_that_fails_for_good_is_closed_and_told_once() {
-    let reports = hear_reports();
+    let reports = Notes::default();
     let (simulation, notes) = (Simulation::new(1), Notes::default());
+    let desk = reports.clone();
+    simulation.allow_reports(move |report| {
+        desk.add(report);
+        report.failure().to_string().contains("accepts no more")
+    });
     let (server, client) = (simulation.host("server"), simulation.host("client"));
     server.reactor().listen_tcp("0.0.0.0:80", Told(notes.clone())).unwrap();
     server.fail_next(Call::Accept, Fault::Error(ErrorKind::InvalidInput));
@@ -109,8 +114,13 @@ fn a_simulated_port_that_fails_for_good_is_closed_and_told_once() {
 
 #[test]
 fn a_port_that_fails_each_time_tries_again_after_a_while_and_says_so_once() {
-    let reports = hear_reports();
+    let reports = Notes::default();
     let simulation = Simulation::new(2);
+    let desk = reports.clone();
+    simulation.allow_reports(move |report| {
+        desk.add(report);
+        report.failure().to_string().contains("cannot accept")
+    });
     let (server, client) = (simulation.host("server"), simulation.host("client"));
     server.reactor().serve_tcp("0.0.0.0:80", async |_: Stream| Ok(())).unwrap();
     server.set_faults(Faults { accepts: 1.0, ..Faults::none() });
