@@ -252,7 +252,7 @@ fn standard_output_is_flushed_though_it_is_open() {
         for is_run in [false, true] {
             let reactor = Reactor::new().unwrap();
             let stream = reactor.open_stdio().unwrap();
-            stream.transport().write(vec![b'~'; SOME]);
+            stream.transport().write(vec![b'~'; MUCH]);
             if is_run {
                 let stopper = reactor.clone();
                 reactor.call_when_running(move || stopper.stop());
@@ -265,7 +265,7 @@ fn standard_output_is_flushed_though_it_is_open() {
     });
     if let Some(child) = child {
         let arrived = child.stdout.iter().filter(|&&byte| byte == b'~').count();
-        assert_eq!(arrived, 2 * SOME);
+        assert_eq!(arrived, 2 * MUCH);
         assert!(child.status.success());
     }
 }
