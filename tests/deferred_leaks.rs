@@ -2,6 +2,7 @@
 //!
 //! One test, so that nothing else of this process grows meanwhile.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // All of it is a test.
 
 use futures_util::{FutureExt, StreamExt};
 use ropewalk::{
@@ -65,7 +66,7 @@ fn returned() {
 
 fn failed() {
     let (trigger, d) = pair();
-    let d = d.add_errback(|failure| Err(failure)).map(|n| n + 1);
+    let d = d.add_errback(Err).map(|n| n + 1);
     trigger.errback(Failure::msg("no")).unwrap();
     drop(d.add_errback(|_| Ok(0)));
     drop(maybe_deferred(|| -> ropewalk::Result { Err(Failure::msg("no")) }).add_errback(|_| ()));

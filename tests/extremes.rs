@@ -137,7 +137,7 @@ fn a_simulation_runs_to_the_end_of_time_and_stays_there() {
             Ok(())
         }
     });
-    simulation.plan_troubles(&[host.clone()], 3, Duration::MAX);
+    simulation.plan_troubles(std::slice::from_ref(&host), 3, Duration::MAX);
     simulation.at(Duration::MAX, |_| unreachable!("beyond all time"));
     simulation.run_for(Duration::MAX).unwrap();
     drop(slept);

@@ -15,6 +15,7 @@ fn fails() -> Result<u32> {
 }
 const LINE: u32 = line!() - 2;
 
+#[allow(clippy::unwrap_used)] // Part of the tests.
 fn assert_same(failure: &Failure) {
     assert!(failure.is::<ParseIntError>(), "{failure:?}");
     assert_eq!(

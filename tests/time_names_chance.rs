@@ -30,7 +30,7 @@ fn ticks(period: Duration, pause: Duration, time: Duration) -> Vec<f64> {
             clock.sleep(pause).await;
         }
     }));
-    simulation.run_for(time).unwrap();
+    simulation.run_for(time).expect("nothing fails in it");
     seen.take()
 }
 
