@@ -301,9 +301,8 @@ fn a_line_that_became_raw_bytes_hides_no_delimiter_of_the_next() {
         }
     }
     let is_raw: Rc<Cell<bool>> = Rc::default();
-    let switch = is_raw.clone();
-    let mut bench =
-        Bench::new(move |pieces| Box::new(LineReceiver::new(Switched(pieces.seen, switch))));
+    let make = |pieces: Pieces| LineReceiver::new(Switched(pieces.seen, is_raw.clone()));
+    let mut bench = Bench::new(|pieces| Box::new(make(pieces)));
     bench.feed(b"abcd").unwrap();
     is_raw.set(true);
     bench.feed(b"x\r\ny\r\n").unwrap();
