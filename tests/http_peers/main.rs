@@ -51,6 +51,91 @@ fn where_a_peer_hears_something_else_there_is_a_reason() {
     }
 }
 
+/// Good requests with something changed, left out or put in.
+fn mutated() -> Vec<Case> {
+    const PIECES: [&str; 26] = [
+        r"\r\n",
+        r"\n",
+        r"\r",
+        " ",
+        r"\t",
+        ":",
+        r"\x00",
+        ",",
+        ";",
+        "0",
+        "1",
+        "f",
+        "#",
+        "/",
+        "?",
+        "HTTP/1.1",
+        r"X: y\r\n",
+        r"Content-Length: 1\r\n",
+        r"Content-Length: 5\r\n",
+        r"Transfer-Encoding: chunked\r\n",
+        r"Transfer-Encoding: x\r\n",
+        "chunked",
+        r"Host: b\r\n",
+        r"1\r\nx\r\n",
+        r"0\r\n\r\n",
+        "GET /2 HTTP/1.1",
+    ];
+    let mut state = 1u64;
+    let mut below = move |limit: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % limit
+    };
+    let one = |_| {
+        let mut bytes = unescape(REQUESTS[below(REQUESTS.len())]);
+        bytes.extend(unescape(REQUESTS[below(REQUESTS.len())]));
+        for _ in 0..=below(3) {
+            let at = below(bytes.len());
+            match below(4) {
+                0 => drop(bytes.remove(at)),
+                1 => bytes[at] = b" \r\n\t:;,0a/"[below(10)],
+                _ => drop(bytes.splice(at..at, unescape(PIECES[below(PIECES.len())]))),
+            }
+        }
+        let hex = bytes.iter().map(|byte| format!("\\x{byte:02x}"));
+        Case { asked: None, sent: hex.collect() }
+    };
+    (0..20_000).map(one).collect()
+}
+
+/// What the table has a row for: h11 keeps no connection of HTTP/1.0, llhttp waits for no answer to
+/// CONNECT and to Upgrade.
+fn is_told_otherwise(case: &Case) -> bool {
+    let sent = String::from_utf8_lossy(&unescape(&case.sent)).to_ascii_lowercase();
+    let keeps = sent.contains("http/1.0") && sent.contains("keep-alive");
+    keeps || sent.contains("connect ") || sent.contains("upgrade")
+}
+
+#[test]
+fn whatever_nobody_refuses_is_heard_alike() {
+    let cases = mutated();
+    let (_, told) = match peers(&cases) {
+        Ok(told) => told,
+        Err(absent) => return println!("nothing compared: {absent}"),
+    };
+    for peer in ["h11", "llhttp"] {
+        let mut compared = 0;
+        for (case, told) in cases.iter().zip(&told) {
+            let Some(hears) = told[peer].as_str() else { continue };
+            let ours = hear(case);
+            let is_refused = ours.contains("refused") || hears.contains("refused");
+            if is_refused || is_told_otherwise(case) {
+                continue;
+            }
+            assert_eq!(ours, hears, "{peer}: {}", unescape(&case.sent).escape_ascii());
+            compared += 1;
+        }
+        println!("{compared} of {} cases with {peer}", cases.len());
+        assert!(compared == 0 || compared > 100);
+    }
+}
+
 fn row(case: &Case, peer: &str, hears: &str) -> Row {
     let words = |told: &str| if told.is_empty() { "nothing".into() } else { told.to_owned() };
     let asked = case.asked.as_ref().map_or("-".into(), |methods| methods.join(" "));
