@@ -1,4 +1,5 @@
-//! What HTTP/1 costs in instructions: a head that is read, and a whole exchange.
+//! What HTTP/1 costs in instructions: a head that is read, and a whole exchange; with the feature
+//! `websocket` also an echo of 64 bytes in its frames.
 //!
 //!     cargo bench --features http --bench http                 time of each, a few seconds
 //!     cargo bench --features http --bench http -- --quick      a smoke run
@@ -50,13 +51,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let times = value("--times").map_or(Ok(usual), |times| times.parse())?;
     let only = value("--only").map(String::as_str);
 
-    let cases: [(&str, &str, Work); 4] = [
+    let cases: &[(&str, &str, Work)] = &[
         ("wrk", WRK, heads),
         ("browser", BROWSER, heads),
         ("exchange", WRK, exchanges),
         ("browser-exchange", BROWSER, exchanges),
+        #[cfg(feature = "websocket")]
+        ("websocket", MESSAGE, echoes),
     ];
-    for (name, request, run) in cases {
+    for &(name, request, run) in cases {
         if only.is_none_or(|only| only == name) {
             let start = Instant::now();
             run(request, times);
@@ -99,6 +102,33 @@ fn exchanges(request: &str, times: u64) {
                 }
                 other => panic!("{other:?}"),
             }
+        }
+        black_box(&out);
+        out.clear();
+    }
+}
+
+/// 64 bytes of text.
+#[cfg(feature = "websocket")]
+const MESSAGE: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// Reads a client's frames and sends each back.
+#[cfg(feature = "websocket")]
+fn echoes(message: &str, times: u64) {
+    use ropewalk::http::websocket::{Codec, Event, Limits};
+
+    let mut client = Codec::client(Limits::default(), || 0x1234_5678);
+    let mut frame = Vec::new();
+    client.send_text(message, &mut frame).expect("it is open");
+    let mut server = Codec::server(Limits::default());
+    let (mut arrived, mut out) = (Vec::new(), Vec::new());
+    for _ in 0..times {
+        // It is unmasked where it lies.
+        arrived.clone_from(black_box(&frame));
+        let mut input = &mut arrived[..];
+        while let Some(event) = server.feed(&mut input) {
+            let Event::Text(piece) = event else { panic!("{event:?}") };
+            server.send_binary(piece.data, &mut out).expect("it is open");
         }
         black_box(&out);
         out.clear();
