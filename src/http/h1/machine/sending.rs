@@ -323,6 +323,8 @@ impl Machine {
         match self.incoming {
             _ if self.owes_continue => true,
             Incoming::Length(left) => left > self.limits.unread_body,
+            // Refused, and answered by the caller all the same.
+            Incoming::Closed => true,
             _ => false,
         }
     }

@@ -171,6 +171,15 @@ fn a_long_body_behind_an_early_answer_closes_the_connection() {
 }
 
 #[test]
+fn an_answer_of_one_s_own_to_what_was_refused_is_the_last() {
+    let bad = request("PUT", "1.1", "Transfer-Encoding: chunked\r\n") + "x";
+    let mut machine = asked(&bad);
+    assert!(machine.owes_answer() && !machine.must_close());
+    let out = answer(&mut machine, &status(422), Length::Known(2), "no");
+    assert!(out.contains("connection: close") && machine.must_close());
+}
+
+#[test]
 fn an_answer_before_the_hundred_closes_the_connection() {
     let fields = "Expect: 100-Continue\r\nContent-Length: 5\r\n";
     let mut machine = asked(&request("PUT", "1.1", fields));

@@ -184,3 +184,20 @@ fn a_head_may_have_as_many_bytes_as_the_limit_whatever_stands_before_it() {
         }
     }
 }
+
+#[test]
+fn without_limits_a_head_of_a_megabyte_is_heard_in_pieces_too() {
+    let fields = "X: y\r\n".repeat(200_000);
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    for size in [request.len(), 1_000] {
+        let mut machine = Machine::server(Limits::none());
+        let mut heard = 0;
+        for piece in request.as_bytes().chunks(size) {
+            let mut input = piece;
+            if let Some(Event::Request(head)) = machine.feed(&mut input) {
+                heard += head.headers().len();
+            }
+        }
+        assert_eq!(heard, 200_001);
+    }
+}
