@@ -65,7 +65,8 @@ impl Machine {
         }
     }
 
-    /// Apart from the others, and answers apart from requests: together they take a hundred instructions more.
+    /// Apart from the others, and answers apart from requests: together they take a hundred
+    /// instructions more.
     fn take_head<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
         match self.read_head(input) {
             Ok(None) => None,
