@@ -15,6 +15,7 @@ pub mod guide;
 pub mod http;
 mod net;
 pub mod policies;
+mod ported;
 #[cfg(all(unix, feature = "process"))]
 pub mod process;
 pub mod protocol;
@@ -43,9 +44,12 @@ pub use failure::{
     Failure, FailureError, Panicked, Report, Result, on_peer_fault, on_report, peer_faults,
 };
 pub use net::{
-    CannotListen, CannotSend, ClientFactory, ConnectError, ConnectTo, Connected, Connector,
-    DatagramProtocol, DatagramTransport, ListenUnix, NoProtocol, NotConnecting, NotDisconnected,
-    Port, ReconnectingClientFactory, Retrying, UdpSocket,
+    CannotListen, CannotSend, ConnectError, ConnectTo, Connected, DatagramProtocol,
+    DatagramTransport, ListenUnix, NoProtocol, Port, UdpSocket,
+};
+pub use ported::{
+    ClientCreator, ClientFactory, Connector, NotConnecting, NotDisconnected,
+    ReconnectingClientFactory, Retrying,
 };
 pub use protocol::{Factory, Protocol};
 #[cfg(all(unix, any(feature = "signals", feature = "process")))]

@@ -11,7 +11,7 @@ const SHELVES: [&str; 11] = [
     "protocol transport",
     "net simulation",
     "tls stream policies stdio process",
-    "endpoint",
+    "endpoint ported",
     "protocols",
     "http",
     "application conformance",

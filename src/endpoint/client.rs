@@ -10,7 +10,7 @@ use super::secure::{self, ClientTls};
 use crate::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::net::connection::Connection;
-use crate::net::layer::Layer;
+use crate::net::connection::layer::Layer;
 use crate::net::{ConnectTo, Connected};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::Reactor;

@@ -69,11 +69,10 @@
 //! `haproxy` is refused.
 //!
 //! # Not here
-//! How connecting by name races its addresses: `net/connector.rs`.
+//! How connecting by name races its addresses: `net/connect/`.
 
 mod arguments;
 mod client;
-mod creator;
 mod given;
 mod grammar;
 mod haproxy;
@@ -88,7 +87,6 @@ mod server;
 pub use client::ClientEndpoint;
 #[cfg(feature = "tls")]
 pub use client::wrap_client_tls;
-pub use creator::ClientCreator;
 pub use grammar::{BadEndpoint, quote};
 pub use server::ServerEndpoint;
 #[cfg(feature = "tls")]

@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::grammar::BadEndpoint;
 use crate::failure::{Failure, Result};
-use crate::net::layer::Layer;
+use crate::net::connection::layer::Layer;
 use crate::tls::{ClientConfig, Identity, ServerConfig};
 use std::rc::Rc;
 

@@ -11,8 +11,8 @@ use crate::deferred::IntoDeferred;
 #[cfg(feature = "tls")]
 use crate::failure::Failure;
 use crate::failure::Result;
-use crate::net::naming::ascii_name;
-use crate::net::port::{BACKLOG, Welcome, own_addresses, reception};
+use crate::net::connect::naming::ascii_name;
+use crate::net::listen::{BACKLOG, Welcome, own_addresses, reception};
 use crate::net::{CannotListen, ListenUnix, Port};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor};

@@ -4,10 +4,9 @@
 //! share. Whoever calls it takes it out and puts it back; what the other wants meanwhile is queued and
 //! called right after.
 
-use super::client::NoProtocol;
-use super::connection::Connection;
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::failure::{Failure, NO_PLACE, Result, contain};
+use crate::failure::{Failure, NO_PLACE, Result, contain, plain_error};
+use crate::net::connection::Connection;
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::attempt;
 use crate::transport::Transport;
@@ -218,4 +217,9 @@ impl<P: Protocol> Protocol for Host<P> {
     fn file_descriptor_received(&mut self, _: &Transport, descriptor: OwnedFd) {
         self.call(|protocol, transport| protocol.file_descriptor_received(transport, descriptor));
     }
+}
+
+plain_error! {
+    /// The factory built no protocol for the connection, which was closed.
+    NoProtocol, "the factory built no protocol"
 }

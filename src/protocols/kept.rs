@@ -6,7 +6,7 @@
 
 use super::broken;
 use crate::failure::Result;
-use crate::net::layer::in_the_clear;
+use crate::net::connection::layer::in_the_clear;
 use crate::transport::Transport;
 
 #[derive(Debug, Default)]

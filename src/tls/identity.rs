@@ -3,7 +3,7 @@
 use super::development::{Validity, certify};
 use super::trust::provider;
 use crate::failure::{Failure, Result};
-use crate::net::naming::ascii_name;
+use crate::net::connect::naming::ascii_name;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;

@@ -58,7 +58,7 @@
 //! ```
 //!
 //! # Not here
-//! How a connection carries a layer and waits for its handshake: `net/layer.rs`.
+//! How a connection carries a layer and waits for its handshake: `net/connection/layer.rs`.
 
 mod anybody;
 mod client;
@@ -83,10 +83,10 @@ pub use session::{Session, session};
 use crate::address::Address;
 use crate::deferred::{Deferred, IntoDeferred, fail};
 use crate::failure::{Failure, Result};
-use crate::net::layer::{Dressed, Layer};
-use crate::net::naming::{ascii_name, without_scope};
-use crate::net::port::{Welcome, reception};
-use crate::net::{ClientFactory, ConnectTo, Connector, ListenUnix, Port};
+use crate::net::connect::naming::{ascii_name, without_scope};
+use crate::net::connection::layer::{Dressed, Layer};
+use crate::net::listen::{Welcome, reception};
+use crate::net::{ConnectTo, ListenUnix, Port};
 use crate::protocol::Factory;
 use crate::reactor::Reactor;
 use crate::stream::{Stream, service};
@@ -161,48 +161,6 @@ impl Reactor {
         below: Box<dyn Welcome>,
     ) -> Result<Port> {
         self.inner().listen_tcp(address, config.dressed(below)?)
-    }
-
-    /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
-    /// fails is a connection that failed.
-    ///
-    /// ```
-    /// use ropewalk::tls::ClientConfig;
-    /// use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
-    ///
-    /// struct Caller;
-    /// impl Protocol for Caller {
-    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-    ///         Ok(())
-    ///     }
-    /// }
-    /// struct Calls;
-    /// impl ClientFactory for Calls {
-    ///     type Protocol = Caller;
-    ///     fn build_protocol(&mut self, _: &Address) -> Option<Caller> {
-    ///         Some(Caller)
-    ///     }
-    ///     fn client_connection_failed(&mut self, connector: &Connector, reason: &Failure) {
-    ///         assert!(reason.to_string().starts_with("cannot connect to nowhere"));
-    ///         let _ = connector.reactor().stop();
-    ///     }
-    /// }
-    /// let reactor = Reactor::new()?;
-    /// reactor.connect_tls("nowhere", &ClientConfig::new(), Calls);
-    /// reactor.run()?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[doc(alias = "connectSSL")]
-    pub fn connect_tls<F>(
-        &self,
-        to: impl Into<ConnectTo>,
-        config: &ClientConfig,
-        factory: F,
-    ) -> Connector
-    where
-        F: ClientFactory + 'static,
-    {
-        self.connect_tcp(to.into().tls(config), factory)
     }
 
     /// Connects by TCP and TLS and gives the stream.

@@ -5,7 +5,7 @@ use super::directory::{files_at, identities_at, names_of};
 use super::identity::Identity;
 use super::trust::{provider, roots_in};
 use crate::failure::{Failure, Result};
-use crate::net::naming::ascii_name;
+use crate::net::connect::naming::ascii_name;
 use rustls::crypto::ring;
 use rustls::server;
 use rustls::server::{

@@ -40,7 +40,7 @@ pub use transport::{CannotSend, DatagramTransport};
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
-use crate::net::port::CannotListen;
+use crate::net::listen::CannotListen;
 use crate::reactor::Reactor;
 use std::fmt;
 use std::net::ToSocketAddrs;

@@ -5,7 +5,7 @@ use super::socket::Datagrams;
 use crate::address::Address;
 use crate::driver::Readiness;
 use crate::failure::{Failure, Result};
-use crate::net::port::CannotListen;
+use crate::net::listen::CannotListen;
 use crate::reactor::Reactor;
 use std::fmt;
 use std::future::poll_fn;

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
 use crate::failure::{Failure, NO_PLACE, Result, contain, report};
-use crate::net::port::{CannotListen, own_addresses, written};
+use crate::net::listen::{CannotListen, own_addresses, written};
 use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};
 use std::fmt;

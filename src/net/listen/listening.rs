@@ -11,12 +11,12 @@
 //! of the socket shut it down) closes the port. A batch of nothing but skipped ones is taken for what
 //! passes: no system promises that an error means one connection only.
 
-use super::connection::Connection;
 use crate::address::Address;
 #[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{AnyStream, Key, Listener, Readiness};
 use crate::failure::{Failure, NO_PLACE, Report, Result, contain, report, tell};
+use crate::net::connection::Connection;
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Source, attempt};
 use std::cell::{Cell, RefCell};

@@ -1,20 +1,22 @@
 //! Ports as they are asked for and held: where to listen, and how. What happens behind one is in
 //! `listening.rs`.
 
-#[cfg(feature = "tls")]
-use super::layer::Layer;
-use super::layer::{Dressed, Put};
-#[cfg(unix)]
-use super::listening::Already;
-use super::listening::Listening;
-pub(crate) use super::listening::{Welcome, reception};
-use super::naming::literal;
+mod listening;
+
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 #[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{Driver, Listener, UnixOptions};
 use crate::failure::{Failure, Result};
+use crate::net::connect::naming::literal;
+#[cfg(feature = "tls")]
+use crate::net::connection::layer::Layer;
+use crate::net::connection::layer::{Dressed, Put};
+#[cfg(unix)]
+use crate::net::listen::listening::Already;
+use crate::net::listen::listening::Listening;
+pub(crate) use crate::net::listen::listening::{Welcome, reception};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor, ReactorGone};
 use std::fmt;

@@ -15,10 +15,10 @@
 //! reads on while there is something, up to a limit, and only then is lost, for the reason of the write.
 //! Whoever waits for the write, or to write more, is told at once, and may read on.
 
-use super::connection::{Call, Connection, Reading, State, Writing};
-use super::parting::MOST;
 use crate::buffer::{Buffer, CORKED, SMALL};
 use crate::driver::{Key, Otherwise, PanickedLayer, Readiness};
+use crate::net::connection::lingering_close::MOST;
+use crate::net::connection::{Call, Connection, Reading, State, Writing};
 use crate::transport::ConnectionAborted;
 use std::io;
 use std::rc::Rc;

@@ -12,9 +12,9 @@
 //! # Not here
 //! The order within a family: the system's resolver sorts (RFC 6724).
 
-use super::connection::Connection;
-use super::connector::connect_one;
 use crate::address::Address;
+use crate::net::connect::connect_one;
+use crate::net::connection::Connection;
 use crate::reactor::{Loop, Reactor};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};

@@ -9,12 +9,12 @@
 //! The stage changes when something happens; the factory is told of it in order, one at a time: one
 //! that calls its connector from inside a call is told the consequence after that call.
 
-use super::connected::Connected;
-use super::connection::Connection;
-use super::connector::ConnectTo;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::failure::{Failure, NO_PLACE, Result, contain, plain_error};
+use crate::net::Connected;
+use crate::net::connect::ConnectTo;
+use crate::net::connection::Connection;
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::{Loop, Reactor, attempt};
 use std::cell::{Cell, RefCell};
@@ -103,6 +103,49 @@ impl Reactor {
         F: ClientFactory + 'static,
     {
         self.connect_for(ConnectTo::unix(to), factory)
+    }
+
+    /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
+    /// fails is a connection that failed.
+    ///
+    /// ```
+    /// use ropewalk::tls::ClientConfig;
+    /// use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
+    ///
+    /// struct Caller;
+    /// impl Protocol for Caller {
+    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// struct Calls;
+    /// impl ClientFactory for Calls {
+    ///     type Protocol = Caller;
+    ///     fn build_protocol(&mut self, _: &Address) -> Option<Caller> {
+    ///         Some(Caller)
+    ///     }
+    ///     fn client_connection_failed(&mut self, connector: &Connector, reason: &Failure) {
+    ///         assert!(reason.to_string().starts_with("cannot connect to nowhere"));
+    ///         let _ = connector.reactor().stop();
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// reactor.connect_tls("nowhere", &ClientConfig::new(), Calls);
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[doc(alias = "connectSSL")]
+    pub fn connect_tls<F>(
+        &self,
+        to: impl Into<ConnectTo>,
+        config: &crate::tls::ClientConfig,
+        factory: F,
+    ) -> Connector
+    where
+        F: ClientFactory + 'static,
+    {
+        self.connect_tcp(to.into().tls(config), factory)
     }
 
     pub(crate) fn connect_for<F>(&self, to: ConnectTo, factory: F) -> Connector
@@ -367,8 +410,4 @@ plain_error! {
 plain_error! {
     /// A connector was told to connect while it was connecting or connected.
     NotDisconnected, "the connector is connecting or connected already"
-}
-plain_error! {
-    /// The factory built no protocol for the connection, which was closed.
-    NoProtocol, "the factory built no protocol"
 }

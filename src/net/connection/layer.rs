@@ -17,17 +17,17 @@
 //! # Not here
 //! What layers there are: `tls/`.
 
-use super::ahead::Ahead;
-use super::connection::{Connection, State};
-use super::ending::done;
-use super::incoming::HIDING;
-use super::port::Welcome;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::{Deferred, fail};
 use crate::driver::{AnyStream, ByteStream, Readiness};
 use crate::failure::{Failure, NO_PLACE, Result, contain};
+use crate::net::connection::ending::done;
+use crate::net::connection::inbound::HIDING;
+use crate::net::connection::prepend::Ahead;
+use crate::net::connection::{Connection, State};
+use crate::net::listen::Welcome;
 use crate::reactor::{Loop, attempt};
 use crate::transport::Wrap;
 use std::cell::Cell;

@@ -2,10 +2,10 @@
 //!
 //! Nothing is read before a task asks, and then straight into the task's own buffer.
 
-use super::connection::{Call, Connection, Reading, State, Writing};
-use super::outgoing::HIGH;
 use crate::driver::{Key, Readiness};
 use crate::failure::Failure;
+use crate::net::connection::outbound::HIGH;
+use crate::net::connection::{Call, Connection, Reading, State, Writing};
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::error::Error;
 use std::fmt;

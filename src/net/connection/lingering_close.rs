@@ -18,10 +18,10 @@
 //! # Not here
 //! Who has something to say: [`ByteStream::must_hear_out`](crate::driver::ByteStream::must_hear_out).
 
-use super::connection::{Connection, State};
-use super::incoming::READS_PER_TURN;
 use crate::clock::DelayedCall;
 use crate::driver::Readiness;
+use crate::net::connection::inbound::READS_PER_TURN;
+use crate::net::connection::{Connection, State};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;

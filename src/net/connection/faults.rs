@@ -6,12 +6,12 @@
 //! an error of the application's, or the loss of another connection that it served. So all of the chain is
 //! looked at, and into each `io::Error` of it.
 
-use super::connection::{Connection, State};
-use super::pull::Ended;
 use crate::driver::Readiness;
 use crate::failure::{
     Failure, FailureError, NO_PLACE, Panicked, Place, Report, contain, tell, tell_peer_fault,
 };
+use crate::net::connection::pulling::Ended;
+use crate::net::connection::{Connection, State};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
 use std::error::Error;
 use std::io;
@@ -46,7 +46,7 @@ impl Connection {
 
     /// Reports a failure that is the application's own whatever it says.
     #[cold]
-    pub(super) fn report(&self, what: &str, failure: &Failure) {
+    pub(crate) fn report(&self, what: &str, failure: &Failure) {
         self.tell(tell, Report::new(what, failure, None));
     }
 

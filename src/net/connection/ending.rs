@@ -1,11 +1,11 @@
 //! The end of a connection: how it is asked for, how it comes, and who is told.
 //!
-//! The states and their numbered transitions are drawn in `connection.rs`. Everything here but
+//! The states and their numbered transitions are drawn in `mod.rs`. Everything here but
 //! `settle` and what it calls merely notes a wish.
 
-use super::connection::{Call, Connection, Reading, State, Writing};
 use crate::driver::PanickedLayer;
 use crate::failure::Failure;
+use crate::net::connection::{Call, Connection, Reading, State, Writing};
 use crate::reactor::{ReactorGone, ReactorStopped};
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::io::{self, ErrorKind::ConnectionAborted as Aborted};

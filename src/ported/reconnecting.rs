@@ -4,10 +4,10 @@
 //! mixed in, so that the clients of a server that restarts do not all come at once. The numbers are
 //! Twisted's. Unlike there a wait is never longer than the longest, chance included.
 
-use super::client::{ClientFactory, Connector, Shared};
 use crate::address::Address;
 use crate::clock::DelayedCall;
 use crate::failure::Failure;
+use crate::ported::client::{ClientFactory, Connector, Shared};
 use std::cell::{Cell, RefCell};
 use std::f64::consts::{E, TAU};
 use std::fmt;

@@ -29,16 +29,32 @@
 //! * `stream` is taken out for one call to it, and put back.
 //!
 //! # Not here
-//! The way in (`incoming.rs`), the way out (`outgoing.rs`), the end (`ending.rs`) and what comes before
-//! it (`parting.rs`), the two faces (`push.rs`, `pull.rs`), what few connections need (`rare.rs`),
+//! The way in (`inbound.rs`), the way out (`outbound.rs`), the end (`ending.rs`) and what comes before
+//! it (`lingering_close.rs`), the two faces (`pushing.rs`, `pulling.rs`), what few connections need (`extras.rs`),
 //! streams that are more than a socket (`layer.rs`).
 
-use super::push::Push;
-use super::rare::Rare;
+pub(crate) mod ending;
+mod extras;
+mod faults;
+mod inbound;
+pub(crate) mod layer;
+mod lingering_close;
+mod outbound;
+mod prepend;
+mod producing;
+pub(crate) mod pulling;
+mod pushing;
+mod raw_transport;
+mod refusals;
+
+pub(crate) use faults::is_of_connection;
+
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::driver::{AnyStream, ByteStream, Key, PanickedLayer, Readiness, StreamCell};
 use crate::failure::Failure;
+use crate::net::connection::extras::Rare;
+use crate::net::connection::pushing::Push;
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, Source, Waiter};
 use crate::transport::Transport;
@@ -48,39 +64,39 @@ use std::rc::Rc;
 
 pub(crate) struct Connection {
     pub(crate) inner: Rc<Loop>,
-    pub(super) key: Key,
-    pub(super) stream: StreamCell,
+    key: Key,
+    stream: StreamCell,
     /// The pushing face. Absent while it is called, and once lost.
-    pub(super) face: Cell<Option<Box<dyn Push>>>,
+    face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
     waiters: OnceCell<Box<Waiters>>,
     /// What was written and not sent yet; absent when that is nothing.
-    pub(super) outgoing: Cell<Option<Box<Buffer>>>,
-    pub(super) reason: Cell<Option<Failure>>,
-    pub(super) peer: Address,
+    outgoing: Cell<Option<Box<Buffer>>>,
+    reason: Cell<Option<Failure>>,
+    pub(crate) peer: Address,
     /// What most connections never need. Borrowed for one change.
-    pub(super) rare: RefCell<Option<Box<Rare>>>,
-    pub(super) readiness: Cell<Readiness>,
-    pub(super) state: Cell<State>,
-    pub(super) reading: Cell<Reading>,
+    rare: RefCell<Option<Box<Rare>>>,
+    readiness: Cell<Readiness>,
+    state: Cell<State>,
+    reading: Cell<Reading>,
     /// The application wants no bytes for now; kept beside `reading`, which forgets it at the end.
-    pub(super) is_held: Cell<bool>,
+    is_held: Cell<bool>,
     /// It wants them again, and the protocol is to be told.
-    pub(super) is_resumed: Cell<bool>,
-    pub(super) writing: Cell<Writing>,
+    is_resumed: Cell<bool>,
+    writing: Cell<Writing>,
     /// The protocol was told to pause writing, and not yet to resume.
-    pub(super) is_full: Cell<bool>,
-    pub(super) call: Cell<Call>,
+    is_full: Cell<bool>,
+    call: Cell<Call>,
     /// How often a layer was put on that shakes hands.
     pub(crate) layers: Cell<u8>,
     /// The close shall discard everything and reset the connection.
-    pub(super) resets: Cell<bool>,
+    resets: Cell<bool>,
     /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
     /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
-    pub(super) is_unsettled: Cell<bool>,
+    is_unsettled: Cell<bool>,
     /// In the loop's list of those to flush.
-    pub(super) is_dirty: Cell<bool>,
-    pub(super) is_lingering: Cell<bool>,
+    is_dirty: Cell<bool>,
+    is_lingering: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +111,7 @@ pub(crate) enum State {
 
 /// The peer's half of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+enum Reading {
     Open,
     /// The face wants no bytes for now.
     Paused,
@@ -107,7 +123,7 @@ pub(super) enum Reading {
 
 /// This end's half of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writing {
+enum Writing {
     Open,
     /// To be ended once all was sent.
     Ending,
@@ -117,7 +133,7 @@ pub(super) enum Writing {
 /// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
 /// and where the writes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+enum Call {
     None,
     /// To the loop's cork, which this connection owns: nothing older waits, and this end is open.
     Corked,
@@ -127,13 +143,13 @@ pub(super) enum Call {
 
 /// The tasks that wait on a stream.
 #[derive(Default)]
-pub(super) struct Waiters {
-    pub(super) reader: Waiter,
-    pub(super) writer: Waiter,
+struct Waiters {
+    reader: Waiter,
+    writer: Waiter,
     /// The writer waits for the last byte to be sent, not merely for room.
-    pub(super) awaits_all: Cell<bool>,
+    awaits_all: Cell<bool>,
     /// There are two halves of the stream.
-    pub(super) is_split: Cell<bool>,
+    is_split: Cell<bool>,
 }
 
 impl Connection {
@@ -154,7 +170,7 @@ impl Connection {
     }
 
     /// A connection over a stream that is registered under `key` already, and what was named there.
-    pub(super) fn adopt(
+    pub(crate) fn adopt(
         inner: &Rc<Loop>,
         key: Key,
         stream: AnyStream,
@@ -221,17 +237,17 @@ impl Connection {
     // ---- the face ----
 
     /// The pulling face, if that is this connection's.
-    pub(super) fn waiters(&self) -> Option<&Waiters> {
+    fn waiters(&self) -> Option<&Waiters> {
         self.waiters.get().map(|waiters| &**waiters)
     }
 
-    pub(super) fn wake_reader(&self) {
+    fn wake_reader(&self) {
         if let Some(waiters) = self.waiters() {
             waiters.reader.wake(&self.inner.tasks);
         }
     }
 
-    pub(super) fn wake_writer(&self) {
+    fn wake_writer(&self) {
         if let Some(waiters) = self.waiters() {
             waiters.writer.wake(&self.inner.tasks);
         }
@@ -239,7 +255,7 @@ impl Connection {
 
     // ---- small matters ----
 
-    pub(super) fn with_stream<R>(
+    fn with_stream<R>(
         &self,
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
@@ -247,7 +263,7 @@ impl Connection {
     }
 
     /// Whether a call to the stream is in progress: this is a layer's own wish.
-    pub(super) fn is_in_stream(&self) -> bool {
+    fn is_in_stream(&self) -> bool {
         self.stream.is_out() && self.state.get() != State::Lost
     }
 
@@ -265,38 +281,38 @@ impl Connection {
     }
 
     #[inline(always)]
-    pub(super) fn write_once(&self, data: &[u8]) -> io::Result<usize> {
+    fn write_once(&self, data: &[u8]) -> io::Result<usize> {
         self.stream.write(data)
     }
 
-    pub(super) fn clone_reason(&self) -> Option<Failure> {
+    fn clone_reason(&self) -> Option<Failure> {
         let reason = self.reason.take();
         self.reason.set(reason.clone());
         reason
     }
 
     /// Whether it is known why the connection ends, be it that only a write has failed so far.
-    pub(super) fn has_reason(&self) -> bool {
+    fn has_reason(&self) -> bool {
         let reason = self.reason.take();
         let is_there = reason.is_some();
         self.reason.set(reason);
         is_there
     }
 
-    pub(super) fn forget_readiness(&self, gone: Readiness) {
+    fn forget_readiness(&self, gone: Readiness) {
         self.readiness.set(self.readiness.get().without(gone));
     }
 
     /// Has the connection settled: by the callback in progress when it returns, else by the loop at the
     /// end of the turn.
-    pub(super) fn mark_dirty(&self) {
+    fn mark_dirty(&self) {
         self.is_unsettled.set(true);
         if self.call.get() == Call::None && !self.is_dirty.replace(true) {
             self.inner.sources.mark_dirty(self.key);
         }
     }
 
-    pub(super) fn linger(&self) {
+    fn linger(&self) {
         if !self.is_lingering.replace(true) {
             self.inner.sources.linger(self.key);
         }

@@ -1,8 +1,8 @@
 //! Looking up the addresses of a host, for whoever connects by other means.
 
-use super::naming::{ascii_name, literal};
 use crate::deferred::Deferred;
 use crate::failure::Failure;
+use crate::net::connect::naming::{ascii_name, literal};
 use crate::reactor::{Loop, Reactor};
 use std::io;
 use std::net::SocketAddr;

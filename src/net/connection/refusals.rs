@@ -10,11 +10,11 @@
 //! * A refusal below counts once: the next one above that finds none is a layer's.
 //!
 //! # Not here
-//! The limits: of an end in order in `outgoing.rs`, of a peer that is heard out in `parting.rs`, of a
+//! The limits: of an end in order in `outbound.rs`, of a peer that is heard out in `lingering_close.rs`, of a
 //! handshake in `layer.rs`, of silence in `policies/`.
 
-use super::connection::Connection;
 use crate::driver::{ByteStream, Readiness, pass_on};
+use crate::net::connection::Connection;
 use std::any::Any;
 use std::cell::Cell;
 use std::io::{self, IoSlice};

@@ -1,8 +1,8 @@
 //! One client after the other, each with a protocol of the same kind.
 
-use super::ClientEndpoint;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
+use crate::endpoint::ClientEndpoint;
 use crate::net::{ConnectTo, Connected};
 use crate::protocol::Protocol;
 use crate::reactor::Reactor;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// Connects clients of one kind, each for itself.
 ///
 /// ```
-/// use ropewalk::endpoint::ClientCreator;
+/// use ropewalk::ClientCreator;
 /// use ropewalk::{Protocol, Reactor, Result, Transport};
 ///
 /// struct Quiet;
@@ -69,7 +69,7 @@ where
     /// Connects by TCP and TLS; the protocol begins after the handshake.
     ///
     /// ```
-    /// use ropewalk::endpoint::ClientCreator;
+    /// use ropewalk::ClientCreator;
     /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     /// use ropewalk::{Protocol, Reactor, Result, Transport};
     ///

@@ -1,10 +1,10 @@
 //! A connection as its transport sees it: wishes are noted here, and the loop sees to them.
 
-use super::connection::{Connection, Reading, State};
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::driver::Readiness;
 use crate::failure::Result;
+use crate::net::connection::{Connection, Reading, State};
 use crate::reactor::Reactor;
 use crate::transport::{Carrier, ConnectionAborted, Wrap};
 use crate::transport::{Producer, Producing};

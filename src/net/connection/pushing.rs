@@ -5,9 +5,9 @@
 //! compiled once for each type of protocol, together with `data_received` and the writes in it. All
 //! other calls are rare, and made through `dyn Protocol`.
 
-use super::connection::Connection;
 use crate::driver::Otherwise;
 use crate::failure::{Failure, NO_PLACE, contain};
+use crate::net::connection::Connection;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 use std::rc::Rc;

@@ -8,8 +8,8 @@
 //! Once a write has failed, the peer is heard out: until nothing of its is there, or it ends, or it has
 //! said so much that it would not stop. A stream whose writer was told is read on like any other.
 
-use super::connection::{Connection, Reading};
 use crate::driver::Readiness;
+use crate::net::connection::{Connection, Reading};
 use std::io;
 use std::rc::Rc;
 

@@ -1,13 +1,13 @@
 //! What most connections never need, in a box that most never have.
 
-use super::connection::Connection;
-use super::layer::Handshake;
-use super::producing::Place;
-use super::refusals::Refusals;
 use crate::address::Address;
 use crate::clock::DelayedCall;
 use crate::deferred::Trigger;
 use crate::failure::Failure;
+use crate::net::connection::Connection;
+use crate::net::connection::layer::Handshake;
+use crate::net::connection::producing::Place;
+use crate::net::connection::refusals::Refusals;
 use std::collections::VecDeque;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
@@ -75,7 +75,7 @@ impl Connection {
         self.rare.borrow().is_some()
     }
 
-    pub(super) fn set_on_lost(&self, call: impl FnOnce(&Failure) + 'static) {
+    pub(crate) fn set_on_lost(&self, call: impl FnOnce(&Failure) + 'static) {
         let former = self.with_rare(|rare| rare.on_lost.replace(Box::new(call)));
         drop(former);
     }

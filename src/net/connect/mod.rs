@@ -3,15 +3,19 @@
 //! It is written as an `async fn` and run as a task; its Deferred gives a connection without a
 //! face. Cancelling drops the task, and with it the socket that is being connected.
 
-use super::connection::Connection;
-use super::layer::{Layer, Put};
-use super::lookup::find;
-use super::naming::literal;
-use super::racing::{Causes, race};
+pub(crate) mod lookup;
+pub(crate) mod naming;
+mod racing;
+
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Driver, Key, Readiness};
 use crate::failure::{Failure, Result};
+use crate::net::connect::lookup::find;
+use crate::net::connect::naming::literal;
+use crate::net::connect::racing::{Causes, race};
+use crate::net::connection::Connection;
+use crate::net::connection::layer::{Layer, Put};
 use crate::reactor::{Loop, Reactor, Source};
 use crate::transport::{ConnectionAborted, ConnectionLost};
 use futures_util::future::{Either, select};

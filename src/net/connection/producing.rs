@@ -4,9 +4,9 @@
 //! * A producer is out of its place while it is called, and goes back unless it was unregistered.
 //! * Until it is unregistered, an end in order waits.
 
-use super::connection::{Connection, State, Writing};
-use super::outgoing::{HIGH, LOW};
 use crate::failure::{Failure, NO_PLACE, Result, contain};
+use crate::net::connection::outbound::{HIGH, LOW};
+use crate::net::connection::{Connection, State, Writing};
 use crate::transport::{Producer, Producing, Transport};
 use std::rc::Rc;
 
