@@ -4,7 +4,7 @@
 //!
 //! Then `nc 127.0.0.1 8000` in two more terminals, and type into both.
 
-use ropewalk::protocols::{LineProtocol, LineReceiver};
+use ropewalk::framing::{LineProtocol, LineReceiver};
 use ropewalk::{Address, Failure, Reactor, Result, Transport};
 use std::io::{Write, stdout};
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ pub mod deferred;
 pub mod driver;
 pub mod endpoint;
 mod failure;
+pub mod framing;
 pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
@@ -19,7 +20,6 @@ mod ported;
 #[cfg(all(unix, feature = "process"))]
 pub mod process;
 pub mod protocol;
-pub mod protocols;
 pub mod reactor;
 pub mod simulation;
 mod slots;

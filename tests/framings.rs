@@ -1,7 +1,7 @@
 //! Framings over real connections: what a pause holds back is delivered when reading goes on.
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::protocols::{LineProtocol, LineReceiver, send_line};
+use ropewalk::framing::{LineProtocol, LineReceiver, send_line};
 use ropewalk::{Address, Reactor, Result, Transport};
 use std::time::Duration;
 

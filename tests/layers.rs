@@ -12,7 +12,7 @@ const SHELVES: [&str; 11] = [
     "net simulation",
     "tls stream policies stdio process",
     "endpoint ported",
-    "protocols",
+    "framing",
     "http",
     "application conformance",
     "guide lib",

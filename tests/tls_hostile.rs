@@ -5,7 +5,7 @@
 #![cfg(feature = "tls")]
 
 use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
-use ropewalk::protocols::{LineProtocol, LineReceiver};
+use ropewalk::framing::{LineProtocol, LineReceiver};
 use ropewalk::simulation::{Host, Link, Simulation};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session, start_tls};
 use ropewalk::{

@@ -226,7 +226,7 @@ impl ListenUnix {
 ///
 /// What came before was not protected, be it in the same segment as the word that starts TLS: whoever
 /// is on the way may have written it. A [`Stream`] that has read such bytes ahead, and a framing of
-/// [`protocols`](crate::protocols) that keeps some, fail the connection with
+/// [`framing`](crate::framing) that keeps some, fail the connection with
 /// [`ConnectionLost`](crate::ConnectionLost) instead of giving them out as if they had come through TLS.
 /// A protocol that cuts `data` up by itself has to do the same with what is behind that word; and what
 /// was learned before TLS is best forgotten, by all.

@@ -140,7 +140,7 @@ fn a_handler_that_reads_on_when_this_end_was_ended_is_nobodys_fault() {
 
 #[test]
 fn a_broken_framing_is_the_peers_fault() {
-    use ropewalk::protocols::{LineProtocol, LineReceiver};
+    use ropewalk::framing::{LineProtocol, LineReceiver};
     struct Lines;
     impl LineProtocol for Lines {
         fn line_received(&mut self, _: &Transport, _: &[u8]) -> Result {

@@ -105,7 +105,7 @@ impl<P: StringProtocol> Protocol for NetstringReceiver<P> {
 /// Sends a netstring, if it is no longer than the limit.
 ///
 /// ```
-/// use ropewalk::protocols::{MAX_STRING, send_netstring};
+/// use ropewalk::framing::{MAX_STRING, send_netstring};
 /// use ropewalk::{Protocol, Result, Transport};
 ///
 /// struct Relay;

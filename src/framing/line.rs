@@ -11,7 +11,7 @@ use std::io::IoSlice;
 /// Meaning for lines.
 ///
 /// ```
-/// use ropewalk::protocols::{LineProtocol, LineReceiver, send_line};
+/// use ropewalk::framing::{LineProtocol, LineReceiver, send_line};
 /// use ropewalk::{Address, Reactor, Result, Transport};
 ///
 /// struct Greeter;
@@ -34,7 +34,7 @@ pub trait LineProtocol {
     /// Whether the bytes that come next are raw ones instead of lines; asked before each delivery.
     ///
     /// ```
-    /// use ropewalk::protocols::LineProtocol;
+    /// use ropewalk::framing::LineProtocol;
     /// use ropewalk::{Result, Transport};
     ///
     /// /// Each line is a number: so many raw bytes follow it.
@@ -111,7 +111,7 @@ impl<P: LineProtocol> LineReceiver<P> {
     /// What ends a line. An empty delimiter would end none: it is taken for `\n`.
     ///
     /// ```
-    /// # use ropewalk::protocols::{LineProtocol, LineReceiver};
+    /// # use ropewalk::framing::{LineProtocol, LineReceiver};
     /// # fn receiver(protocol: impl LineProtocol) -> LineReceiver<impl LineProtocol> {
     /// LineReceiver::new(protocol).delimiter(b"\n").max_length(512)
     /// # }
@@ -202,7 +202,7 @@ fn find(data: &[u8], delimiter: &[u8]) -> Option<usize> {
 /// Sends a line and `\r\n`; fails if there is a line break in it, or more than 16 384 bytes.
 ///
 /// ```
-/// use ropewalk::protocols::send_line;
+/// use ropewalk::framing::send_line;
 /// use ropewalk::{Protocol, Result, Transport};
 ///
 /// struct Greeter;

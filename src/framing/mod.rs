@@ -137,7 +137,7 @@ use std::io;
 /// Meaning for strings of bytes that have their length with them, whatever way it is written.
 ///
 /// ```
-/// use ropewalk::protocols::{NetstringReceiver, StringProtocol, send_netstring};
+/// use ropewalk::framing::{NetstringReceiver, StringProtocol, send_netstring};
 /// use ropewalk::{Address, Reactor, Result, Transport};
 ///
 /// struct Echo;
@@ -176,7 +176,7 @@ pub const MAX_STRING: usize = 99_999;
 /// A string was to be sent that the framing, or the limit, does not allow; nothing was sent.
 ///
 /// ```
-/// use ropewalk::protocols::TooLong;
+/// use ropewalk::framing::TooLong;
 ///
 /// let error = TooLong { length: 300, limit: 255 };
 /// assert_eq!(error.to_string(), "300 bytes were to be sent where at most 255 are allowed");

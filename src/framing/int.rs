@@ -23,7 +23,7 @@ pub type Int32Receiver<P> = IntReceiver<P, u32>;
 /// A length over the limit (99 999 bytes) is refused before the string itself arrives.
 ///
 /// ```
-/// use ropewalk::protocols::{Int16Receiver, StringProtocol, send_int};
+/// use ropewalk::framing::{Int16Receiver, StringProtocol, send_int};
 /// use ropewalk::{Address, Reactor, Result, Transport};
 ///
 /// struct Echo;
@@ -47,7 +47,7 @@ pub struct IntReceiver<P, N> {
 /// An integer that a string's length can be written in.
 ///
 /// ```
-/// use ropewalk::protocols::Prefix;
+/// use ropewalk::framing::Prefix;
 ///
 /// assert_eq!(u16::read(&[1, 2, 3]), Some((258, 2)));
 /// assert_eq!(u16::read(&[1]), None);
@@ -122,7 +122,7 @@ impl<P: StringProtocol, N: Prefix> Protocol for IntReceiver<P, N> {
 /// Sends a string with its length before it, if it is no longer than the limit and the prefix allow.
 ///
 /// ```
-/// use ropewalk::protocols::{MAX_STRING, send_int};
+/// use ropewalk::framing::{MAX_STRING, send_int};
 /// use ropewalk::{Protocol, Result, Transport};
 ///
 /// struct Relay;
