@@ -17,14 +17,11 @@ pub mod http;
 mod net;
 pub mod policies;
 mod ported;
-#[cfg(all(unix, feature = "process"))]
 pub mod process;
 pub mod protocol;
 pub mod reactor;
 pub mod simulation;
 mod slots;
-#[cfg(unix)]
-mod stdio;
 mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -213,7 +213,7 @@ impl Kind {
             },
             Kind::Given(socket) => dressed(reactor, adopt(reactor, socket), layers),
             #[cfg(unix)]
-            Kind::Stdio => dressed(reactor, crate::stdio::standard_connection(reactor), layers),
+            Kind::Stdio => dressed(reactor, crate::process::standard_connection(reactor), layers),
             #[cfg(all(unix, feature = "process"))]
             Kind::Process(program) => dressed(reactor, program.start(reactor), layers),
         }

@@ -266,7 +266,7 @@ impl Kind {
             }
             #[cfg(unix)]
             Kind::Stdio => {
-                let standard = crate::stdio::standard_stream(inner);
+                let standard = crate::process::standard_stream(inner);
                 let (stream, name) =
                     standard.map_err(|failure| io::Error::other(failure.to_string()))?;
                 inner.welcome_one(stream, name, welcome)

@@ -11,12 +11,12 @@
 //! Words that the terminal erases (Ctrl-W) are taken to leave something of their line.
 
 use super::options::End;
+use super::stdio;
 use crate::address::Address;
 use crate::driver::{ByteStream, pass_on};
 use crate::failure::Result;
 use crate::net::connection::Connection;
 use crate::reactor::Reactor;
-use crate::stdio;
 use rustix::termios::{InputModes, LocalModes, SpecialCodeIndex, Termios, tcgetattr};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};

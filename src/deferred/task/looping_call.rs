@@ -404,7 +404,7 @@ mod tests {
     fn it_may_wait_for_the_first_call() {
         let log = Log::new();
         noting(&log).start_later(SECOND);
-        assert_eq!(log.calls(), []);
+        assert!(log.calls().is_empty());
         log.0.advance(SECOND);
         assert_eq!(log.calls(), [1.]);
     }

@@ -1,18 +1,4 @@
-//! Standard input and output as a connection, in both faces.
-//!
-//! What is read comes from standard input, what is written goes to standard output: one connection
-//! like any other, with its water marks, its half-close and its one end. Pipes, terminals and files do
-//! equally well; a file is read in turns, as everything is. The end of input is
-//! [`Protocol::read_closed`], whose default ends the connection after what was written; a reader of
-//! the output that went away is a [`ConnectionLost`](crate::ConnectionLost).
-//!
-//! A terminal, a pipe or a socket is left as it is for others who have it open, and never has the reactor
-//! wait whatever they make of it. What else there is (a device, a pipe or terminal that is another user's)
-//! does not block while the connection lives, for others neither, and is put back at the end.
-//!
-//! The process' own descriptors stay open, so that it can print when the connection is over: a peer
-//! hears the end when the process ends, or as soon as the writing half is ended
-//! ([`Transport::lose_write_connection`], closing the stream). What is printed after that is lost.
+//! Standard input and output, and any two descriptors, as a connection in both faces.
 
 use crate::address::Address;
 use crate::driver::{ByteStream, Pipes};

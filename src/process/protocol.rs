@@ -1,0 +1,219 @@
+//! What a child process means to a program, as callbacks; how it ends, and what may go wrong.
+
+use super::child::{self, Process};
+use super::options::ProcessOptions;
+use crate::deferred::{Deferred, IntoDeferred};
+use crate::failure::{Failure, Result};
+use crate::reactor::Reactor;
+use std::fmt;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// Meaning for what a child process writes, as callbacks.
+///
+/// # Its life
+/// 1. `connection_made` is called when the child has been started.
+/// 2. `out_received`, `err_received` or, for other descriptors, `child_data_received` is called with
+///    whatever bytes arrive; `child_connection_lost` once for each descriptor that ended.
+/// 3. `process_exited` is called as soon as the child has ended.
+/// 4. `process_ended` is called, exactly once and last, when also all its descriptors have; the
+///    protocol is dropped.
+///
+/// A failure that a method returns, or a panic, closes the descriptor that it was about, and is
+/// reported.
+#[doc(alias = "IProcessProtocol")]
+pub trait ProcessProtocol {
+    /// The child has been started.
+    #[doc(alias = "connectionMade")]
+    fn connection_made(&mut self, process: &Process) {
+        let _ = process;
+    }
+
+    /// Bytes arrived on one of the child's descriptors; the default passes on those of 1 and 2.
+    #[doc(alias = "childDataReceived")]
+    fn child_data_received(&mut self, process: &Process, descriptor: i32, data: &[u8]) -> Result {
+        match descriptor {
+            1 => self.out_received(process, data),
+            2 => self.err_received(process, data),
+            _ => Ok(()),
+        }
+    }
+
+    /// The child wrote to its standard output, or to its terminal.
+    #[doc(alias = "outReceived")]
+    fn out_received(&mut self, process: &Process, data: &[u8]) -> Result {
+        let _ = (process, data);
+        Ok(())
+    }
+
+    /// The child wrote to its standard error.
+    #[doc(alias = "errReceived")]
+    fn err_received(&mut self, process: &Process, data: &[u8]) -> Result {
+        let _ = (process, data);
+        Ok(())
+    }
+
+    /// One of the child's descriptors was closed, at either end.
+    #[doc(alias = "childConnectionLost")]
+    #[doc(alias = "outConnectionLost")]
+    fn child_connection_lost(&mut self, process: &Process, descriptor: i32) {
+        let _ = (process, descriptor);
+    }
+
+    /// The child has ended; some of what it wrote may still come.
+    #[doc(alias = "processExited")]
+    fn process_exited(&mut self, reason: &Failure) {
+        let _ = reason;
+    }
+
+    /// The child has ended and so has all it had to say: [`ProcessDone`] for an exit status of 0, else
+    /// [`ProcessTerminated`]; [`ProcessStatusUnknown`] where the system has no status to give.
+    #[doc(alias = "processEnded")]
+    fn process_ended(&mut self, reason: &Failure) {
+        let _ = reason;
+    }
+}
+
+impl Reactor {
+    /// Starts a program; the Deferred has fired when this returns, with the child or with
+    /// [`CannotSpawn`].
+    ///
+    /// A child that outlives its reactor is left alone.
+    ///
+    /// ```
+    /// use ropewalk::process::{Process, ProcessDone, ProcessOptions, ProcessProtocol};
+    /// use ropewalk::{Failure, Reactor, Result};
+    ///
+    /// struct Greeting(Reactor, Vec<u8>);
+    /// impl ProcessProtocol for Greeting {
+    ///     fn connection_made(&mut self, process: &Process) {
+    ///         process.write(b"hello");
+    ///         process.close_stdin();
+    ///     }
+    ///     fn out_received(&mut self, _: &Process, data: &[u8]) -> Result {
+    ///         Ok(self.1.extend_from_slice(data))
+    ///     }
+    ///     fn process_ended(&mut self, reason: &Failure) {
+    ///         assert!(reason.is::<ProcessDone>());
+    ///         assert_eq!(self.1, b"hello");
+    ///         let _ = self.0.stop();
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// reactor.spawn_process(Greeting(reactor.clone(), Vec::new()), ProcessOptions::new("cat"));
+    /// reactor.run()?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "spawnProcess")]
+    #[track_caller]
+    pub fn spawn_process(
+        &self,
+        protocol: impl ProcessProtocol + 'static,
+        options: impl Into<ProcessOptions>,
+    ) -> Deferred<Process> {
+        child::spawn(self, Box::new(protocol), options.into()).into_deferred()
+    }
+}
+
+/// A child ended with an exit status of 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessDone;
+
+impl fmt::Display for ProcessDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the process ended well")
+    }
+}
+
+impl std::error::Error for ProcessDone {}
+
+/// A child ended with another exit status than 0, or by a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessTerminated {
+    pub(super) program: Box<str>,
+    pub(super) status: ExitStatus,
+    /// The end of what it wrote to standard error, where that was collected.
+    pub(super) last_words: Box<str>,
+}
+
+impl ProcessTerminated {
+    /// The exit status, unless a signal ended it.
+    #[doc(alias = "exitCode")]
+    pub fn exit_code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The number of the signal that ended it, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// What the system said of the end.
+    pub fn status(&self) -> ExitStatus {
+        self.status
+    }
+}
+
+impl fmt::Display for ProcessTerminated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the process {} ended with {}", self.program, self.status)?;
+        match &*self.last_words {
+            "" => Ok(()),
+            words => write!(f, ", saying: {words}"),
+        }
+    }
+}
+
+impl std::error::Error for ProcessTerminated {}
+
+/// A child ended, and nobody can tell how: the process was started with SIGCHLD ignored, or another part
+/// of it waits for children that are not its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessStatusUnknown {
+    pub(super) program: Box<str>,
+}
+
+impl fmt::Display for ProcessStatusUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the process {} ended, and somebody else took its status", self.program)
+    }
+}
+
+impl std::error::Error for ProcessStatusUnknown {}
+
+/// A program could not be started.
+#[derive(Debug)]
+pub struct CannotSpawn {
+    pub(super) program: Box<str>,
+    pub(super) cause: io::Error,
+}
+
+impl CannotSpawn {
+    /// What kind of error the system named: `NotFound` when there is no such program or directory.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.cause.kind()
+    }
+}
+
+impl fmt::Display for CannotSpawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot start {}: {}", self.program, self.cause)
+    }
+}
+
+impl std::error::Error for CannotSpawn {}
+
+/// A signal was sent to a child that had ended before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessExitedAlready {
+    pub(super) program: Box<str>,
+}
+
+impl fmt::Display for ProcessExitedAlready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the process {} has ended already", self.program)
+    }
+}
+
+impl std::error::Error for ProcessExitedAlready {}
