@@ -6,6 +6,9 @@
 //!
 //! loom takes sequentially consistent steps for acquire and release, so what passes here needs no
 //! more than that.
+//!
+//!     RUSTFLAGS="--cfg loom" cargo test --release --test mailbox_model
+#![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 #[path = "../src/reactor/mailbox.rs"]
