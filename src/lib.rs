@@ -28,24 +28,24 @@ pub mod tls;
 mod transport;
 
 pub use address::{Address, UnixName};
-pub use clock::{Clock, DelayedCall, NotPending, TestClock, WeakClock};
+pub use clock::{Clock, DelayedCall, NotPendingError, TestClock, WeakClock};
 pub use deferred::{
-    AlreadyCalled, AlreadyLooping, Cancelled, CooperativeTask, Cooperator, Deferred,
+    AlreadyCalled, AlreadyLoopingError, Cancelled, CooperativeTask, Cooperator, Deferred,
     DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
-    FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired, NoTokens,
-    NotLooping, NotPaused, OneOrAll, Permit, QueueClosed, QueueFull, QueueOverflow, QueueUnderflow,
-    TaskFinished, TimedOut, Trigger, defer_later, execute, fail, gather_results, maybe_deferred,
-    race, succeed,
+    FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired,
+    NoTokensError, NotLoopingError, NotPaused, OneOrAll, Permit, QueueClosed, QueueFull,
+    QueueOverflow, QueueUnderflow, TaskFinished, TimedOut, Trigger, defer_later, execute, fail,
+    gather_results, maybe_deferred, race, succeed,
 };
 pub use failure::{
     Failure, FailureError, Panicked, Report, Result, on_peer_fault, on_report, peer_faults,
 };
 pub use net::{
-    CannotListen, CannotSend, ConnectError, ConnectTo, Connected, DatagramProtocol,
-    DatagramTransport, ListenUnix, NoProtocol, Port, UdpSocket,
+    ConnectError, ConnectTo, Connected, DatagramProtocol, DatagramTransport, ListenError,
+    ListenUnix, NoProtocolError, Port, SendError, UdpSocket,
 };
 pub use ported::{
-    ClientCreator, ClientFactory, Connector, NotConnecting, NotDisconnected,
+    ClientCreator, ClientFactory, Connector, NotConnectingError, NotDisconnectedError,
     ReconnectingClientFactory, Retrying,
 };
 pub use protocol::{Factory, Protocol};
@@ -56,7 +56,7 @@ pub use reactor::SignalWatch;
 pub use reactor::{
     Descriptor, Event, ExitStatus, Interval, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
     ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep,
-    SystemEventTrigger, UnhandledFailure, WouldDeadlock, WriteDescriptor, YieldNow, react,
+    SystemEventTrigger, UnhandledFailure, WouldDeadlockError, WriteDescriptor, YieldNow, react,
 };
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};

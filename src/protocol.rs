@@ -15,7 +15,7 @@
 //! | Half-close is for protocols that declare `IHalfCloseableProtocol`; for others the peer's end is the end, even of what they have still to send. | Every protocol has [`read_closed`](Protocol::read_closed), whose default ends the other half after what was written. |
 //! | With both halves closed a connection stays until `loseConnection`. | Both halves ended is an end in order: `connection_lost` says [`ConnectionDone`](crate::ConnectionDone) by itself. |
 //! | `loseConnection` after `loseWriteConnection` calls `connectionLost` from inside. | No method of a transport calls a protocol: it is told in the same turn. |
-//! | `connectTCP` with a factory that builds `None`: `clientConnectionLost(ConnectionDone)` once the socket is closed. | The same; it is told after the end in order, as of any connection. [`Reactor::connect`](crate::Reactor::connect) fails with [`NoProtocol`](crate::NoProtocol) at once. |
+//! | `connectTCP` with a factory that builds `None`: `clientConnectionLost(ConnectionDone)` once the socket is closed. | The same; it is told after the end in order, as of any connection. [`Reactor::connect`](crate::Reactor::connect) fails with [`NoProtocolError`](crate::NoProtocolError) at once. |
 //! | A server's factory that builds `None`: the socket is closed. | The same; behind a layer (TLS) once the handshake is done, and then in order. |
 //! | An exception in `dataReceived` closes in order, which the peer takes for success. | It resets. |
 

@@ -13,7 +13,7 @@ use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
 use crate::net::connect::ConnectTo;
 use crate::net::connection::Connection;
-use crate::net::listen::{ListenUnix, Port, Welcome};
+use crate::net::listen::{Acceptor, ListenUnix, Port};
 use crate::reactor::{Loop, Reactor};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
@@ -461,7 +461,7 @@ impl Reactor {
 
 /// Welcomes each connection with a task that runs the handler.
 #[track_caller]
-pub(crate) fn service<H, R>(handler: H) -> Box<dyn Welcome>
+pub(crate) fn service<H, R>(handler: H) -> Box<dyn Acceptor>
 where
     H: AsyncFn(Stream) -> R + 'static,
     R: IntoDeferred<Output = ()> + 'static,
@@ -475,12 +475,12 @@ struct Service<H> {
     made: &'static Location<'static>,
 }
 
-impl<H, R> Welcome for Service<H>
+impl<H, R> Acceptor for Service<H>
 where
     H: AsyncFn(Stream) -> R + 'static,
     R: IntoDeferred<Output = ()> + 'static,
 {
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
+    fn accepted(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         self.serve(Connection::open(inner, stream, peer));
     }
 
@@ -501,7 +501,7 @@ where
 
 fn handler_failed(connection: &Connection, failure: Failure, made: &'static Location<'static>) {
     connection.report_end("unhandled failure in a handler", &failure, Some(made));
-    connection.fail(failure);
+    connection.application_failed(failure);
 }
 
 #[cfg(test)]

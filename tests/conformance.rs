@@ -1,6 +1,6 @@
 //! Every transport that there is, held to the same promises.
 
-use ropewalk::conformance::{self, Endpoints, Ground, Running};
+use ropewalk::conformance::{self, Endpoints, Harness, Running};
 use ropewalk::endpoint::ClientEndpoint;
 use ropewalk::simulation::{Faults, Latency, Link, Simulation, for_each_seed};
 use ropewalk::{Deferred, Failure, Protocol, Reactor, Result, Stream, fail, succeed};
@@ -8,7 +8,7 @@ use std::io::pipe;
 use std::time::Duration;
 
 #[track_caller]
-fn holds(ground: &dyn Ground) {
+fn holds(ground: &dyn Harness) {
     // One check fails on purpose, and that is all that may be reported.
     ropewalk::on_report(|report| assert_eq!(report.failure().to_string(), "on purpose"));
     if let Err(failure) = conformance::run(ground) {
@@ -32,7 +32,7 @@ fn unix_sockets_keep_every_promise() {
 /// Two pipes, one each way.
 struct Pipes;
 
-impl Ground for Pipes {
+impl Harness for Pipes {
     fn protocols(
         &self,
         reactor: &Reactor,
@@ -70,7 +70,7 @@ fn pipes_keep_every_promise() {
 struct Simulated(Simulation);
 
 impl Simulated {
-    fn endpoints() -> impl Ground {
+    fn endpoints() -> impl Harness {
         let server = "tcp:0".parse().expect("it is an endpoint");
         Endpoints::new(server, |host| {
             let port = host.port().expect("it is a TCP port");
@@ -79,7 +79,7 @@ impl Simulated {
     }
 }
 
-impl Ground for Simulated {
+impl Harness for Simulated {
     fn reactor(&self) -> Result<Reactor> {
         Ok(self.0.host("host").reactor())
     }
@@ -146,7 +146,7 @@ mod tls {
     //! TLS over whatever carries it. Who is cut off always sees it, over Unix sockets too: the
     //! goodbye is missing.
 
-    use super::{Ground, Running, holds, make_pedantic, promise_of, seeds};
+    use super::{Harness, Running, holds, make_pedantic, promise_of, seeds};
     use ropewalk::simulation::{Simulation, for_each_seed};
     use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     use ropewalk::{
@@ -212,7 +212,7 @@ mod tls {
         }
     }
 
-    impl Ground for Tls {
+    impl Harness for Tls {
         fn reactor(&self) -> Result<Reactor> {
             match &self.over {
                 Over::Simulated(simulation) => Ok(simulation.host("host").reactor()),
@@ -298,7 +298,7 @@ mod tls {
 /// A transport that breaks a promise: whatever is written, the peer ends.
 struct Broken;
 
-impl Ground for Broken {
+impl Harness for Broken {
     fn protocols(
         &self,
         reactor: &Reactor,

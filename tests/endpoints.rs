@@ -416,7 +416,7 @@ mod tls {
         ] {
             let endpoint: ServerEndpoint = text.parse().unwrap();
             let failure = endpoint.listen(&reactor, |_: &Address| Mirror).unwrap_err();
-            assert!(failure.is::<ropewalk::CannotListen>());
+            assert!(failure.is::<ropewalk::ListenError>());
             let failure = failure.to_string();
             assert!(failure.starts_with(&format!("cannot listen at {text}: {why}")), "{failure}");
         }
@@ -465,7 +465,7 @@ mod tls {
 #[cfg(feature = "process")]
 mod process {
     use super::*;
-    use ropewalk::process::{CannotSpawn, ProcessTerminated};
+    use ropewalk::process::{ProcessTerminated, SpawnError};
     use ropewalk::{ConnectionAborted, ConnectionLost};
 
     #[test]
@@ -552,7 +552,7 @@ mod process {
     fn a_program_that_is_not_there_is_a_failure_that_names_it() {
         let reactor = Reactor::new().unwrap();
         let failure = reactor.run_until(client("process:/no/such:x").open(&reactor)).unwrap_err();
-        assert!(failure.is::<CannotSpawn>() && !failure.is::<ConnectionAborted>());
+        assert!(failure.is::<SpawnError>() && !failure.is::<ConnectionAborted>());
         assert!(failure.to_string().starts_with("cannot start /no/such: "), "{failure}");
     }
 }

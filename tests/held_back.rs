@@ -274,7 +274,7 @@ impl ByteStream for Late {
             false => Err(ErrorKind::WouldBlock.into()),
         }
     }
-    fn take_leave(&mut self) -> io::Result<()> {
+    fn close_notify(&mut self) -> io::Result<()> {
         self.flush()
     }
 }

@@ -7,7 +7,7 @@ mod kit;
 
 use kit::{FACES, Face, alone_and_well, until};
 use ropewalk::endpoint::ServerEndpoint;
-use ropewalk::{Address, CannotListen, Port, Protocol, Reactor, Result, Transport, UnixName};
+use ropewalk::{Address, ListenError, Port, Protocol, Reactor, Result, Transport, UnixName};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -126,7 +126,7 @@ fn what_is_no_listening_socket_is_told_by_number_and_stays_open() {
         let before = found(number);
         for face in FACES {
             let failure = listen(face, &reactor, number).unwrap_err();
-            assert!(failure.is::<CannotListen>());
+            assert!(failure.is::<ListenError>());
             let want = format!("cannot listen at fd:{number}: descriptor {number} {why}");
             assert_eq!(failure.to_string(), want);
         }

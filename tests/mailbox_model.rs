@@ -48,25 +48,25 @@ impl Bell {
     }
 }
 
-struct Office {
+struct RemoteShared {
     mailbox: Mailbox<u32>,
     bell: Bell,
     nudges: AtomicUsize,
 }
 
-impl Office {
-    fn new() -> Arc<Office> {
+impl RemoteShared {
+    fn new() -> Arc<RemoteShared> {
         let (mailbox, bell) =
             (Mailbox::new(), Bell { has_rung: Mutex::new(false), rang: Condvar::new() });
-        Arc::new(Office { mailbox, bell, nudges: AtomicUsize::new(0) })
+        Arc::new(RemoteShared { mailbox, bell, nudges: AtomicUsize::new(0) })
     }
 
-    fn post(&self, letter: u32) {
-        self.follow(self.mailbox.post(letter));
+    fn post(&self, message: u32) {
+        self.follow(self.mailbox.post(message));
     }
 
-    fn post_once(&self, stamp: &AtomicU64, letter: u32) {
-        self.follow(self.mailbox.post_once(stamp, letter));
+    fn post_once(&self, stamp: &AtomicU64, message: u32) {
+        self.follow(self.mailbox.post_once(stamp, message));
     }
 
     fn follow(&self, posted: Posted<u32>) {
@@ -76,7 +76,7 @@ impl Office {
                 self.nudges.fetch_add(1, SeqCst);
                 self.bell.ring();
             }
-            Posted::Refused(letter) => panic!("letter {letter} was refused by an open mailbox"),
+            Posted::Refused(message) => panic!("message {message} was refused by an open mailbox"),
         }
     }
 
@@ -93,10 +93,10 @@ impl Office {
 }
 
 /// Runs the loop until `enough` and gives what it received and how often it announced sleep.
-fn run_until(office: &Office, enough: impl Fn(&[u32]) -> bool) -> (Vec<u32>, usize) {
+fn run_until(remote: &RemoteShared, enough: impl Fn(&[u32]) -> bool) -> (Vec<u32>, usize) {
     let (mut received, mut sleeps) = (Vec::new(), 0);
     while !enough(&received) {
-        office.turn(&mut received);
+        remote.turn(&mut received);
         sleeps += 1;
     }
     (received, sleeps)
@@ -112,16 +112,16 @@ fn model(test: impl Fn() + Sync + Send + 'static) {
 #[test]
 fn no_letter_is_ever_left_beside_a_sleeping_loop() {
     model(|| {
-        let office = Office::new();
-        let senders = [1, 2].map(|letter| {
-            let office = office.clone();
-            thread::spawn(move || office.post(letter))
+        let remote = RemoteShared::new();
+        let senders = [1, 2].map(|message| {
+            let remote = remote.clone();
+            thread::spawn(move || remote.post(message))
         });
-        let (mut received, sleeps) = run_until(&office, |received| received.len() == 2);
+        let (mut received, sleeps) = run_until(&remote, |received| received.len() == 2);
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         received.sort_unstable();
         assert_eq!(received, [1, 2]);
-        let nudges = office.nudges.load(SeqCst);
+        let nudges = remote.nudges.load(SeqCst);
         assert!(nudges <= sleeps, "{nudges} nudges for {sleeps} sleeps");
     });
 }
@@ -129,64 +129,64 @@ fn no_letter_is_ever_left_beside_a_sleeping_loop() {
 #[test]
 fn the_letters_of_one_thread_stay_in_order() {
     model(|| {
-        let office = Office::new();
-        let desk = office.clone();
-        let sender = thread::spawn(move || (1..=3).for_each(|letter| desk.post(letter)));
-        let (received, sleeps) = run_until(&office, |received| received.len() == 3);
+        let remote = RemoteShared::new();
+        let desk = remote.clone();
+        let sender = thread::spawn(move || (1..=3).for_each(|message| desk.post(message)));
+        let (received, sleeps) = run_until(&remote, |received| received.len() == 3);
         sender.join().unwrap();
         assert_eq!(received, [1, 2, 3]);
-        assert!(office.nudges.load(SeqCst) <= sleeps);
+        assert!(remote.nudges.load(SeqCst) <= sleeps);
     });
 }
 
 #[test]
 fn a_loop_that_is_awake_is_never_nudged() {
     model(|| {
-        let office = Office::new();
-        let senders = [1, 2].map(|letter| {
-            let office = office.clone();
-            thread::spawn(move || office.post(letter))
+        let remote = RemoteShared::new();
+        let senders = [1, 2].map(|message| {
+            let remote = remote.clone();
+            thread::spawn(move || remote.post(message))
         });
-        let mut received = office.mailbox.take();
+        let mut received = remote.mailbox.take();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert!(office.mailbox.has_mail() || received.len() == 2);
-        received.append(&mut office.mailbox.take());
+        assert!(remote.mailbox.has_mail() || received.len() == 2);
+        received.append(&mut remote.mailbox.take());
         assert_eq!(received.len(), 2);
-        assert_eq!(office.nudges.load(SeqCst), 0);
+        assert_eq!(remote.nudges.load(SeqCst), 0);
     });
 }
 
 #[test]
 fn one_sleep_is_ended_by_exactly_one_of_its_senders() {
     model(|| {
-        let office = Office::new();
-        assert!(office.mailbox.fall_asleep());
-        let senders = [1, 2].map(|letter| {
-            let office = office.clone();
-            thread::spawn(move || office.post(letter))
+        let remote = RemoteShared::new();
+        assert!(remote.mailbox.fall_asleep());
+        let senders = [1, 2].map(|message| {
+            let remote = remote.clone();
+            thread::spawn(move || remote.post(message))
         });
-        office.bell.wait();
+        remote.bell.wait();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert_eq!(office.nudges.load(SeqCst), 1);
+        assert_eq!(remote.nudges.load(SeqCst), 1);
     });
 }
 
 #[test]
 fn a_task_woken_from_two_threads_is_woken_after_the_last_of_them() {
     model(|| {
-        let office = Office::new();
+        let remote = RemoteShared::new();
         let (stamp, wakes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
-        let senders = [1, 2].map(|letter| {
-            let (office, stamp, wakes) = (office.clone(), stamp.clone(), wakes.clone());
+        let senders = [1, 2].map(|message| {
+            let (remote, stamp, wakes) = (remote.clone(), stamp.clone(), wakes.clone());
             thread::spawn(move || {
                 wakes.fetch_add(1, SeqCst);
-                office.post_once(&stamp, letter);
+                remote.post_once(&stamp, message);
             })
         });
         // As a future does, it looks at what it waits for at every wake, and not between them.
         let (mut seen, mut received) = (0, Vec::new());
         while seen < 2 {
-            office.turn(&mut received);
+            remote.turn(&mut received);
             if !std::mem::take(&mut received).is_empty() {
                 seen = wakes.load(SeqCst);
             }
@@ -198,14 +198,14 @@ fn a_task_woken_from_two_threads_is_woken_after_the_last_of_them() {
 #[test]
 fn a_letter_is_taken_or_handed_back_when_the_mailbox_closes() {
     model(|| {
-        let office = Office::new();
-        let desk = office.clone();
+        let remote = RemoteShared::new();
+        let desk = remote.clone();
         let sender = thread::spawn(move || match desk.mailbox.post(1) {
-            Posted::Refused(letter) => Some(letter),
+            Posted::Refused(message) => Some(message),
             Posted::Left | Posted::NudgeNeeded => None,
         });
-        let mut letters = office.mailbox.close();
-        letters.extend(sender.join().unwrap());
-        assert_eq!(letters, [1]);
+        let mut messages = remote.mailbox.close();
+        messages.extend(sender.join().unwrap());
+        assert_eq!(messages, [1]);
     });
 }

@@ -10,7 +10,7 @@ use kit::{FACES, Face, Notes, Peer, census, until};
 use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
 use ropewalk::simulation::Simulation;
 use ropewalk::{
-    Address, CannotListen, Port, Protocol, Reactor, Result, Stream, Transport, UnixName,
+    Address, ListenError, Port, Protocol, Reactor, Result, Stream, Transport, UnixName,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -53,7 +53,7 @@ fn a_tcp_listener_of_ones_own_is_served_once_and_closed_with_its_port() {
         peer.send(b"hello");
         peer.until_heard(&reactor, b"hello");
         let again = listen(face, &reactor, &endpoint.clone()).unwrap_err();
-        assert!(again.is::<CannotListen>());
+        assert!(again.is::<ListenError>());
         let said = "cannot listen at a listener of one's own: it is in use already";
         assert_eq!(again.to_string(), said);
         reactor.run_until(port.stop_listening()).unwrap();
@@ -180,7 +180,7 @@ fn ports_that_share_an_address_share_its_connections() {
     let address = one.unwrap().host();
     serve(ServerEndpoint::tcp(&address).reuse_port(), &counts[1]).unwrap();
     let alone = serve(ServerEndpoint::tcp(&address), &counts[0]).unwrap_err();
-    assert_eq!(alone.check::<CannotListen>().unwrap().kind(), ErrorKind::AddrInUse);
+    assert_eq!(alone.check::<ListenError>().unwrap().kind(), ErrorKind::AddrInUse);
     let at = address.socket_addr().unwrap();
     let _peers: Vec<_> = (0..200).map(|_| TcpStream::connect(at).unwrap()).collect();
     until(&reactor, "all are served", || counts[0].len() + counts[1].len() == 200);

@@ -10,7 +10,7 @@ use kit::Notes;
 use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
 use ropewalk::simulation::Simulation;
 use ropewalk::{
-    Address, CannotListen, ConnectError, ConnectTo, DatagramProtocol, DatagramTransport, Deferred,
+    Address, ConnectError, ConnectTo, DatagramProtocol, DatagramTransport, Deferred, ListenError,
     Protocol, Reactor, Result, Stream, Transport, fail,
 };
 use std::io::ErrorKind;
@@ -111,7 +111,7 @@ fn a_link_local_address_goes_to_the_system_with_its_scope() {
     // The loopback interface has no such address, which is what the system then says.
     for at in ["[fe80::1%lo]:0", "[fe80::1%1]:0"] {
         let failure = reactor.listen_tcp(at, |_: &Address| Silent).unwrap_err();
-        let error = failure.check::<CannotListen>().unwrap();
+        let error = failure.check::<ListenError>().unwrap();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable, "{failure}");
     }
 }
@@ -127,7 +127,7 @@ fn a_scope_that_is_none_is_an_error_that_says_so_and_no_resolver_is_asked() {
         ("127.0.0.1%lo", ErrorKind::InvalidInput, "only addresses of IPv6 have one"),
     ] {
         let failure = reactor.listen_tcp((host, 0), |_: &Address| Silent).unwrap_err();
-        assert_eq!(failure.check::<CannotListen>().unwrap().kind(), kind, "{failure}");
+        assert_eq!(failure.check::<ListenError>().unwrap().kind(), kind, "{failure}");
         assert!(failure.to_string().contains(why), "{failure}");
         let failure = reactor.run_until(reactor.open_tcp((host, 80))).unwrap_err();
         assert_eq!(failure.check::<ConnectError>().unwrap().kind(), kind, "{failure}");

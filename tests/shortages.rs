@@ -2,7 +2,7 @@
 //! and it is asked again.
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::simulation::{Call, Fault, Happening, Host, Simulation, What};
+use ropewalk::simulation::{Call, EventKind, Fault, Host, Simulation, TraceEvent};
 use ropewalk::{
     Address, ConnectTo, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger,
 };
@@ -172,7 +172,7 @@ fn a_system_that_never_has_memory_is_asked_a_hundred_times_a_second_and_the_clos
     let (_, reason) = simulation.run_until(said).unwrap();
     assert!(reason.contains("took no byte for 5s"), "{reason}");
     let is_failed_write =
-        |happening: &&Happening| matches!(happening.what, What::Failing(Call::Write, _));
+        |happening: &&TraceEvent| matches!(happening.what, EventKind::Failing(Call::Write, _));
     let tries = simulation.happenings().iter().filter(is_failed_write).count();
     assert!((100..=600).contains(&tries), "{tries}");
 }

@@ -8,7 +8,9 @@ mod ledger;
 
 use crate::ledger::{Asker, Echo, Ledger, Watched, bytes, hosts, may_fail};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::simulation::{Faults, Latency, Link, Simulation, Survey, for_each_seed, walk_faults};
+use ropewalk::simulation::{
+    Faults, Latency, Link, Simulation, SweepReport, for_each_seed, sweep_faults,
+};
 use ropewalk::{
     Address, ClientFactory, ConnectTo, Connector, Deferred, Failure, Protocol, Reactor, Result,
     Transport, Trigger,
@@ -486,7 +488,7 @@ fn scenario(name: &str) -> impl Fn(&Simulation) -> Result {
 }
 
 fn walk(name: &str) {
-    match walk_faults(1, scenario(name)) {
+    match sweep_faults(1, scenario(name)) {
         Ok(survey) => println!("fault walk, {name}: {survey}"),
         Err(failure) => panic!("{name}: {failure}"),
     }
@@ -545,7 +547,7 @@ fn seeds() -> u64 {
     (500 * percent.unwrap_or(100u64)).div_ceil(100)
 }
 
-fn survey((name, scenario): (&str, Scenario)) -> Survey {
+fn survey((name, scenario): (&str, Scenario)) -> SweepReport {
     let outcome = for_each_seed(0..seeds(), |simulation| {
         make_bad(simulation);
         scenario(simulation)
@@ -567,5 +569,5 @@ fn connections_keep_their_promises_under_every_seed() {
         let surveys = SCENARIOS.map(start);
         surveys.map(|survey| survey.join().expect("every scenario holds"))
     });
-    println!("in all: {}", total.into_iter().sum::<Survey>());
+    println!("in all: {}", total.into_iter().sum::<SweepReport>());
 }

@@ -3,7 +3,7 @@
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{
-    Draw, Falsified, Faults, Host, Simulation, for_all, for_each_seed, walk_faults,
+    Draw, Faults, Host, PropertyError, Simulation, for_all, for_each_seed, sweep_faults,
 };
 use ropewalk::{
     Address, DatagramProtocol, DatagramTransport, Deferred, Failure, Panicked, Protocol, Reactor,
@@ -435,7 +435,7 @@ fn faults_that_are_injected_fail_no_run() {
         echo(simulation)
     });
     assert!(rough.unwrap().faults > 50);
-    assert!(walk_faults(1, echo).unwrap().faults > 50);
+    assert!(sweep_faults(1, echo).unwrap().faults > 50);
 }
 
 #[test]
@@ -540,7 +540,7 @@ fn what_fails_at_the_very_end_of_a_simulation_fails_its_seed() {
 
 #[test]
 fn a_single_fault_that_makes_a_task_panic_is_found_by_the_walk() {
-    let failure = walk_faults(1, |simulation| {
+    let failure = sweep_faults(1, |simulation| {
         let (server, client) = (simulation.host("server"), simulation.host("client"));
         if serve_echo(&server.reactor()).is_err() {
             return Ok(());
@@ -557,7 +557,7 @@ fn a_single_fault_that_makes_a_task_panic_is_found_by_the_walk() {
 
 fn smallest(property: impl Fn(&mut Draw) -> Result) -> (Vec<String>, String) {
     let failure = for_all(0..100, property).unwrap_err();
-    (failure.check::<Falsified>().unwrap().drawn().to_vec(), failure.to_string())
+    (failure.check::<PropertyError>().unwrap().drawn().to_vec(), failure.to_string())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::simulation::{Happening, Host, Latency, Link, Simulation, What};
+use ropewalk::simulation::{EventKind, Host, Latency, Link, Simulation, TraceEvent};
 use ropewalk::{
     Address, ConnectError, ConnectTo, Connected, Deferred, Failure, Protocol, Result, Stream,
     Transport,
@@ -89,7 +89,7 @@ fn segments_that_were_lost_hold_those_behind_them_back() {
     });
     simulation.run_until(writing).unwrap();
     let sent = simulation.happenings().into_iter().filter_map(|happening| match happening.what {
-        What::Arrived { sent, .. } if &*happening.host == "server" => Some(sent),
+        EventKind::Arrived { sent, .. } if &*happening.host == "server" => Some(sent),
         _ => None,
     });
     let sent: Vec<Duration> = sent.collect();
@@ -152,8 +152,8 @@ fn a_peer_that_does_not_read_takes_a_window_and_no_more() {
         Ok(stream)
     });
     simulation.run_for(10 * SECOND).unwrap();
-    let sent = |happening: &Happening| match happening.what {
-        What::Sent(bytes) => bytes,
+    let sent = |happening: &TraceEvent| match happening.what {
+        EventKind::Sent(bytes) => bytes,
         _ => 0,
     };
     let total: usize = simulation.happenings().iter().map(sent).sum();

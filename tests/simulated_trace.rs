@@ -1,7 +1,7 @@
 //! What a simulation tells of a run: its trace, its picture, and the command that runs it again.
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
-use ropewalk::simulation::{Host, Link, Loss, Simulation, What};
+use ropewalk::simulation::{EventKind, Host, Link, Loss, Simulation};
 use ropewalk::{Address, UdpSocket};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ fn trace_of(prepare: impl FnOnce(&Simulation, &Host, &Host)) -> (String, Vec<Los
     prepare(&simulation, &server, &client);
     send(&simulation, &socket, SocketAddr::new(server.ip(), 53), "who is there?");
     let losses = simulation.happenings().into_iter().filter_map(|happening| match happening.what {
-        What::Lost { why, .. } => Some(why),
+        EventKind::Lost { why, .. } => Some(why),
         _ => None,
     });
     (simulation.trace(), losses.collect())
@@ -76,8 +76,8 @@ fn the_trace_tells_that_a_socket_did_not_take_a_datagram() {
         simulation.run_until(async move { mouth.send_to("x", &to).await }).unwrap();
     }
     simulation.run_for(SECOND).unwrap();
-    let full = |happening: &ropewalk::simulation::Happening| {
-        matches!(happening.what, What::Lost { why: Loss::Full, .. })
+    let full = |happening: &ropewalk::simulation::TraceEvent| {
+        matches!(happening.what, EventKind::Lost { why: Loss::Full, .. })
     };
     assert!(simulation.happenings().iter().any(full));
     let other = SocketAddr::new(client.ip(), 9);
@@ -88,7 +88,7 @@ fn the_trace_tells_that_a_socket_did_not_take_a_datagram() {
     drop((ear, narrow));
     send(&simulation, &mouth, SocketAddr::from(([239, 1, 2, 3], 53)), "x");
     let last = simulation.happenings().pop().unwrap();
-    assert!(matches!(last.what, What::Lost { why: Loss::NoPort, .. }), "{last}");
+    assert!(matches!(last.what, EventKind::Lost { why: Loss::NoPort, .. }), "{last}");
 }
 
 // ---- the command ----
@@ -179,7 +179,7 @@ fn questions(times: usize) -> String {
     });
     simulation.run_until(asking).unwrap();
     simulation.run_until_idle().unwrap();
-    simulation.picture()
+    simulation.to_svg()
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_datagram_that_was_lost_goes_half_the_way() {
     let socket = Rc::new(client.reactor().open_udp("0.0.0.0:0").unwrap());
     simulation.set_link(&client, &server, Link::new().loss(1.0));
     send(&simulation, &socket, SocketAddr::new(server.ip(), 53), "lost");
-    let picture = simulation.picture();
+    let picture = simulation.to_svg();
     assert_eq!(picture.matches("stroke-dasharray=\"4 3\"").count(), 1);
     assert_eq!(arrows(&picture, "data").len(), 0);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::simulation::{Faults, Host, Latency, Link, Simulation, Stuck, Why};
+use ropewalk::simulation::{Deadlock, Faults, Host, Latency, Link, Simulation, Why};
 use ropewalk::{Address, ConnectError, ConnectTo, Deferred, Failure, Protocol, Reactor, Transport};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -139,7 +139,7 @@ fn a_deadlock_is_found_and_says_who_waits_for_what() {
         Ok(())
     });
     let failure = simulation.run_until(waiting).unwrap_err();
-    let stuck = failure.check::<Stuck>().unwrap();
+    let stuck = failure.check::<Deadlock>().unwrap();
     assert_eq!(stuck.why(), Why::NothingLeft);
     let text = failure.to_string();
     assert!(text.contains("deadlock") && text.contains("seed 6"), "{text}");
@@ -292,7 +292,7 @@ fn a_picture_shows_hosts_and_what_travelled_between_them() {
     let (simulation, _, client) = two_hosts(12);
     simulation.keep_trace();
     simulation.run_until(ask(&client.reactor(), b"<hello>".to_vec())).unwrap();
-    let picture = simulation.picture();
+    let picture = simulation.to_svg();
     assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
     assert!(picture.contains(">server</text>") && picture.contains(">client</text>"));
     assert!(picture.contains("#1 gets 7 bytes from client: &lt;hello&gt;</text>"));
@@ -344,7 +344,7 @@ fn a_failing_scenario_names_its_seed_and_the_command_that_runs_it_again() {
         }
     })
     .unwrap_err();
-    let fallen = failure.check::<ropewalk::simulation::Fallen>().unwrap();
+    let fallen = failure.check::<ropewalk::simulation::FailedSeed>().unwrap();
     let text = failure.to_string();
     assert!(text.starts_with(&format!("seed {} failed at 0ns", fallen.seed())), "{text}");
     assert!(text.contains("three"), "{text}");

@@ -339,7 +339,7 @@ fn echo_the_end() {
 #[cfg(target_os = "linux")]
 mod promises {
     use super::*;
-    use ropewalk::conformance::{self, Ground};
+    use ropewalk::conformance::{self, Harness};
     use ropewalk::{Deferred, fail, succeed};
     use rustix::stdio::{dup2_stdin, dup2_stdout};
 
@@ -373,7 +373,7 @@ mod promises {
         }
     }
 
-    impl Ground for Standard {
+    impl Harness for Standard {
         fn protocols(
             &self,
             reactor: &Reactor,

@@ -4,7 +4,7 @@
 
 use ropewalk::{
     Cancelled, Deferred, Failure, NeverFired, Panicked, Phase, Reactor, ReactorGone, Result,
-    WouldDeadlock, on_report, succeed,
+    WouldDeadlockError, on_report, succeed,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -205,7 +205,7 @@ fn a_blocking_call_returns_what_the_reactors_deferred_fires_with() {
 fn a_blocking_call_in_the_reactors_own_thread_is_an_error_instead_of_a_deadlock() {
     let reactor = Reactor::new().unwrap();
     let outcome = reactor.remote().blocking_call_from_thread(|_| Ok(()));
-    assert!(outcome.unwrap_err().is::<WouldDeadlock>());
+    assert!(outcome.unwrap_err().is::<WouldDeadlockError>());
 }
 
 #[test]

@@ -8,7 +8,7 @@
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::tls::{ClientConfig, Fault, Identity, ServerConfig, session, start_tls};
+use ropewalk::tls::{ClientConfig, Identity, ServerConfig, TlsError, session, start_tls};
 use ropewalk::{
     Address, ConnectError, ConnectTo, ConnectionDone, ConnectionLost, Deferred, Failure,
     ListenUnix, Port, Protocol, Reactor, Result, Stream, Transport, Trigger,
@@ -515,7 +515,7 @@ fn a_start_of_tls_with_somebody_who_speaks_none_says_so() {
         })
         .unwrap();
     assert!(failure.is::<ConnectionLost>());
-    assert!(Fault::of(&failure).is_some_and(|fault| !fault.is_of_certificate()), "{failure:?}");
+    assert!(TlsError::of(&failure).is_some_and(|fault| !fault.is_of_certificate()), "{failure:?}");
 }
 
 /// A path of this test's own, gone when it is dropped.

@@ -13,7 +13,7 @@ mod ledger;
 use crate::ledger::{Asker, Echo, Ledger, bytes, hosts, may_fail};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{
-    Faults, Latency, Link, Simulation, check_determinism, for_each_seed, walk_faults,
+    Faults, Latency, Link, Simulation, check_determinism, for_each_seed, sweep_faults,
 };
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
 use ropewalk::{
@@ -345,7 +345,7 @@ const SCENARIOS: [(&str, Scenario); 6] = [
 
 fn walk(number: usize) {
     let (name, scenario) = SCENARIOS[number];
-    match walk_faults(1, scenario) {
+    match sweep_faults(1, scenario) {
         Ok(survey) => println!("fault walk, {name}: {survey}"),
         Err(failure) => panic!("{name}: {failure}"),
     }

@@ -9,7 +9,7 @@ mod peers;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::Simulation;
 use ropewalk::{
-    Address, CannotListen, ClientFactory, ConnectError, ConnectTo, Connector, Failure, ListenUnix,
+    Address, ClientFactory, ConnectError, ConnectTo, Connector, Failure, ListenError, ListenUnix,
     Producer, ProducerStopped, Producing, Protocol, Reactor, Result, Transport, UnixName,
 };
 use std::cell::RefCell;
@@ -91,7 +91,7 @@ fn an_abstract_name_needs_no_file() {
     assert_eq!(port.host().to_string(), format!("unix:{name}"));
     assert_eq!(exchange(&reactor, name.as_str(), b"x").unwrap(), b"x");
     let again = reactor.listen_unix(name.as_str(), |_: &Address| Echo).unwrap_err();
-    let taken = again.check::<CannotListen>().unwrap();
+    let taken = again.check::<ListenError>().unwrap();
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
 }
 
@@ -119,7 +119,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
         assert!(place.0.exists(), "the standard library leaves it behind");
         let port = reactor.listen_unix(at(), |_: &Address| Echo).unwrap();
         let second = reactor.listen_unix(at(), |_: &Address| Echo).unwrap_err();
-        let taken = second.check::<CannotListen>().unwrap();
+        let taken = second.check::<ListenError>().unwrap();
         assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
         assert!(second.to_string().contains(place.0.to_str().unwrap()), "{second}");
         assert_eq!(second.to_string().contains(".lock"), lock, "{second}");
@@ -144,7 +144,7 @@ fn a_lock_that_twisted_made_holds_as_long_as_its_process_lives() {
         let port = reactor.listen_unix(&place.0, |_: &Address| Echo);
         assert_eq!(port.is_ok(), is_free, "{owner}: {port:?}");
         if let Err(failure) = port {
-            let taken = failure.check::<CannotListen>().unwrap();
+            let taken = failure.check::<ListenError>().unwrap();
             assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
             std::fs::remove_file(lock).unwrap();
         }
@@ -157,7 +157,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
     std::fs::write(&place.0, "precious").unwrap();
     let failure = reactor.listen_unix(&place.0, |_: &Address| Echo).unwrap_err();
-    assert!(failure.is::<CannotListen>());
+    assert!(failure.is::<ListenError>());
     assert_eq!(std::fs::read(&place.0).unwrap(), b"precious");
 }
 

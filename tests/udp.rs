@@ -7,8 +7,8 @@ mod peers;
 
 use ropewalk::driver::Interface;
 use ropewalk::{
-    Address, CannotListen, CannotSend, DatagramProtocol, DatagramTransport, Failure, Reactor,
-    Result, UnixName, on_report,
+    Address, DatagramProtocol, DatagramTransport, Failure, ListenError, Reactor, Result, SendError,
+    UnixName, on_report,
 };
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -107,7 +107,7 @@ fn a_datagram_that_is_too_long_is_an_error_that_names_its_length_and_both_ends()
     let sender = reactor.listen_udp("127.0.0.1:0", Ear::new(0).0).unwrap();
     let to = nobody();
     let failure = sender.write_to([0; 65508], &to).unwrap_err();
-    assert!(failure.is::<CannotSend>());
+    assert!(failure.is::<SendError>());
     let (text, from) = (failure.to_string(), sender.host());
     let start = format!("cannot send a datagram of 65508 bytes from {from} to {to}: ");
     assert!(text.starts_with(&start), "{text}");
@@ -118,7 +118,7 @@ fn an_address_of_another_family_is_an_error() {
     let reactor = Reactor::new().unwrap();
     let sender = reactor.listen_udp("127.0.0.1:0", Ear::new(0).0).unwrap();
     let v6: std::net::SocketAddr = "[::1]:9".parse().unwrap();
-    assert!(sender.write_to(b"x", &v6.into()).unwrap_err().is::<CannotSend>());
+    assert!(sender.write_to(b"x", &v6.into()).unwrap_err().is::<SendError>());
     let unix = Address::from(std::path::PathBuf::from("/nowhere"));
     assert!(sender.write_to(b"x", &unix).unwrap_err().to_string().contains("IP address only"));
     assert!(sender.write(b"x").unwrap_err().to_string().contains("not connected"));
@@ -130,7 +130,7 @@ fn a_taken_port_cannot_be_listened_at() {
     let taken = StdSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let failure = reactor.listen_udp(address, Ear::new(0).0).unwrap_err();
-    assert_eq!(failure.check::<CannotListen>().unwrap().kind(), ErrorKind::AddrInUse);
+    assert_eq!(failure.check::<ListenError>().unwrap().kind(), ErrorKind::AddrInUse);
     assert!(failure.to_string().contains(&address.to_string()), "{failure}");
 }
 
@@ -244,7 +244,7 @@ fn a_second_connect_and_another_address_are_errors() {
     client.connect(first.clone()).unwrap();
     assert_eq!(client.peer(), Some(first));
     assert!(client.connect(second.clone()).unwrap_err().to_string().contains("already"));
-    assert!(client.write_to(b"x", &second).unwrap_err().is::<CannotSend>());
+    assert!(client.write_to(b"x", &second).unwrap_err().is::<SendError>());
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn a_broadcast_needs_permission_and_arrives_with_it() {
     let receiver = reactor.listen_udp("127.255.255.255:0", ear).unwrap();
     let sender = reactor.listen_udp("127.0.0.1:0", Ear::new(0).0).unwrap();
     let failure = sender.write_to(b"all of you", &receiver.host()).unwrap_err();
-    assert_eq!(failure.check::<CannotSend>().unwrap().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(failure.check::<SendError>().unwrap().kind(), ErrorKind::PermissionDenied);
     sender.set_broadcast(true).unwrap();
     sender.write_to(b"all of you", &receiver.host()).unwrap();
     reactor.run().unwrap();
@@ -436,7 +436,7 @@ fn hear_a_group_of_ipv6() -> Result<(), &'static str> {
     member.join_group(IpAddr::V6(group), loopback).unwrap();
     sender.set_multicast_interface(loopback).unwrap();
     if let Err(failure) = sender.write_to(b"six", &member.host()) {
-        let kind = failure.check::<CannotSend>().unwrap().kind();
+        let kind = failure.check::<SendError>().unwrap().kind();
         assert_eq!(kind, ErrorKind::NetworkUnreachable);
         return Err("the loopback has no route for groups of IPv6");
     }
@@ -505,7 +505,7 @@ fn what_a_full_receiver_does_not_take_waits_in_order_up_to_a_limit() {
         client.write_to(number.to_be_bytes(), &server.host()).unwrap();
     }
     let failure = client.write_to([0; 256 * 1024], &server.host()).unwrap_err();
-    assert_eq!(failure.check::<CannotSend>().unwrap().kind(), ErrorKind::WouldBlock);
+    assert_eq!(failure.check::<SendError>().unwrap().kind(), ErrorKind::WouldBlock);
     reactor.run().unwrap();
     let expected: Vec<_> = (0..300u32).map(|number| number.to_be_bytes()).collect();
     assert_eq!(*heard.datagrams.borrow(), expected);

@@ -8,7 +8,7 @@ mod kit;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{Notes, until};
 use ropewalk::{
-    Address, CannotListen, ConnectError, ConnectTo, DatagramProtocol, DatagramTransport, Protocol,
+    Address, ConnectError, ConnectTo, DatagramProtocol, DatagramTransport, ListenError, Protocol,
     Reactor, Result, Stream, Transport, UnixName,
 };
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
@@ -125,7 +125,7 @@ fn a_path_of_all_its_bytes_is_listened_at_connected_to_and_removed() {
         let greeting = greeting(&reactor, ConnectTo::unix(&path)).unwrap();
         assert!(greeting.starts_with(&format!("{:?} sees", port.host())), "{greeting}");
         let again = reactor.listen_unix(&path, |_: &Address| Greeter).unwrap_err();
-        assert_eq!(again.check::<CannotListen>().unwrap().kind(), ErrorKind::AddrInUse);
+        assert_eq!(again.check::<ListenError>().unwrap().kind(), ErrorKind::AddrInUse);
         reactor.run_until(port.stop_listening()).unwrap();
         assert!(!path.exists());
     }
@@ -145,7 +145,7 @@ fn what_is_no_name_is_an_error_that_says_why() {
     ] {
         let why = format!("is no name of a Unix socket: {why}");
         let failure = reactor.listen_unix(name.clone(), |_: &Address| Greeter).unwrap_err();
-        assert_eq!(failure.check::<CannotListen>().unwrap().kind(), ErrorKind::InvalidInput);
+        assert_eq!(failure.check::<ListenError>().unwrap().kind(), ErrorKind::InvalidInput);
         assert!(failure.to_string().ends_with(&why), "{failure}");
         let failure = greeting(&reactor, ConnectTo::unix(name.clone())).unwrap_err();
         assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::InvalidInput);

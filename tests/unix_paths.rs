@@ -9,7 +9,7 @@ mod kit;
 use kit::{alone_and_well, until};
 use ropewalk::endpoint::ServerEndpoint;
 use ropewalk::{
-    Address, CannotListen, DatagramProtocol, DatagramTransport, ListenUnix, Protocol, Reactor,
+    Address, DatagramProtocol, DatagramTransport, ListenError, ListenUnix, Protocol, Reactor,
     Result, Transport,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -78,7 +78,7 @@ fn refusal(at: &Path, is_locked: bool) -> (ErrorKind, String) {
         let at = if is_locked { at } else { at.without_lock() };
         let reactor = Reactor::new().unwrap();
         let failure = reactor.listen_unix(at, |_: &Address| Echo).unwrap_err();
-        (failure.check::<CannotListen>().unwrap().kind(), failure.to_string())
+        (failure.check::<ListenError>().unwrap().kind(), failure.to_string())
     })
 }
 

@@ -16,7 +16,7 @@ mod scenario;
 mod service;
 mod store;
 
-use ropewalk::simulation::{Fallen, Simulation, chosen_seed, for_each_seed};
+use ropewalk::simulation::{FailedSeed, Simulation, chosen_seed, for_each_seed};
 use ropewalk::{Failure, Result};
 use std::cell::Cell;
 use std::io::{Write, stdout};
@@ -43,7 +43,7 @@ fn main() -> Result {
         Ok(survey) => Ok(writeln!(stdout(), "all is well: {survey}")?),
         Err(failure) => {
             writeln!(stdout(), "{failure}")?;
-            replay(failure.trap::<Fallen>()?.seed(), is_planted)
+            replay(failure.trap::<FailedSeed>()?.seed(), is_planted)
         }
     }
 }
@@ -55,6 +55,6 @@ fn replay(seed: u64, is_planted: bool) -> Result {
     let again = again.map_or("it did not fail".into(), |failure| failure.to_string());
     writeln!(stdout(), "again: {again}")?;
     let file = std::env::temp_dir().join(format!("ropewalk-seed-{seed}.svg"));
-    std::fs::write(&file, simulation.picture())?;
+    std::fs::write(&file, simulation.to_svg())?;
     Ok(writeln!(stdout(), "drawn: {}", file.display())?)
 }

@@ -124,7 +124,7 @@ pub(crate) fn hold(clock: &(impl Clock + Clone + 'static)) -> Rc<dyn Clock> {
 /// assert!(call.is_active());
 /// clock.advance(Duration::from_secs(5));
 /// assert!(call.cancel().is_err(), "it was made");
-/// # Ok::<(), ropewalk::NotPending>(())
+/// # Ok::<(), ropewalk::NotPendingError>(())
 /// ```
 #[derive(Clone)]
 pub struct DelayedCall {
@@ -134,7 +134,7 @@ pub struct DelayedCall {
 
 impl DelayedCall {
     /// Takes the call back: it will not be made, and what it captured is dropped now.
-    pub fn cancel(&self) -> Result<(), NotPending> {
+    pub fn cancel(&self) -> Result<(), NotPendingError> {
         let timers = self.pending()?;
         timers.forget(&self.call);
         self.call.state.set(State::Cancelled);
@@ -143,7 +143,7 @@ impl DelayedCall {
     }
 
     /// Moves the call to `delay` from now.
-    pub fn reset(&self, delay: Duration) -> Result<(), NotPending> {
+    pub fn reset(&self, delay: Duration) -> Result<(), NotPendingError> {
         let timers = self.pending()?;
         let deadline = timers.after(delay);
         timers.schedule(&self.call, deadline);
@@ -151,7 +151,7 @@ impl DelayedCall {
     }
 
     /// Moves the call by `delay` past the time that it is set for.
-    pub fn delay(&self, delay: Duration) -> Result<(), NotPending> {
+    pub fn delay(&self, delay: Duration) -> Result<(), NotPendingError> {
         let timers = self.pending()?;
         timers.schedule(&self.call, self.call.deadline.get().saturating_add(nanos(delay)));
         Ok(())
@@ -169,11 +169,11 @@ impl DelayedCall {
         self.call.epoch + Duration::from_nanos(self.call.deadline.get())
     }
 
-    fn pending(&self) -> Result<Rc<Timers>, NotPending> {
+    fn pending(&self) -> Result<Rc<Timers>, NotPendingError> {
         match self.call.state.get() {
-            State::Pending => self.timers.upgrade().ok_or(NotPending::AlreadyCancelled),
-            State::Called => Err(NotPending::AlreadyCalled),
-            State::Cancelled => Err(NotPending::AlreadyCancelled),
+            State::Pending => self.timers.upgrade().ok_or(NotPendingError::AlreadyCancelled),
+            State::Called => Err(NotPendingError::AlreadyCalled),
+            State::Cancelled => Err(NotPendingError::AlreadyCancelled),
         }
     }
 }
@@ -186,23 +186,23 @@ impl fmt::Debug for DelayedCall {
 
 /// A delayed call could not be cancelled or moved, because it no longer waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotPending {
+pub enum NotPendingError {
     /// The call was made (or is being made right now).
     AlreadyCalled,
     /// The call was cancelled, or its clock is gone.
     AlreadyCancelled,
 }
 
-impl fmt::Display for NotPending {
+impl fmt::Display for NotPendingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            NotPending::AlreadyCalled => "the delayed call was made already",
-            NotPending::AlreadyCancelled => "the delayed call was cancelled already",
+            NotPendingError::AlreadyCalled => "the delayed call was made already",
+            NotPendingError::AlreadyCancelled => "the delayed call was cancelled already",
         })
     }
 }
 
-impl std::error::Error for NotPending {}
+impl std::error::Error for NotPendingError {}
 
 /// The calls that wait on one clock.
 pub(crate) struct Timers {
@@ -530,11 +530,11 @@ mod tests {
         let (clock, log) = (TestClock::new(), Log::default());
         let cancelled = clock.call_later(SECOND, note(&log, 1));
         cancelled.cancel().unwrap();
-        assert_eq!(cancelled.cancel(), Err(NotPending::AlreadyCancelled));
+        assert_eq!(cancelled.cancel(), Err(NotPendingError::AlreadyCancelled));
         let called = clock.call_later(SECOND, note(&log, 2));
         clock.advance(SECOND);
-        assert_eq!(called.cancel(), Err(NotPending::AlreadyCalled));
-        assert_eq!(called.reset(SECOND), Err(NotPending::AlreadyCalled));
+        assert_eq!(called.cancel(), Err(NotPendingError::AlreadyCalled));
+        assert_eq!(called.reset(SECOND), Err(NotPendingError::AlreadyCalled));
         assert!(!called.is_active());
         assert_eq!(called.deadline(), clock.now());
     }
@@ -555,7 +555,7 @@ mod tests {
         let (held, weak) = (captured.clone(), clock.downgrade().unwrap());
         let call = clock.call_later(SECOND, Box::new(move || drop(held)));
         drop(clock);
-        assert!(!call.is_active() && call.cancel() == Err(NotPending::AlreadyCancelled));
+        assert!(!call.is_active() && call.cancel() == Err(NotPendingError::AlreadyCancelled));
         assert_eq!(Rc::strong_count(&captured), 1);
         let held = captured.clone();
         weak.call_later(SECOND, Box::new(move || drop(held)));

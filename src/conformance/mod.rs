@@ -1,7 +1,7 @@
 //! One battery of checks for every transport: what a connection promises, whatever carries it.
 //!
 //! # Theory
-//! A [`Ground`] is a way to connect two ends. [`run`] has every check of [`CHECKS`] play on it, each
+//! A [`Harness`] is a way to connect two ends. [`run`] has every check of [`CHECKS`] play on it, each
 //! on a reactor of its own and in one of the two faces: echoes in every cut, much data both ways,
 //! half-close, back-pressure, pausing, losing, aborting, failing, and that each connection is lost
 //! exactly once. Whoever makes a transport of his own holds it to the same.
@@ -23,14 +23,14 @@
 //! # Not here
 //! What only some transports have: descriptors, certificates.
 
-mod pulled;
-mod pushed;
+mod callbacks;
 mod recorder;
+mod streams;
 
 use crate::address::Address;
 use crate::deferred::{Deferred, Trigger, fail};
 use crate::endpoint::{ClientEndpoint, ServerEndpoint};
-use crate::failure::{Failure, Result, contain};
+use crate::failure::{Failure, Result, catch_panic};
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::Reactor;
 use crate::stream::Stream;
@@ -46,13 +46,13 @@ use std::time::Duration;
 /// A way to connect two ends, for the checks to play on.
 ///
 /// ```
-/// use ropewalk::conformance::{self, Ground};
+/// use ropewalk::conformance::{self, Harness};
 /// use ropewalk::{Deferred, Protocol, Reactor, Stream, fail, succeed};
 /// use std::io::pipe;
 ///
 /// /// Two pipes, one each way.
 /// struct Pipes;
-/// impl Ground for Pipes {
+/// impl Harness for Pipes {
 ///     fn protocols(
 ///         &self,
 ///         reactor: &Reactor,
@@ -81,7 +81,7 @@ use std::time::Duration;
 /// conformance::run(&Pipes)?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
-pub trait Ground {
+pub trait Harness {
     /// The reactor that a check runs on.
     fn reactor(&self) -> Result<Reactor> {
         Reactor::new()
@@ -117,7 +117,7 @@ pub type Running = Pin<Box<dyn Future<Output = Result>>>;
 pub struct Check {
     name: &'static str,
     face: Face,
-    play: fn(Rc<Scene>) -> Running,
+    play: fn(Rc<Fixture>) -> Running,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,8 +137,9 @@ impl Check {
     }
 
     /// Holds a ground to this promise alone.
-    pub fn run(&self, ground: &dyn Ground) -> Result {
-        let told = contain(Location::caller(), || self.play_on(ground)).and_then(|outcome| outcome);
+    pub fn run(&self, ground: &dyn Harness) -> Result {
+        let told =
+            catch_panic(Location::caller(), || self.play_on(ground)).and_then(|outcome| outcome);
         told.map_err(|failure| {
             let place = failure.location().map_or_else(String::new, |it| format!(" (at {it})"));
             let text = format!("{}: {failure}{place}", self.name);
@@ -146,7 +147,7 @@ impl Check {
         })
     }
 
-    fn play_on(&self, ground: &dyn Ground) -> Result {
+    fn play_on(&self, ground: &dyn Harness) -> Result {
         let reactor = ground.reactor()?;
         let (server, client) = (recorder::Log::new(), recorder::Log::new());
         let pair = match self.face {
@@ -157,7 +158,7 @@ impl Check {
                 Pair::Protocols(ground.protocols(&reactor, for_server, for_client))
             }
         };
-        let scene = Rc::new(Scene {
+        let scene = Rc::new(Fixture {
             pair: Cell::new(Some(pair)),
             resets: ground.resets(),
             reactor: reactor.clone(),
@@ -185,7 +186,7 @@ impl fmt::Debug for Check {
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a check has.
-struct Scene {
+struct Fixture {
     /// The two ends, while they are being connected.
     pair: Cell<Option<Pair>>,
     resets: bool,
@@ -199,39 +200,39 @@ enum Pair {
     Streams(Deferred<(Stream, Stream)>),
 }
 
-macro_rules! pushed {
+macro_rules! callbacks {
     ($name:literal, $play:ident) => {
-        Check { name: $name, face: Face::Pushed, play: |scene| Box::pin(pushed::$play(scene)) }
+        Check { name: $name, face: Face::Pushed, play: |scene| Box::pin(callbacks::$play(scene)) }
     };
 }
 
-macro_rules! pulled {
+macro_rules! streams {
     ($name:literal, $play:ident) => {
-        Check { name: $name, face: Face::Pulled, play: |scene| Box::pin(pulled::$play(scene)) }
+        Check { name: $name, face: Face::Pulled, play: |scene| Box::pin(streams::$play(scene)) }
     };
 }
 
 /// Every promise.
 pub const CHECKS: &[Check] = &[
-    pushed!("protocols echo in every split", echo),
-    pushed!("protocols move much both ways", much),
-    pushed!("protocols half-close", half_close),
-    pushed!("a full transport says so, and again", pressure),
-    pushed!("a paused protocol gets nothing", pause),
-    pushed!("lose_connection sends what was written", lose),
-    pushed!("abort_connection ends both at once", abort),
-    pushed!("an error ends its own connection", error),
-    pushed!("drained and addresses are told", told),
-    pulled!("streams echo in every split", echo),
-    pulled!("streams move much both ways", much),
-    pulled!("streams half-close", half_close),
-    pulled!("a full stream waits", pressure),
-    pulled!("a dropped stream sends what was written", lose),
-    pulled!("an aborted stream ends both", abort),
+    callbacks!("protocols echo in every split", echo),
+    callbacks!("protocols move much both ways", much),
+    callbacks!("protocols half-close", half_close),
+    callbacks!("a full transport says so, and again", pressure),
+    callbacks!("a paused protocol gets nothing", pause),
+    callbacks!("lose_connection sends what was written", lose),
+    callbacks!("abort_connection ends both at once", abort),
+    callbacks!("an error ends its own connection", error),
+    callbacks!("drained and addresses are told", told),
+    streams!("streams echo in every split", echo),
+    streams!("streams move much both ways", much),
+    streams!("streams half-close", half_close),
+    streams!("a full stream waits", pressure),
+    streams!("a dropped stream sends what was written", lose),
+    streams!("an aborted stream ends both", abort),
 ];
 
 /// Holds a ground to every promise; the error names all those that it broke.
-pub fn run(ground: &dyn Ground) -> Result {
+pub fn run(ground: &dyn Harness) -> Result {
     let broken: Vec<_> = CHECKS.iter().filter_map(|check| check.run(ground).err()).collect();
     if broken.is_empty() {
         return Ok(());
@@ -261,7 +262,7 @@ impl<C: Fn(&Address) -> ClientEndpoint> Endpoints<C> {
     }
 }
 
-impl<C: Fn(&Address) -> ClientEndpoint> Ground for Endpoints<C> {
+impl<C: Fn(&Address) -> ClientEndpoint> Harness for Endpoints<C> {
     fn protocols(
         &self,
         reactor: &Reactor,

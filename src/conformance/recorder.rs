@@ -19,7 +19,7 @@ struct Notes {
     data: RefCell<Vec<u8>>,
     events: RefCell<Vec<&'static str>>,
     lost: RefCell<Option<Failure>>,
-    manner: Cell<Manner>,
+    manner: Cell<Behaviour>,
     /// Told something from inside something else, or after the end.
     is_broken: Cell<bool>,
     /// A callback is in progress.
@@ -29,7 +29,7 @@ struct Notes {
 
 /// What the protocol does by itself.
 #[derive(Clone, Copy, Default, PartialEq)]
-pub(super) enum Manner {
+pub(super) enum Behaviour {
     /// Notes, and ends when its peer does.
     #[default]
     Listens,
@@ -50,7 +50,7 @@ impl Log {
         Recorder(self.clone())
     }
 
-    pub(super) fn set_manner(&self, manner: Manner) {
+    pub(super) fn set_manner(&self, manner: Behaviour) {
         self.0.manner.set(manner);
     }
 
@@ -124,7 +124,7 @@ impl Recorder {
         let _ = self.0.note(event, || Ok(()));
     }
 
-    fn manner(&self) -> Manner {
+    fn manner(&self) -> Behaviour {
         self.0.0.manner.get()
     }
 }
@@ -139,9 +139,9 @@ impl Protocol for Recorder {
         self.0.note("data", || {
             self.0.0.data.borrow_mut().extend_from_slice(data);
             match self.manner() {
-                Manner::Echoes => transport.write(data),
-                Manner::Fails => return Err(Failure::msg("on purpose")),
-                Manner::Listens | Manner::Stays => {}
+                Behaviour::Echoes => transport.write(data),
+                Behaviour::Fails => return Err(Failure::msg("on purpose")),
+                Behaviour::Listens | Behaviour::Stays => {}
             }
             Ok(())
         })
@@ -154,7 +154,7 @@ impl Protocol for Recorder {
 
     fn read_closed(&mut self, transport: &Transport) {
         self.note("read closed");
-        if self.manner() != Manner::Stays {
+        if self.manner() != Behaviour::Stays {
             transport.lose_connection();
         }
     }

@@ -2,11 +2,11 @@
 
 use crate::deferred::IntoDeferred;
 use crate::deferred::canceller::OnCancel;
+use crate::deferred::downstream::{Continuation, Input, Source, finish};
 use crate::deferred::link::attach;
-use crate::deferred::tail::{End, Sink, Source, finish};
 use crate::deferred::trigger::Trigger;
 use crate::deferred::walk::{Cancel, cancel, drive};
-use crate::failure::{Failure, Place, Result, contain};
+use crate::failure::{Failure, Place, Result, catch_panic};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
@@ -248,7 +248,7 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// Has `sink` hear of the outcome, now if it is here.
-    pub(super) fn hand_to(self, sink: Rc<dyn Sink<T>>) {
+    pub(super) fn hand_to(self, sink: Rc<dyn Input<T>>) {
         let made = self.made;
         let outcome = match self.into_state() {
             State::Fired(outcome) => outcome,
@@ -257,7 +257,7 @@ impl<T: 'static> Deferred<T> {
                     finish(source);
                     outcome
                 }
-                None => return source.tail().put(End::Sink(sink)),
+                None => return source.tail().put(Continuation::Input(sink)),
             },
             State::Taken => Err(taken(made)),
         };
@@ -287,7 +287,7 @@ pub(super) fn run<T, U>(
     step: impl FnOnce(Result<T>) -> State<U>,
     place: Place,
 ) -> State<U> {
-    contain(place, || step(input)).unwrap_or_else(|panic| State::Fired(Err(panic)))
+    catch_panic(place, || step(input)).unwrap_or_else(|panic| State::Fired(Err(panic)))
 }
 
 /// What a Deferred says that gave its result to a poll before.

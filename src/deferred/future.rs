@@ -6,7 +6,7 @@
 
 use crate::deferred::Deferred;
 use crate::deferred::chain::{State, taken};
-use crate::deferred::tail::{finish, unhandled};
+use crate::deferred::downstream::{finish, unhandled};
 use crate::failure::Result;
 use futures_core::FusedFuture;
 use std::fmt;

@@ -1,10 +1,12 @@
 //! One step of a chain that waits for the step before it.
 
 use crate::deferred::chain::{State, run, taken};
+use crate::deferred::downstream::{
+    Adopter, Continuation, Downstream, Input, Source, finish, forgo, in_place,
+};
 use crate::deferred::spare;
-use crate::deferred::tail::{End, Follower, Sink, Source, Tail, finish, forgo, in_place};
 use crate::deferred::walk::{Cancel, Rest, Step};
-use crate::failure::{Place, Result, contain};
+use crate::failure::{Place, Result, catch_panic};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -16,7 +18,7 @@ pub(super) struct Link<T, U, F> {
     stage: Cell<Stage<T, U>>,
     /// None once it runs.
     step: Cell<Option<F>>,
-    tail: Tail<U>,
+    tail: Downstream<U>,
     /// Where the step was added: a panic in it arose there.
     place: Cell<Place>,
 }
@@ -59,11 +61,11 @@ where
         None => in_place(|| Link {
             stage: Cell::new(Stage::Running),
             step: Cell::new(Some(step)),
-            tail: Tail::new(),
+            tail: Downstream::new(),
             place: Cell::new(place),
         }),
     };
-    above.put(End::Sink(link.clone()));
+    above.put(Continuation::Input(link.clone()));
     std::mem::forget(link.stage.replace(Stage::Waiting(source)));
     State::Pending(link)
 }
@@ -96,7 +98,7 @@ where
     fn call(self: Rc<Self>, input: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         let step = self.step.take()?;
         let place = self.place.get();
-        let outcome = match contain(place, || step(input)) {
+        let outcome = match catch_panic(place, || step(input)) {
             Ok(State::Fired(outcome)) => outcome,
             Ok(State::Pending(source) | State::Awaited(source)) => {
                 return self.wait_for(source, direct);
@@ -115,14 +117,14 @@ where
         match self.tail.take() {
             // This link itself was returned from a step. Its follower follows the newcomer directly:
             // a step that returns a chain that returns a chain, without end, needs constant memory.
-            End::Follower(follower) => {
+            Continuation::Adopter(follower) => {
                 follower.follow(source.clone());
-                source.tail().put(End::Follower(follower));
+                source.tail().put(Continuation::Adopter(follower));
             }
             end => {
                 self.tail.put(end);
                 self.stage.set(Stage::Following(source.clone()));
-                source.tail().put(End::Follower(self));
+                source.tail().put(Continuation::Adopter(self));
             }
         }
         None
@@ -143,7 +145,7 @@ where
     }
 }
 
-impl<T: 'static, U: 'static, F> Sink<T> for Link<T, U, F>
+impl<T: 'static, U: 'static, F> Input<T> for Link<T, U, F>
 where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
@@ -171,7 +173,7 @@ fn unlikely<S>(part_of_a_stage: S) {
     drop(part_of_a_stage);
 }
 
-impl<T: 'static, U: 'static, F> Follower<U> for Link<T, U, F>
+impl<T: 'static, U: 'static, F> Adopter<U> for Link<T, U, F>
 where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
@@ -190,7 +192,7 @@ impl<T: 'static, U: 'static, F> Source<U> for Link<T, U, F>
 where
     F: FnOnce(Result<T>) -> State<U> + 'static,
 {
-    fn tail(&self) -> &Tail<U> {
+    fn tail(&self) -> &Downstream<U> {
         &self.tail
     }
 

@@ -47,35 +47,35 @@
 
 mod canceller;
 mod chain;
+mod downstream;
 mod error;
-mod fired;
 mod future;
-mod later;
 mod link;
 mod locks;
 mod many;
+mod ready;
 mod spare;
-mod tail;
 mod task;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod trampoline;
 mod trigger;
 mod walk;
 
 pub use chain::Deferred;
+pub(crate) use downstream::{Downstream, Source, forgo, in_place};
 pub use error::{AlreadyCalled, Cancelled, NeverFired};
-pub use fired::{execute, fail, maybe_deferred, succeed};
 pub use locks::{
     DeferredFilesystemLock, DeferredLock, DeferredQueue, DeferredSemaphore, FilesystemPermit,
-    NoTokens, Permit, QueueClosed, QueueFull, QueueOverflow, QueueUnderflow,
+    NoTokensError, Permit, QueueClosed, QueueFull, QueueOverflow, QueueUnderflow,
 };
 pub use many::{DeferredList, FailureGroup, FirstError, OneOrAll, gather_results, race};
-pub(crate) use tail::{Source, Tail, forgo, in_place};
+pub use ready::{execute, fail, maybe_deferred, succeed};
 pub(crate) use task::Grid;
 pub use task::{
-    AlreadyLooping, CooperativeTask, Cooperator, LoopingCall, NotLooping, NotPaused, TaskFinished,
-    defer_later,
+    AlreadyLoopingError, CooperativeTask, Cooperator, LoopingCall, NotLoopingError, NotPaused,
+    TaskFinished, defer_later,
 };
 pub use timeout::TimedOut;
 pub use trigger::Trigger;

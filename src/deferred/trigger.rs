@@ -1,12 +1,12 @@
 //! The firing end of a Deferred.
 
 use crate::deferred::canceller::OnCancel;
-use crate::deferred::later::after_drop;
+use crate::deferred::downstream::{Downstream, Source, forgo, in_place};
 use crate::deferred::spare;
-use crate::deferred::tail::{Source, Tail, forgo, in_place};
+use crate::deferred::trampoline::after_drop;
 use crate::deferred::walk::{Cancel, DIRECT, Rest, Step, within_a_canceller};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
-use crate::failure::{Failure, Place, Result, contain, report};
+use crate::failure::{Failure, Place, Result, catch_panic, report};
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
@@ -138,7 +138,7 @@ pub(super) struct Root<T: 'static> {
     stage: Cell<Stage>,
     /// How many Triggers there are; when it falls to zero in `Open`, the chain fails.
     triggers: Cell<usize>,
-    tail: Tail<T>,
+    tail: Downstream<T>,
     made: Cell<Place>,
     /// In a box: most have none, and to look for one costs a word instead of three.
     on_cancel: Cell<Option<Box<OnCancel<T>>>>,
@@ -176,7 +176,7 @@ fn fresh<T: 'static>(made: Place) -> Rc<Root<T>> {
     in_place(|| Root {
         stage: Cell::new(Stage::Open),
         triggers: Cell::new(1),
-        tail: Tail::new(),
+        tail: Downstream::new(),
         made: Cell::new(made),
         on_cancel: Cell::new(None),
     })
@@ -235,7 +235,7 @@ impl<T: 'static> Root<T> {
     }
 
     fn call(&self, canceller: impl FnOnce()) {
-        if let Err(panic) = contain(self.made.get(), canceller) {
+        if let Err(panic) = catch_panic(self.made.get(), canceller) {
             report("panic in canceller", &panic);
         }
     }
@@ -305,7 +305,7 @@ fn unneeded<T>(on_cancel: Box<OnCancel<T>>) {
 }
 
 impl<T: 'static> Source<T> for Root<T> {
-    fn tail(&self) -> &Tail<T> {
+    fn tail(&self) -> &Downstream<T> {
         &self.tail
     }
 

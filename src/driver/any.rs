@@ -53,9 +53,9 @@ enum Rest {
 }
 
 /// Why a call was not all: the error that it met, or that there is no TCP socket.
-pub(crate) struct Otherwise(Option<Errno>);
+pub(crate) struct FastPathMiss(Option<Errno>);
 
-impl Otherwise {
+impl FastPathMiss {
     /// Makes the call another way, if it was not made.
     fn or_call(self, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         self.0.map_or_else(call, |errno| Err(name_shortage(errno)))
@@ -103,7 +103,7 @@ impl StreamCell {
         call: impl FnOnce(&mut dyn ByteStream) -> io::Result<R>,
     ) -> io::Result<R> {
         let mut stream = self.take().ok_or(io::ErrorKind::NotConnected)?;
-        let outcome = PanickedLayer::contain(|| call(stream.as_dyn()));
+        let outcome = PanickedLayer::catch_panic(|| call(stream.as_dyn()));
         self.set(stream);
         outcome
     }
@@ -116,7 +116,7 @@ impl StreamCell {
     ) -> io::Result<usize> {
         let mut rest = self.rest.take();
         let outcome = match &mut rest {
-            Some(Rest::Other(stream)) => PanickedLayer::contain(|| call(&mut **stream)),
+            Some(Rest::Other(stream)) => PanickedLayer::catch_panic(|| call(&mut **stream)),
             _ => Err(io::ErrorKind::NotConnected.into()),
         };
         self.rest.set(rest);
@@ -125,7 +125,7 @@ impl StreamCell {
 
     #[inline(always)]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.try_read(buffer).or_else(|why| self.read_otherwise(why, buffer))
+        self.try_read(buffer).or_else(|why| self.read_slow(why, buffer))
     }
 
     #[inline(always)]
@@ -133,33 +133,33 @@ impl StreamCell {
         self.try_write(data).or_else(|why| self.write_otherwise(why, data))
     }
 
-    /// Reads if it is TCP's socket and has bytes; what else there is to do is `read_otherwise`'s.
+    /// Reads if it is TCP's socket and has bytes; what else there is to do is `read_slow`'s.
     #[inline(always)]
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> Result<usize, Otherwise> {
-        let socket = self.tcp.take().ok_or(Otherwise(None))?;
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> Result<usize, FastPathMiss> {
+        let socket = self.tcp.take().ok_or(FastPathMiss(None))?;
         let outcome = socket.receive(buffer);
         self.put_back(socket);
-        outcome.map_err(|errno| Otherwise(Some(errno)))
+        outcome.map_err(|errno| FastPathMiss(Some(errno)))
     }
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn read_otherwise(&self, why: Otherwise, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read_slow(&self, why: FastPathMiss, buffer: &mut [u8]) -> io::Result<usize> {
         why.or_call(|| self.with_other(|stream| stream.read(buffer)))
     }
 
     /// Writes if it is TCP's socket and takes bytes; what else there is to do is `write_otherwise`'s.
     #[inline(always)]
-    pub(crate) fn try_write(&self, data: &[u8]) -> Result<usize, Otherwise> {
-        let socket = self.tcp.take().ok_or(Otherwise(None))?;
+    pub(crate) fn try_write(&self, data: &[u8]) -> Result<usize, FastPathMiss> {
+        let socket = self.tcp.take().ok_or(FastPathMiss(None))?;
         let outcome = socket.send(data);
         self.put_back(socket);
-        outcome.map_err(|errno| Otherwise(Some(errno)))
+        outcome.map_err(|errno| FastPathMiss(Some(errno)))
     }
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn write_otherwise(&self, why: Otherwise, data: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write_otherwise(&self, why: FastPathMiss, data: &[u8]) -> io::Result<usize> {
         why.or_call(|| self.with_other(|stream| stream.write(data)))
     }
 

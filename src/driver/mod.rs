@@ -25,7 +25,7 @@ mod system;
 
 pub use crate::slots::Key;
 pub use any::AnyStream;
-pub(crate) use any::{Otherwise, StreamCell};
+pub(crate) use any::{FastPathMiss, StreamCell};
 pub use datagram::{DatagramOption, DatagramSocket, Interface, Train};
 pub(crate) use panicked::PanickedLayer;
 pub(crate) use passing::pass_on;
@@ -274,7 +274,7 @@ pub trait ByteStream {
     }
 
     /// After a read that came short, unless the stream is plain: whether there may be more, be it the end.
-    fn holds_more(&mut self) -> bool {
+    fn has_pending(&mut self) -> bool {
         true
     }
 
@@ -285,13 +285,13 @@ pub trait ByteStream {
 
     /// Says goodbye before the stream is dropped, as a layer may have to; `WouldBlock` if some of
     /// that is left to be flushed.
-    fn take_leave(&mut self) -> io::Result<()> {
+    fn close_notify(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// After `take_leave`: whether to drop the stream now could cost the peer what was sent, so that it
+    /// After `close_notify`: whether to drop the stream now could cost the peer what was sent, so that it
     /// has to be heard out first. `may_be_unread` says that the last read did not find the system empty.
-    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+    fn must_linger(&mut self, may_be_unread: bool) -> bool {
         let _ = may_be_unread;
         false
     }

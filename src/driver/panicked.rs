@@ -1,6 +1,6 @@
 //! A layer of the user's that panicked: its panic ends as an error of the call.
 
-use crate::failure::{Failure, NO_PLACE, contain};
+use crate::failure::{Failure, NO_PLACE, catch_panic};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -11,8 +11,8 @@ pub(crate) struct PanickedLayer(Failure);
 
 impl PanickedLayer {
     /// Calls a stream, whose code may be the user's.
-    pub(crate) fn contain<R>(call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        contain(NO_PLACE, call)
+    pub(crate) fn catch_panic<R>(call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        catch_panic(NO_PLACE, call)
             .unwrap_or_else(|failure| Err(io::Error::other(PanickedLayer(failure))))
     }
 

@@ -68,14 +68,14 @@ macro_rules! pass_on {
             self.$below.is_plain()
         }
     };
-    (@holds_more $below:ident) => {
-        fn holds_more(&mut self) -> bool {
-            self.$below.holds_more()
+    (@has_pending $below:ident) => {
+        fn has_pending(&mut self) -> bool {
+            self.$below.has_pending()
         }
     };
-    (@must_hear_out $below:ident) => {
-        fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
-            self.$below.must_hear_out(may_be_unread)
+    (@must_linger $below:ident) => {
+        fn must_linger(&mut self, may_be_unread: bool) -> bool {
+            self.$below.must_linger(may_be_unread)
         }
     };
     (@descriptors $below:ident) => {

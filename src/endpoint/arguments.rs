@@ -1,10 +1,10 @@
 //! The arguments of one description, by name: each is taken once, and none is left over.
 
-use super::grammar::{Argument, BadEndpoint, Description, Word};
+use super::grammar::{Argument, Description, EndpointError, Word};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-type Result<T> = std::result::Result<T, BadEndpoint>;
+type Result<T> = std::result::Result<T, EndpointError>;
 
 pub(super) struct Arguments<'a> {
     text: &'a str,
@@ -30,7 +30,7 @@ impl<'a> Arguments<'a> {
                 }
             };
             if arguments.given.iter().any(|(given, _)| *given == name) {
-                return Err(BadEndpoint::new(text, at, format!("the {name} is given twice")));
+                return Err(EndpointError::new(text, at, format!("the {name} is given twice")));
             }
             arguments.given.push((name, value));
         }
@@ -44,16 +44,16 @@ impl<'a> Arguments<'a> {
                 [] => "it takes no arguments".to_owned(),
                 _ => format!("there is no such keyword here, only {}", names.join(", ")),
             };
-            BadEndpoint::new(self.text, keyword.at.clone(), problem)
+            EndpointError::new(self.text, keyword.at.clone(), problem)
         })
     }
 
-    fn too_many(&self, value: &Word, names: &[&str]) -> BadEndpoint {
+    fn too_many(&self, value: &Word, names: &[&str]) -> EndpointError {
         let problem = match names {
             [] => "it takes no arguments".to_owned(),
             _ => format!("there are too many arguments; it takes {}", names.join(", ")),
         };
-        BadEndpoint::new(self.text, value.at.clone(), problem)
+        EndpointError::new(self.text, value.at.clone(), problem)
     }
 
     pub(super) fn take(&mut self, name: &str) -> Option<Word> {
@@ -69,7 +69,7 @@ impl<'a> Arguments<'a> {
     pub(super) fn require(&mut self, name: &str) -> Result<Word> {
         self.take(name).ok_or_else(|| {
             let end = self.text.len();
-            BadEndpoint::new(self.text, end..end, format!("the {name} is missing"))
+            EndpointError::new(self.text, end..end, format!("the {name} is missing"))
         })
     }
 
@@ -92,8 +92,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    pub(super) fn bad(&self, word: &Word, problem: impl Into<String>) -> BadEndpoint {
-        BadEndpoint::new(self.text, word.at.clone(), problem)
+    pub(super) fn bad(&self, word: &Word, problem: impl Into<String>) -> EndpointError {
+        EndpointError::new(self.text, word.at.clone(), problem)
     }
 
     pub(super) fn port(&mut self) -> Result<u16> {

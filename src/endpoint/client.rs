@@ -2,7 +2,7 @@
 
 use super::arguments::Arguments;
 use super::given::Given;
-use super::grammar::{BadEndpoint, Description};
+use super::grammar::{Description, EndpointError};
 #[cfg(all(unix, feature = "process"))]
 use super::program::Program;
 #[cfg(feature = "tls")]
@@ -219,7 +219,7 @@ impl Kind {
         }
     }
 
-    fn parse(text: &str) -> Result<Kind, BadEndpoint> {
+    fn parse(text: &str) -> Result<Kind, EndpointError> {
         let description = Description::parse(text)?;
         match &*description.kind.text.to_ascii_lowercase() {
             "tcp" => Ok(Kind::Socket(to_host(&mut host_arguments(text, description, TCP)?)?)),
@@ -263,9 +263,9 @@ fn dressed(
 }
 
 impl FromStr for ClientEndpoint {
-    type Err = BadEndpoint;
+    type Err = EndpointError;
 
-    fn from_str(text: &str) -> Result<ClientEndpoint, BadEndpoint> {
+    fn from_str(text: &str) -> Result<ClientEndpoint, EndpointError> {
         Ok(ClientEndpoint { text: text.to_owned(), kind: Kind::parse(text)? })
     }
 }
@@ -280,12 +280,12 @@ fn host_arguments(
     text: &str,
     description: Description,
     [names, with_host]: Orders,
-) -> Result<Arguments<'_>, BadEndpoint> {
+) -> Result<Arguments<'_>, EndpointError> {
     let names = if description.has_keyword("host") { with_host } else { names };
     Arguments::new(text, description, names)
 }
 
-fn to_host(arguments: &mut Arguments<'_>) -> Result<ConnectTo, BadEndpoint> {
+fn to_host(arguments: &mut Arguments<'_>) -> Result<ConnectTo, EndpointError> {
     let host = arguments.filled("host")?;
     let mut to = ConnectTo::from((&*host.text, arguments.port()?));
     if let Some(timeout) = arguments.seconds("timeout")? {
@@ -298,7 +298,7 @@ fn to_host(arguments: &mut Arguments<'_>) -> Result<ConnectTo, BadEndpoint> {
 }
 
 #[cfg(feature = "tls")]
-fn parse_tls(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_tls(text: &str, description: Description) -> Result<Kind, EndpointError> {
     const NAMES: &[&str] = &[
         "host",
         "port",
@@ -323,7 +323,7 @@ fn parse_tls(text: &str, description: Description) -> Result<Kind, BadEndpoint> 
 }
 
 #[cfg(feature = "tls")]
-fn parse_ssl(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_ssl(text: &str, description: Description) -> Result<Kind, EndpointError> {
     const ORDERS: Orders = [
         &[
             "host",
@@ -351,7 +351,7 @@ fn parse_ssl(text: &str, description: Description) -> Result<Kind, BadEndpoint> 
     Ok(Kind::Tls(tls, Box::new(Kind::Socket(to_host(&mut arguments)?))))
 }
 
-fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndpoint> {
+fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, EndpointError> {
     let mut arguments = Arguments::new(text, description, &["path", "lockfile", "timeout"])?;
     let path = arguments.filled("path")?;
     // Whether a server is there is found out by connecting: its lock need not be looked at.
@@ -363,7 +363,7 @@ fn parse_unix(text: &str, description: Description) -> Result<ConnectTo, BadEndp
     })
 }
 
-fn unknown(text: &str, description: &Description) -> BadEndpoint {
+fn unknown(text: &str, description: &Description) -> EndpointError {
     match &*description.kind.text.to_ascii_lowercase() {
         #[cfg(not(feature = "tls"))]
         "tls" | "ssl" => description.lacks(text, "tls"),
@@ -371,7 +371,7 @@ fn unknown(text: &str, description: &Description) -> BadEndpoint {
         "process" => description.lacks(text, "process"),
         _ => {
             let problem = format!("there is no such type of client, only {KINDS}");
-            BadEndpoint::new(text, description.kind.at.clone(), problem)
+            EndpointError::new(text, description.kind.at.clone(), problem)
         }
     }
 }

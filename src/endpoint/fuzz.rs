@@ -1,6 +1,6 @@
 //! A million descriptions that nobody would write: each is parsed or pointed into, and none panics.
 
-use super::{BadEndpoint, ClientEndpoint, ServerEndpoint};
+use super::{ClientEndpoint, EndpointError, ServerEndpoint};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -93,7 +93,7 @@ struct Found {
 
 impl Found {
     /// Bad ones point into the text, on a border; good ones are shown as they were written.
-    fn check<E: FromStr<Err = BadEndpoint> + Display>(&mut self, text: &str, is_shown: bool) {
+    fn check<E: FromStr<Err = EndpointError> + Display>(&mut self, text: &str, is_shown: bool) {
         match text.parse::<E>() {
             Ok(endpoint) => {
                 self.good += 1;

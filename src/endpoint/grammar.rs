@@ -25,36 +25,40 @@ pub(super) struct Argument {
 }
 
 impl Description {
-    pub(super) fn parse(text: &str) -> Result<Description, BadEndpoint> {
+    pub(super) fn parse(text: &str) -> Result<Description, EndpointError> {
         let mut arguments = split(text)?.into_iter();
         let Argument { keyword, value: kind } =
             arguments.next().expect("a split text has at least one piece");
         if let Some(keyword) = keyword {
-            return Err(BadEndpoint::new(text, keyword.at, "the type comes first, as in tcp:8080"));
+            return Err(EndpointError::new(
+                text,
+                keyword.at,
+                "the type comes first, as in tcp:8080",
+            ));
         }
         if kind.text.is_empty() {
-            return Err(BadEndpoint::new(text, kind.at, "a type was expected, as in tcp:8080"));
+            return Err(EndpointError::new(text, kind.at, "a type was expected, as in tcp:8080"));
         }
         Ok(Description { kind, arguments: arguments.collect() })
     }
 
     /// For types without arguments; their colon may stand there.
-    pub(super) fn expect_nothing(&self, text: &str) -> Result<(), BadEndpoint> {
+    pub(super) fn expect_nothing(&self, text: &str) -> Result<(), EndpointError> {
         match &self.arguments[..] {
             [] => Ok(()),
             [Argument { keyword: None, value }] if value.text.is_empty() => Ok(()),
             [Argument { value, .. }, ..] => {
-                Err(BadEndpoint::new(text, value.at.clone(), "it takes no arguments"))
+                Err(EndpointError::new(text, value.at.clone(), "it takes no arguments"))
             }
         }
     }
 
     /// For types that are known, but not to this build.
     #[cfg(not(all(feature = "tls", feature = "process")))]
-    pub(super) fn lacks(&self, text: &str, feature: &str) -> BadEndpoint {
+    pub(super) fn lacks(&self, text: &str, feature: &str) -> EndpointError {
         let kind = self.kind.text.to_ascii_lowercase();
         let problem = format!("{kind} needs ropewalk's feature `{feature}`, built without it");
-        BadEndpoint::new(text, self.kind.at.clone(), problem)
+        EndpointError::new(text, self.kind.at.clone(), problem)
     }
 
     pub(super) fn has_keyword(&self, name: &str) -> bool {
@@ -63,7 +67,7 @@ impl Description {
     }
 
     /// The description that stands in the arguments of this one, `tcp:80` in `haproxy:tcp:80`.
-    pub(super) fn into_nested(self, text: &str) -> Result<Description, BadEndpoint> {
+    pub(super) fn into_nested(self, text: &str) -> Result<Description, EndpointError> {
         let mut arguments = self.arguments.into_iter();
         match arguments.next() {
             Some(Argument { keyword: None, value: kind }) if !kind.text.is_empty() => {
@@ -72,14 +76,14 @@ impl Description {
             _ => {
                 let end = self.kind.at.end;
                 let problem = "another description was expected after it, as in haproxy:tcp:80";
-                Err(BadEndpoint::new(text, end..text.len(), problem))
+                Err(EndpointError::new(text, end..text.len(), problem))
             }
         }
     }
 }
 
 /// Cuts at the colons, and each piece at its first equals sign.
-fn split(text: &str) -> Result<Vec<Argument>, BadEndpoint> {
+fn split(text: &str) -> Result<Vec<Argument>, EndpointError> {
     let mut pieces = Vec::new();
     let mut keyword = None;
     let mut word = Word::default();
@@ -97,7 +101,7 @@ fn split(text: &str) -> Result<Vec<Argument>, BadEndpoint> {
             }
             '\\' => match characters.next() {
                 Some((_, escaped)) => word.text.push(escaped),
-                None => return Err(BadEndpoint::new(text, at..at + 1, NOTHING_ESCAPED)),
+                None => return Err(EndpointError::new(text, at..at + 1, NOTHING_ESCAPED)),
             },
             other => word.text.push(other),
         }
@@ -119,11 +123,11 @@ impl Word {
     pub(super) fn within<T>(
         &self,
         text: &str,
-        parse: impl FnOnce(&str) -> Result<T, BadEndpoint>,
-    ) -> Result<T, BadEndpoint> {
+        parse: impl FnOnce(&str) -> Result<T, EndpointError>,
+    ) -> Result<T, EndpointError> {
         parse(&self.text).map_err(|bad| {
             let at = self.place_of(text, bad.at.start)..self.place_of(text, bad.at.end);
-            BadEndpoint::new(text, at, bad.problem)
+            EndpointError::new(text, at, bad.problem)
         })
     }
 
@@ -181,15 +185,15 @@ pub fn quote(argument: &str) -> String {
 /// assert_eq!(bad.position(), 4);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadEndpoint {
+pub struct EndpointError {
     text: String,
     at: Range<usize>,
     problem: String,
 }
 
-impl BadEndpoint {
-    pub(super) fn new(text: &str, at: Range<usize>, problem: impl Into<String>) -> BadEndpoint {
-        BadEndpoint { text: text.to_owned(), at, problem: problem.into() }
+impl EndpointError {
+    pub(super) fn new(text: &str, at: Range<usize>, problem: impl Into<String>) -> EndpointError {
+        EndpointError { text: text.to_owned(), at, problem: problem.into() }
     }
 
     /// What is wrong, or what was expected.
@@ -214,7 +218,7 @@ impl BadEndpoint {
     }
 }
 
-impl fmt::Display for BadEndpoint {
+impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A control character would break the line that the carets stand under.
         let shown: String =
@@ -227,7 +231,7 @@ impl fmt::Display for BadEndpoint {
     }
 }
 
-impl std::error::Error for BadEndpoint {}
+impl std::error::Error for EndpointError {}
 
 #[cfg(test)]
 mod tests {
@@ -280,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_control_character_does_not_move_the_caret() {
-        let bad = BadEndpoint::new("a\n:b", 3..4, "why");
+        let bad = EndpointError::new("a\n:b", 3..4, "why");
         assert_eq!(bad.to_string(), "bad endpoint: why\n  a\u{fffd}:b\n     ^");
     }
 

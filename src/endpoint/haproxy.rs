@@ -22,8 +22,8 @@ use super::proxy_header::{Addresses, parse};
 use crate::address::Address;
 use crate::driver::{AnyStream, ByteStream, pass_on};
 use crate::net::connection::Connection;
-use crate::net::connection::layer::{Dressed, Layer};
-use crate::net::listen::Welcome;
+use crate::net::connection::layer::{HandshakingAcceptor, Layer};
+use crate::net::listen::Acceptor;
 use crate::reactor::Loop;
 use crate::transport::Wrap;
 use std::io;
@@ -31,8 +31,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// What a port behind a balancer does: headers first, and then what the welcome below does.
-pub(super) fn behind_proxy(below: Box<dyn Welcome>) -> Box<dyn Welcome> {
-    Box::new(Dressed::new(Rc::new(Headers), Box::new(Renamed(below))))
+pub(super) fn behind_proxy(below: Box<dyn Acceptor>) -> Box<dyn Acceptor> {
+    Box::new(HandshakingAcceptor::new(Rc::new(Headers), Box::new(Renamed(below))))
 }
 
 struct Headers;
@@ -48,15 +48,15 @@ impl Layer for Headers {
 }
 
 /// Gives each connection the addresses of its header before anybody sees it.
-struct Renamed(Box<dyn Welcome>);
+struct Renamed(Box<dyn Acceptor>);
 
-impl Welcome for Renamed {
+impl Acceptor for Renamed {
     fn started(&mut self) {
         self.0.started();
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
-        self.0.welcome(inner, stream, peer);
+    fn accepted(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
+        self.0.accepted(inner, stream, peer);
     }
 
     fn serve(&mut self, connection: Rc<Connection>) {
@@ -104,7 +104,7 @@ impl Headed {
 impl ByteStream for Headed {
     pass_on! {
         stream: register, write, write_vectored, shutdown_write, set_abort, is_standard, set_nodelay,
-        set_keepalive, must_hear_out
+        set_keepalive, must_linger
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -154,7 +154,7 @@ impl ByteStream for Headed {
         false
     }
 
-    fn holds_more(&mut self) -> bool {
-        self.is_behind || self.stream.holds_more()
+    fn has_pending(&mut self) -> bool {
+        self.is_behind || self.stream.has_pending()
     }
 }

@@ -87,7 +87,7 @@ mod server;
 pub use client::ClientEndpoint;
 #[cfg(feature = "tls")]
 pub use client::wrap_client_tls;
-pub use grammar::{BadEndpoint, quote};
+pub use grammar::{EndpointError, quote};
 pub use server::ServerEndpoint;
 #[cfg(feature = "tls")]
 pub use server::wrap_server_tls;

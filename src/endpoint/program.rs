@@ -1,6 +1,6 @@
 //! A program whose standard input and output are the connection.
 
-use super::grammar::{Argument, BadEndpoint, Description};
+use super::grammar::{Argument, Description, EndpointError};
 use crate::failure::Result;
 use crate::net::connection::Connection;
 use crate::process::{ProcessOptions, connect};
@@ -19,12 +19,12 @@ impl Program {
     pub(super) fn parse(
         text: &str,
         description: Description,
-    ) -> std::result::Result<Program, BadEndpoint> {
+    ) -> std::result::Result<Program, EndpointError> {
         let mut words = Vec::new();
         for Argument { keyword, value } in description.arguments {
             if let Some(keyword) = keyword {
                 let problem = r"a program's arguments have no keywords: write \= for =";
-                return Err(BadEndpoint::new(text, keyword.at, problem));
+                return Err(EndpointError::new(text, keyword.at, problem));
             }
             words.push(value.text);
         }
@@ -33,7 +33,7 @@ impl Program {
             Some(name) if !name.is_empty() => Ok(Program { name, arguments: words.collect() }),
             _ => {
                 let end = description.kind.at.end;
-                Err(BadEndpoint::new(text, end..text.len(), "the program is missing"))
+                Err(EndpointError::new(text, end..text.len(), "the program is missing"))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a description says of TLS: the files that a configuration is made of, when it is needed.
 
 use super::arguments::Arguments;
-use super::grammar::BadEndpoint;
+use super::grammar::EndpointError;
 use crate::failure::{Failure, Result};
 use crate::net::connection::layer::Layer;
 use crate::tls::{ClientConfig, Identity, ServerConfig};
@@ -38,7 +38,7 @@ impl ClientTls {
     pub(super) fn parse(
         arguments: &mut Arguments<'_>,
         keywords: &Keywords,
-    ) -> std::result::Result<ClientTls, BadEndpoint> {
+    ) -> std::result::Result<ClientTls, EndpointError> {
         let certificate = arguments.take(keywords.certificate).map(|word| word.text);
         let key = arguments.take(keywords.key);
         if let (None, Some(key)) = (&certificate, &key) {
@@ -94,7 +94,7 @@ impl ServerTls {
     /// The arguments of `ssl`.
     pub(super) fn parse(
         arguments: &mut Arguments<'_>,
-    ) -> std::result::Result<ServerTls, BadEndpoint> {
+    ) -> std::result::Result<ServerTls, EndpointError> {
         if let Some(parameters) = arguments.take("dhParameters") {
             let why =
                 "keys are agreed upon by elliptic curves here, not by parameters: leave it out";

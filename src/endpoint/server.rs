@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, digits};
 use super::given::Given;
-use super::grammar::{BadEndpoint, Description};
+use super::grammar::{Description, EndpointError};
 use super::haproxy::behind_proxy;
 use super::inherited::{Choice, passed};
 #[cfg(feature = "tls")]
@@ -12,8 +12,8 @@ use crate::deferred::IntoDeferred;
 use crate::failure::Failure;
 use crate::failure::Result;
 use crate::net::connect::naming::ascii_name;
-use crate::net::listen::{BACKLOG, Welcome, own_addresses, reception};
-use crate::net::{CannotListen, ListenUnix, Port};
+use crate::net::listen::{Acceptor, BACKLOG, own_addresses, protocol_acceptor};
+use crate::net::{ListenError, ListenUnix, Port};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor};
 use crate::stream::{Stream, service};
@@ -205,14 +205,14 @@ impl ServerEndpoint {
 
     /// Accepts connections and gives each a protocol of the factory's.
     ///
-    /// Fails with [`CannotListen`]. An interface that is a host name is looked up while you wait.
+    /// Fails with [`ListenError`]. An interface that is a host name is looked up while you wait.
     #[doc(alias = "listenTCP")]
     #[track_caller]
     pub fn listen<F>(&self, reactor: &Reactor, factory: F) -> Result<Port>
     where
         F: Factory + 'static,
     {
-        self.open(reactor, reception(factory))
+        self.open(reactor, protocol_acceptor(factory))
     }
 
     /// Accepts connections and runs the handler for each, in a task of its own.
@@ -240,27 +240,27 @@ impl ServerEndpoint {
     }
 
     #[track_caller]
-    fn open(&self, reactor: &Reactor, welcome: Box<dyn Welcome>) -> Result<Port> {
-        self.kind.open(reactor.inner(), welcome).map_err(CannotListen::at(&self.text))
+    fn open(&self, reactor: &Reactor, accepted: Box<dyn Acceptor>) -> Result<Port> {
+        self.kind.open(reactor.inner(), accepted).map_err(ListenError::at(&self.text))
     }
 }
 
 impl Kind {
-    fn open(&self, inner: &Rc<Loop>, welcome: Box<dyn Welcome>) -> io::Result<Port> {
+    fn open(&self, inner: &Rc<Loop>, accepted: Box<dyn Acceptor>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog, is_shared } => {
                 let addresses = own_addresses(&*inner.driver, &(&*ascii_name(interface)?, *port))?;
-                inner.listen_first(addresses, *backlog, *is_shared, welcome)
+                inner.listen_first(addresses, *backlog, *is_shared, accepted)
             }
-            Kind::Unix(at) => inner.listen_at_unix(at, welcome),
-            Kind::Given(listener) => inner.listen_adopted(listener.take()?, welcome),
+            Kind::Unix(at) => inner.listen_at_unix(at, accepted),
+            Kind::Given(listener) => inner.listen_adopted(listener.take()?, accepted),
             Kind::Bad(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why.clone())),
-            Kind::Descriptor(number) => inner.listen_inherited(*number, welcome),
-            Kind::Passed(choice) => inner.listen_inherited(passed(choice)?, welcome),
-            Kind::Behind(kind) => kind.open(inner, behind_proxy(welcome)),
+            Kind::Descriptor(number) => inner.listen_inherited(*number, accepted),
+            Kind::Passed(choice) => inner.listen_inherited(passed(choice)?, accepted),
+            Kind::Behind(kind) => kind.open(inner, behind_proxy(accepted)),
             #[cfg(feature = "tls")]
             Kind::Tls(tls, kind) => {
-                let dressed = tls.config().and_then(|config| config.dressed(welcome));
+                let dressed = tls.config().and_then(|config| config.dressed(accepted));
                 let bad = |failure: Failure| io::Error::other(failure.to_string());
                 kind.open(inner, dressed.map_err(bad)?)
             }
@@ -269,7 +269,7 @@ impl Kind {
                 let standard = crate::process::standard_stream(inner);
                 let (stream, name) =
                     standard.map_err(|failure| io::Error::other(failure.to_string()))?;
-                inner.welcome_one(stream, name, welcome)
+                inner.welcome_one(stream, name, accepted)
             }
         }
     }
@@ -286,18 +286,18 @@ fn tcp_at(text: &str) -> Option<Kind> {
 }
 
 impl FromStr for ServerEndpoint {
-    type Err = BadEndpoint;
+    type Err = EndpointError;
 
-    fn from_str(text: &str) -> Result<ServerEndpoint, BadEndpoint> {
+    fn from_str(text: &str) -> Result<ServerEndpoint, EndpointError> {
         Ok(ServerEndpoint { text: text.to_owned(), kind: parse(text)? })
     }
 }
 
-fn parse(text: &str) -> Result<Kind, BadEndpoint> {
+fn parse(text: &str) -> Result<Kind, EndpointError> {
     parse_kind(text, Description::parse(text)?)
 }
 
-fn parse_kind(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_kind(text: &str, description: Description) -> Result<Kind, EndpointError> {
     match &*description.kind.text.to_ascii_lowercase() {
         "tcp" => parse_tcp(text, description, &["port", "interface", "backlog"], "0.0.0.0"),
         "tcp6" => parse_tcp(text, description, &["port", "backlog", "interface"], "::"),
@@ -323,7 +323,7 @@ fn parse_tcp(
     description: Description,
     names: &'static [&'static str],
     everywhere: &str,
-) -> Result<Kind, BadEndpoint> {
+) -> Result<Kind, EndpointError> {
     let mut arguments = Arguments::new(text, description, names)?;
     at_port(arguments.port()?, &mut arguments, everywhere)
 }
@@ -332,25 +332,25 @@ fn at_port(
     port: u16,
     arguments: &mut Arguments<'_>,
     everywhere: &str,
-) -> Result<Kind, BadEndpoint> {
+) -> Result<Kind, EndpointError> {
     let backlog = arguments.number("backlog")?.unwrap_or(BACKLOG);
     let interface = arguments.take("interface").map(|word| word.text);
     let interface = interface.filter(|text| !text.is_empty()).unwrap_or(everywhere.into());
     Ok(Kind::Tcp { interface, port, backlog, is_shared: false })
 }
 
-fn parse_behind(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_behind(text: &str, description: Description) -> Result<Kind, EndpointError> {
     let nested = description.into_nested(text)?;
     if nested.kind.text.eq_ignore_ascii_case("haproxy") {
         // Not a matter of taste: whoever writes a long row of them must find no end of the stack.
         let why = "one PROXY header names the peer, more have nothing to add";
-        return Err(BadEndpoint::new(text, nested.kind.at, why));
+        return Err(EndpointError::new(text, nested.kind.at, why));
     }
     Ok(Kind::Behind(Box::new(parse_kind(text, nested)?)))
 }
 
 #[cfg(feature = "tls")]
-fn parse_tls(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_tls(text: &str, description: Description) -> Result<Kind, EndpointError> {
     const NAMES: &[&str] = &["path", "port", "backlog", "interface", "endpoint"];
     let mut arguments = Arguments::new(text, description, NAMES)?;
     let tls = ServerTls::Directory(arguments.filled("path")?.text);
@@ -368,7 +368,7 @@ fn parse_tls(text: &str, description: Description) -> Result<Kind, BadEndpoint> 
 }
 
 #[cfg(feature = "tls")]
-fn parse_ssl(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_ssl(text: &str, description: Description) -> Result<Kind, EndpointError> {
     const NAMES: &[&str] = &[
         "port",
         "privateKey",
@@ -384,7 +384,7 @@ fn parse_ssl(text: &str, description: Description) -> Result<Kind, BadEndpoint> 
     Ok(Kind::Tls(ServerTls::parse(&mut arguments)?, Box::new(within)))
 }
 
-fn parse_unix(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_unix(text: &str, description: Description) -> Result<Kind, EndpointError> {
     let mut arguments =
         Arguments::new(text, description, &["address", "mode", "backlog", "lockfile"])?;
     let name = arguments.filled("address")?;
@@ -402,14 +402,14 @@ fn parse_unix(text: &str, description: Description) -> Result<Kind, BadEndpoint>
 /// Twisted's own: whoever may enter the directory may connect.
 const UNIX_MODE: u32 = 0o666;
 
-fn parse_descriptor(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_descriptor(text: &str, description: Description) -> Result<Kind, EndpointError> {
     let mut arguments = Arguments::new(text, description, &["number"])?;
     let number = arguments.require("number")?;
     let parsed = number.text.parse().ok().filter(|&number| number <= i32::MAX as u32);
     parsed.map(Kind::Descriptor).ok_or_else(|| arguments.bad(&number, "it is no descriptor"))
 }
 
-fn parse_systemd(text: &str, description: Description) -> Result<Kind, BadEndpoint> {
+fn parse_systemd(text: &str, description: Description) -> Result<Kind, EndpointError> {
     let mut arguments = Arguments::new(text, description, &["domain", "index", "name"])?;
     // What the socket is, it says itself.
     if let Some(domain) = arguments.take("domain")
@@ -422,12 +422,12 @@ fn parse_systemd(text: &str, description: Description) -> Result<Kind, BadEndpoi
         (None, Some(name)) => Ok(Kind::Passed(Choice::Name(name.text))),
         _ => {
             let end = text.len();
-            Err(BadEndpoint::new(text, end..end, "either an index or a name was expected"))
+            Err(EndpointError::new(text, end..end, "either an index or a name was expected"))
         }
     }
 }
 
-fn unknown(text: &str, description: &Description) -> BadEndpoint {
+fn unknown(text: &str, description: &Description) -> EndpointError {
     let problem = match &*description.kind.text.to_ascii_lowercase() {
         #[cfg(not(feature = "tls"))]
         "tls" | "ssl" => return description.lacks(text, "tls"),
@@ -436,7 +436,7 @@ fn unknown(text: &str, description: &Description) -> BadEndpoint {
         }
         _ => format!("there is no such type of server, only {KINDS}"),
     };
-    BadEndpoint::new(text, description.kind.at.clone(), problem)
+    EndpointError::new(text, description.kind.at.clone(), problem)
 }
 
 const KINDS: &str = "tcp, tcp6, unix, tls, ssl, stdio, fd, systemd, haproxy";
@@ -540,7 +540,7 @@ mod tests {
         let reactor = Reactor::new().unwrap();
         let endpoint: ServerEndpoint = "tcp:0:interface=192.0.2.1".parse().unwrap();
         let failure = endpoint.serve(&reactor, async |_| Ok(())).unwrap_err();
-        assert!(failure.is::<CannotListen>());
+        assert!(failure.is::<ListenError>());
         assert!(failure.to_string().starts_with("cannot listen at tcp:0:interface=192.0.2.1: "));
     }
 

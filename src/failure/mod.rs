@@ -7,7 +7,7 @@
 //! `?`, and the line of that `?` is remembered. It is one pointer wide, so `Result<T>` stays small, and
 //! a clone shares: the same failure may reach an errback, a `connection_lost` and a log.
 //!
-//! A panic in code that the user gave us becomes a failure too ([`Panicked`]), by [`contain`].
+//! A panic in code that the user gave us becomes a failure too ([`Panicked`]), by [`catch_panic`].
 //!
 //! A failure that reaches the end of the road ends in [`report`]: one line on standard error, or
 //! whatever [`on_report`] asked for on this thread. Deferreds, tasks, timers and connections all report
@@ -111,13 +111,13 @@ impl Failure {
     ///
     /// Without a place and a backtrace: they would tell of the loop alone, and a server that is asked for
     /// backtraces would make one for every peer that hangs up.
-    pub(crate) fn in_loop(error: impl Error + Send + Sync + 'static) -> Failure {
+    pub(crate) fn without_backtrace(error: impl Error + Send + Sync + 'static) -> Failure {
         Failure::arisen(NO_PLACE, error, Backtrace::disabled())
     }
 
-    /// As `in_loop`, of a text alone.
+    /// As `without_backtrace`, of a text alone.
     pub(crate) fn in_loop_msg(text: impl fmt::Display) -> Failure {
-        Failure::in_loop(Message(text.to_string()))
+        Failure::without_backtrace(Message(text.to_string()))
     }
 
     /// Says that it arose in a call of the user's. For one that was just made.
@@ -381,14 +381,14 @@ impl Error for Panicked {}
 
 /// Runs code of the user; a panic in it becomes a failure that arose at `location`.
 #[inline]
-pub(crate) fn contain<T>(
+pub(crate) fn catch_panic<T>(
     location: impl Into<Option<Place>>,
     code: impl FnOnce() -> T,
 ) -> Result<T> {
     contain_by(|| location, code)
 }
 
-/// As [`contain`]; where it arose is asked for only after a panic.
+/// As [`catch_panic`]; where it arose is asked for only after a panic.
 #[inline]
 pub(crate) fn contain_by<T, L: Into<Option<Place>>>(
     location: impl FnOnce() -> L,
@@ -547,7 +547,7 @@ fn is_filtered(report: &Report<'_>) -> bool {
         let filter = FILTERS.try_with(|filters| filters.borrow().get(place).cloned());
         let Ok(Some(filter)) = filter else { return false };
         // One that panics has seen to nothing.
-        contain(NO_PLACE, || filter(report)).unwrap_or(false)
+        catch_panic(NO_PLACE, || filter(report)).unwrap_or(false)
     })
 }
 
@@ -596,7 +596,7 @@ pub(crate) fn tell_hook(report: &Report<'_>) -> bool {
     // A thread that is ending has no hook any more: standard error then.
     let hook = HOOK.try_with(|hook| hook.borrow().clone()).ok().flatten();
     let Some(hook) = hook else { return false };
-    if let Err(failure) = contain(NO_PLACE, || hook(report)) {
+    if let Err(failure) = catch_panic(NO_PLACE, || hook(report)) {
         print(&format!("report hook: {failure}; it was told: {report}"));
     }
     true
@@ -679,7 +679,10 @@ mod tests {
             return assert!(test.status().unwrap().success());
         }
         assert_eq!(parse("x").unwrap_err().backtrace().status(), BacktraceStatus::Captured);
-        assert_eq!(Failure::in_loop(fmt::Error).backtrace().status(), BacktraceStatus::Disabled);
+        assert_eq!(
+            Failure::without_backtrace(fmt::Error).backtrace().status(),
+            BacktraceStatus::Disabled
+        );
     }
 
     #[test]
@@ -700,7 +703,7 @@ mod tests {
 
     #[test]
     fn a_contained_panic_keeps_its_message() {
-        let failure = contain(Location::caller(), || panic!("at {}", 7)).unwrap_err();
+        let failure = catch_panic(Location::caller(), || panic!("at {}", 7)).unwrap_err();
         assert_eq!(failure.check::<Panicked>().unwrap().message(), "at 7");
     }
 

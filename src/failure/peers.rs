@@ -7,7 +7,7 @@
 //! # Not here
 //! Which failures are a peer's: who knows the connection decides, in `net/faults.rs`.
 
-use super::{NO_PLACE, Report, contain, is_of_an_end, print};
+use super::{NO_PLACE, Report, catch_panic, is_of_an_end, print};
 #[cfg(doc)]
 use crate::Failure;
 use std::cell::{Cell, RefCell};
@@ -73,7 +73,7 @@ pub(crate) fn tell_peer_fault(report: &Report<'_>) {
     // A thread that is ending counts no more.
     let _ = COUNT.try_with(|count| count.set(count.get().saturating_add(1)));
     let Some(hook) = HOOK.try_with(|hook| hook.borrow().clone()).ok().flatten() else { return };
-    if let Err(failure) = contain(NO_PLACE, || hook(report)) {
+    if let Err(failure) = catch_panic(NO_PLACE, || hook(report)) {
         print(&format!("peer fault hook: {failure}; it was told: {report}"));
     }
 }

@@ -1,6 +1,6 @@
 //! Strings with their length before them, in 1, 2 or 4 bytes, most significant first.
 
-use super::kept::Kept;
+use super::unconsumed::Unconsumed;
 use super::{MAX_STRING, StringProtocol, TooLong};
 use crate::failure::{Failure, Result};
 use crate::protocol::Protocol;
@@ -40,7 +40,7 @@ pub type Int32Receiver<P> = IntReceiver<P, u32>;
 pub struct IntReceiver<P, N> {
     protocol: P,
     max_length: usize,
-    kept: Kept,
+    kept: Unconsumed,
     prefix: PhantomData<N>,
 }
 
@@ -87,7 +87,12 @@ prefixes!(u8, u16, u32);
 impl<P: StringProtocol, N: Prefix> IntReceiver<P, N> {
     /// Around a protocol, with the usual limit.
     pub fn new(protocol: P) -> IntReceiver<P, N> {
-        IntReceiver { protocol, max_length: MAX_STRING, kept: Kept::default(), prefix: PhantomData }
+        IntReceiver {
+            protocol,
+            max_length: MAX_STRING,
+            kept: Unconsumed::default(),
+            prefix: PhantomData,
+        }
     }
 
     /// How many bytes a string may have.

@@ -1,6 +1,6 @@
 //! Lines, and raw bytes between them.
 
-use super::kept::Kept;
+use super::unconsumed::Unconsumed;
 use super::{TooLong, broken};
 use crate::failure::{Failure, Result};
 use crate::protocol::Protocol;
@@ -93,7 +93,7 @@ pub struct LineReceiver<P> {
     protocol: P,
     delimiter: Cow<'static, [u8]>,
     max_length: usize,
-    kept: Kept,
+    kept: Unconsumed,
     /// So many of the bytes kept are known to hold no delimiter, unless its end is still to come.
     searched: usize,
 }
@@ -104,7 +104,7 @@ const MAX_LINE: usize = 16_384;
 impl<P: LineProtocol> LineReceiver<P> {
     /// Around a protocol, with the usual delimiter and limit.
     pub fn new(protocol: P) -> LineReceiver<P> {
-        let (delimiter, kept) = (Cow::Borrowed(&b"\r\n"[..]), Kept::default());
+        let (delimiter, kept) = (Cow::Borrowed(&b"\r\n"[..]), Unconsumed::default());
         LineReceiver { protocol, delimiter, max_length: MAX_LINE, kept, searched: 0 }
     }
 

@@ -119,11 +119,11 @@ macro_rules! passes_on {
 }
 
 mod int;
-mod kept;
 mod line;
 mod netstring;
 #[cfg(test)]
 mod tests;
+mod unconsumed;
 
 pub use int::{Int8Receiver, Int16Receiver, Int32Receiver, IntReceiver, Prefix, send_int};
 pub use line::{LineProtocol, LineReceiver, send_line};
@@ -202,5 +202,5 @@ impl std::error::Error for TooLong {}
 /// The end of a connection whose peer broke the framing.
 fn broken(transport: &Transport, how: String) -> Failure {
     let how = io::Error::new(io::ErrorKind::InvalidData, how);
-    Failure::in_loop(ConnectionLost::new(transport.peer(), how))
+    Failure::without_backtrace(ConnectionLost::new(transport.peer(), how))
 }

@@ -1,6 +1,6 @@
 //! Netstrings: `5:hello,`.
 
-use super::kept::Kept;
+use super::unconsumed::Unconsumed;
 use super::{MAX_STRING, StringProtocol, TooLong, broken};
 use crate::failure::{Failure, Result};
 use crate::protocol::Protocol;
@@ -15,13 +15,13 @@ use std::io::IoSlice;
 pub struct NetstringReceiver<P> {
     protocol: P,
     max_length: usize,
-    kept: Kept,
+    kept: Unconsumed,
 }
 
 impl<P: StringProtocol> NetstringReceiver<P> {
     /// Around a protocol, with the usual limit.
     pub fn new(protocol: P) -> NetstringReceiver<P> {
-        NetstringReceiver { protocol, max_length: MAX_STRING, kept: Kept::default() }
+        NetstringReceiver { protocol, max_length: MAX_STRING, kept: Unconsumed::default() }
     }
 
     /// How many bytes a string may have.

@@ -5,7 +5,7 @@ use crate::address::Address;
 use crate::deferred::{Deferred, succeed};
 use crate::protocol::Protocol;
 use crate::reactor::Reactor;
-use crate::transport::{Carrier, Wrap};
+use crate::transport::{RawTransport, Wrap};
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ struct Note {
     is_paused: Cell<bool>,
 }
 
-impl Carrier for Note {
+impl RawTransport for Note {
     fn write(&self, data: &[u8]) {
         self.written.borrow_mut().extend_from_slice(data);
     }
@@ -64,7 +64,7 @@ impl Carrier for Note {
     fn replace_stream(&self, _: Wrap) -> Result {
         Ok(())
     }
-    fn stir(&self, _: crate::driver::Readiness) {}
+    fn retry_io(&self, _: crate::driver::Readiness) {}
     fn reactor(&self) -> Reactor {
         Reactor::new().unwrap()
     }

@@ -128,7 +128,7 @@
 //!
 //! [`run_until`](Simulation::run_until) ends in one of three ways: with the result; with a deadlock,
 //! when nothing is left to happen; or at a limit of virtual time. The last two are a
-//! [`Stuck`](crate::simulation::Stuck) that says who waits for what:
+//! [`Deadlock`](crate::simulation::Deadlock) that says who waits for what:
 //!
 //! ```text
 //! deadlock: nothing is left to happen, at 2.3ms of seed 6
@@ -253,10 +253,10 @@
 //! # Many seeds
 //!
 //! Everything that varies comes from the seed. [`for_each_seed`] runs a scenario under many and stops
-//! at the first failure with the command that runs that one again; [`walk_faults`] lets each single
+//! at the first failure with the command that runs that one again; [`sweep_faults`] lets each single
 //! call of the system fail in turn. In the failing run,
 //! [`keep_trace`](Simulation::keep_trace) keeps what happens, [`trace`](Simulation::trace) prints it and
-//! [`picture`](Simulation::picture) draws it as a sequence diagram.
+//! [`to_svg`](Simulation::to_svg) draws it as a sequence diagram.
 //!
 //! ```
 //! use ropewalk::simulation::{Faults, for_each_seed};
@@ -391,5 +391,5 @@
 #[cfg(doc)]
 use crate::simulation::{
     Draw, Pump, RecordingTransport, Simulation, check_determinism, every_split, for_all,
-    for_each_seed, walk_faults,
+    for_each_seed, sweep_faults,
 };

@@ -5,10 +5,10 @@
 //! called right after.
 
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::failure::{Failure, NO_PLACE, Result, contain, plain_error};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic, plain_error};
 use crate::net::connection::Connection;
 use crate::protocol::{Factory, Protocol};
-use crate::reactor::attempt;
+use crate::reactor::run_reporting_panic;
 use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -68,7 +68,7 @@ impl<P> Guest<P> {
             return;
         };
         let mut out = Out { guest: self, protocol: Some(protocol) };
-        attempt("panic in a call of a protocol", || {
+        run_reporting_panic("panic in a call of a protocol", || {
             out.call(call);
         });
     }
@@ -81,11 +81,11 @@ impl<P: Protocol + 'static> Connected<P> {
         mut factory: impl Factory<Protocol = P>,
     ) -> Result<Connected<P>> {
         let build = || factory.build_protocol(&connection.peer);
-        let protocol = match contain(NO_PLACE, build) {
+        let protocol = match catch_panic(NO_PLACE, build) {
             Ok(Some(protocol)) => protocol,
             Ok(None) => {
                 connection.begin_losing();
-                return Err(NoProtocol.into());
+                return Err(NoProtocolError.into());
             }
             Err(panic) => {
                 connection.abort(panic.clone());
@@ -221,5 +221,5 @@ impl<P: Protocol> Protocol for Host<P> {
 
 plain_error! {
     /// The factory built no protocol for the connection, which was closed.
-    NoProtocol, "the factory built no protocol"
+    NoProtocolError, "the factory built no protocol"
 }

@@ -11,7 +11,7 @@ pub(crate) mod datagram;
 pub(crate) mod listen;
 
 pub use connect::{ConnectError, ConnectTo};
-pub use connected::{Connected, NoProtocol};
+pub use connected::{Connected, NoProtocolError};
 pub(crate) use connection::is_of_connection;
-pub use datagram::{CannotSend, DatagramProtocol, DatagramTransport, UdpSocket};
-pub use listen::{CannotListen, ListenUnix, Port};
+pub use datagram::{DatagramProtocol, DatagramTransport, SendError, UdpSocket};
+pub use listen::{ListenError, ListenUnix, Port};

@@ -63,7 +63,7 @@ impl<W: Watch> Layer<W> {
 impl<W: Watch> ByteStream for Layer<W> {
     pass_on! {
         stream: register, shutdown_write, set_abort, is_at_end, finish_connecting, is_standard, peer, host,
-        set_nodelay, set_keepalive, is_plain, holds_more, flush, take_leave, must_hear_out,
+        set_nodelay, set_keepalive, is_plain, has_pending, flush, close_notify, must_linger,
         descriptors
     }
 

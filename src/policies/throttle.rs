@@ -270,7 +270,7 @@ impl Bucket {
         }
         self.fill(now);
         while let Some(seat) = self.next_to_serve() {
-            seat.transport.stir(seat.opens);
+            seat.transport.retry_io(seat.opens);
             self.served.borrow_mut().push(seat);
         }
         self.set_timer();

@@ -11,12 +11,12 @@
 
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
-use crate::failure::{Failure, NO_PLACE, Result, contain, plain_error};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic, plain_error};
 use crate::net::Connected;
 use crate::net::connect::ConnectTo;
 use crate::net::connection::Connection;
 use crate::protocol::{Factory, Protocol};
-use crate::reactor::{Loop, Reactor, attempt};
+use crate::reactor::{Loop, Reactor, run_reporting_panic};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -57,7 +57,7 @@ pub trait ClientFactory {
     #[doc(alias = "startFactory")]
     fn started(&mut self) {}
 
-    /// An attempt begins.
+    /// An run_reporting_panic begins.
     #[doc(alias = "startedConnecting")]
     fn started_connecting(&mut self, connector: &Connector) {
         let _ = connector;
@@ -251,10 +251,10 @@ impl Connector {
         Reactor::from(self.shared.inner.clone())
     }
 
-    /// 1: connects again. Fails with [`NotDisconnected`] while it is connecting or connected.
+    /// 1: connects again. Fails with [`NotDisconnectedError`] while it is connecting or connected.
     pub fn connect(&self) -> Result {
         if !matches!(*self.shared.stage.borrow(), Stage::Disconnected) {
-            return Err(NotDisconnected.into());
+            return Err(NotDisconnectedError.into());
         }
         self.shared.inner.check_alive()?;
         self.begin();
@@ -262,7 +262,7 @@ impl Connector {
     }
 
     /// 3: gives up the attempt; `client_connection_failed` will be told
-    /// [`Cancelled`](crate::Cancelled). Fails with [`NotConnecting`] when there is none.
+    /// [`Cancelled`](crate::Cancelled). Fails with [`NotConnectingError`] when there is none.
     #[doc(alias = "stopConnecting")]
     pub fn stop_connecting(&self) -> Result {
         let stage = self.shared.stage.replace(Stage::Disconnected);
@@ -273,7 +273,7 @@ impl Connector {
             }
             other => {
                 self.shared.stage.replace(other);
-                Err(NotConnecting.into())
+                Err(NotConnectingError.into())
             }
         }
     }
@@ -381,7 +381,7 @@ impl<F: ClientFactory> Client<F> {
             lost.happened(Happening::Lost(reason.clone()));
         });
         let build = || self.factory.build_protocol(&connection.peer);
-        match contain(NO_PLACE, build) {
+        match catch_panic(NO_PLACE, build) {
             Ok(Some(protocol)) => connection.begin(Box::new(protocol)),
             Ok(None) => connection.begin_losing(),
             Err(failure) => {
@@ -400,14 +400,14 @@ impl<F: ClientFactory> Client<F> {
 
 /// Calls a factory: one that panics there is told the rest all the same.
 fn hook(call: impl FnOnce()) {
-    attempt("panic in a client factory", call);
+    run_reporting_panic("panic in a client factory", call);
 }
 
 plain_error! {
     /// A connector was told to stop connecting, but it was not.
-    NotConnecting, "the connector is not connecting"
+    NotConnectingError, "the connector is not connecting"
 }
 plain_error! {
     /// A connector was told to connect while it was connecting or connected.
-    NotDisconnected, "the connector is connecting or connected already"
+    NotDisconnectedError, "the connector is connecting or connected already"
 }

@@ -6,6 +6,6 @@ mod client;
 mod client_creator;
 mod reconnecting;
 
-pub use client::{ClientFactory, Connector, NotConnecting, NotDisconnected};
+pub use client::{ClientFactory, Connector, NotConnectingError, NotDisconnectedError};
 pub use client_creator::ClientCreator;
 pub use reconnecting::{ReconnectingClientFactory, Retrying};

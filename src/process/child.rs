@@ -7,9 +7,9 @@ use super::{
 };
 use crate::address::Address;
 use crate::deferred::{Deferred, Trigger, fail, succeed};
-use crate::failure::{Failure, NO_PLACE, Result, contain, report};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic, report};
 use crate::protocol::Protocol;
-use crate::reactor::{Loop, Reactor, ReadDescriptor, Signal, attempt};
+use crate::reactor::{Loop, Reactor, ReadDescriptor, Signal, run_reporting_panic};
 use crate::transport::{ConnectionDone, Transport};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -288,7 +288,7 @@ impl Shared {
     ) -> Option<R> {
         let mut protocol = self.protocol.take()?;
         let process = Process { shared: self.clone() };
-        let called = contain(NO_PLACE, || call(&mut *protocol, &process));
+        let called = catch_panic(NO_PLACE, || call(&mut *protocol, &process));
         self.protocol.set(Some(protocol));
         called.inspect_err(|failure| report(what, failure)).ok()
     }
@@ -355,8 +355,8 @@ impl Shared {
         }
         self.outcome.replace(Some(outcome.clone()));
         if let Some(mut protocol) = self.protocol.take() {
-            attempt("panic in process_ended", || protocol.process_ended(reason));
-            attempt("panic in the drop of a protocol", || drop(protocol));
+            run_reporting_panic("panic in process_ended", || protocol.process_ended(reason));
+            run_reporting_panic("panic in the drop of a protocol", || drop(protocol));
         }
         for trigger in self.waiting.take() {
             // Cancelled meanwhile: nobody waits.

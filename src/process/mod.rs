@@ -50,14 +50,14 @@ mod options;
 #[cfg(feature = "process")]
 mod output;
 #[cfg(feature = "process")]
+mod process_stream;
+#[cfg(feature = "process")]
 mod protocol;
 mod stdio;
 #[cfg(feature = "process")]
 mod streams;
 #[cfg(feature = "process")]
 mod terminal;
-#[cfg(feature = "process")]
-mod whole;
 
 #[cfg(feature = "process")]
 pub use child::Process;
@@ -66,12 +66,12 @@ pub use options::{ChildDescriptor, ProcessOptions};
 #[cfg(feature = "process")]
 pub use output::ProcessOutput;
 #[cfg(feature = "process")]
+pub(crate) use process_stream::connect;
+#[cfg(feature = "process")]
 pub use protocol::{
-    CannotSpawn, ProcessDone, ProcessExitedAlready, ProcessProtocol, ProcessStatusUnknown,
-    ProcessTerminated,
+    ProcessDone, ProcessExitedAlready, ProcessProtocol, ProcessStatusUnknown, ProcessTerminated,
+    SpawnError,
 };
 pub(crate) use stdio::{standard_connection, standard_stream};
 #[cfg(feature = "process")]
 pub use streams::ProcessStreams;
-#[cfg(feature = "process")]
-pub(crate) use whole::connect;

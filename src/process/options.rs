@@ -1,6 +1,6 @@
 //! What to start, and with which descriptors.
 
-use super::CannotSpawn;
+use super::SpawnError;
 use crate::address::Address;
 use crate::driver::Pipes;
 use crate::reactor::Reactor;
@@ -180,11 +180,11 @@ impl ProcessOptions {
         self
     }
 
-    pub(super) fn spawn(self, reactor: &Reactor) -> Result<Spawned, CannotSpawn> {
+    pub(super) fn spawn(self, reactor: &Reactor) -> Result<Spawned, SpawnError> {
         let program = self.program();
         let possible = reactor.inner().driver.check_processes();
         let started = possible.and_then(|()| self.start(program.clone()));
-        started.map_err(|cause| CannotSpawn { program, cause })
+        started.map_err(|cause| SpawnError { program, cause })
     }
 
     /// The program as messages name it.

@@ -24,7 +24,7 @@ pub struct ProcessOutput {
 impl Reactor {
     /// Runs a program and gives what it wrote to its standard output.
     ///
-    /// Fails with [`CannotSpawn`](super::CannotSpawn), and with [`ProcessTerminated`], which quotes
+    /// Fails with [`SpawnError`](super::SpawnError), and with [`ProcessTerminated`], which quotes
     /// the end of its standard error, unless it exits with 0. Its standard input is empty. Cancelling
     /// kills it.
     ///
@@ -56,7 +56,7 @@ impl Reactor {
     /// Runs a program and gives its exit status; what it writes is thrown away unless the options say
     /// where it goes.
     ///
-    /// Fails with [`CannotSpawn`](super::CannotSpawn), and with [`ProcessTerminated`] if a signal
+    /// Fails with [`SpawnError`](super::SpawnError), and with [`ProcessTerminated`] if a signal
     /// ended it. Cancelling kills it.
     ///
     /// ```
@@ -82,7 +82,7 @@ impl Reactor {
 
     /// Runs a program and gives all that it wrote and how it ended, be that well or not.
     ///
-    /// Fails with [`CannotSpawn`](super::CannotSpawn), and if it writes more than the options allow.
+    /// Fails with [`SpawnError`](super::SpawnError), and if it writes more than the options allow.
     /// Cancelling kills it.
     #[doc(alias = "getProcessOutputAndValue")]
     #[track_caller]

@@ -77,7 +77,7 @@ pub trait ProcessProtocol {
 
 impl Reactor {
     /// Starts a program; the Deferred has fired when this returns, with the child or with
-    /// [`CannotSpawn`].
+    /// [`SpawnError`].
     ///
     /// A child that outlives its reactor is left alone.
     ///
@@ -184,25 +184,25 @@ impl std::error::Error for ProcessStatusUnknown {}
 
 /// A program could not be started.
 #[derive(Debug)]
-pub struct CannotSpawn {
+pub struct SpawnError {
     pub(super) program: Box<str>,
     pub(super) cause: io::Error,
 }
 
-impl CannotSpawn {
+impl SpawnError {
     /// What kind of error the system named: `NotFound` when there is no such program or directory.
     pub fn kind(&self) -> io::ErrorKind {
         self.cause.kind()
     }
 }
 
-impl fmt::Display for CannotSpawn {
+impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot start {}: {}", self.program, self.cause)
     }
 }
 
-impl std::error::Error for CannotSpawn {}
+impl std::error::Error for SpawnError {}
 
 /// A signal was sent to a child that had ended before.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ pub struct ProcessStreams {
 
 impl Reactor {
     /// Starts a program whose descriptors are streams; the Deferred has fired when this returns, with
-    /// the child or with [`CannotSpawn`](super::CannotSpawn).
+    /// the child or with [`SpawnError`](super::SpawnError).
     #[track_caller]
     pub fn open_process(&self, options: impl Into<ProcessOptions>) -> Deferred<ProcessStreams> {
         self.open(options.into()).into_deferred()

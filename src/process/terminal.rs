@@ -52,7 +52,7 @@ impl Terminal {
 impl ByteStream for Terminal {
     pass_on! {
         below: register, read, set_abort, is_at_end, finish_connecting, peer, host, set_nodelay,
-        set_keepalive, is_plain, holds_more, must_hear_out
+        set_keepalive, is_plain, has_pending, must_linger
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {

@@ -7,7 +7,7 @@
 
 use super::{Loop, Reactor, Source};
 use crate::driver::{Interest, Key, Readiness};
-use crate::failure::{Failure, NO_PLACE, Result, contain, report};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic, report};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -58,7 +58,7 @@ impl Descriptor {
     #[doc(alias = "removeWriter")]
     pub fn remove(&self) {
         let watched = self.watch.end();
-        super::attempt("drop of a descriptor", || drop(watched));
+        super::run_reporting_panic("drop of a descriptor", || drop(watched));
     }
 }
 
@@ -171,7 +171,7 @@ impl Loop {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 watch.is_always_ready.set(true);
-                self.sources.linger(watch.key);
+                self.sources.requeue(watch.key);
             }
             Err(error) => {
                 watch.end();
@@ -216,14 +216,14 @@ impl Watch {
 
     fn lose_watched(&self, mut watched: Box<dyn Watched>, reason: &Failure) {
         self.end();
-        super::attempt("connection_lost of a descriptor", || watched.lost(reason));
-        super::attempt("drop of a descriptor", || drop(watched));
+        super::run_reporting_panic("connection_lost of a descriptor", || watched.lost(reason));
+        super::run_reporting_panic("drop of a descriptor", || drop(watched));
     }
 
     /// Level-triggered: asks for the readiness anew after every call.
     fn serve_again_later(&self) -> io::Result<()> {
         if self.is_always_ready.get() {
-            self.inner.sources.linger(self.key);
+            self.inner.sources.requeue(self.key);
             return Ok(());
         }
         self.arm(Loop::driver_rewatch)
@@ -233,9 +233,9 @@ impl Watch {
 impl Source for Watch {
     fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
         let Some(mut watched) = self.watched.take() else { return };
-        let outcome = contain(NO_PLACE, || watched.serve()).and_then(|result| result);
+        let outcome = catch_panic(NO_PLACE, || watched.serve()).and_then(|result| result);
         if self.has_ended() {
-            return super::attempt("drop of a descriptor", || drop(watched));
+            return super::run_reporting_panic("drop of a descriptor", || drop(watched));
         }
         let outcome = outcome.and_then(|()| Ok(self.serve_again_later()?));
         match outcome {

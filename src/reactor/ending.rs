@@ -17,7 +17,7 @@
 //! # Invariants
 //! * In Gone the tables hold nothing: a handle keeps the empty loop alive, and nothing else.
 
-use super::{Loop, ReactorGone, attempt};
+use super::{Loop, ReactorGone, run_reporting_panic};
 use crate::deferred::{self, Deferred};
 use crate::failure::{Failure, Place};
 use std::cell::{Cell, RefCell};
@@ -89,24 +89,24 @@ impl Loop {
         self.ending.stage.set(Stage::Ending);
         self.stop_running();
         self.timers.close();
-        for letter in self.office.close() {
-            attempt("drop of a call from a thread", || drop(letter));
+        for message in self.remote.close() {
+            run_reporting_panic("drop of a call from a thread", || drop(message));
         }
         self.drop_all();
         self.names.forget();
         self.abandon_threads();
         let strict = self.strict.take();
-        attempt("drop of a predicate of reports", || drop(strict));
+        run_reporting_panic("drop of a predicate of reports", || drop(strict));
         self.drop_refused();
         self.driver.close();
         self.ending.stage.set(Stage::Gone);
     }
 
     fn drop_all(&self) {
-        self.sources.lose_all(&Failure::in_loop(ReactorGone));
+        self.sources.lose_all(&Failure::without_backtrace(ReactorGone));
         self.tasks.cancel_all();
         for action in self.timers.clear() {
-            attempt("drop of a delayed call", || drop(action));
+            run_reporting_panic("drop of a delayed call", || drop(action));
         }
         self.forget_triggers();
     }
@@ -148,7 +148,7 @@ impl Loop {
         }
         for _ in 0..ROUNDS {
             for work in self.ending.refused.take() {
-                attempt("drop of what came after the end of a reactor", work);
+                run_reporting_panic("drop of what came after the end of a reactor", work);
             }
         }
         // Not dropped: that would begin it once more.

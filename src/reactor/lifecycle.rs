@@ -16,7 +16,7 @@
 //! and the loss of connections come after *all* before-triggers, also those added by one of them.
 
 use super::turn::Entered;
-use super::{Loop, Reactor, ReactorStopped, attempt};
+use super::{Loop, Reactor, ReactorStopped, run_reporting_panic};
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::driver::Ready;
 use crate::failure::{Failure, Result, plain_error};
@@ -136,7 +136,7 @@ impl Reactor {
     {
         let call = move || drop(call().into_deferred());
         if self.is_running() {
-            return attempt("call when running", call);
+            return run_reporting_panic("call when running", call);
         }
         self.add_system_event_trigger(Phase::After, Event::Startup, call);
     }
@@ -241,7 +241,7 @@ impl SystemEventTrigger {
         };
         let removed = triggers.remove(place);
         drop(triggers);
-        attempt("drop of a system event trigger", || drop(removed));
+        run_reporting_panic("drop of a system event trigger", || drop(removed));
         true
     }
 }
@@ -266,7 +266,7 @@ impl Lifecycle {
 impl Loop {
     pub(super) fn forget_triggers(&self) {
         for trigger in self.life.triggers.take() {
-            attempt("drop of a system event trigger", || drop(trigger));
+            run_reporting_panic("drop of a system event trigger", || drop(trigger));
         }
     }
 
@@ -367,7 +367,7 @@ impl Loop {
             }
             let waiting = Rc::new(Cell::new(0usize));
             for trigger in batch {
-                attempt("system event trigger", || call_trigger(trigger, &waiting));
+                run_reporting_panic("system event trigger", || call_trigger(trigger, &waiting));
             }
             while phase == Phase::Before && waiting.get() > 0 && !self.is_stopping_now() {
                 self.turn(None, main)?;

@@ -28,7 +28,7 @@ pub(crate) struct Mailbox<T> {
 }
 
 struct Mail<T> {
-    letters: Vec<T>,
+    messages: Vec<T>,
     /// Counts the batches taken; lets a sender see that its last letter still lies here.
     batch: u64,
     is_closed: bool,
@@ -47,7 +47,7 @@ pub(crate) enum Posted<T> {
 
 impl<T> Mailbox<T> {
     pub(crate) fn new() -> Mailbox<T> {
-        let mail = Mail { letters: Vec::new(), batch: 1, is_closed: false };
+        let mail = Mail { messages: Vec::new(), batch: 1, is_closed: false };
         Mailbox {
             mail: Mutex::new(mail),
             has_mail: AtomicBool::new(false),
@@ -56,12 +56,12 @@ impl<T> Mailbox<T> {
     }
 
     /// Leaves a letter. From any thread.
-    pub(crate) fn post(&self, letter: T) -> Posted<T> {
+    pub(crate) fn post(&self, message: T) -> Posted<T> {
         let mut mail = self.lock();
         if mail.is_closed {
-            return Posted::Refused(letter);
+            return Posted::Refused(message);
         }
-        mail.letters.push(letter);
+        mail.messages.push(message);
         drop(mail);
         self.raise_flag()
     }
@@ -69,16 +69,16 @@ impl<T> Mailbox<T> {
     /// Leaves a letter unless the one that `stamp` remembers still lies here. From any thread.
     ///
     /// The stamp is read and written under the lock of the mail: relaxed is enough.
-    pub(crate) fn post_once(&self, stamp: &AtomicU64, letter: T) -> Posted<T> {
+    pub(crate) fn post_once(&self, stamp: &AtomicU64, message: T) -> Posted<T> {
         let mut mail = self.lock();
         if stamp.load(Ordering::Relaxed) == mail.batch {
             return Posted::Left;
         }
         if mail.is_closed {
-            return Posted::Refused(letter);
+            return Posted::Refused(message);
         }
         stamp.store(mail.batch, Ordering::Relaxed);
-        mail.letters.push(letter);
+        mail.messages.push(message);
         drop(mail);
         self.raise_flag()
     }
@@ -110,7 +110,7 @@ impl<T> Mailbox<T> {
         self.has_mail.store(false, Ordering::SeqCst);
         let mut mail = self.lock();
         mail.batch += 1;
-        std::mem::take(&mut mail.letters)
+        std::mem::take(&mut mail.messages)
     }
 
     /// Refuses letters from now on and returns the last ones.

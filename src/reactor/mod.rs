@@ -117,13 +117,13 @@ pub use signal::Signal;
 pub use signals::SignalWatch;
 pub(crate) use sources::Source;
 pub(crate) use tasks::Waiter;
-pub use threads::{Sendable, WouldDeadlock};
+pub use threads::{Sendable, WouldDeadlockError};
 pub use time::{Sleep, YieldNow};
 
 use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
 use crate::driver::{Driver, SystemDriver};
-use crate::failure::{NO_PLACE, Result, contain, report};
+use crate::failure::{NO_PLACE, Result, catch_panic, report};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -160,7 +160,7 @@ pub(crate) struct Loop {
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
     names: names::Names,
-    office: Arc<remote::Office>,
+    remote: Arc<remote::RemoteShared>,
     life: lifecycle::Lifecycle,
     threads: threads::Threads,
     /// What a run fails with, if reports are errors here. Borrowed to clone and to replace.
@@ -207,7 +207,7 @@ impl Reactor {
             pool: Pool::default(),
             cork: Cork::new(),
             names: names::Names::default(),
-            office: remote::Office::new(driver.nudge()),
+            remote: remote::RemoteShared::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),
             strict: RefCell::default(),
@@ -272,8 +272,8 @@ impl fmt::Debug for Reactor {
 }
 
 /// Calls user code that nobody waits for; a panic in it is reported as `what`.
-pub(crate) fn attempt(what: &str, call: impl FnOnce()) {
-    if let Err(failure) = contain(NO_PLACE, call) {
+pub(crate) fn run_reporting_panic(what: &str, call: impl FnOnce()) {
+    if let Err(failure) = catch_panic(NO_PLACE, call) {
         report(what, &failure);
     }
 }

@@ -3,7 +3,7 @@
 use super::Reactor;
 use super::run::Main;
 use crate::IntoDeferred;
-use crate::failure::{Place, Result, contain};
+use crate::failure::{Place, Result, catch_panic};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -54,7 +54,7 @@ where
 {
     let running = reactor.inner().start_running()?;
     let handle = reactor.clone();
-    let future = contain(made, || main(handle));
+    let future = catch_panic(made, || main(handle));
     let mut main = pin!(Main::new(&running, async { future?.await.into_deferred().await }, made));
     let ran = main.as_mut().run().and_then(|()| main.as_mut().shut_down());
     main.as_mut().give_up();

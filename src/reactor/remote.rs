@@ -27,19 +27,19 @@ use std::thread::{self, ThreadId};
 /// ```
 #[derive(Clone)]
 pub struct Remote {
-    office: Arc<Office>,
+    remote: Arc<RemoteShared>,
 }
 
 /// A loop's mailbox and the bell beside it.
-pub(crate) struct Office {
-    pub(crate) mailbox: Mailbox<Letter>,
+pub(crate) struct RemoteShared {
+    pub(crate) mailbox: Mailbox<Message>,
     /// Absent once the loop has ended. Locked to clone and to take it.
     nudge: Mutex<Option<Arc<dyn Nudge>>>,
     /// The thread that the reactor was made in, and never leaves.
     home: ThreadId,
 }
 
-pub(crate) enum Letter {
+pub(crate) enum Message {
     Call(Box<dyn FnOnce(&Reactor) + Send>),
     /// The task in this seat was woken.
     Wake(Key),
@@ -55,11 +55,11 @@ impl Remote {
         F: FnOnce(&Reactor) -> R + Send + 'static,
         R: crate::IntoDeferred,
     {
-        let letter = Letter::Call(Box::new(move |reactor| drop(call(reactor).into_deferred())));
-        match self.office.mailbox.post(letter) {
+        let message = Message::Call(Box::new(move |reactor| drop(call(reactor).into_deferred())));
+        match self.remote.mailbox.post(message) {
             Posted::Left => Ok(()),
             Posted::NudgeNeeded => {
-                self.office.ring();
+                self.remote.ring();
                 Ok(())
             }
             Posted::Refused(_) => Err(ReactorGone),
@@ -76,14 +76,14 @@ impl fmt::Debug for Remote {
 impl Remote {
     /// Whether the calling thread is the reactor's own.
     pub(super) fn is_home(&self) -> bool {
-        thread::current().id() == self.office.home
+        thread::current().id() == self.remote.home
     }
 }
 
-impl Office {
-    pub(super) fn new(nudge: Arc<dyn Nudge>) -> Arc<Office> {
+impl RemoteShared {
+    pub(super) fn new(nudge: Arc<dyn Nudge>) -> Arc<RemoteShared> {
         let nudge = Mutex::new(Some(nudge));
-        Arc::new(Office { mailbox: Mailbox::new(), nudge, home: thread::current().id() })
+        Arc::new(RemoteShared { mailbox: Mailbox::new(), nudge, home: thread::current().id() })
     }
 
     fn ring(&self) {
@@ -94,7 +94,7 @@ impl Office {
     }
 
     /// Refuses letters from now on and returns the last ones; whoever holds a way here keeps no bell.
-    pub(super) fn close(&self) -> Vec<Letter> {
+    pub(super) fn close(&self) -> Vec<Message> {
         let nudge = self.nudge.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(nudge);
         self.mailbox.close()
@@ -103,35 +103,37 @@ impl Office {
     /// Queues a wake from another thread, once per batch: `stamp` belongs to the waker.
     pub(crate) fn wake(&self, stamp: &AtomicU64, task: Key) {
         // A closed office means that the task was dropped: waking it is a no-op then.
-        if self.mailbox.post_once(stamp, Letter::Wake(task)) == Posted::NudgeNeeded {
+        if self.mailbox.post_once(stamp, Message::Wake(task)) == Posted::NudgeNeeded {
             self.ring();
         }
     }
 }
 
-impl PartialEq for Letter {
-    fn eq(&self, other: &Letter) -> bool {
-        matches!((self, other), (Letter::Wake(a), Letter::Wake(b)) if a == b)
+impl PartialEq for Message {
+    fn eq(&self, other: &Message) -> bool {
+        matches!((self, other), (Message::Wake(a), Message::Wake(b)) if a == b)
     }
 }
 
 impl Reactor {
     /// The piece of this reactor that other threads may hold.
     pub fn remote(&self) -> Remote {
-        Remote { office: self.inner().office.clone() }
+        Remote { remote: self.inner().remote.clone() }
     }
 }
 
 impl Loop {
     /// The batch of this turn: wakes go to the tasks, calls are made.
-    pub(super) fn open_mail(&self, reactor: &Reactor) {
-        if !self.office.mailbox.has_mail() {
+    pub(super) fn run_remote_calls(&self, reactor: &Reactor) {
+        if !self.remote.mailbox.has_mail() {
             return;
         }
-        for letter in self.office.mailbox.take() {
-            match letter {
-                Letter::Wake(task) => self.tasks.wake(task),
-                Letter::Call(call) => super::attempt("call from a thread", || call(reactor)),
+        for message in self.remote.mailbox.take() {
+            match message {
+                Message::Wake(task) => self.tasks.wake(task),
+                Message::Call(call) => {
+                    super::run_reporting_panic("call from a thread", || call(reactor))
+                }
             }
         }
     }

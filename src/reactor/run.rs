@@ -11,9 +11,9 @@
 use super::lifecycle::Running;
 use super::spawn::Stage;
 use super::tasks::{Seat, Task, Tasks};
-use super::{Loop, Reactor, ReactorStopped, attempt};
+use super::{Loop, Reactor, ReactorStopped, run_reporting_panic};
 use crate::deferred::IntoDeferred;
-use crate::failure::{Place, Result, contain};
+use crate::failure::{Place, Result, catch_panic};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::cell::Cell;
@@ -168,18 +168,18 @@ where
         }
         let (outcome, made) = (this.outcome, *this.made);
         let polled = this.running.inner.tasks.during(this.seat, |context| {
-            let polled = contain(made, || this.stage.as_mut().poll(context));
+            let polled = catch_panic(made, || this.stage.as_mut().poll(context));
             polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))).map(|it| *outcome = Some(it))
         });
         if polled.is_ready() {
-            attempt("drop of a future", || this.stage.set(Stage::OVER));
+            run_reporting_panic("drop of a future", || this.stage.set(Stage::OVER));
         }
     }
 
     /// Drops the future, if it is not done.
     pub(super) fn give_up(self: Pin<&mut Self>) {
         let mut this = self.project();
-        attempt("drop of a future", || this.stage.set(Stage::OVER));
+        run_reporting_panic("drop of a future", || this.stage.set(Stage::OVER));
         this.seat.give_up();
     }
 

@@ -93,7 +93,9 @@ impl Reactor {
         let over = is_over.clone();
         let call = move || {
             if !over.get() {
-                super::attempt("panic in a watch of a signal", || drop(call().into_deferred()));
+                super::run_reporting_panic("panic in a watch of a signal", || {
+                    drop(call().into_deferred())
+                });
             }
             Ok(())
         };

@@ -39,7 +39,7 @@ pub(crate) struct Sources {
     table: RefCell<Slots<Rc<dyn Source>>>,
     /// The events of this turn; kept for its memory.
     ready: Cell<Vec<Ready>>,
-    lingering: RefCell<Vec<Key>>,
+    requeued: RefCell<Vec<Key>>,
     /// What sockets are read into before a protocol sees it; absent while it is in use.
     scratch: Cell<Option<Box<[u8]>>>,
     dirty: RefCell<Vec<Key>>,
@@ -50,7 +50,7 @@ impl Sources {
         Sources {
             table: RefCell::new(Slots::new()),
             ready: Cell::default(),
-            lingering: RefCell::default(),
+            requeued: RefCell::default(),
             scratch: Cell::default(),
             dirty: RefCell::default(),
         }
@@ -78,8 +78,8 @@ impl Sources {
     }
 
     /// Has the source served again next turn.
-    pub(crate) fn linger(&self, key: Key) {
-        self.lingering.borrow_mut().push(key);
+    pub(crate) fn requeue(&self, key: Key) {
+        self.requeued.borrow_mut().push(key);
     }
 
     /// Has the source flushed at the end of the turn.
@@ -92,7 +92,7 @@ impl Sources {
     }
 
     pub(super) fn are_ready(&self) -> bool {
-        !self.lingering.borrow().is_empty() || !self.dirty.borrow().is_empty()
+        !self.requeued.borrow().is_empty() || !self.dirty.borrow().is_empty()
     }
 
     pub(super) fn take_ready(&self) -> Vec<Ready> {
@@ -113,7 +113,7 @@ impl Sources {
         }
         ready.clear();
         self.ready.set(ready);
-        if !self.lingering.borrow().is_empty() {
+        if !self.requeued.borrow().is_empty() {
             self.serve_lingering(&mut scratch);
         }
         self.scratch.set(Some(scratch));
@@ -121,7 +121,7 @@ impl Sources {
 
     /// After the events, so that what was accepted just now is read from in this same turn.
     fn serve_lingering(&self, scratch: &mut [u8]) {
-        for key in self.lingering.take() {
+        for key in self.requeued.take() {
             if let Some(source) = self.get(key) {
                 source.ready(Readiness::NONE, scratch);
             }

@@ -1,8 +1,8 @@
 //! Tasks with a result: a spawned future is a Deferred.
 
 use super::tasks::{Seat, Task, Tasks};
-use super::{Loop, Reactor, ReactorGone, attempt};
-use crate::deferred::{self, Cancelled, Deferred, IntoDeferred, Tail, in_place};
+use super::{Loop, Reactor, ReactorGone, run_reporting_panic};
+use crate::deferred::{self, Cancelled, Deferred, Downstream, IntoDeferred, in_place};
 use crate::failure::{Failure, Place, Result, contain_by};
 use pin_project_lite::pin_project;
 use std::any::Any;
@@ -142,9 +142,9 @@ where
         let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))) else {
             return Poll::Pending;
         };
-        attempt("drop of a task", || this.stage.set(Stage::OVER));
+        run_reporting_panic("drop of a task", || this.stage.set(Stage::OVER));
         // A value that nobody waits for is dropped there.
-        attempt("drop of a task's result", || this.result.deliver(outcome));
+        run_reporting_panic("drop of a task's result", || this.result.deliver(outcome));
         Poll::Ready(())
     }
 
@@ -175,7 +175,7 @@ where
 
     fn give_up(self: Pin<&mut Self>) {
         let mut this = self.project();
-        attempt("drop of a task", || this.stage.set(Stage::OVER));
+        run_reporting_panic("drop of a task", || this.stage.set(Stage::OVER));
         this.result.abandon(this.made.get());
     }
 
@@ -229,7 +229,7 @@ trait Deliver<T>: Sized {
 
 /// The head of the chain of Deferreds that waits for a task.
 struct Head<T> {
-    tail: Tail<T>,
+    tail: Downstream<T>,
     /// The result was delivered, or the task cancelled: nobody of this head sits in the seat.
     is_over: Cell<bool>,
     seat: Weak<Seat>,
@@ -237,7 +237,7 @@ struct Head<T> {
 
 impl<T> Head<T> {
     fn new(seat: Weak<Seat>) -> Rc<Head<T>> {
-        in_place(|| Head { tail: Tail::new(), is_over: Cell::new(false), seat })
+        in_place(|| Head { tail: Downstream::new(), is_over: Cell::new(false), seat })
     }
 }
 
@@ -246,7 +246,7 @@ impl<T> Deliver<T> for Rc<Head<T>> {
     fn renew(&mut self, next: &mut Option<Self>) {
         match Rc::get_mut(self) {
             Some(head) => {
-                head.tail = Tail::new();
+                head.tail = Downstream::new();
                 head.is_over = Cell::new(false);
             }
             // The Deferred of the task before is still there.
@@ -270,7 +270,7 @@ impl<T> Deliver<T> for Rc<Head<T>> {
 }
 
 impl<T: 'static> deferred::Source<T> for Head<T> {
-    fn tail(&self) -> &Tail<T> {
+    fn tail(&self) -> &Downstream<T> {
         &self.tail
     }
 
@@ -316,7 +316,7 @@ impl<T, D: FnOnce(Result<T>)> Deliver<T> for Told<D> {
     fn abandon(&mut self, _made: Place) {
         // That a handler was dropped with its reactor is no failure of the handler.
         let deliver = self.0.take();
-        attempt("drop of a task", || drop(deliver));
+        run_reporting_panic("drop of a task", || drop(deliver));
     }
 }
 

@@ -32,7 +32,7 @@
 //! # Not here
 //! What is polled, and what its result goes to: `spawn.rs`.
 
-use super::remote::Office;
+use super::remote::RemoteShared;
 use super::{CURRENT, Loop};
 use crate::driver::Key;
 use crate::slots::Slots;
@@ -397,7 +397,7 @@ impl Loop {
         let key = seats.next_key();
         let seat = Rc::new(Seat {
             key,
-            waker: waker(self.office.clone(), key),
+            waker: waker(self.remote.clone(), key),
             inner: Rc::downgrade(self),
             task: Cell::default(),
             is_queued: Cell::new(false),
@@ -408,20 +408,20 @@ impl Loop {
     }
 }
 
-fn waker(office: Arc<Office>, seat: Key) -> Waker {
+fn waker(remote: Arc<RemoteShared>, seat: Key) -> Waker {
     let stamp = AtomicU64::new(0);
     waker_fn::waker_fn(move || {
-        if !wake_here(&office, seat) {
-            office.wake(&stamp, seat);
+        if !wake_here(&remote, seat) {
+            remote.wake(&stamp, seat);
         }
     })
 }
 
 /// Wakes who sits there if its loop is the one that runs in this thread.
-fn wake_here(office: &Arc<Office>, seat: Key) -> bool {
+fn wake_here(remote: &Arc<RemoteShared>, seat: Key) -> bool {
     let woken = CURRENT.try_with(|current| {
         let current = current.borrow();
-        let here = current.as_ref().filter(|here| Arc::ptr_eq(&here.office, office))?;
+        let here = current.as_ref().filter(|here| Arc::ptr_eq(&here.remote, remote))?;
         here.tasks.wake(seat);
         Some(())
     });

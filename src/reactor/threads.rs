@@ -20,7 +20,7 @@
 use super::{Loop, Reactor, ReactorGone, Remote};
 use crate::deferred::{Deferred, IntoDeferred, Trigger, fail};
 use crate::driver::{Key, PoolSize};
-use crate::failure::{Failure, Place, Result, contain, report_made};
+use crate::failure::{Failure, Place, Result, catch_panic, report_made};
 use crate::slots::Slots;
 use futures_util::FutureExt;
 use std::any::Any;
@@ -103,7 +103,7 @@ impl Loop {
         self.threads.report_work("work in a thread goes on after the reactor was dropped");
         let keys = self.threads.parked.borrow().keys();
         for trigger in keys.into_iter().filter_map(|key| self.threads.take(key)) {
-            super::attempt("drop of a reactor", || trigger.give_up(ReactorGone.into()));
+            super::run_reporting_panic("drop of a reactor", || trigger.give_up(ReactorGone.into()));
         }
     }
 }
@@ -218,7 +218,7 @@ impl Reactor {
         let sendable = self.park(trigger, Some(made));
         parked.set(sendable.key);
         let job = move || {
-            let outcome = contain(made, || at_once(work().into_deferred(), made));
+            let outcome = catch_panic(made, || at_once(work().into_deferred(), made));
             // Without a reactor nobody asks.
             let _ = sendable.fire(outcome.and_then(|result| result));
         };
@@ -323,7 +323,7 @@ impl Remote {
     /// Calls `call` in the reactor's thread, waits for it, and returns its result; if that is a
     /// Deferred, waits for this too.
     ///
-    /// Fails with [`WouldDeadlock`] in the reactor's own thread, with [`ReactorGone`] when the reactor
+    /// Fails with [`WouldDeadlockError`] in the reactor's own thread, with [`ReactorGone`] when the reactor
     /// is dropped, and with what the call fails with. Waits for as long as the reactor does not run.
     ///
     /// ```
@@ -344,12 +344,12 @@ impl Remote {
         R::Output: Send + 'static,
     {
         if self.is_home() {
-            return Err(WouldDeadlock.into());
+            return Err(WouldDeadlockError.into());
         }
         let made = Location::caller();
         let (answer, question) = mpsc::sync_channel(1);
         self.call_from_thread(move |reactor| {
-            let called = contain(made, || call(reactor).into_deferred());
+            let called = catch_panic(made, || call(reactor).into_deferred());
             let deferred = called.unwrap_or_else(fail);
             // It fails only if the thread that asked is gone.
             deferred.add_both(move |result| drop(answer.send(result)));
@@ -361,15 +361,15 @@ impl Remote {
 
 /// A thread would wait for itself: a blocking call into a reactor from its own thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WouldDeadlock;
+pub struct WouldDeadlockError;
 
-impl fmt::Display for WouldDeadlock {
+impl fmt::Display for WouldDeadlockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a blocking call into the reactor from its own thread would never return")
     }
 }
 
-impl std::error::Error for WouldDeadlock {}
+impl std::error::Error for WouldDeadlockError {}
 
 /// Work in a thread returned a Deferred that has still to fire.
 #[derive(Debug)]

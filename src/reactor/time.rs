@@ -1,6 +1,6 @@
 //! Calls and tasks that wait for a time.
 
-use super::{Loop, Reactor, attempt};
+use super::{Loop, Reactor, run_reporting_panic};
 use crate::clock::{Clock, DelayedCall, WeakClock};
 use crate::failure::Result;
 use crate::{IntoDeferred, TimedOut};
@@ -186,7 +186,7 @@ impl Loop {
     }
 
     #[inline]
-    pub(super) fn make_due_calls(&self) {
+    pub(super) fn run_due_timers(&self) {
         // A loop without timers never asks what time it is.
         if self.timers.next_deadline().is_some() {
             self.make_batch_of_calls();
@@ -198,7 +198,7 @@ impl Loop {
         self.timers.take_due(&mut batch);
         for call in batch {
             if let Some(action) = call.take_action() {
-                attempt("delayed call", action);
+                run_reporting_panic("delayed call", action);
             }
         }
     }

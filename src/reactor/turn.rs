@@ -41,8 +41,8 @@ impl Loop {
     pub(super) fn serve_turn(self: &Rc<Self>, main: &mut dyn FnMut()) {
         let reactor = Reactor::from(self.clone());
         self.sources.serve();
-        self.make_due_calls();
-        self.open_mail(&reactor);
+        self.run_due_timers();
+        self.run_remote_calls(&reactor);
         // Woken by its stream's bytes, it is called without the queue, as any task.
         self.poll_main(main);
         if self.tasks.are_ready() {
@@ -81,13 +81,13 @@ impl Loop {
 
     fn wait(&self, limit: Option<Duration>) -> Result {
         let mut ready = self.sources.take_ready();
-        let mut patience = self.patience(limit);
-        let may_sleep = patience != Some(Duration::ZERO);
-        if may_sleep && !self.office.mailbox.fall_asleep() {
-            patience = Some(Duration::ZERO);
+        let mut timeout = self.timeout(limit);
+        let may_sleep = timeout != Some(Duration::ZERO);
+        if may_sleep && !self.remote.mailbox.fall_asleep() {
+            timeout = Some(Duration::ZERO);
         }
-        let outcome = self.driver.wait(patience, &mut ready);
-        self.office.mailbox.wake_up();
+        let outcome = self.driver.wait(timeout, &mut ready);
+        self.remote.mailbox.wake_up();
         self.sources.give_ready(ready);
         Ok(outcome?)
     }
@@ -95,7 +95,7 @@ impl Loop {
     /// Whether there is something to do at once, events and timers aside.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.is_busy() || self.office.mailbox.has_mail()
+        self.is_busy() || self.remote.mailbox.has_mail()
     }
 
     #[inline]
@@ -104,7 +104,7 @@ impl Loop {
     }
 
     /// How long the turn may wait: not at all if there is anything to do.
-    fn patience(&self, limit: Option<Duration>) -> Option<Duration> {
+    fn timeout(&self, limit: Option<Duration>) -> Option<Duration> {
         if self.is_busy() {
             return Some(Duration::ZERO);
         }

@@ -3,12 +3,12 @@
 //! One that is sent to a group goes to every host with a socket that has joined it; a host has one
 //! socket for a port, shared or not.
 
-use super::agenda::{Errand, Event};
 use super::driver::{SimulatedDriver, on_network};
+use super::event_queue::{Event, Job};
 use super::fault::{Call, Fault};
 use super::random::nanos;
 use super::run::World;
-use super::trace::{Loss, What, beginning};
+use super::trace::{EventKind, Loss, beginning};
 use super::world::{ReadyId, State};
 use crate::address::Address;
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// What one socket for datagrams is to its host's system.
-pub(super) struct Letterbox {
+pub(super) struct SimulatedUdp {
     pub(super) host: usize,
     address: SocketAddr,
     pub(super) key: Option<Key>,
@@ -58,7 +58,7 @@ pub(super) fn bind(driver: &SimulatedDriver, at: &Address) -> io::Result<Box<dyn
     Ok(Box::new(SimulatedDatagrams { world: driver.world.clone(), key }))
 }
 
-impl Letterbox {
+impl SimulatedUdp {
     pub(super) fn readiness(&self) -> Readiness {
         let has_something = !self.letters.is_empty() || self.error.is_some();
         Readiness::WRITABLE.and(Readiness::READABLE.when(has_something))
@@ -92,7 +92,7 @@ impl State {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let address = SocketAddr::new(at.ip(), port);
-        let key = self.letterboxes.insert_with(|_| Letterbox {
+        let key = self.letterboxes.insert_with(|_| SimulatedUdp {
             host,
             address,
             key: None,
@@ -122,7 +122,7 @@ impl State {
             && !std::mem::replace(&mut letterbox.is_queued, true)
         {
             let host = letterbox.host;
-            self.call_host(host, ReadyId::Letterbox(key));
+            self.call_host(host, ReadyId::SimulatedUdp(key));
         }
     }
 
@@ -137,7 +137,7 @@ impl State {
         let (bytes, address) = (data.len(), to.to_string());
         self.trace.count_bytes(data);
         self.trace.count_text(&address);
-        self.note_often(from_host, 0, 18 ^ (bytes as u64) << 8, || What::SentTo {
+        self.note_often(from_host, 0, 18 ^ (bytes as u64) << 8, || EventKind::SentTo {
             to: address.into(),
             bytes,
             beginning: beginning(data),
@@ -188,7 +188,7 @@ impl State {
             }
             let sent = self.now;
             let letter = Letter { sender, sent, from_host, to_host, from, to, data: data.into() };
-            self.agenda.push_errand(arrival, Errand::Letter(letter));
+            self.agenda.push_errand(arrival, Job::Letter(letter));
         }
     }
 
@@ -210,18 +210,20 @@ impl State {
         }
         let text = self.trace.is_kept().then(|| beginning(&data));
         letterbox.letters.push_back((data, from));
-        self.note_of_two((to_host, from_host), 0, 19 ^ (bytes as u64) << 8, |from| What::Arrived {
-            from,
-            sent: Duration::from_nanos(sent),
-            bytes,
-            beginning: text.unwrap_or_default(),
+        self.note_of_two((to_host, from_host), 0, 19 ^ (bytes as u64) << 8, |from| {
+            EventKind::Arrived {
+                from,
+                sent: Duration::from_nanos(sent),
+                bytes,
+                beginning: text.unwrap_or_default(),
+            }
         });
         self.rise_letterbox(key);
     }
 
     fn lose(&mut self, host: usize, (from, to): (usize, SocketAddr), bytes: usize, why: Loss) {
         let (from, to) = (self.name(from), to.to_string().into());
-        self.note(host, 0, What::Lost { from, to, bytes, why });
+        self.note(host, 0, EventKind::Lost { from, to, bytes, why });
     }
 
     /// Nobody has that port: a connected sender is told.

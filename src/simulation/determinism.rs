@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use super::rerun::command;
-use super::survey::{Survey, chosen_seed, run};
+use super::sweep::{SweepReport, chosen_seed, run};
 use crate::failure::{Failure, Result};
 use std::fmt;
 use std::ops::Range;
@@ -30,9 +30,9 @@ use std::panic::Location;
 pub fn check_determinism(
     seeds: Range<u64>,
     scenario: impl Fn(&Simulation) -> Result,
-) -> Result<Survey> {
+) -> Result<SweepReport> {
     let seeds = chosen_seed().map_or(seeds, |seed| seed..seed + 1);
-    let mut survey = Survey::default();
+    let mut survey = SweepReport::default();
     for seed in seeds {
         let (first, once) = run_kept(seed, &scenario)?;
         let (second, again) = run_kept(seed, &scenario)?;
@@ -55,7 +55,7 @@ struct Course {
 }
 
 #[track_caller]
-fn run_kept(seed: u64, scenario: &impl Fn(&Simulation) -> Result) -> Result<(Survey, Course)> {
+fn run_kept(seed: u64, scenario: &impl Fn(&Simulation) -> Result) -> Result<(SweepReport, Course)> {
     let mut course = None;
     let survey = run(seed, None, |simulation| {
         simulation.keep_trace();

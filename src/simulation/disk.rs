@@ -17,7 +17,7 @@ use super::host::Host;
 use super::random::Random;
 use super::reports::Injected;
 use super::run::World;
-use super::trace::What;
+use super::trace::EventKind;
 use super::world::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -177,7 +177,7 @@ impl Disk {
         }
         change(&mut machine.disk)?;
         state.trace.count_bytes(data);
-        state.note(self.host, 0, What::Noted(what.to_string().into()));
+        state.note(self.host, 0, EventKind::Noted(what.to_string().into()));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The second implementation of the driver: what a simulated host's reactor calls.
 
-use super::agenda::Errand;
+use super::event_queue::Job;
 use super::fault::Call;
 use super::listener::SimulatedListener;
 use super::random::nanos;
@@ -113,7 +113,7 @@ impl Driver for SimulatedDriver {
         let mut state = self.world.state.borrow_mut();
         let found = failed.map_or_else(|| state.resolve(self.host, host, port), Err);
         let delay = state.random.between(Duration::from_micros(100), Duration::from_millis(2));
-        state.errand(nanos(delay), Errand::Work(Box::new(move || answer(found))));
+        state.errand(nanos(delay), Job::Work(Box::new(move || answer(found))));
     }
 
     fn look_up(&self, host: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
@@ -126,7 +126,7 @@ impl Driver for SimulatedDriver {
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         let mut state = self.world.state.borrow_mut();
         let delay = state.random.between(Duration::from_micros(20), Duration::from_millis(1));
-        state.errand(nanos(delay), Errand::Work(work));
+        state.errand(nanos(delay), Job::Work(work));
     }
 
     fn entropy(&self) -> u64 {

@@ -4,7 +4,7 @@
 //! and in between counted. Two lines are the same if the same kind of thing happened at the same host;
 //! the numbers of connections, lengths and contents may differ.
 
-use super::trace::{Happening, What};
+use super::trace::{EventKind, TraceEvent};
 use std::mem::{Discriminant, discriminant};
 
 /// A line of a picture.
@@ -31,7 +31,7 @@ const LONGEST: usize = 24;
 /// So often at least they come: the first and the last, and more than one to be counted.
 const FEWEST: usize = 4;
 
-pub(super) fn fold(told: &[&Happening]) -> Vec<Row> {
+pub(super) fn fold(told: &[&TraceEvent]) -> Vec<Row> {
     let keys: Vec<_> = told.iter().map(|happening| key(happening)).collect();
     let (mut rows, mut place) = (Vec::new(), 0);
     while place < keys.len() {
@@ -49,13 +49,13 @@ pub(super) fn fold(told: &[&Happening]) -> Vec<Row> {
     rows
 }
 
-type Key<'a> = (&'a str, Discriminant<What>, Option<&'a str>);
+type Key<'a> = (&'a str, Discriminant<EventKind>, Option<&'a str>);
 
-fn key(happening: &Happening) -> Key<'_> {
+fn key(happening: &TraceEvent) -> Key<'_> {
     let text = match &happening.what {
         // A note is the same if it says the same.
-        What::Noted(text) => Some(&**text),
-        What::Arrived { from, .. } | What::Ended { from, .. } => Some(&**from),
+        EventKind::Noted(text) => Some(&**text),
+        EventKind::Arrived { from, .. } | EventKind::Ended { from, .. } => Some(&**from),
         _ => None,
     };
     (&happening.host, discriminant(&happening.what), text)
@@ -78,12 +78,12 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn happenings(text: &str) -> Vec<Happening> {
-        let happening = |letter: char| Happening {
+    fn happenings(text: &str) -> Vec<TraceEvent> {
+        let happening = |letter: char| TraceEvent {
             at: Duration::ZERO,
             host: letter.to_string().into(),
             connection: 0,
-            what: What::Opened,
+            what: EventKind::Opened,
         };
         text.chars().map(happening).collect()
     }
@@ -91,7 +91,7 @@ mod tests {
     /// The lines of a text as they are told, and how much was folded.
     fn folded(text: &str) -> String {
         let happenings = happenings(text);
-        let told: Vec<&Happening> = happenings.iter().collect();
+        let told: Vec<&TraceEvent> = happenings.iter().collect();
         let tell = |row: &Row| match row {
             Row::One(place) => told[*place].host.to_string(),
             Row::Folded { lines, times, .. } => format!("({lines}x{times})"),
@@ -115,7 +115,7 @@ mod tests {
             let length = random.below(60);
             let text: String = (0..length).map(|_| ["a", "b"][random.below(2) as usize]).collect();
             let happenings = happenings(&text);
-            let told: Vec<&Happening> = happenings.iter().collect();
+            let told: Vec<&TraceEvent> = happenings.iter().collect();
             let mut next = 0;
             for row in fold(&told) {
                 assert_eq!(row.first(), next, "{text}");

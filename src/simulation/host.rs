@@ -1,15 +1,15 @@
 //! A machine of the simulated network: its reactor, its troubles, its death and its next life.
 
-use super::agenda::Errand;
 use super::driver::SimulatedDriver;
+use super::event_queue::Job;
 use super::fault::{Call, Fault, Faults};
 use super::random::nanos;
 use super::run::World;
 use super::socket::Stage;
-use super::trace::What;
+use super::trace::EventKind;
 use super::world::State;
 use crate::driver::Key;
-use crate::failure::{Place, Result, contain, report_made};
+use crate::failure::{Place, Result, catch_panic, report_made};
 use crate::reactor::Reactor;
 use std::fmt;
 use std::net::IpAddr;
@@ -90,7 +90,8 @@ impl Host {
     fn run_program(&self, program: &Program) {
         let _observing = self.world.observe();
         let reactor = self.reactor();
-        let outcome = contain(program.made, || (program.run)(&reactor)).and_then(|result| result);
+        let outcome =
+            catch_panic(program.made, || (program.run)(&reactor)).and_then(|result| result);
         if let Err(failure) = outcome {
             let what = format!("program of the simulated host {}", self.name());
             report_made(&what, &failure, program.made);
@@ -108,7 +109,7 @@ impl Host {
         let reactor = self.world.reactor(self.index);
         if reactor.is_some_and(|reactor| reactor.inner().is_entered()) {
             let host = self.clone();
-            let call = Errand::Call(Box::new(move |_| host.crash()), Location::caller());
+            let call = Job::Call(Box::new(move |_| host.crash()), Location::caller());
             return self.world.state.borrow_mut().errand(0, call);
         }
         let _observing = self.world.observe();
@@ -201,11 +202,11 @@ impl State {
         (machine.is_up, machine.is_paused) = (true, false);
         machine.life += 1;
         machine.born = machine.clock.read(self.now);
-        self.note(host, 0, What::Noted("starts".into()));
+        self.note(host, 0, EventKind::Noted("starts".into()));
     }
 
     fn crash(&mut self, host: usize) {
-        self.note(host, 0, What::Noted("crashes".into()));
+        self.note(host, 0, EventKind::Noted("crashes".into()));
         self.crash_disk(host);
         for key in self.sockets_where(|at, _| at == host) {
             self.sockets.remove(key);
@@ -237,7 +238,7 @@ impl State {
     fn set_paused(&mut self, host: usize, is_paused: bool) {
         self.machines[host].is_paused = is_paused;
         let text = if is_paused { "is paused" } else { "is resumed" };
-        self.note(host, 0, What::Noted(text.into()));
+        self.note(host, 0, EventKind::Noted(text.into()));
     }
 
     pub(super) fn set_cut(&mut self, (from, to): (usize, usize), is_cut: bool) {
@@ -246,7 +247,7 @@ impl State {
         }
         let verb = if is_cut { "is cut" } else { "is healed" };
         let name = self.name(to);
-        self.note(from, 0, What::Noted(format!("the way to {name} {verb}").into()));
+        self.note(from, 0, EventKind::Noted(format!("the way to {name} {verb}").into()));
         if !is_cut {
             self.release_withheld(from, to);
         }

@@ -1,10 +1,10 @@
 //! A port that is listened at: its queue, and how it is filled and emptied.
 
-use super::agenda::Event;
+use super::event_queue::Event;
 use super::fault::{Call, Fault};
 use super::run::World;
 use super::stream::SimulatedStream;
-use super::trace::What;
+use super::trace::EventKind;
 use super::world::{Listening, State};
 use crate::address::Address;
 use crate::driver::{ByteStream, Key, Listener};
@@ -116,7 +116,7 @@ impl State {
         let machine = &mut self.machines[host];
         machine.ports.insert(port, key);
         machine.descriptors += 1;
-        self.note(host, 0, What::Noted(format!("listens at {address}").into()));
+        self.note(host, 0, EventKind::Noted(format!("listens at {address}").into()));
         Ok(key)
     }
 
@@ -126,7 +126,7 @@ impl State {
         (socket.is_waiting, socket.is_held) = (false, true);
         let (host, connection, remote) = (socket.host, socket.connection, socket.remote);
         self.machines[host].descriptors += 1;
-        self.note(host, connection, What::Accepted);
+        self.note(host, connection, EventKind::Accepted);
         Some((key, remote))
     }
 

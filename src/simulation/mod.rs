@@ -32,18 +32,18 @@
 //! (`Unsupported`). Files, whose contents are no part of a seed, but for [`Disk`]. Other threads, whose
 //! order no seed decides.
 
-mod agenda;
 mod datagram;
+mod deadlock;
 mod determinism;
 mod disk;
 mod driver;
+mod event_queue;
 mod fault;
 mod folding;
 mod host;
 mod link;
 mod listener;
 mod network;
-mod picture;
 mod pipe;
 mod property;
 mod pump;
@@ -56,34 +56,34 @@ mod script;
 mod socket;
 mod split;
 mod stream;
-mod stuck;
-mod survey;
+mod svg;
+mod sweep;
 mod trace;
 mod travel;
 mod world;
 
+pub use deadlock::{Deadlock, Why};
 pub use determinism::{DeterminismError, check_determinism};
 pub use disk::Disk;
 pub use driver::SimulatedDriver;
 pub use fault::{Call, Fault, Faults};
 pub use host::Host;
 pub use link::{Latency, Link};
-pub use property::{Draw, Falsified, for_all};
+pub use property::{Draw, PropertyError, for_all};
 pub use pump::Pump;
 pub use random::Random;
 pub use recording::RecordingTransport;
 pub use script::BadScript;
 pub use split::every_split;
-pub use stuck::{Stuck, Why};
-pub use survey::{Fallen, Survey, chosen_seed, for_each_seed, walk_faults};
-pub use trace::{Happening, Loss, What};
+pub use sweep::{FailedSeed, SweepReport, chosen_seed, for_each_seed, sweep_faults};
+pub use trace::{EventKind, Loss, TraceEvent};
 
 use crate::clock::FOREVER;
 use crate::deferred::IntoDeferred;
 use crate::failure::{Failure, Report, ReportScope, Result};
 #[cfg(doc)]
 use crate::reactor::UnhandledFailure;
-use agenda::Errand;
+use event_queue::Job;
 use random::nanos;
 use run::{Step, World};
 use std::borrow::Borrow;
@@ -190,7 +190,7 @@ impl Simulation {
     /// Runs until the future or Deferred completes, and returns its result.
     ///
     /// It is polled on a host of its own. If nothing is left to happen before, or the limit of
-    /// virtual time has passed ([`set_limit`](Simulation::set_limit)), the error is [`Stuck`], which
+    /// virtual time has passed ([`set_limit`](Simulation::set_limit)), the error is [`Deadlock`], which
     /// says who waits for what. If something was reported that nobody handled, a task that panicked or
     /// one that failed and that nobody watched, it is [`UnhandledFailure`]; see
     /// [`allow_reports`](Simulation::allow_reports).
@@ -237,7 +237,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Runs until nothing is left to happen; fails with [`Stuck`] at the limit of virtual time, and with
+    /// Runs until nothing is left to happen; fails with [`Deadlock`] at the limit of virtual time, and with
     /// [`UnhandledFailure`] as soon as something is reported.
     #[track_caller]
     pub fn run_until_idle(&self) -> Result {
@@ -291,7 +291,7 @@ impl Simulation {
     /// Use the simulation that `call` is given: one that it captures would never be dropped.
     #[track_caller]
     pub fn at(&self, time: Duration, call: impl FnOnce(&Simulation) + 'static) {
-        let call = Errand::Call(Box::new(call), Location::caller());
+        let call = Job::Call(Box::new(call), Location::caller());
         self.world().state.borrow_mut().agenda.push_errand(nanos(time), call);
     }
 
@@ -430,7 +430,7 @@ impl Simulation {
     }
 
     /// What has happened since [`keep_trace`](Simulation::keep_trace), in order.
-    pub fn happenings(&self) -> Vec<Happening> {
+    pub fn happenings(&self) -> Vec<TraceEvent> {
         self.world().state.borrow().trace.happenings().to_vec()
     }
 
@@ -442,9 +442,9 @@ impl Simulation {
 
     /// What has happened since [`keep_trace`](Simulation::keep_trace), as a sequence diagram in SVG:
     /// its last three hundred lines, those that repeat being counted instead of drawn.
-    pub fn picture(&self) -> String {
+    pub fn to_svg(&self) -> String {
         let state = self.world().state.borrow();
-        picture::draw(state.seed, state.trace.happenings())
+        svg::draw(state.seed, state.trace.happenings())
     }
 
     /// Enters a line of the test's own into the trace.
@@ -452,7 +452,7 @@ impl Simulation {
         // Before the borrow: it may look at the simulation.
         let text = text.to_string();
         let mut state = self.world().state.borrow_mut();
-        state.note(usize::from(u16::MAX), 0, What::Noted(text.into()));
+        state.note(usize::from(u16::MAX), 0, EventKind::Noted(text.into()));
     }
 
     fn world(&self) -> &Rc<World> {

@@ -1,9 +1,9 @@
 //! How connections come about and end, and how their ends look after each other.
 
-use super::agenda::Event;
+use super::event_queue::Event;
 use super::pipe::Segment;
 use super::socket::{Socket, Stage};
-use super::trace::What;
+use super::trace::EventKind;
 use super::world::State;
 use crate::driver::Key;
 use std::io;
@@ -37,7 +37,7 @@ impl State {
             // Nobody has that address: the router says so after a while.
             None => self.later(3 * SECOND, Event::GiveUp(key)),
         }
-        self.note(host, connection, What::Asked(to.to_string().into()));
+        self.note(host, connection, EventKind::Asked(to.to_string().into()));
         key
     }
 
@@ -131,7 +131,7 @@ impl State {
             client.peer = Some(server_key);
             client.out.window = window;
         }
-        self.note(host, connection, What::Opened);
+        self.note(host, connection, EventKind::Opened);
         self.send(client_key, Segment::Ack);
         self.rise(client_key);
     }
@@ -143,7 +143,7 @@ impl State {
         }
         socket.stage = Stage::Failed(kind);
         let (host, connection) = (socket.host, socket.connection);
-        self.note(host, connection, What::Failed(kind));
+        self.note(host, connection, EventKind::Failed(kind));
         self.rise(key);
     }
 
@@ -166,7 +166,7 @@ impl State {
         let resets = socket.resets_on_close || socket.unread() > 0;
         let ends = !std::mem::replace(&mut socket.has_shut, true);
         self.machines[host].descriptors -= 1;
-        self.note(host, connection, What::Closed);
+        self.note(host, connection, EventKind::Closed);
         if is_open && resets {
             self.send(key, Segment::Reset);
         } else if is_open && ends {

@@ -14,7 +14,7 @@
 use super::random::nanos;
 use super::reports::{judge, place_of};
 use super::rerun::command;
-use super::survey::{Story, chosen_seed};
+use super::sweep::{Story, chosen_seed};
 use super::{Faults, Random};
 use crate::failure::{Failure, Place, Result};
 use std::fmt::{self, Debug};
@@ -25,7 +25,7 @@ use std::time::Duration;
 /// Checks a property for each of the seeds; a failure is made as small as it gets.
 ///
 /// A case fails by what the property returns, by a panic, or by what is reported in it and not allowed
-/// ([`Simulation::allow_reports`](super::Simulation::allow_reports)). The error is [`Falsified`]: it shows what was drawn in the smallest case that still fails, the
+/// ([`Simulation::allow_reports`](super::Simulation::allow_reports)). The error is [`PropertyError`]: it shows what was drawn in the smallest case that still fails, the
 /// seed that found it, and the command that finds it again. A panic is a failure; one that is returned
 /// makes less noise, for the property is called some hundred times more to find that case.
 ///
@@ -282,7 +282,7 @@ const TRIES: usize = 2_000;
 
 fn falsified(seed: u64, Case { draw, failure }: Case, caller: Place) -> Failure {
     let place = place_of(&failure, caller);
-    Failure::at(place, Falsified { seed, drawn: draw.shown, failure })
+    Failure::at(place, PropertyError { seed, drawn: draw.shown, failure })
 }
 
 fn shrink(case: Case, try_case: &impl Fn(&mut Draw) -> Result) -> Case {
@@ -366,13 +366,13 @@ impl<P: Fn(&mut Draw) -> Result> Shrinking<'_, P> {
 
 /// A property does not hold; tells the smallest case that was found.
 #[derive(Debug)]
-pub struct Falsified {
+pub struct PropertyError {
     seed: u64,
     drawn: Vec<String>,
     failure: Failure,
 }
 
-impl Falsified {
+impl PropertyError {
     /// The seed that it was found under.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -389,9 +389,9 @@ impl Falsified {
     }
 }
 
-impl fmt::Display for Falsified {
+impl fmt::Display for PropertyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Falsified { seed, drawn, failure } = self;
+        let PropertyError { seed, drawn, failure } = self;
         write!(
             f,
             "the property fails under seed {seed}: {}\nthe smallest case drew:",
@@ -402,7 +402,7 @@ impl fmt::Display for Falsified {
     }
 }
 
-impl std::error::Error for Falsified {}
+impl std::error::Error for PropertyError {}
 
 #[cfg(test)]
 mod tests {
@@ -411,7 +411,7 @@ mod tests {
     /// What the smallest failing case drew.
     fn smallest(property: impl Fn(&mut Draw) -> Result) -> Vec<String> {
         let failure = for_all(0..1_000, property).expect_err("it fails somewhere");
-        failure.check::<Falsified>().expect("that is the error").drawn().to_vec()
+        failure.check::<PropertyError>().expect("that is the error").drawn().to_vec()
     }
 
     fn require(holds: bool) -> Result {

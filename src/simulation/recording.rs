@@ -6,7 +6,7 @@ use crate::deferred::{Deferred, fail, succeed};
 use crate::driver::Readiness;
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
-use crate::transport::{Carrier, ConnectionDone, Transport, Wrap};
+use crate::transport::{ConnectionDone, RawTransport, Transport, Wrap};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::IoSlice;
@@ -159,7 +159,7 @@ impl Tape {
     }
 }
 
-impl Carrier for Tape {
+impl RawTransport for Tape {
     fn write(&self, data: &[u8]) {
         if self.takes_writes() {
             self.written.borrow_mut().extend_from_slice(data);
@@ -224,7 +224,7 @@ impl Carrier for Tape {
         Err(Failure::msg("a recording transport has no stream to put a layer on"))
     }
 
-    fn stir(&self, _readiness: Readiness) {}
+    fn retry_io(&self, _readiness: Readiness) {}
 
     fn reactor(&self) -> Reactor {
         self.reactor.clone()

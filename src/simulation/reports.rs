@@ -13,7 +13,9 @@
 
 use super::run::World;
 use crate::deferred::Cancelled;
-use crate::failure::{Failure, Panicked, Place, Report, ReportScope, Result, contain, tell_hook};
+use crate::failure::{
+    Failure, Panicked, Place, Report, ReportScope, Result, catch_panic, tell_hook,
+};
 use crate::net::is_of_connection;
 use crate::reactor::UnhandledFailure;
 use std::cell::{Cell, RefCell};
@@ -224,7 +226,7 @@ pub(super) fn judge(place: Place, code: impl FnOnce() -> Result) -> Result {
         tell_hook(report);
         true
     });
-    let outcome = contain(place, code).and_then(|outcome| outcome);
+    let outcome = catch_panic(place, code).and_then(|outcome| outcome);
     drop((observing, judging));
     let heard = heard.take();
     outcome.and(heard.map_or(Ok(()), Err))

@@ -13,15 +13,15 @@
 //! * A host's turn is made with no borrow of the state alive.
 
 use super::Simulation;
-use super::agenda::{Errand, Event};
+use super::deadlock::{Deadlock, Why};
+use super::event_queue::{Event, Job};
 use super::host::Program;
 use super::random::nanos;
 use super::reports::{Reports, as_io_error};
-use super::stuck::{Stuck, Why};
 use super::world::State;
 use crate::clock::FOREVER;
 use crate::driver::Ready;
-use crate::failure::{Place, Result, contain, report};
+use crate::failure::{Place, Result, catch_panic, report};
 use crate::reactor::{Loop, Reactor};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -224,13 +224,13 @@ impl World {
     }
 
     #[cold]
-    fn run(&self, errand: Errand) {
+    fn run(&self, errand: Job) {
         match errand {
-            Errand::Letter(letter) => self.state.borrow_mut().on_letter(letter),
-            Errand::Work(work) => attempt("offloaded work", Location::caller(), work),
-            Errand::Call(call, place) => {
+            Job::Letter(letter) => self.state.borrow_mut().on_letter(letter),
+            Job::Work(work) => run_reporting_panic("offloaded work", Location::caller(), work),
+            Job::Call(call, place) => {
                 if let Some(simulation) = self.simulation() {
-                    attempt("scripted step", place, || call(&simulation));
+                    run_reporting_panic("scripted step", place, || call(&simulation));
                 }
             }
         }
@@ -282,7 +282,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn stuck(&self, why: Why) -> Stuck {
+    pub(super) fn stuck(&self, why: Why) -> Deadlock {
         let count = self.reactors.borrow().len();
         let loops: Vec<_> = (0..count).map(|host| self.inner(host)).collect();
         self.state.borrow().explain(why, &loops)
@@ -296,8 +296,8 @@ impl World {
     }
 }
 
-fn attempt(what: &str, place: Place, call: impl FnOnce()) {
-    if let Err(failure) = contain(place, call) {
+fn run_reporting_panic(what: &str, place: Place, call: impl FnOnce()) {
+    if let Err(failure) = catch_panic(place, call) {
         report(what, &failure);
     }
 }
@@ -330,17 +330,17 @@ impl State {
 
     /// Sets the time and lets what is due happen, until an errand has to be run.
     #[inline]
-    fn jump(&mut self, time: u64) -> Option<Errand> {
+    fn jump(&mut self, time: u64) -> Option<Job> {
         self.now = self.now.max(time);
         self.happen_due()
     }
 
     #[inline]
-    fn happen_due(&mut self) -> Option<Errand> {
+    fn happen_due(&mut self) -> Option<Job> {
         while let Some(event) = self.agenda.pop_due(self.now) {
             match event {
                 Event::Arrive(key) => self.on_arrival(key),
-                Event::Errand(key) => match self.agenda.take_errand(key) {
+                Event::Job(key) => match self.agenda.take_errand(key) {
                     None => {}
                     errand => return errand,
                 },
@@ -364,7 +364,7 @@ impl State {
             Event::LetterRefused(key) => self.on_letter_refused(key),
             Event::Probe(key, silences) => self.probe(key, silences),
             // These two were seen to.
-            Event::Arrive(_) | Event::Errand(_) => {}
+            Event::Arrive(_) | Event::Job(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use super::pipe::Segment;
 use super::random::nanos;
 use super::run::World;
 use super::socket::Stage;
-use super::trace::What;
+use super::trace::EventKind;
 use super::world::State;
 use crate::address::Address;
 use crate::driver::{ByteStream, Key};
@@ -105,7 +105,7 @@ impl ByteStream for SimulatedStream {
         }
         let (host, connection) = (socket.host, socket.connection);
         if !std::mem::replace(&mut socket.has_shut, true) {
-            state.note(host, connection, What::EndSent);
+            state.note(host, connection, EventKind::EndSent);
             state.send(self.key, Segment::End);
         }
         // Both halves are closed now: the kernel says so.
@@ -169,11 +169,11 @@ impl ByteStream for SimulatedStream {
         true
     }
 
-    fn holds_more(&mut self) -> bool {
+    fn has_pending(&mut self) -> bool {
         false
     }
 
-    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+    fn must_linger(&mut self, may_be_unread: bool) -> bool {
         let state = self.world.state.borrow();
         may_be_unread && state.sockets.get(self.key).is_some_and(|socket| socket.unread() > 0)
     }

@@ -11,7 +11,7 @@ pub(super) type Connection = u32;
 
 /// One thing that happened in a simulation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Happening {
+pub struct TraceEvent {
     /// When, since the simulation began.
     pub at: Duration,
     /// At which host; empty for what concerns none.
@@ -19,13 +19,13 @@ pub struct Happening {
     /// The number of the connection, in order of connecting; 0 for what concerns none.
     pub connection: u32,
     /// What it was.
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum What {
+pub enum EventKind {
     /// A host asked another for a connection.
     Asked(Rc<str>),
     /// The connection is open at this end.
@@ -116,7 +116,7 @@ impl fmt::Display for Loss {
     }
 }
 
-impl fmt::Display for Happening {
+impl fmt::Display for TraceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>12.6} {:<10}", self.at.as_secs_f64(), self.host)?;
         match self.connection {
@@ -127,30 +127,30 @@ impl fmt::Display for Happening {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Asked(whom) => write!(f, "connects to {whom}"),
-            What::Opened => f.write_str("is connected"),
-            What::Failed(kind) => write!(f, "does not connect: {kind}"),
-            What::Accepted => f.write_str("accepts"),
-            What::Sent(bytes) => write!(f, "sends {bytes} bytes"),
-            What::SentTo { to, bytes, beginning } => {
+            EventKind::Asked(whom) => write!(f, "connects to {whom}"),
+            EventKind::Opened => f.write_str("is connected"),
+            EventKind::Failed(kind) => write!(f, "does not connect: {kind}"),
+            EventKind::Accepted => f.write_str("accepts"),
+            EventKind::Sent(bytes) => write!(f, "sends {bytes} bytes"),
+            EventKind::SentTo { to, bytes, beginning } => {
                 write!(f, "sends {bytes} bytes to {to}: {beginning}")
             }
-            What::Lost { from, to, bytes, why } => {
+            EventKind::Lost { from, to, bytes, why } => {
                 write!(f, "misses {bytes} bytes from {from} to {to}: {why}")
             }
-            What::Arrived { from, bytes, beginning, .. } => {
+            EventKind::Arrived { from, bytes, beginning, .. } => {
                 write!(f, "gets {bytes} bytes from {from}: {beginning}")
             }
-            What::Ended { from, .. } => write!(f, "gets the end from {from}"),
-            What::EndSent => f.write_str("sends its end"),
-            What::Reset => f.write_str("is reset"),
-            What::Closed => f.write_str("closes"),
-            What::Repeated => f.write_str("gets no answer and repeats"),
-            What::Failing(call, fault) => write!(f, "{call:?} fails: {fault:?}"),
-            What::Noted(text) => f.write_str(text),
+            EventKind::Ended { from, .. } => write!(f, "gets the end from {from}"),
+            EventKind::EndSent => f.write_str("sends its end"),
+            EventKind::Reset => f.write_str("is reset"),
+            EventKind::Closed => f.write_str("closes"),
+            EventKind::Repeated => f.write_str("gets no answer and repeats"),
+            EventKind::Failing(call, fault) => write!(f, "{call:?} fails: {fault:?}"),
+            EventKind::Noted(text) => f.write_str(text),
         }
     }
 }
@@ -167,7 +167,7 @@ pub(super) struct Trace {
 
 #[derive(Default)]
 struct Kept {
-    happenings: Vec<Happening>,
+    happenings: Vec<TraceEvent>,
     /// By happening: the number of all that had happened then.
     digests: Vec<u64>,
 }
@@ -192,7 +192,7 @@ impl Trace {
         self.digest
     }
 
-    pub(super) fn happenings(&self) -> &[Happening] {
+    pub(super) fn happenings(&self) -> &[TraceEvent] {
         self.kept.as_ref().map_or(&[], |kept| &kept.happenings)
     }
 
@@ -220,7 +220,7 @@ impl Trace {
     }
 
     /// Enters what happened at this time and place into number and text.
-    pub(super) fn note(&mut self, mark: u64, happening: Happening) {
+    pub(super) fn note(&mut self, mark: u64, happening: TraceEvent) {
         self.digest.enter(mark);
         happening.what.enter(&mut self.digest);
         self.keep(|| happening);
@@ -228,13 +228,13 @@ impl Trace {
 
     /// As `note`, of what happens all the time: `mark` tells all of it, `make` is called if it is kept.
     #[inline]
-    pub(super) fn note_often(&mut self, mark: u64, make: impl FnOnce() -> Happening) {
+    pub(super) fn note_often(&mut self, mark: u64, make: impl FnOnce() -> TraceEvent) {
         self.digest.enter(mark);
         self.keep(make);
     }
 
     #[inline]
-    fn keep(&mut self, make: impl FnOnce() -> Happening) {
+    fn keep(&mut self, make: impl FnOnce() -> TraceEvent) {
         if let Some(kept) = &mut self.kept
             && kept.happenings.len() < MOST
         {
@@ -273,17 +273,17 @@ impl Digest {
     }
 }
 
-impl What {
+impl EventKind {
     /// Enters what tells it from everything else.
     fn enter(&self, digest: &mut Digest) {
         match self {
-            What::Opened => digest.enter(2),
-            What::Repeated => digest.enter(4),
-            What::Reset => digest.enter(5),
-            What::EndSent => digest.enter(7),
-            What::Closed => digest.enter(8),
-            What::Accepted => digest.enter(10),
-            What::Asked(text) | What::Noted(text) => digest.enter_bytes(text.as_bytes()),
+            EventKind::Opened => digest.enter(2),
+            EventKind::Repeated => digest.enter(4),
+            EventKind::Reset => digest.enter(5),
+            EventKind::EndSent => digest.enter(7),
+            EventKind::Closed => digest.enter(8),
+            EventKind::Accepted => digest.enter(10),
+            EventKind::Asked(text) | EventKind::Noted(text) => digest.enter_bytes(text.as_bytes()),
             other => digest.enter_bytes(other.to_string().as_bytes()),
         }
     }

@@ -1,10 +1,10 @@
 //! How segments travel: sent, arriving, repeated, answered with a reset.
 
-use super::agenda::Event;
+use super::event_queue::Event;
 use super::link::timeout;
 use super::pipe::{Flight, Segment};
 use super::socket::Stage;
-use super::trace::{What, beginning};
+use super::trace::{EventKind, beginning};
 use super::world::{ReadyId, State};
 use crate::driver::Key;
 use std::io;
@@ -35,7 +35,7 @@ impl State {
             receiver.inbox.expect(&data[..count]);
         }
         self.trace.count_bytes(&data[..count]);
-        self.note_often(host, connection, 9 ^ (count as u64) << 8, || What::Sent(count));
+        self.note_often(host, connection, 9 ^ (count as u64) << 8, || EventKind::Sent(count));
         Ok(count)
     }
 
@@ -84,7 +84,7 @@ impl State {
         let tries = socket.out.tries;
         socket.out.tries += 1;
         let (host, connection) = (socket.host, socket.connection);
-        self.note(host, connection, What::Repeated);
+        self.note(host, connection, EventKind::Repeated);
         if tries < REPEATS {
             return self.later(timeout(tries), Event::Arrive(key));
         }
@@ -96,7 +96,7 @@ impl State {
         let Some(socket) = self.sockets.get_mut(key) else { return };
         let (host, connection) = (socket.host, socket.connection);
         socket.die(Some(kind));
-        self.note(host, connection, What::Reset);
+        self.note(host, connection, EventKind::Reset);
         self.rise(key);
         self.forget_if_gone(key);
     }
@@ -114,11 +114,13 @@ impl State {
         if receiver.rises() {
             self.call_host(to, ReadyId::Socket(key));
         }
-        self.note_of_two((to, from), connection, 6 ^ (bytes as u64) << 8, |from| What::Arrived {
-            from,
-            sent: Duration::from_nanos(flight.left),
-            bytes,
-            beginning: beginning.unwrap_or_default(),
+        self.note_of_two((to, from), connection, 6 ^ (bytes as u64) << 8, |from| {
+            EventKind::Arrived {
+                from,
+                sent: Duration::from_nanos(flight.left),
+                bytes,
+                beginning: beginning.unwrap_or_default(),
+            }
         });
     }
 
@@ -133,7 +135,7 @@ impl State {
                 socket.has_ended = true;
                 let (from, to, connection) = (socket.peer_host, socket.host, socket.connection);
                 let sent = Duration::from_nanos(flight.left);
-                self.note_of_two((to, from), connection, 7, |from| What::Ended { from, sent });
+                self.note_of_two((to, from), connection, 7, |from| EventKind::Ended { from, sent });
                 self.rise(key);
             }
         }

@@ -4,14 +4,14 @@
 //! * No borrow of the state is alive while a reactor is turned or anything of the user's is called.
 //! * Time is nanoseconds since the beginning and only grows.
 
-use super::agenda::{Agenda, Errand, Event};
-use super::datagram::Letterbox;
+use super::datagram::SimulatedUdp;
 use super::disk::DiskState;
+use super::event_queue::{Event, EventQueue, Job};
 use super::fault::{Call, Fault, Faults};
 use super::link::{Link, Links};
 use super::random::Random;
 use super::socket::Socket;
-use super::trace::{Connection, Happening, Trace, What};
+use super::trace::{Connection, EventKind, Trace, TraceEvent};
 use crate::clock::FOREVER;
 use crate::driver::{Key, Readiness, Ready};
 use crate::slots::Slots;
@@ -24,14 +24,14 @@ pub(super) struct State {
     pub(super) now: u64,
     pub(super) seed: u64,
     pub(super) random: Random,
-    pub(super) agenda: Agenda,
-    pub(super) machines: Vec<Machine>,
+    pub(super) agenda: EventQueue,
+    pub(super) machines: Vec<HostState>,
     /// Hosts for which something has become ready since they were looked at.
     pub(super) called: Vec<usize>,
     pub(super) links: Links,
     pub(super) sockets: Slots<Socket>,
     pub(super) listeners: Slots<Listening>,
-    pub(super) letterboxes: Slots<Letterbox>,
+    pub(super) letterboxes: Slots<SimulatedUdp>,
     pub(super) connections: Connection,
     pub(super) trace: Trace,
     /// How many calls the hosts' drivers got.
@@ -42,7 +42,7 @@ pub(super) struct State {
 }
 
 /// A host as the world sees it.
-pub(super) struct Machine {
+pub(super) struct HostState {
     pub(super) name: Rc<str>,
     pub(super) ip: IpAddr,
     /// What has become ready and was not told yet.
@@ -82,7 +82,7 @@ pub(super) struct HostClock {
 pub(super) enum ReadyId {
     Socket(Key),
     Listener(Key),
-    Letterbox(Key),
+    SimulatedUdp(Key),
 }
 
 pub(super) struct Listening {
@@ -137,7 +137,7 @@ impl State {
             now: 0,
             seed,
             random: Random::new(seed),
-            agenda: Agenda::default(),
+            agenda: EventQueue::default(),
             machines: Vec::new(),
             called: Vec::new(),
             links: Links::default(),
@@ -157,7 +157,7 @@ impl State {
         let number = self.machines.len() as u32 + 1;
         self.trace.count_text(name);
         let [_, a, b, c] = number.to_be_bytes();
-        self.machines.push(Machine {
+        self.machines.push(HostState {
             name: name.into(),
             ip: IpAddr::from([10, a, b, c]),
             ready: VecDeque::new(),
@@ -209,7 +209,7 @@ impl State {
         self.agenda.push(self.now.saturating_add(delay), event);
     }
 
-    pub(super) fn errand(&mut self, delay: u64, errand: Errand) {
+    pub(super) fn errand(&mut self, delay: u64, errand: Job) {
         self.agenda.push_errand(self.now.saturating_add(delay), errand);
     }
 
@@ -240,15 +240,15 @@ impl State {
             return None;
         }
         self.faults_made += 1;
-        self.note(host, connection, What::Failing(call, fault));
+        self.note(host, connection, EventKind::Failing(call, fault));
         Some(fault)
     }
 
     /// Enters what happened into the trace.
-    pub(super) fn note(&mut self, host: usize, connection: Connection, what: What) {
+    pub(super) fn note(&mut self, host: usize, connection: Connection, what: EventKind) {
         let name = self.machines.get(host).map_or("".into(), |machine| machine.name.clone());
         let at = Duration::from_nanos(self.now);
-        let happening = Happening { at, host: name, connection, what };
+        let happening = TraceEvent { at, host: name, connection, what };
         self.trace.note(self.mark(host, connection), happening);
     }
 
@@ -264,11 +264,11 @@ impl State {
         host: usize,
         connection: Connection,
         mark: u64,
-        what: impl FnOnce() -> What,
+        what: impl FnOnce() -> EventKind,
     ) {
         let mark = self.mark(host, connection) ^ mark;
         let (now, machines) = (self.now, &self.machines);
-        self.trace.note_often(mark, || Happening {
+        self.trace.note_often(mark, || TraceEvent {
             at: Duration::from_nanos(now),
             host: machines.get(host).map_or("".into(), |machine| machine.name.clone()),
             connection,
@@ -283,7 +283,7 @@ impl State {
         (host, from): (usize, usize),
         connection: Connection,
         mark: u64,
-        what: impl FnOnce(Rc<str>) -> What,
+        what: impl FnOnce(Rc<str>) -> EventKind,
     ) {
         let from = self.trace.is_kept().then(|| self.name(from));
         self.note_often(host, connection, mark, || what(from.unwrap_or_default()));
@@ -328,7 +328,7 @@ impl State {
             let (key, readiness) = match id {
                 ReadyId::Socket(key) => self.look_at_socket(key),
                 ReadyId::Listener(key) => self.look_at_listener(key),
-                ReadyId::Letterbox(key) => self.look_at_letterbox(key),
+                ReadyId::SimulatedUdp(key) => self.look_at_letterbox(key),
             };
             if let Some(key) = key
                 && readiness != Readiness::NONE
@@ -360,7 +360,7 @@ impl State {
 
 const FIRST_PORT: u16 = 1024;
 
-impl Machine {
+impl HostState {
     pub(super) fn pick_port(&mut self) -> u16 {
         loop {
             let port = self.next_port;

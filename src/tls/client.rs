@@ -1,10 +1,10 @@
 //! Whom a TLS client trusts, and who it is.
 
-use super::anybody::Anybody;
 use super::config::{Built, HANDSHAKE, protocols};
 use super::directory::contents_of;
 use super::identity::Identity;
-use super::trust::{provider, roots_in, system_roots};
+use super::no_verification::NoVerification;
+use super::roots::{provider, roots_in, system_roots};
 use crate::failure::{Failure, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::{RootCertStore, client};
@@ -38,8 +38,8 @@ pub struct ClientConfig {
 #[derive(Clone, Debug)]
 enum Trust {
     System,
-    These(Vec<u8>),
-    Anybody,
+    Directory(Vec<u8>),
+    NoVerification,
     /// rustls' own configuration says all.
     Given(Arc<client::ClientConfig>),
 }
@@ -100,7 +100,7 @@ impl ClientConfig {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn trusting(certificates: impl AsRef<[u8]>) -> ClientConfig {
-        let trust = Trust::These(certificates.as_ref().to_vec());
+        let trust = Trust::Directory(certificates.as_ref().to_vec());
         ClientConfig { trust, ..ClientConfig::new() }
     }
 
@@ -130,7 +130,7 @@ impl ClientConfig {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn dangerously_trusting_anybody() -> ClientConfig {
-        ClientConfig { trust: Trust::Anybody, ..ClientConfig::new() }
+        ClientConfig { trust: Trust::NoVerification, ..ClientConfig::new() }
     }
 
     fn with(mut self, change: impl FnOnce(&mut ClientConfig)) -> ClientConfig {
@@ -149,14 +149,14 @@ impl ClientConfig {
     /// let reactor = ropewalk::Reactor::new()?;
     /// let port = reactor.serve_tls("127.0.0.1:0", &server, async |mut stream| {
     ///     assert_eq!(session(&stream.transport()).map(|it| it.peer_certificates().len()), Some(1));
-    ///     futures_util::AsyncWriteExt::write_all(&mut stream, b"welcome").await?;
+    ///     futures_util::AsyncWriteExt::write_all(&mut stream, b"accepted").await?;
     ///     Ok(())
     /// })?;
     /// let opening = reactor.open_tls(&port.host(), &config);
     /// reactor.run_until(async move {
-    ///     let mut welcome = [0; 7];
-    ///     futures_util::AsyncReadExt::read_exact(&mut opening.await?, &mut welcome).await?;
-    ///     assert_eq!(&welcome, b"welcome");
+    ///     let mut accepted = [0; 7];
+    ///     futures_util::AsyncReadExt::read_exact(&mut opening.await?, &mut accepted).await?;
+    ///     assert_eq!(&accepted, b"accepted");
     ///     Ok(())
     /// })?;
     /// # Ok::<(), ropewalk::Failure>(())
@@ -225,12 +225,12 @@ impl ClientConfig {
             .with_safe_default_protocol_versions()?;
         let roots = match &self.trust {
             Trust::System => system_roots()?,
-            Trust::These(pem) => Arc::new(roots_in(pem)?),
-            Trust::Anybody | Trust::Given(_) => Arc::new(RootCertStore::empty()),
+            Trust::Directory(pem) => Arc::new(roots_in(pem)?),
+            Trust::NoVerification | Trust::Given(_) => Arc::new(RootCertStore::empty()),
         };
         let builder = match self.trust {
-            Trust::Anybody => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody))
+            Trust::NoVerification => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification))
             }
             _ => builder.with_webpki_verifier(
                 WebPkiServerVerifier::builder_with_provider(roots, provider()).build()?,

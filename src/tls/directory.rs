@@ -6,7 +6,7 @@
 //! there too is an identity; what stands behind it in its file vouches for it.
 
 use super::identity::{certificates_in, keys_in, read};
-use super::trust::provider;
+use super::roots::provider;
 use crate::failure::{Failure, Result};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;

@@ -1,7 +1,7 @@
 //! Who one end of TLS is: its certificates and their key, as PEM and for development.
 
-use super::development::{Validity, certify};
-use super::trust::provider;
+use super::roots::provider;
+use super::self_signed::{Validity, certify};
 use crate::failure::{Failure, Result};
 use crate::net::connect::naming::ascii_name;
 use rustls::pki_types::pem::PemObject;

@@ -60,20 +60,20 @@
 //! # Not here
 //! How a connection carries a layer and waits for its handshake: `net/connection/layer.rs`.
 
-mod anybody;
 mod client;
 mod config;
-mod development;
 mod directory;
-mod fault;
+mod error;
 mod identity;
+mod no_verification;
+mod roots;
+mod self_signed;
 mod server;
 mod session;
 mod stream;
-mod trust;
 
 pub use client::ClientConfig;
-pub use fault::Fault;
+pub use error::TlsError;
 pub use identity::Identity;
 /// The library behind it, for configurations of one's own.
 pub use rustls;
@@ -84,8 +84,8 @@ use crate::address::Address;
 use crate::deferred::{Deferred, IntoDeferred, fail};
 use crate::failure::{Failure, Result};
 use crate::net::connect::naming::{ascii_name, without_scope};
-use crate::net::connection::layer::{Dressed, Layer};
-use crate::net::listen::{Welcome, reception};
+use crate::net::connection::layer::{HandshakingAcceptor, Layer};
+use crate::net::listen::{Acceptor, protocol_acceptor};
 use crate::net::{ConnectTo, ListenUnix, Port};
 use crate::protocol::Factory;
 use crate::reactor::Reactor;
@@ -104,7 +104,7 @@ impl Reactor {
     /// Accepts TLS connections and gives each a protocol of the factory's, once its handshake is over.
     ///
     /// The address is as in [`Reactor::listen_tcp`]. Fails with what is wrong with the configuration,
-    /// or with [`CannotListen`](crate::CannotListen).
+    /// or with [`ListenError`](crate::ListenError).
     ///
     /// ```
     /// use ropewalk::tls::{Identity, ServerConfig};
@@ -129,7 +129,7 @@ impl Reactor {
         A: ToSocketAddrs + fmt::Debug,
         F: Factory + 'static,
     {
-        self.listen_dressed(address, config, reception(factory))
+        self.listen_dressed(address, config, protocol_acceptor(factory))
     }
 
     /// Accepts TLS connections and runs `handler` for each, once its handshake is over.
@@ -158,7 +158,7 @@ impl Reactor {
         &self,
         address: impl ToSocketAddrs + fmt::Debug,
         config: &ServerConfig,
-        below: Box<dyn Welcome>,
+        below: Box<dyn Acceptor>,
     ) -> Result<Port> {
         self.inner().listen_tcp(address, config.dressed(below)?)
     }
@@ -299,9 +299,9 @@ impl sealed::Wraps for ClientConfig {
 
 impl ServerConfig {
     /// What a port does that speaks TLS, and then what the welcome below does.
-    pub(crate) fn dressed(&self, below: Box<dyn Welcome>) -> Result<Box<dyn Welcome>> {
+    pub(crate) fn dressed(&self, below: Box<dyn Acceptor>) -> Result<Box<dyn Acceptor>> {
         self.build()?;
-        Ok(Box::new(Dressed::new(Rc::new(self.clone()), below)))
+        Ok(Box::new(HandshakingAcceptor::new(Rc::new(self.clone()), below)))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::config::{Built, HANDSHAKE, protocols};
 use super::directory::{files_at, identities_at, names_of};
 use super::identity::Identity;
-use super::trust::{provider, roots_in};
+use super::roots::{provider, roots_in};
 use crate::failure::{Failure, Result};
 use crate::net::connect::naming::ascii_name;
 use rustls::crypto::ring;
@@ -43,7 +43,7 @@ pub struct ServerConfig {
 enum Who {
     One(Identity),
     /// Whoever is in this directory.
-    These(PathBuf),
+    Directory(PathBuf),
     /// rustls' own configuration says all.
     Given(Arc<server::ServerConfig>),
 }
@@ -120,7 +120,7 @@ impl ServerConfig {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn from_directory(directory: impl Into<PathBuf>) -> ServerConfig {
-        ServerConfig::of(Who::These(directory.into()))
+        ServerConfig::of(Who::Directory(directory.into()))
     }
 
     fn of(who: Who) -> ServerConfig {
@@ -218,7 +218,7 @@ impl ServerConfig {
             Who::Given(config) if self.is_unchanged() => Ok(config.clone()),
             Who::One(_) | Who::Given(_) => self.built.get(|| self.build_anew()),
             // Why it cannot be read is said by those who read it.
-            Who::These(directory) => {
+            Who::Directory(directory) => {
                 self.built.get_for(|| files_at(directory).unwrap_or_default(), || self.build_anew())
             }
         }
@@ -263,7 +263,7 @@ impl ServerConfig {
             Who::One(identity) => Some(identity.certified()?),
             // It has names of its own.
             Who::Given(_) => None,
-            Who::These(directory) => {
+            Who::Directory(directory) => {
                 let found = identities_at(directory)?;
                 for identity in &found {
                     let names = names_of(identity).into_iter();

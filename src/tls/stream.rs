@@ -12,10 +12,10 @@
 //! # Invariants
 //! * The caller of a write that came short repeats the bytes that were not taken: `unsent` of them
 //!   are encrypted already, and are not encrypted twice.
-//! * A short read means that nothing is left, unless `holds_more`.
+//! * A short read means that nothing is left, unless `has_pending`.
 //! * Until the handshake is over no byte is taken or given.
 
-use super::fault::Fault;
+use super::error::TlsError;
 use crate::driver::{ByteStream, pass_on};
 use rustls::Connection;
 use std::any::Any;
@@ -40,7 +40,7 @@ pub(super) struct TlsStream {
     /// This end said that it is done.
     has_left: bool,
     /// All that this end had to say has left, and nothing more will be said.
-    has_taken_leave: bool,
+    is_close_notified: bool,
 }
 
 impl TlsStream {
@@ -56,7 +56,7 @@ impl TlsStream {
             has_ended: false,
             is_cut: false,
             has_left: false,
-            has_taken_leave: false,
+            is_close_notified: false,
         }
     }
 
@@ -80,7 +80,7 @@ impl TlsStream {
             Err(error) => {
                 // The peer is told why, if it can be told at all.
                 let _ = self.send();
-                Err(io::Error::new(io::ErrorKind::InvalidData, Fault(error)))
+                Err(io::Error::new(io::ErrorKind::InvalidData, TlsError(error)))
             }
         }
     }
@@ -248,7 +248,7 @@ impl ByteStream for TlsStream {
     /// Says so in TLS alone: the stream below stays whole, for what TLS may still have to say. Once
     /// leave is taken that is nothing.
     fn shutdown_write(&mut self) -> io::Result<()> {
-        if self.has_taken_leave {
+        if self.is_close_notified {
             return self.below.shutdown_write();
         }
         self.say_goodbye();
@@ -292,9 +292,9 @@ impl ByteStream for TlsStream {
         false
     }
 
-    fn holds_more(&mut self) -> bool {
+    fn has_pending(&mut self) -> bool {
         let has_more = self.ready > 0 || self.failed.is_some() || self.has_ended;
-        has_more || self.below.holds_more()
+        has_more || self.below.has_pending()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -302,17 +302,17 @@ impl ByteStream for TlsStream {
         self.below.flush()
     }
 
-    fn take_leave(&mut self) -> io::Result<()> {
+    fn close_notify(&mut self) -> io::Result<()> {
         self.say_goodbye();
         self.send_all()?;
-        self.below.take_leave()?;
-        self.has_taken_leave = true;
+        self.below.close_notify()?;
+        self.is_close_notified = true;
         Ok(())
     }
 
     /// Until its goodbye the peer may say something any time, and be it that goodbye: what nobody has
     /// read when the stream below is dropped, or what comes then, is answered with a reset.
-    fn must_hear_out(&mut self, _may_be_unread: bool) -> bool {
+    fn must_linger(&mut self, _may_be_unread: bool) -> bool {
         let has_spoken = self.has_ended || self.is_cut || self.failed.is_some();
         !self.is_shaking && !has_spoken
     }

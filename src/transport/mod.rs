@@ -37,11 +37,11 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct Transport {
-    carrier: Rc<dyn Carrier>,
+    carrier: Rc<dyn RawTransport>,
 }
 
 /// What carries a transport's bytes.
-pub(crate) trait Carrier {
+pub(crate) trait RawTransport {
     fn write(&self, data: &[u8]);
     fn write_vectored(&self, slices: &[IoSlice<'_>]);
     fn lose_connection(&self);
@@ -84,7 +84,7 @@ pub(crate) trait Carrier {
     fn is_held_back(&self) -> bool {
         false
     }
-    fn stir(&self, readiness: Readiness);
+    fn retry_io(&self, readiness: Readiness);
     fn register_producer(&self, producer: Box<dyn Producer>, producing: Producing) -> Result {
         let _ = (producer, producing);
         Err(Failure::msg("this transport takes no producer"))
@@ -97,7 +97,7 @@ pub(crate) trait Carrier {
 pub(crate) type Wrap = Box<dyn FnOnce(Box<dyn ByteStream>) -> Box<dyn ByteStream>>;
 
 impl Transport {
-    pub(crate) fn new(carrier: Rc<dyn Carrier>) -> Transport {
+    pub(crate) fn new(carrier: Rc<dyn RawTransport>) -> Transport {
         Transport { carrier }
     }
 
@@ -434,8 +434,8 @@ impl Transport {
     }
 
     /// Has the connection try again in the next turn what a layer under it held back.
-    pub(crate) fn stir(&self, readiness: Readiness) {
-        self.carrier.stir(readiness);
+    pub(crate) fn retry_io(&self, readiness: Readiness) {
+        self.carrier.retry_io(readiness);
     }
 
     /// Has `producer` write as fast as the peer takes it, from the loop's next step on.

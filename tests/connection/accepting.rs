@@ -4,7 +4,7 @@ use super::kit::{
     FACES, Face, Notes, Peer, Role, alone_and_well, census, hear_reports, serve, turn, until,
 };
 use ropewalk::endpoint::ServerEndpoint;
-use ropewalk::{Address, CannotListen, Factory, Protocol, Reactor, Result, Transport};
+use ropewalk::{Address, Factory, ListenError, Protocol, Reactor, Result, Transport};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -159,10 +159,10 @@ fn an_address_that_cannot_be_had_is_one_error_that_names_it() {
     let listen = |address: &str| {
         let failure = reactor.listen_tcp(address, |_: &Address| Silent).unwrap_err();
         let text = failure.to_string();
-        assert!(failure.is::<CannotListen>() && text.contains(address), "{text}");
+        assert!(failure.is::<ListenError>() && text.contains(address), "{text}");
         assert!(text.starts_with("cannot listen at "), "{text}");
         assert_eq!(census(&reactor), (0, 0));
-        failure.check::<CannotListen>().unwrap().kind()
+        failure.check::<ListenError>().unwrap().kind()
     };
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     assert_eq!(listen(&taken.local_addr().unwrap().to_string()), ErrorKind::AddrInUse);

@@ -1,7 +1,9 @@
 //! Protocols that are reached from outside.
 
 use super::kit::{Face, Notes, Role, Serving, census, hear_reports, serve, turn, until};
-use ropewalk::{Address, Connected, Failure, NoProtocol, Protocol, Reactor, Result, Transport};
+use ropewalk::{
+    Address, Connected, Failure, NoProtocolError, Protocol, Reactor, Result, Transport,
+};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -25,7 +27,7 @@ fn a_factory_that_builds_nothing_fails_the_connect_and_closes() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let failure = reactor.run_until(reactor.connect(&server.port.host(), Refuses)).unwrap_err();
-    assert!(failure.is::<NoProtocol>());
+    assert!(failure.is::<NoProtocolError>());
     until(&reactor, "the server knows", || server.ends.len() == 1);
 }
 

@@ -4,8 +4,8 @@ use super::calling::overrun;
 use super::kit::{FACES, Face, Notes, Role, census, hear_reports, serve, turn, until};
 use futures_util::AsyncReadExt;
 use ropewalk::{
-    Address, Cancelled, ClientFactory, ConnectionDone, Connector, Failure, NotConnecting,
-    NotDisconnected, Protocol, Reactor, Result, Transport,
+    Address, Cancelled, ClientFactory, ConnectionDone, Connector, Failure, NotConnectingError,
+    NotDisconnectedError, Protocol, Reactor, Result, Transport,
 };
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
@@ -85,14 +85,14 @@ fn a_connector_tells_its_factory_everything_in_order() {
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let connector = reactor.connect_tcp(&server.port.host(), told(&notes, |_, _| {}));
     notes.expect(&["started", "connecting"]);
-    assert!(connector.connect().unwrap_err().is::<NotDisconnected>());
+    assert!(connector.connect().unwrap_err().is::<NotDisconnectedError>());
     until(&reactor, "connected", || notes.has("made"));
-    assert!(connector.connect().unwrap_err().is::<NotDisconnected>());
-    assert!(connector.stop_connecting().unwrap_err().is::<NotConnecting>());
+    assert!(connector.connect().unwrap_err().is::<NotDisconnectedError>());
+    assert!(connector.stop_connecting().unwrap_err().is::<NotConnectingError>());
     connector.disconnect();
     until(&reactor, "stopped", || notes.has("stopped"));
     notes.expect(&["started", "connecting", "build", "made", "protocol lost", DONE, "stopped"]);
-    assert!(connector.stop_connecting().unwrap_err().is::<NotConnecting>());
+    assert!(connector.stop_connecting().unwrap_err().is::<NotConnectingError>());
     connector.disconnect();
 }
 
@@ -105,7 +105,7 @@ fn a_connector_connects_again_from_inside_the_loss() {
         if what == "lost" && left > 0 {
             left -= 1;
             connector.connect().unwrap();
-            assert!(connector.connect().unwrap_err().is::<NotDisconnected>());
+            assert!(connector.connect().unwrap_err().is::<NotDisconnectedError>());
         }
     });
     reactor.connect_tcp(&server.port.host(), factory);
@@ -144,9 +144,9 @@ fn an_attempt_can_be_stopped_from_inside_started_connecting() {
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let factory = told(&notes, |what, connector| {
         if what == "connecting" {
-            assert!(connector.connect().unwrap_err().is::<NotDisconnected>());
+            assert!(connector.connect().unwrap_err().is::<NotDisconnectedError>());
             connector.stop_connecting().unwrap();
-            assert!(connector.stop_connecting().unwrap_err().is::<NotConnecting>());
+            assert!(connector.stop_connecting().unwrap_err().is::<NotConnectingError>());
         }
     });
     reactor.connect_tcp(&server.port.host(), factory);
@@ -172,7 +172,7 @@ fn a_connector_that_is_stopped_and_started_inside_one_hook_makes_one_connection(
     until(&reactor, "connected", || notes.has("made"));
     connector.disconnect();
     until(&reactor, "connected again", || notes.count("made") == 2);
-    assert!(connector.connect().unwrap_err().is::<NotDisconnected>());
+    assert!(connector.connect().unwrap_err().is::<NotDisconnectedError>());
     assert_eq!((notes.count("failed"), notes.count("stopped")), (1, 0), "{:?}", notes.all());
     connector.disconnect();
     until(&reactor, "stopped", || notes.has("stopped"));

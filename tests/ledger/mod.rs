@@ -1,6 +1,6 @@
 //! What the simulated suites share: a ledger of what every protocol is told, and two that answer and ask.
 
-use ropewalk::simulation::{Fault, Host, Simulation, What};
+use ropewalk::simulation::{EventKind, Fault, Host, Simulation};
 use ropewalk::{Deferred, Failure, Panicked, Protocol, Result, Transport, Trigger};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -166,7 +166,7 @@ pub(crate) fn bytes(count: usize) -> Vec<u8> {
 /// no excuse.
 pub(crate) fn may_fail(simulation: &Simulation) -> bool {
     simulation.happenings().iter().any(|happening| match happening.what {
-        What::Failing(_, fault) => matches!(fault, Fault::Error(_)),
+        EventKind::Failing(_, fault) => matches!(fault, Fault::Error(_)),
         _ => false,
     })
 }

@@ -11,8 +11,8 @@ mod terminal;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::process::{
-    CannotSpawn, ChildDescriptor, Process, ProcessDone, ProcessExitedAlready, ProcessOptions,
-    ProcessProtocol, ProcessTerminated,
+    ChildDescriptor, Process, ProcessDone, ProcessExitedAlready, ProcessOptions, ProcessProtocol,
+    ProcessTerminated, SpawnError,
 };
 use ropewalk::{Cancelled, Failure, Reactor, Result, Signal, on_report};
 use std::cell::RefCell;
@@ -150,16 +150,16 @@ fn a_missing_program_or_directory_is_a_failure_that_names_it() {
     let listener = Listener(reactor.clone(), Told::default());
     let failure = reactor.run_until(reactor.spawn_process(listener, "no-such-program"));
     let failure = failure.unwrap_err();
-    assert_eq!(failure.check::<CannotSpawn>().unwrap().kind(), ErrorKind::NotFound);
+    assert_eq!(failure.check::<SpawnError>().unwrap().kind(), ErrorKind::NotFound);
     assert!(failure.to_string().starts_with("cannot start no-such-program: "), "{failure}");
     let lost = ProcessOptions::new("cat").current_dir("/no/such/place");
     let failure = reactor.run_until(reactor.process_output(lost)).unwrap_err();
     assert!(failure.to_string().starts_with("cannot start cat in /no/such/place: "), "{failure}");
     let failure = reactor.run_until(reactor.open_process("/etc/passwd")).unwrap_err();
-    assert_eq!(failure.check::<CannotSpawn>().unwrap().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(failure.check::<SpawnError>().unwrap().kind(), ErrorKind::PermissionDenied);
     let other_user = ProcessOptions::new("no-such-program").uid(0).gid(0);
     let failure = reactor.run_until(reactor.process_value(other_user)).unwrap_err();
-    assert!(failure.is::<CannotSpawn>(), "{failure}");
+    assert!(failure.is::<SpawnError>(), "{failure}");
 }
 
 #[test]

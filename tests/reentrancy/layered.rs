@@ -91,9 +91,9 @@ impl ByteStream for Layered {
         false
     }
 
-    fn holds_more(&mut self) -> bool {
+    fn has_pending(&mut self) -> bool {
         self.enter(Method::HoldsMore);
-        self.below.holds_more()
+        self.below.has_pending()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -101,14 +101,14 @@ impl ByteStream for Layered {
         self.below.flush()
     }
 
-    fn take_leave(&mut self) -> io::Result<()> {
+    fn close_notify(&mut self) -> io::Result<()> {
         self.enter(Method::TakeLeave);
-        self.below.take_leave()
+        self.below.close_notify()
     }
 
-    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+    fn must_linger(&mut self, may_be_unread: bool) -> bool {
         self.enter(Method::MustHearOut);
-        self.below.must_hear_out(may_be_unread)
+        self.below.must_linger(may_be_unread)
     }
 
     fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {

@@ -12,7 +12,7 @@ mod semaphore;
 pub use filesystem::{DeferredFilesystemLock, FilesystemPermit};
 pub use lock::DeferredLock;
 pub use queue::{DeferredQueue, QueueClosed, QueueFull, QueueOverflow, QueueUnderflow};
-pub use semaphore::{DeferredSemaphore, NoTokens, Permit};
+pub use semaphore::{DeferredSemaphore, NoTokensError, Permit};
 
 use crate::deferred::{Deferred, Trigger};
 use std::cell::{Cell, RefCell};

@@ -1,7 +1,7 @@
 //! Handing values from those who have them to those who wait for them.
 
 use super::Waiters;
-use crate::deferred::later::after_drop;
+use crate::deferred::trampoline::after_drop;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::failure::{Failure, plain_error};
 use futures_core::{FusedStream, Stream};

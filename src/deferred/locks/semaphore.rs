@@ -1,7 +1,7 @@
 //! At most so many at a time.
 
 use super::Waiters;
-use crate::deferred::later::after_drop;
+use crate::deferred::trampoline::after_drop;
 use crate::deferred::{Deferred, IntoDeferred, maybe_deferred, succeed};
 use crate::failure::Result;
 use std::cell::Cell;
@@ -48,7 +48,7 @@ impl DeferredSemaphore {
     #[track_caller]
     pub fn new(tokens: usize) -> Result<DeferredSemaphore> {
         if tokens == 0 {
-            return Err(NoTokens.into());
+            return Err(NoTokensError.into());
         }
         Ok(DeferredSemaphore::with_tokens(tokens))
     }
@@ -213,20 +213,20 @@ impl Drop for Permit {
 /// A semaphore without tokens would let nobody pass, ever.
 ///
 /// ```
-/// use ropewalk::{DeferredSemaphore, NoTokens};
+/// use ropewalk::{DeferredSemaphore, NoTokensError};
 ///
-/// assert!(DeferredSemaphore::new(0).unwrap_err().is::<NoTokens>());
+/// assert!(DeferredSemaphore::new(0).unwrap_err().is::<NoTokensError>());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoTokens;
+pub struct NoTokensError;
 
-impl fmt::Display for NoTokens {
+impl fmt::Display for NoTokensError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a semaphore needs at least one token")
     }
 }
 
-impl Error for NoTokens {}
+impl Error for NoTokensError {}
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,10 @@ mod race;
 pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
 pub use race::{FailureGroup, race};
 
-use crate::deferred::tail::{Sink, unhandled};
+use crate::deferred::downstream::{Input, unhandled};
 use crate::deferred::walk::{Cancel, Rest, Step};
 use crate::deferred::{Deferred, Trigger};
-use crate::failure::{Place, Result, contain};
+use crate::failure::{Place, Result, catch_panic};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -132,7 +132,7 @@ struct Member<T, V, O: 'static> {
     made: Place,
 }
 
-impl<T: 'static, V, O: 'static> Sink<T> for Member<T, V, O>
+impl<T: 'static, V, O: 'static> Input<T> for Member<T, V, O>
 where
     V: Verdict<T, Output = O> + 'static,
 {
@@ -149,7 +149,7 @@ where
 {
     fn run(self: Rc<Self>, _direct: u32, rest: &mut Rest) -> Option<Rc<dyn Step>> {
         let Some(outcome) = self.outcome.take() else { return self.announce() };
-        let heard = contain(self.made, || self.many.hear(self.index, outcome));
+        let heard = catch_panic(self.made, || self.many.hear(self.index, outcome));
         match heard.and_then(|heard| heard) {
             Ok(true) if self.many.manners.cancel_others => {
                 let many = self.many.clone();

@@ -4,7 +4,7 @@
 
 use super::cooperator::Cooperator;
 use crate::deferred::{Deferred, Trigger, fail, succeed};
-use crate::failure::{Place, Result, contain};
+use crate::failure::{Place, Result, catch_panic};
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
@@ -160,7 +160,7 @@ impl CooperativeTask {
     /// Does one piece of its work.
     pub(super) fn piece(&self) {
         let Some(mut next) = self.0.next.take() else { return };
-        match contain(self.0.made, &mut next) {
+        match catch_panic(self.0.made, &mut next) {
             Err(panic) => self.finish(TaskFinished::Failed, Err(panic)),
             Ok(None) => self.finish(TaskFinished::Done, Ok(())),
             Ok(Some(piece)) => {

@@ -2,7 +2,7 @@
 //!
 //! When the calls are due, and what becomes of a late one, is the theory of `grid`.
 
-use super::grid::Grid;
+use super::schedule::Grid;
 use crate::clock::{Clock, DelayedCall, hold};
 use crate::deferred::{Deferred, IntoDeferred, Trigger, fail, maybe_deferred, succeed};
 use crate::failure::Result;
@@ -31,7 +31,7 @@ use std::time::Duration;
 /// clock.pump([Duration::from_secs(1); 3]);
 /// assert_eq!(calls.get(), 4); // one at once
 /// looping.stop()?;
-/// # Ok::<(), ropewalk::NotLooping>(())
+/// # Ok::<(), ropewalk::NotLoopingError>(())
 /// ```
 #[derive(Clone)]
 pub struct LoopingCall(Rc<Looping>);
@@ -132,7 +132,7 @@ impl LoopingCall {
     /// Begins with a call now; then one each `interval`. An interval of zero means every turn.
     ///
     /// The Deferred fires when the loop was stopped, with the loop; cancelling it stops the loop. It
-    /// fails when the function fails, and with [`AlreadyLooping`] if the loop runs already.
+    /// fails when the function fails, and with [`AlreadyLoopingError`] if the loop runs already.
     ///
     /// ```
     /// use ropewalk::{LoopingCall, TestClock};
@@ -170,13 +170,13 @@ impl LoopingCall {
     /// Makes no more calls. If one is in progress, the Deferred of `start` fires when it is over.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, NotLooping, TestClock};
+    /// use ropewalk::{LoopingCall, NotLoopingError, TestClock};
     ///
-    /// assert_eq!(LoopingCall::new(&TestClock::new(), || ()).stop(), Err(NotLooping));
+    /// assert_eq!(LoopingCall::new(&TestClock::new(), || ()).stop(), Err(NotLoopingError));
     /// ```
-    pub fn stop(&self) -> Result<(), NotLooping> {
+    pub fn stop(&self) -> Result<(), NotLoopingError> {
         match self.0.stage.get() {
-            Stage::Idle | Stage::Stopping => return Err(NotLooping),
+            Stage::Idle | Stage::Stopping => return Err(NotLoopingError),
             Stage::Calling => self.0.stage.set(Stage::Stopping), // 4
             Stage::Waiting => {
                 self.0.forget_call();
@@ -198,11 +198,11 @@ impl LoopingCall {
     /// let looping = LoopingCall::new(&clock, || println!("nothing came for a minute"));
     /// looping.start_later(Duration::from_secs(60));
     /// looping.reset()?; // something came
-    /// # Ok::<(), ropewalk::NotLooping>(())
+    /// # Ok::<(), ropewalk::NotLoopingError>(())
     /// ```
-    pub fn reset(&self) -> Result<(), NotLooping> {
+    pub fn reset(&self) -> Result<(), NotLoopingError> {
         match self.0.stage.get() {
-            Stage::Idle | Stage::Stopping => return Err(NotLooping),
+            Stage::Idle | Stage::Stopping => return Err(NotLoopingError),
             Stage::Calling => {}
             Stage::Waiting => {
                 self.0.forget_call();
@@ -234,9 +234,9 @@ impl LoopingCall {
         &self,
         interval: Duration,
         at_once: bool,
-    ) -> Result<Deferred<LoopingCall>, AlreadyLooping> {
+    ) -> Result<Deferred<LoopingCall>, AlreadyLoopingError> {
         if self.0.stage.get() != Stage::Idle {
-            return Err(AlreadyLooping);
+            return Err(AlreadyLoopingError);
         }
         let looping = Rc::downgrade(&self.0);
         let (trigger, deferred) = Deferred::with_canceller(move |_| give_up(&looping));
@@ -323,41 +323,41 @@ impl fmt::Debug for LoopingCall {
 ///
 /// ```
 /// let looping = ropewalk::LoopingCall::new(&ropewalk::TestClock::new(), || ());
-/// assert_eq!(looping.reset(), Err(ropewalk::NotLooping));
+/// assert_eq!(looping.reset(), Err(ropewalk::NotLoopingError));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotLooping;
+pub struct NotLoopingError;
 
-impl fmt::Display for NotLooping {
+impl fmt::Display for NotLoopingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the looping call does not run")
     }
 }
 
-impl Error for NotLooping {}
+impl Error for NotLoopingError {}
 
 /// The loop runs already, or its last call is not over.
 ///
 /// ```
-/// use ropewalk::{AlreadyLooping, LoopingCall, TestClock};
+/// use ropewalk::{AlreadyLoopingError, LoopingCall, TestClock};
 /// use std::time::Duration;
 ///
 /// let looping = LoopingCall::new(&TestClock::new(), || ());
 /// looping.start(Duration::from_secs(1));
 /// looping.start(Duration::from_secs(1)).add_both(|again| {
-///     assert!(again.unwrap_err().is::<AlreadyLooping>());
+///     assert!(again.unwrap_err().is::<AlreadyLoopingError>());
 /// });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlreadyLooping;
+pub struct AlreadyLoopingError;
 
-impl fmt::Display for AlreadyLooping {
+impl fmt::Display for AlreadyLoopingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the looping call runs already")
     }
 }
 
-impl Error for AlreadyLooping {}
+impl Error for AlreadyLoopingError {}
 
 #[cfg(test)]
 mod tests {

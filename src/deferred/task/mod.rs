@@ -2,13 +2,13 @@
 
 mod cooperative_task;
 mod cooperator;
-mod grid;
 mod looping_call;
+mod schedule;
 
 pub use cooperative_task::{CooperativeTask, NotPaused, TaskFinished};
 pub use cooperator::Cooperator;
-pub(crate) use grid::Grid;
-pub use looping_call::{AlreadyLooping, LoopingCall, NotLooping};
+pub use looping_call::{AlreadyLoopingError, LoopingCall, NotLoopingError};
+pub(crate) use schedule::Grid;
 
 use crate::clock::{Clock, DelayedCall};
 use crate::deferred::{Deferred, IntoDeferred};

@@ -169,11 +169,11 @@ impl ByteStream for UnixByteStream {
         false
     }
 
-    fn holds_more(&mut self) -> bool {
+    fn has_pending(&mut self) -> bool {
         self.is_cut
     }
 
-    fn must_hear_out(&mut self, may_be_unread: bool) -> bool {
+    fn must_linger(&mut self, may_be_unread: bool) -> bool {
         may_be_unread && has_unread(&self.socket)
     }
 

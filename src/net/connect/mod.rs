@@ -15,7 +15,7 @@ use crate::net::connect::lookup::find;
 use crate::net::connect::naming::literal;
 use crate::net::connect::racing::{Causes, race};
 use crate::net::connection::Connection;
-use crate::net::connection::layer::{Layer, Put};
+use crate::net::connection::layer::{Layer, LayerRef};
 use crate::reactor::{Loop, Reactor, Source};
 use crate::transport::{ConnectionAborted, ConnectionLost};
 use futures_util::future::{Either, select};
@@ -46,7 +46,7 @@ pub struct ConnectTo {
     attempt_delay: Duration,
     bind: Option<Local>,
     /// The outermost first.
-    layers: Vec<Put>,
+    layers: Vec<LayerRef>,
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ impl ConnectTo {
     /// Puts a layer on the connection once it is there.
     #[must_use]
     pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ConnectTo {
-        self.layers.push(Put(layer));
+        self.layers.push(LayerRef(layer));
         self
     }
 
@@ -282,7 +282,7 @@ impl Loop {
         connection: Rc<Connection>,
         layers: Vec<Rc<dyn Layer>>,
     ) -> Deferred<Rc<Connection>> {
-        let layers: Vec<_> = layers.into_iter().map(Put).collect();
+        let layers: Vec<_> = layers.into_iter().map(LayerRef).collect();
         self.spawn(async move {
             let name = connection.peer.clone();
             put_on(connection, &layers, None, &name).await
@@ -332,7 +332,7 @@ async fn addresses(inner: &Rc<Loop>, to: &ConnectTo) -> io::Result<Vec<Address>>
 /// Puts the layers on, and waits for the handshake of each.
 async fn put_on(
     connection: Rc<Connection>,
-    layers: &[Put],
+    layers: &[LayerRef],
     host: Option<&str>,
     target: &dyn fmt::Display,
 ) -> Result<Rc<Connection>> {
@@ -341,7 +341,7 @@ async fn put_on(
         target: target.to_string(),
         causes: vec![(Some(connection.peer.clone()), cause)],
     };
-    for Put(layer) in layers {
+    for LayerRef(layer) in layers {
         let wrap = layer.prepare(host).map_err(cannot)?;
         if let Err(failure) = connection.dress(wrap, layer.limit()).await {
             return Err(match failure.check::<ConnectionLost>() {

@@ -1,7 +1,7 @@
 //! The end of a connection: how it is asked for, how it comes, and who is told.
 //!
 //! The states and their numbered transitions are drawn in `mod.rs`. Everything here but
-//! `settle` and what it calls merely notes a wish.
+//! `advance` and what it calls merely notes a wish.
 
 use crate::driver::PanickedLayer;
 use crate::failure::Failure;
@@ -21,11 +21,11 @@ impl Connection {
     }
 
     /// 3: the connection will end for this reason, whatever else was wanted.
-    pub(super) fn doom(&self, reason: Failure) {
-        if matches!(self.state.get(), State::Doomed | State::Lost) {
+    pub(super) fn fail(&self, reason: Failure) {
+        if matches!(self.state.get(), State::Failed | State::Lost) {
             return;
         }
-        self.leave_open(State::Doomed);
+        self.leave_open(State::Failed);
         self.reason.set(Some(reason));
         self.discard_outgoing();
     }
@@ -37,7 +37,7 @@ impl Connection {
             self.forget_readable();
         }
         self.reading.set(Reading::Closed);
-        self.is_unsettled.set(true);
+        self.has_work.set(true);
         // What a callback in progress still writes is dropped; a cork takes writes unasked.
         if self.call.get() == Call::Corked {
             self.call.set(Call::Plain);
@@ -45,23 +45,23 @@ impl Connection {
     }
 
     /// 3: the stream failed for good.
-    pub(super) fn broke(&self, error: io::Error) {
+    pub(super) fn stream_failed(&self, error: io::Error) {
         match PanickedLayer::of(&error) {
             Some(failure) => self.layer_panicked(failure.clone()),
-            None => self.doom(self.lost_by(error)),
+            None => self.fail(self.lost_by(error)),
         }
     }
 
     /// 3: the application failed: the connection is reset, so that the peer does not take what it got
     /// for all. What was written before still goes out as far as the system takes it.
-    pub(crate) fn fail(&self, failure: Failure) {
+    pub(crate) fn application_failed(&self, failure: Failure) {
         self.send_all();
         self.abort(failure);
     }
 
     /// 3: a layer of the user's panicked.
     pub(super) fn layer_panicked(&self, failure: Failure) {
-        if !matches!(self.state.get(), State::Doomed | State::Lost) {
+        if !matches!(self.state.get(), State::Failed | State::Lost) {
             // First, for a panic is what the layer may answer with when it is asked for its address.
             self.abort(failure.clone());
             self.report("panic in a layer", &failure);
@@ -71,29 +71,29 @@ impl Connection {
     /// 3: this end cuts the connection off.
     pub(crate) fn abort(&self, reason: impl Into<Failure>) {
         self.resets.set(true);
-        self.doom(reason.into());
+        self.fail(reason.into());
         self.mark_dirty();
     }
 
     pub(super) fn lost_by(&self, error: io::Error) -> Failure {
-        Failure::in_loop(ConnectionLost::new(self.peer.clone(), error))
+        Failure::without_backtrace(ConnectionLost::new(self.peer.clone(), error))
     }
 
     #[inline(always)]
-    pub(super) fn settle_if_needed(self: &Rc<Self>) {
-        if self.is_unsettled.get() {
-            self.settle();
+    pub(super) fn advance_if_needed(self: &Rc<Self>) {
+        if self.has_work.get() {
+            self.advance();
         }
     }
 
     /// Sends what can be sent and does what follows from the state. The loop alone calls this.
-    pub(super) fn settle(self: &Rc<Self>) {
+    pub(super) fn advance(self: &Rc<Self>) {
         if self.has_layer() {
             self.tend_layer();
         }
         self.send();
         self.fire_drained();
-        if self.has_rare() {
+        if self.has_extras() {
             self.tend_producer();
             self.tend_shortage();
         }
@@ -102,21 +102,24 @@ impl Connection {
         }
         match self.state.get() {
             State::Lost => {}
-            State::Doomed => self.end(),
-            State::Losing if self.is_done_writing() && self.has_taken_leave() => self.part(),
+            State::Failed => self.end(),
+            State::Losing if self.is_done_writing() && self.is_close_notified() => {
+                self.begin_lingering()
+            }
             State::Losing => self.watch_closing(),
-            State::Parting => self.hear_out(),
-            State::Open => self.settle_open(),
+            State::Lingering => self.drain_peer(),
+            State::Open => self.advance_open(),
         }
     }
 
-    fn settle_open(self: &Rc<Self>) {
+    fn advance_open(self: &Rc<Self>) {
         if self.writing.get() == Writing::Ending && self.is_done_writing() {
             self.end_writing();
             // What the protocol did in answer is seen to by the next flush.
             return self.mark_dirty();
         }
-        if self.writing.get() == Writing::Ended && self.has_read_ended() && self.has_taken_leave() {
+        if self.writing.get() == Writing::Ended && self.has_read_ended() && self.is_close_notified()
+        {
             return self.end();
         }
         self.tell_marks();
@@ -130,7 +133,7 @@ impl Connection {
     fn end_writing(self: &Rc<Self>) {
         self.writing.set(Writing::Ended);
         if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
-            return self.broke(error);
+            return self.stream_failed(error);
         }
         self.call_protocol(|protocol, transport| protocol.write_closed(transport));
         self.wake_writer();
@@ -150,28 +153,28 @@ impl Connection {
 
     fn close_stream(self: &Rc<Self>) {
         let Some(mut stream) = self.stream.take() else { return };
-        self.attempt("panic in a layer", || {
+        self.run_reporting_panic("panic in a layer", || {
             let stream = stream.as_dyn();
             // Somebody else still holds a transport, who may ask for the address.
             if Rc::strong_count(self) > 1 {
                 let host = stream.host().ok();
-                self.with_rare(|rare| rare.host = host);
+                self.with_extras(|extras| extras.host = host);
             }
             if self.resets.get() {
                 stream.set_abort();
             }
         });
-        self.attempt("panic in the drop of a layer", || drop(stream));
+        self.run_reporting_panic("panic in the drop of a layer", || drop(stream));
     }
 
     /// Whether it is closed in order and has still to send, or to hear that all arrived; standard output
     /// has as long as something was written to it.
     pub(super) fn is_ending_in_order(&self) -> bool {
         match self.state.get() {
-            State::Losing | State::Parting => true,
+            State::Losing | State::Lingering => true,
             State::Open if self.is_drained() => false,
             State::Open => self.writing.get() == Writing::Ending || self.is_standard(),
-            State::Doomed | State::Lost => false,
+            State::Failed | State::Lost => false,
         }
     }
 
@@ -184,8 +187,8 @@ impl Connection {
     pub(super) fn lose_with_reactor(self: &Rc<Self>, reason: &Failure) {
         self.send();
         let has_ended = match self.state.get() {
-            State::Losing => self.is_done_writing() && self.has_taken_leave(),
-            State::Parting => true,
+            State::Losing => self.is_done_writing() && self.is_close_notified(),
+            State::Lingering => true,
             _ => self.writing.get() == Writing::Ended,
         };
         let is_cut_off = !self.is_done_writing() || reason.is::<ReactorGone>();
@@ -196,28 +199,30 @@ impl Connection {
             (_, Some(&gone @ ReactorGone)) => io::Error::new(Aborted, gone),
             _ => io::Error::new(Aborted, reason.to_string()),
         };
-        self.doom(self.lost_by(cause).of_an_end());
-        self.settle();
+        self.fail(self.lost_by(cause).of_an_end());
+        self.advance();
     }
 
     fn tell_face_lost(&self, reason: &Failure) {
         if let Some(face) = self.face.take() {
             let mut protocol = face.into_protocol();
-            self.attempt("panic in connection_lost", || protocol.connection_lost(reason));
-            self.attempt("panic in the drop of a protocol", || drop(protocol));
+            self.run_reporting_panic("panic in connection_lost", || {
+                protocol.connection_lost(reason)
+            });
+            self.run_reporting_panic("panic in the drop of a protocol", || drop(protocol));
         }
         self.wake_reader();
         self.wake_writer();
     }
 
     fn tell_others_lost(self: &Rc<Self>, reason: &Failure) {
-        if !self.has_rare() {
+        if !self.has_extras() {
             return;
         }
         self.tell_handshake_lost(reason);
         self.stop_producer();
         for timer in self
-            .with_rare(|rare| [rare.close_timer.take(), rare.retry.take()])
+            .with_extras(|extras| [extras.close_timer.take(), extras.retry.take()])
             .into_iter()
             .flatten()
         {
@@ -225,23 +230,23 @@ impl Connection {
             let _ = timer.cancel();
         }
         self.fail_drained(reason);
-        if let Some(on_lost) = self.with_rare(|rare| rare.on_lost.take()) {
-            self.attempt("panic after connection_lost", || on_lost(reason));
+        if let Some(on_lost) = self.with_extras(|extras| extras.on_lost.take()) {
+            self.run_reporting_panic("panic after connection_lost", || on_lost(reason));
         }
     }
 
     pub(super) fn fail_drained(&self, reason: &Failure) {
-        for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
+        for trigger in self.with_extras(|extras| std::mem::take(&mut extras.drained)) {
             // A Deferred that was cancelled meanwhile wants nothing any more.
             let _ = trigger.errback(reason.clone());
         }
     }
 
     fn fire_drained(&self) {
-        if !self.has_rare() || !self.is_drained() || self.has_reason() {
+        if !self.has_extras() || !self.is_drained() || self.has_reason() {
             return;
         }
-        for trigger in self.with_rare(|rare| std::mem::take(&mut rare.drained)) {
+        for trigger in self.with_extras(|extras| std::mem::take(&mut extras.drained)) {
             // A Deferred that was cancelled meanwhile wants nothing any more.
             let _ = trigger.callback(());
         }
@@ -251,7 +256,7 @@ impl Connection {
 /// The reason of an end in order. Made once a thread: a failure looks at its stack when it is made.
 pub(super) fn done() -> Failure {
     thread_local! {
-        static DONE: Failure = Failure::in_loop(ConnectionDone);
+        static DONE: Failure = Failure::without_backtrace(ConnectionDone);
     }
-    DONE.try_with(Failure::clone).unwrap_or_else(|_| Failure::in_loop(ConnectionDone))
+    DONE.try_with(Failure::clone).unwrap_or_else(|_| Failure::without_backtrace(ConnectionDone))
 }

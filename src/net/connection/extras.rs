@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 #[derive(Default)]
-pub(super) struct Rare {
+pub(super) struct Extras {
     /// Whom a layer says that the peer is.
     peer: Option<Address>,
     /// This end's address, once the connection is lost or has a layer of the user's.
@@ -27,7 +27,7 @@ pub(super) struct Rare {
     pub(super) close_timer: Option<DelayedCall>,
     /// So many bytes of a peer that is heard out, before the close or after a failed write, may still
     /// come.
-    pub(super) to_hear: usize,
+    pub(super) peer_bytes_left: usize,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
     /// Whoever writes to the stream was told that a write failed: whoever reads from it goes on.
@@ -55,7 +55,7 @@ type OnLost = Box<dyn FnOnce(&Failure)>;
 const DESCRIPTORS_KEPT: usize = 256;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl Rare {
+impl Extras {
     #[cfg(unix)]
     pub(super) fn keep_descriptor(&mut self, descriptor: OwnedFd) {
         // Beyond that the peer is not meant well: what comes is closed.
@@ -66,40 +66,40 @@ impl Rare {
 }
 
 impl Connection {
-    pub(super) fn with_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
-        self.is_unsettled.set(true);
-        change(self.rare.borrow_mut().get_or_insert_default())
+    pub(super) fn with_extras<R>(&self, change: impl FnOnce(&mut Extras) -> R) -> R {
+        self.has_work.set(true);
+        change(self.extras.borrow_mut().get_or_insert_default())
     }
 
-    pub(super) fn has_rare(&self) -> bool {
-        self.rare.borrow().is_some()
+    pub(super) fn has_extras(&self) -> bool {
+        self.extras.borrow().is_some()
     }
 
     pub(crate) fn set_on_lost(&self, call: impl FnOnce(&Failure) + 'static) {
-        let former = self.with_rare(|rare| rare.on_lost.replace(Box::new(call)));
+        let former = self.with_extras(|extras| extras.on_lost.replace(Box::new(call)));
         drop(former);
     }
 
     /// The peer's address, as a layer under this connection knows it.
     pub(crate) fn true_peer(&self) -> Address {
-        let told = self.rare.borrow().as_ref().and_then(|rare| rare.peer.clone());
+        let told = self.extras.borrow().as_ref().and_then(|extras| extras.peer.clone());
         told.unwrap_or_else(|| self.peer.clone())
     }
 
     /// This end's address; also after the end, if somebody was left then who might ask.
     pub(super) fn known_host(&self) -> Option<Address> {
-        let kept = || self.rare.borrow().as_ref().and_then(|rare| rare.host.clone());
+        let kept = || self.extras.borrow().as_ref().and_then(|extras| extras.host.clone());
         self.with_stream(|stream| stream.host()).ok().or_else(kept)
     }
 
     /// Has the stream say who the peer is, now that its layer knows.
     pub(crate) fn ask_for_peer(&self) {
         let peer = self.with_stream(|stream| stream.peer()).ok();
-        let former = self.with_rare(|rare| std::mem::replace(&mut rare.peer, peer));
+        let former = self.with_extras(|extras| std::mem::replace(&mut extras.peer, peer));
         drop(former);
     }
 
     pub(super) fn close_timeout(&self) -> Duration {
-        self.with_rare(|rare| rare.close_timeout.unwrap_or(CLOSE_TIMEOUT))
+        self.with_extras(|extras| extras.close_timeout.unwrap_or(CLOSE_TIMEOUT))
     }
 }

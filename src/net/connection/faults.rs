@@ -8,7 +8,7 @@
 
 use crate::driver::Readiness;
 use crate::failure::{
-    Failure, FailureError, NO_PLACE, Panicked, Place, Report, contain, tell, tell_peer_fault,
+    Failure, FailureError, NO_PLACE, Panicked, Place, Report, catch_panic, tell, tell_peer_fault,
 };
 use crate::net::connection::pulling::Ended;
 use crate::net::connection::{Connection, State};
@@ -56,8 +56,8 @@ impl Connection {
     }
 
     /// Calls code of the user; a panic in it is reported and ends there.
-    pub(super) fn attempt(&self, what: &str, call: impl FnOnce()) {
-        if let Err(failure) = contain(NO_PLACE, call) {
+    pub(super) fn run_reporting_panic(&self, what: &str, call: impl FnOnce()) {
+        if let Err(failure) = catch_panic(NO_PLACE, call) {
             self.report(what, &failure);
         }
     }

@@ -36,14 +36,14 @@ impl Connection {
         if let Some(waiters) = self.waiters() {
             waiters.reader.serve(&self.inner);
         }
-        self.settle_if_needed();
+        self.advance_if_needed();
     }
 
     /// Takes up again what was left undone, or serves what is no reading.
     #[cold]
     pub(super) fn ready_otherwise(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         if readiness == Readiness::NONE {
-            self.is_lingering.set(false);
+            self.is_requeued.set(false);
             self.tell_resumed();
             if self.wants_bytes() {
                 return self.ready_to_read(scratch);
@@ -56,7 +56,7 @@ impl Connection {
         if self.reading.get() == Reading::Paused {
             self.look_for_end();
         }
-        self.settle_if_needed();
+        self.advance_if_needed();
     }
 
     #[inline(always)]
@@ -74,7 +74,7 @@ impl Connection {
             }
             self.receive_outcome(self.read(scratch), scratch);
         }
-        self.linger();
+        self.requeue();
     }
 
     fn receive_outcome(self: &Rc<Self>, outcome: io::Result<usize>, scratch: &mut [u8]) {
@@ -124,7 +124,7 @@ impl Connection {
             io::ErrorKind::Interrupted => {}
             io::ErrorKind::OutOfMemory => self.note_shortage(Readiness::READABLE),
             _ if self.is_in_stream() => self.mark_dirty(),
-            _ => self.broke(error),
+            _ => self.stream_failed(error),
         }
     }
 
@@ -133,13 +133,13 @@ impl Connection {
         if self.hears_out()
             && let Some(reason) = self.clone_reason()
         {
-            self.doom(reason);
+            self.fail(reason);
         }
     }
 
     /// Whether a write has failed, and nobody was told yet.
     fn hears_out(&self) -> bool {
-        self.has_write_failed() && !self.with_rare(|rare| rare.is_writer_told)
+        self.has_write_failed() && !self.with_extras(|extras| extras.is_writer_told)
     }
 
     /// Bytes were read: after a failed write, so many only.
@@ -147,9 +147,9 @@ impl Connection {
         if !self.hears_out() {
             return;
         }
-        let left = self.with_rare(|rare| {
-            rare.to_hear = rare.to_hear.saturating_sub(count);
-            rare.to_hear
+        let left = self.with_extras(|extras| {
+            extras.peer_bytes_left = extras.peer_bytes_left.saturating_sub(count);
+            extras.peer_bytes_left
         });
         if left == 0 {
             self.heard_all();
@@ -161,14 +161,14 @@ impl Connection {
         if matches!(self.reading.replace(Reading::Ended), Reading::Ended | Reading::Closed) {
             return;
         }
-        self.is_unsettled.set(true);
+        self.has_work.set(true);
         // `reading` forgets it when this end wants no more; who asks why a handler failed looks here.
         self.readiness.set(self.readiness.get().and(Readiness::READ_CLOSED));
         if self.hears_out()
             && let Some(reason) = self.clone_reason()
         {
             // A write failed before: the peer's last bytes were all that was left to hear.
-            return self.doom(reason);
+            return self.fail(reason);
         }
         self.call_protocol(|protocol, transport| protocol.read_closed(transport));
         self.wake_reader();

@@ -6,13 +6,13 @@
 //! be done asks the stream what else there is. Plain connections pay nothing for it.
 //!
 //! A layer that begins shakes hands with its peer first. Until that is over the stream takes and
-//! gives no bytes: what is written waits in the connection as it does for a slow peer. `settle`
+//! gives no bytes: what is written waits in the connection as it does for a slow peer. `advance`
 //! drives the handshake, once for each event, until it succeeds, fails or takes too long.
 //!
 //! # Invariants
-//! * The end of a handshake is told exactly once: its success from `settle`, its failure after
+//! * The end of a handshake is told exactly once: its success from `advance`, its failure after
 //!   `connection_lost`.
-//! * A connection with a layer has its rare part, so that each event ends in `settle`.
+//! * A connection with a layer has its rare part, so that each event ends in `advance`.
 //!
 //! # Not here
 //! What layers there are: `tls/`.
@@ -22,13 +22,13 @@ use crate::buffer::Buffer;
 use crate::clock::DelayedCall;
 use crate::deferred::{Deferred, fail};
 use crate::driver::{AnyStream, ByteStream, Readiness};
-use crate::failure::{Failure, NO_PLACE, Result, contain};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
 use crate::net::connection::ending::done;
 use crate::net::connection::inbound::HIDING;
-use crate::net::connection::prepend::Ahead;
+use crate::net::connection::prepend::Prepend;
 use crate::net::connection::{Connection, State};
-use crate::net::listen::Welcome;
-use crate::reactor::{Loop, attempt};
+use crate::net::listen::Acceptor;
+use crate::reactor::{Loop, run_reporting_panic};
 use crate::transport::Wrap;
 use std::cell::Cell;
 use std::fmt;
@@ -49,18 +49,18 @@ pub(crate) trait Layer {
 
 /// A layer to put on.
 #[derive(Clone)]
-pub(crate) struct Put(pub(crate) Rc<dyn Layer>);
+pub(crate) struct LayerRef(pub(crate) Rc<dyn Layer>);
 
 /// The same layer, not an equal one.
-impl PartialEq for Put {
-    fn eq(&self, other: &Put) -> bool {
+impl PartialEq for LayerRef {
+    fn eq(&self, other: &LayerRef) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for Put {}
+impl Eq for LayerRef {}
 
-impl fmt::Debug for Put {
+impl fmt::Debug for LayerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a layer")
     }
@@ -89,7 +89,7 @@ impl Connection {
     pub(super) fn after_layered_read(self: &Rc<Self>, was_short: bool) {
         let is_drained = was_short
             && !self.readiness.get().has(HIDING)
-            && !self.with_stream(|stream| Ok(stream.holds_more())).unwrap_or(false);
+            && !self.with_stream(|stream| Ok(stream.has_pending())).unwrap_or(false);
         if is_drained {
             self.forget_readiness(Readiness::READABLE);
         }
@@ -105,7 +105,7 @@ impl Connection {
                 continue;
             }
             if self.waiters().is_some() {
-                self.with_rare(|rare| rare.keep_descriptor(descriptor));
+                self.with_extras(|extras| extras.keep_descriptor(descriptor));
                 continue;
             }
             self.call_protocol(|protocol, transport| {
@@ -117,7 +117,11 @@ impl Connection {
     /// The next descriptor that came for a stream.
     #[cfg(unix)]
     pub(crate) fn take_descriptor(&self) -> Option<OwnedFd> {
-        if self.has_rare() { self.with_rare(|rare| rare.descriptors.pop_front()) } else { None }
+        if self.has_extras() {
+            self.with_extras(|extras| extras.descriptors.pop_front())
+        } else {
+            None
+        }
     }
 
     /// Has the new stream shake hands; `done` is told how that ended.
@@ -141,7 +145,7 @@ impl Connection {
         }
         let timer = self.limit_handshake(ahead, limit);
         let handshake = Handshake { done: Box::new(done), timer };
-        let former = self.with_rare(|rare| rare.handshake.replace(Box::new(handshake)));
+        let former = self.with_extras(|extras| extras.handshake.replace(Box::new(handshake)));
         drop(former);
         self.mark_dirty();
     }
@@ -158,7 +162,7 @@ impl Connection {
     }
 
     fn handshake_expired(self: &Rc<Self>, before: usize, ahead: Rc<Cell<usize>>, limit: Duration) {
-        if !self.with_rare(|rare| rare.handshake.is_some()) {
+        if !self.with_extras(|extras| extras.handshake.is_some()) {
             return;
         }
         let was_held = self.refusals().is_some_and(|refusals| refusals.was_held());
@@ -166,8 +170,8 @@ impl Connection {
             // The peer takes what goes first, or a layer below holds bytes back: the handshake has not
             // had its time yet.
             let timer = self.limit_handshake(ahead, limit);
-            return self.with_rare(|rare| {
-                if let Some(handshake) = &mut rare.handshake {
+            return self.with_extras(|extras| {
+                if let Some(handshake) = &mut extras.handshake {
                     handshake.timer = timer;
                 }
             });
@@ -180,10 +184,10 @@ impl Connection {
     /// Does what the layer has to do by itself: its handshake, or what it could not send before.
     #[cold]
     pub(super) fn tend_layer(self: &Rc<Self>) {
-        if matches!(self.state.get(), State::Parting | State::Doomed | State::Lost) {
+        if matches!(self.state.get(), State::Lingering | State::Failed | State::Lost) {
             return;
         }
-        if self.has_rare() && self.with_rare(|rare| rare.handshake.is_some()) {
+        if self.has_extras() && self.with_extras(|extras| extras.handshake.is_some()) {
             return self.go_on_shaking();
         }
         // Where there is no room nothing is tried: a success would use the room up of which an edge
@@ -227,22 +231,24 @@ impl Connection {
     }
 
     fn handshake_succeeded(self: &Rc<Self>) {
-        let Some(handshake) = self.with_rare(|rare| rare.handshake.take()) else { return };
+        let Some(handshake) = self.with_extras(|extras| extras.handshake.take()) else { return };
         // It is not due yet, or it would have ended the handshake.
         let _ = handshake.timer.cancel();
         let both = Readiness::READABLE.and(Readiness::WRITABLE);
         self.readiness.set(self.readiness.get().and(both));
-        self.linger();
+        self.requeue();
         self.mark_dirty();
-        attempt("panic after a handshake", || (handshake.done)(self, Ok(())));
+        run_reporting_panic("panic after a handshake", || (handshake.done)(self, Ok(())));
     }
 
     /// The connection was lost before its handshake was over.
     pub(super) fn tell_handshake_lost(self: &Rc<Self>, reason: &Failure) {
-        if let Some(handshake) = self.with_rare(|rare| rare.handshake.take()) {
+        if let Some(handshake) = self.with_extras(|extras| extras.handshake.take()) {
             // It may be this very timer that ended the connection.
             let _ = handshake.timer.cancel();
-            attempt("panic after a handshake", || (handshake.done)(self, Err(reason.clone())));
+            run_reporting_panic("panic after a handshake", || {
+                (handshake.done)(self, Err(reason.clone()))
+            });
         }
     }
 
@@ -250,19 +256,19 @@ impl Connection {
     /// way may have put them there, to be taken for the peer's.
     #[cold]
     pub(crate) fn refuse_clear(&self, count: usize) -> io::Result<usize> {
-        self.broke(io::Error::new(io::ErrorKind::InvalidData, in_the_clear(count)));
+        self.stream_failed(io::Error::new(io::ErrorKind::InvalidData, in_the_clear(count)));
         self.mark_dirty();
         self.end_as_read()
     }
 
     /// Whether the layer has said what it has to say before an end in order.
-    pub(super) fn has_taken_leave(&self) -> bool {
-        !self.has_layer() || self.take_leave()
+    pub(super) fn is_close_notified(&self) -> bool {
+        !self.has_layer() || self.close_notify()
     }
 
     #[cold]
-    fn take_leave(&self) -> bool {
-        match self.with_stream(|stream| stream.take_leave()) {
+    fn close_notify(&self) -> bool {
+        match self.with_stream(|stream| stream.close_notify()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.forget_readiness(Readiness::WRITABLE);
                 self.write_was_refused();
@@ -285,12 +291,12 @@ impl Connection {
         }
         let Some(stream) = self.stream.take() else { return Err(self.has_no_stream()) };
         let below = self.note_below(stream.into_box());
-        let wrapped = contain(NO_PLACE, || wrap(below));
+        let wrapped = catch_panic(NO_PLACE, || wrap(below));
         let layer = wrapped.inspect_err(|failure| self.layer_panicked(failure.clone()))?;
         let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
         self.stream.set(layer.into());
         self.readiness.set(self.readiness.get().and(marks));
-        self.linger();
+        self.requeue();
         Ok(())
     }
 
@@ -335,28 +341,28 @@ pub(crate) fn in_the_clear(count: usize) -> String {
 }
 
 fn goes_behind(wrap: Wrap, bytes: Box<Buffer>, left: Rc<Cell<usize>>) -> Wrap {
-    Box::new(move |below| wrap(Box::new(Ahead::new(below, bytes, left))))
+    Box::new(move |below| wrap(Box::new(Prepend::new(below, bytes, left))))
 }
 
 /// What a port with a layer does: handshakes first, and then what the welcome below does.
-pub(crate) struct Dressed {
+pub(crate) struct HandshakingAcceptor {
     layer: Rc<dyn Layer>,
     /// Absent while it is called, and once the port is done with it.
-    below: Rc<Cell<Option<Box<dyn Welcome>>>>,
+    below: Rc<Cell<Option<Box<dyn Acceptor>>>>,
 }
 
-impl Dressed {
-    pub(crate) fn new(layer: Rc<dyn Layer>, below: Box<dyn Welcome>) -> Dressed {
-        Dressed { layer, below: Rc::new(Cell::new(Some(below))) }
+impl HandshakingAcceptor {
+    pub(crate) fn new(layer: Rc<dyn Layer>, below: Box<dyn Acceptor>) -> HandshakingAcceptor {
+        HandshakingAcceptor { layer, below: Rc::new(Cell::new(Some(below))) }
     }
 }
 
-impl Welcome for Dressed {
+impl Acceptor for HandshakingAcceptor {
     fn started(&mut self) {
         with(&self.below, |below| below.started());
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
+    fn accepted(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
         self.serve(Connection::open(inner, stream, peer));
     }
 
@@ -381,9 +387,9 @@ impl Welcome for Dressed {
 }
 
 /// Calls the welcome, and returns whether the port still has it.
-fn with(below: &Cell<Option<Box<dyn Welcome>>>, call: impl FnOnce(&mut dyn Welcome)) -> bool {
-    let Some(mut welcome) = below.take() else { return false };
-    attempt("panic in a factory", || call(&mut *welcome));
-    below.set(Some(welcome));
+fn with(below: &Cell<Option<Box<dyn Acceptor>>>, call: impl FnOnce(&mut dyn Acceptor)) -> bool {
+    let Some(mut accepted) = below.take() else { return false };
+    run_reporting_panic("panic in a factory", || call(&mut *accepted));
+    below.set(Some(accepted));
     true
 }

@@ -16,7 +16,7 @@
 //! * A protocol is told nothing meanwhile, and nothing of what comes.
 //!
 //! # Not here
-//! Who has something to say: [`ByteStream::must_hear_out`](crate::driver::ByteStream::must_hear_out).
+//! Who has something to say: [`ByteStream::must_linger`](crate::driver::ByteStream::must_linger).
 
 use crate::clock::DelayedCall;
 use crate::driver::Readiness;
@@ -33,30 +33,30 @@ pub(super) const MOST: usize = 4 * 1024 * 1024;
 
 impl Connection {
     /// 2: all is sent and said.
-    pub(super) fn part(self: &Rc<Self>) {
-        self.state.set(State::Parting);
+    pub(super) fn begin_lingering(self: &Rc<Self>) {
+        self.state.set(State::Lingering);
         let is_over =
-            !self.must_hear_out() || self.with_stream(|stream| stream.shutdown_write()).is_err();
+            !self.must_linger() || self.with_stream(|stream| stream.shutdown_write()).is_err();
         if is_over {
             return self.end();
         }
-        self.with_rare(|rare| rare.to_hear = MOST);
+        self.with_extras(|extras| extras.peer_bytes_left = MOST);
         self.limit_hearing();
-        self.hear_out();
+        self.drain_peer();
     }
 
     fn limit_hearing(self: &Rc<Self>) {
         if let Some(refusals) = self.refusals() {
             refusals.was_held();
         }
-        let timer = self.call_later(self.close_timeout().min(LIMIT), Connection::stop_hearing);
-        if let Some(former) = self.with_rare(|rare| rare.close_timer.replace(timer)) {
+        let timer = self.call_later(self.close_timeout().min(LIMIT), Connection::stop_lingering);
+        if let Some(former) = self.with_extras(|extras| extras.close_timer.replace(timer)) {
             // It may be this very timer that found that all is sent, or that hears on.
             let _ = former.cancel();
         }
     }
 
-    fn must_hear_out(&self) -> bool {
+    fn must_linger(&self) -> bool {
         if self.has_reason() {
             // A write has failed: there is nothing to be saved.
             return false;
@@ -64,39 +64,41 @@ impl Connection {
         // A layer that gave nothing may not have asked the system.
         let may_be_unread =
             self.readiness.get().has(Readiness::READABLE) || self.refusals().is_some();
-        let ask = || self.with_stream(|stream| Ok(stream.must_hear_out(may_be_unread)));
+        let ask = || self.with_stream(|stream| Ok(stream.must_linger(may_be_unread)));
         (may_be_unread || self.has_layer()) && ask().unwrap_or(false)
     }
 
     /// Drops what came, and ends if the peer did.
-    pub(super) fn hear_out(self: &Rc<Self>) {
+    pub(super) fn drain_peer(self: &Rc<Self>) {
         for _ in 0..READS_PER_TURN {
-            if self.with_rare(|rare| rare.to_hear) == 0 {
+            if self.with_extras(|extras| extras.peer_bytes_left) == 0 {
                 // 5: the peer has said enough.
                 return self.end();
             }
             if !self.readiness.get().has(Readiness::READABLE) {
                 return;
             }
-            self.hear();
+            self.drain_once();
         }
-        self.linger();
+        self.requeue();
     }
 
-    fn hear(self: &Rc<Self>) {
+    fn drain_once(self: &Rc<Self>) {
         let mut buffer = self.lend_large();
         let wanted = buffer.space().len();
         let outcome = self.read(buffer.space());
         self.take_buffer_back(buffer);
         self.learn_from(&outcome, wanted);
         match outcome {
-            Ok(0) => self.with_rare(|rare| rare.to_hear = 0),
-            Ok(count) => self.with_rare(|rare| rare.to_hear = rare.to_hear.saturating_sub(count)),
-            Err(error) => self.hearing_failed(error),
+            Ok(0) => self.with_extras(|extras| extras.peer_bytes_left = 0),
+            Ok(count) => self.with_extras(|extras| {
+                extras.peer_bytes_left = extras.peer_bytes_left.saturating_sub(count)
+            }),
+            Err(error) => self.drain_failed(error),
         }
     }
 
-    fn hearing_failed(&self, error: io::Error) {
+    fn drain_failed(&self, error: io::Error) {
         use io::ErrorKind::{Interrupted, OutOfMemory, UnexpectedEof, WouldBlock};
         match error.kind() {
             WouldBlock | Interrupted => return,
@@ -106,16 +108,16 @@ impl Connection {
             // What was sent may have been lost.
             _ => self.reason.set(Some(self.lost_by(error))),
         }
-        self.with_rare(|rare| rare.to_hear = 0);
+        self.with_extras(|extras| extras.peer_bytes_left = 0);
     }
 
     /// The peer had its time, unless a layer of this end's held back what it said.
-    fn stop_hearing(self: &Rc<Self>) {
+    fn stop_lingering(self: &Rc<Self>) {
         if self.refusals().is_some_and(|refusals| refusals.was_held()) {
             return self.limit_hearing();
         }
-        self.with_rare(|rare| rare.to_hear = 0);
-        self.settle();
+        self.with_extras(|extras| extras.peer_bytes_left = 0);
+        self.advance();
     }
 
     /// Calls a method of this connection's later, if the connection is there still.

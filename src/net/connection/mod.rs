@@ -15,7 +15,7 @@
 //!     └────────────────────► doomed ◄────────────────────┘                  │
 //!                              └────────────────────────────────────────────┘
 //! ```
-//! Only `settle` makes a connection lost, and only the loop calls it, when no callback of this
+//! Only `advance` makes a connection lost, and only the loop calls it, when no callback of this
 //! connection is in progress: that is why a transport's methods call nobody. Most connections have
 //! nobody to hear out and pass through parting at once.
 //!
@@ -53,7 +53,7 @@ use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::driver::{AnyStream, ByteStream, Key, PanickedLayer, Readiness, StreamCell};
 use crate::failure::Failure;
-use crate::net::connection::extras::Rare;
+use crate::net::connection::extras::Extras;
 use crate::net::connection::pushing::Push;
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, Source, Waiter};
@@ -75,7 +75,7 @@ pub(crate) struct Connection {
     reason: Cell<Option<Failure>>,
     pub(crate) peer: Address,
     /// What most connections never need. Borrowed for one change.
-    rare: RefCell<Option<Box<Rare>>>,
+    extras: RefCell<Option<Box<Extras>>>,
     readiness: Cell<Readiness>,
     state: Cell<State>,
     reading: Cell<Reading>,
@@ -91,12 +91,12 @@ pub(crate) struct Connection {
     pub(crate) layers: Cell<u8>,
     /// The close shall discard everything and reset the connection.
     resets: Cell<bool>,
-    /// Something waits for `settle`: bytes, an end, a mark, somebody who wants to be told.
+    /// Something waits for `advance`: bytes, an end, a mark, somebody who wants to be told.
     /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
-    is_unsettled: Cell<bool>,
+    has_work: Cell<bool>,
     /// In the loop's list of those to flush.
     is_dirty: Cell<bool>,
-    is_lingering: Cell<bool>,
+    is_requeued: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +104,8 @@ pub(crate) enum State {
     Open,
     Losing,
     /// All is sent, and the peer is heard out.
-    Parting,
-    Doomed,
+    Lingering,
+    Failed,
     Lost,
 }
 
@@ -163,7 +163,7 @@ impl Connection {
         let make = |key| Connection::new(inner, key, stream, peer);
         let connection = inner.sources.insert_with(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
-            connection.broke(error);
+            connection.stream_failed(error);
             connection.mark_dirty();
         }
         connection
@@ -196,7 +196,7 @@ impl Connection {
             outgoing: Cell::default(),
             reason: Cell::default(),
             peer,
-            rare: RefCell::default(),
+            extras: RefCell::default(),
             state: Cell::new(State::Open),
             reading: Cell::new(Reading::Open),
             is_held: Cell::new(false),
@@ -206,9 +206,9 @@ impl Connection {
             call: Cell::new(Call::None),
             layers: Cell::new(0),
             resets: Cell::new(false),
-            is_unsettled: Cell::new(false),
+            has_work: Cell::new(false),
             is_dirty: Cell::new(false),
-            is_lingering: Cell::new(false),
+            is_requeued: Cell::new(false),
         })
     }
 
@@ -217,7 +217,7 @@ impl Connection {
         self.face.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
         // Read from at the end of this very step, or of the next turn's; settled there too.
-        self.linger();
+        self.requeue();
     }
 
     /// Gives the connection to a task that will pull.
@@ -306,15 +306,15 @@ impl Connection {
     /// Has the connection settled: by the callback in progress when it returns, else by the loop at the
     /// end of the turn.
     fn mark_dirty(&self) {
-        self.is_unsettled.set(true);
+        self.has_work.set(true);
         if self.call.get() == Call::None && !self.is_dirty.replace(true) {
             self.inner.sources.mark_dirty(self.key);
         }
     }
 
-    fn linger(&self) {
-        if !self.is_lingering.replace(true) {
-            self.inner.sources.linger(self.key);
+    fn requeue(&self) {
+        if !self.is_requeued.replace(true) {
+            self.inner.sources.requeue(self.key);
         }
     }
 
@@ -351,7 +351,7 @@ impl Source for Connection {
             self.uncork();
         }
         self.send();
-        self.settle_if_needed();
+        self.advance_if_needed();
     }
 
     fn is_ending(&self) -> bool {

@@ -16,7 +16,7 @@
 //! Whoever waits for the write, or to write more, is told at once, and may read on.
 
 use crate::buffer::{Buffer, CORKED, SMALL};
-use crate::driver::{Key, Otherwise, PanickedLayer, Readiness};
+use crate::driver::{FastPathMiss, Key, PanickedLayer, Readiness};
 use crate::net::connection::lingering_close::MOST;
 use crate::net::connection::{Call, Connection, Reading, State, Writing};
 use crate::transport::ConnectionAborted;
@@ -116,7 +116,7 @@ impl Connection {
     /// A callback begins: what it writes collects in the cork, if that is free and nothing older waits.
     #[inline(always)]
     pub(super) fn cork(&self) {
-        if self.is_unsettled.get() || self.inner.cork.owner() != Key::NONE {
+        if self.has_work.get() || self.inner.cork.owner() != Key::NONE {
             return self.call.set(Call::Plain);
         }
         self.inner.cork.set_owner(self.key);
@@ -137,7 +137,7 @@ impl Connection {
     #[inline(always)]
     pub(super) fn uncork_in_poll(&self) {
         self.uncork();
-        if self.is_unsettled.get() {
+        if self.has_work.get() {
             self.mark_dirty();
         }
     }
@@ -169,7 +169,7 @@ impl Connection {
 
     /// The cork gets its memory back first: a failure wakes whoever writes, which may be code of the user.
     #[cold]
-    fn cork_was_cut(&self, outcome: Result<usize, Otherwise>, mut bytes: Vec<u8>) {
+    fn cork_was_cut(&self, outcome: Result<usize, FastPathMiss>, mut bytes: Vec<u8>) {
         let outcome = outcome.or_else(|why| self.stream.write_otherwise(why, &bytes));
         let wanted = bytes.len();
         let unsent = bytes[*outcome.as_ref().unwrap_or(&0)..].to_vec();
@@ -182,7 +182,7 @@ impl Connection {
     /// Sends as much of `data` as the socket takes; nothing waits before it.
     fn send_direct(&self, data: &[u8]) -> usize {
         let may = self.readiness.get().has(Readiness::WRITABLE);
-        if may && self.has_rare() {
+        if may && self.has_extras() {
             // A producer that is pulled is asked for more.
             self.mark_dirty();
         }
@@ -217,7 +217,7 @@ impl Connection {
             self.inner.pool.give(later);
         }
         self.outgoing.set(Some(buffer));
-        self.is_unsettled.set(true);
+        self.has_work.set(true);
     }
 
     /// One write; learns from it whether there is room for more.
@@ -245,7 +245,7 @@ impl Connection {
             self.write_was_refused();
         }
         if self.state.get() == State::Losing {
-            self.with_rare(|rare| rare.is_taking = true);
+            self.with_extras(|extras| extras.is_taking = true);
         }
     }
 
@@ -267,24 +267,24 @@ impl Connection {
     #[cold]
     pub(super) fn note_shortage(&self, of: Readiness) {
         self.forget_readiness(of);
-        if !self.with_rare(|rare| std::mem::replace(&mut rare.is_short, true)) {
+        if !self.with_extras(|extras| std::mem::replace(&mut extras.is_short, true)) {
             self.mark_dirty();
         }
     }
 
     /// Has a timer ask again, if one has to.
     pub(super) fn tend_shortage(self: &Rc<Self>) {
-        if self.with_rare(|rare| rare.is_short && rare.retry.is_none()) {
+        if self.with_extras(|extras| extras.is_short && extras.retry.is_none()) {
             let retry = self.call_later(RETRY, Connection::try_again);
-            self.with_rare(|rare| rare.retry = Some(retry));
+            self.with_extras(|extras| extras.retry = Some(retry));
         }
     }
 
     fn try_again(self: &Rc<Self>) {
-        self.with_rare(|rare| (rare.is_short, rare.retry) = (false, None));
+        self.with_extras(|extras| (extras.is_short, extras.retry) = (false, None));
         let both = Readiness::READABLE.and(Readiness::WRITABLE);
         self.readiness.set(self.readiness.get().and(both));
-        self.linger();
+        self.requeue();
     }
 
     /// Nothing can be sent any more; what can be read still is.
@@ -295,17 +295,17 @@ impl Connection {
         self.writing.set(Writing::Ended);
         self.forget_readiness(Readiness::WRITABLE);
         if PanickedLayer::of(&error).is_some() {
-            return self.broke(error);
+            return self.stream_failed(error);
         }
         let to_read = Readiness::READABLE.and(Readiness::READ_CLOSED);
         self.readiness.set(self.readiness.get().and(to_read));
         if !self.wants_bytes() {
-            return self.broke(error);
+            return self.stream_failed(error);
         }
         self.reason.set(Some(self.lost_by(error)));
-        self.with_rare(|rare| rare.to_hear = MOST);
+        self.with_extras(|extras| extras.peer_bytes_left = MOST);
         self.wake_writer();
-        self.linger();
+        self.requeue();
     }
 
     /// Whether this half is over because a write failed.
@@ -322,7 +322,7 @@ impl Connection {
         self.stop_producer();
         self.fail_drained(&reason);
         if self.waiters().is_none() && self.reading.get() != Reading::Open {
-            self.doom(reason);
+            self.fail(reason);
         }
     }
 
@@ -369,7 +369,7 @@ impl Connection {
         let waiting = self.waiting();
         let is_writing = self.writing.get() == Writing::Open;
         // Until the next mark is passed, this is looked at again.
-        self.is_unsettled.set(waiting > 0 || !is_writing || self.has_rare());
+        self.has_work.set(waiting > 0 || !is_writing || self.has_extras());
         if waiting > HIGH && !self.is_full.replace(true) {
             self.call_protocol(|protocol, transport| protocol.pause_writing(transport));
             self.mark_dirty();
@@ -386,13 +386,13 @@ impl Connection {
 
     /// While being lost: cuts off a peer that takes nothing for too long.
     pub(super) fn watch_closing(self: &Rc<Self>) {
-        if self.with_rare(|rare| rare.close_timer.is_some()) {
+        if self.with_extras(|extras| extras.close_timer.is_some()) {
             return;
         }
         let timer = self.call_later(self.close_timeout(), Connection::check_closing);
-        let refusals = self.with_rare(|rare| {
-            (rare.close_timer, rare.is_taking) = (Some(timer), false);
-            rare.refusals.clone()
+        let refusals = self.with_extras(|extras| {
+            (extras.close_timer, extras.is_taking) = (Some(timer), false);
+            extras.refusals.clone()
         });
         if let Some(refusals) = refusals {
             refusals.has_taken();
@@ -404,9 +404,9 @@ impl Connection {
         // The system tells of room only when there is much: whether a little was taken shows by trying.
         self.readiness.set(self.readiness.get().and(Readiness::WRITABLE));
         self.send();
-        let is_taking = self.with_rare(|rare| {
-            rare.close_timer = None;
-            rare.is_taking
+        let is_taking = self.with_extras(|extras| {
+            extras.close_timer = None;
+            extras.is_taking
         });
         let has_taken = self.refusals().is_some_and(|refusals| refusals.has_taken());
         let awaits_producer = self.is_drained() && self.has_producer();
@@ -416,6 +416,6 @@ impl Connection {
             let cause = format!("the peer {} took no byte for {limit:?}", self.peer);
             self.abort(ConnectionAborted::new(cause));
         }
-        self.settle();
+        self.advance();
     }
 }

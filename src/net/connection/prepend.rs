@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-pub(super) struct Ahead {
+pub(super) struct Prepend {
     below: Box<dyn ByteStream>,
     /// Absent once it is sent.
     bytes: Option<Box<Buffer>>,
@@ -20,15 +20,15 @@ pub(super) struct Ahead {
     left: Rc<Cell<usize>>,
 }
 
-impl Ahead {
+impl Prepend {
     /// Has `bytes` go first; the count tells how many of them are left.
     pub(super) fn new(
         below: Box<dyn ByteStream>,
         bytes: Box<Buffer>,
         left: Rc<Cell<usize>>,
-    ) -> Ahead {
+    ) -> Prepend {
         left.set(bytes.len());
-        Ahead { below, bytes: Some(bytes), left }
+        Prepend { below, bytes: Some(bytes), left }
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -47,10 +47,10 @@ impl Ahead {
     }
 }
 
-impl ByteStream for Ahead {
+impl ByteStream for Prepend {
     pass_on! {
         below: register, read, set_abort, is_at_end, finish_connecting, is_standard, peer, host, set_nodelay,
-        set_keepalive, holds_more, must_hear_out, descriptors
+        set_keepalive, has_pending, must_linger, descriptors
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
@@ -77,8 +77,8 @@ impl ByteStream for Ahead {
         self.below.flush()
     }
 
-    fn take_leave(&mut self) -> io::Result<()> {
+    fn close_notify(&mut self) -> io::Result<()> {
         self.send()?;
-        self.below.take_leave()
+        self.below.close_notify()
     }
 }

@@ -4,7 +4,7 @@
 //! * A producer is out of its place while it is called, and goes back unless it was unregistered.
 //! * Until it is unregistered, an end in order waits.
 
-use crate::failure::{Failure, NO_PLACE, Result, contain};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
 use crate::net::connection::outbound::{HIGH, LOW};
 use crate::net::connection::{Connection, State, Writing};
 use crate::transport::{Producer, Producing, Transport};
@@ -52,25 +52,25 @@ impl Connection {
             return Err(Failure::msg("a producer is registered already"));
         }
         if self.state.get() != State::Open || self.writing.get() != Writing::Open {
-            self.attempt("panic in stop_producing", || producer.stop_producing());
+            self.run_reporting_panic("panic in stop_producing", || producer.stop_producing());
             return Err(Failure::msg("the connection takes nothing any more"));
         }
         let place = Place { producer: Some(producer), producing, is_paused: false };
-        self.with_rare(|rare| rare.producer = Some(Box::new(place)));
+        self.with_extras(|extras| extras.producer = Some(Box::new(place)));
         self.mark_dirty();
         Ok(())
     }
 
     pub(super) fn forget_producer(&self) {
         if self.has_producer() {
-            let former = self.with_rare(|rare| rare.producer.take());
+            let former = self.with_extras(|extras| extras.producer.take());
             self.mark_dirty();
             drop(former);
         }
     }
 
     pub(super) fn has_producer(&self) -> bool {
-        self.has_rare() && self.with_rare(|rare| rare.producer.is_some())
+        self.has_extras() && self.with_extras(|extras| extras.producer.is_some())
     }
 
     /// Whether writes are taken although the connection is ending, because a producer is not done.
@@ -86,25 +86,25 @@ impl Connection {
             return;
         }
         let waiting = self.waiting();
-        let told = self.with_rare(|rare| {
-            let place = rare.producer.as_mut()?;
+        let told = self.with_extras(|extras| {
+            let place = extras.producer.as_mut()?;
             let told = place.next(waiting)?;
             Some((place.producer.take()?, told))
         });
         let Some((mut producer, told)) = told else { return };
         let transport = self.transport();
-        let called = contain(NO_PLACE, || tell(&mut *producer, told, &transport));
+        let called = catch_panic(NO_PLACE, || tell(&mut *producer, told, &transport));
         self.put_producer_back(producer);
         if let Err(failure) = called {
             self.report("panic in a producer", &failure);
-            self.fail(failure);
+            self.application_failed(failure);
         }
     }
 
     fn put_producer_back(&self, producer: Box<dyn Producer>) {
         let mut producer = Some(producer);
-        self.with_rare(|rare| {
-            if let Some(place) = rare.producer.as_mut()
+        self.with_extras(|extras| {
+            if let Some(place) = extras.producer.as_mut()
                 && place.producer.is_none()
             {
                 place.producer = producer.take();
@@ -116,10 +116,10 @@ impl Connection {
 
     /// The connection is lost.
     pub(super) fn stop_producer(&self) {
-        let place = self.with_rare(|rare| rare.producer.take());
+        let place = self.with_extras(|extras| extras.producer.take());
         if let Some(mut producer) = place.and_then(|place| place.producer) {
-            self.attempt("panic in stop_producing", || producer.stop_producing());
-            self.attempt("panic in the drop of a producer", || drop(producer));
+            self.run_reporting_panic("panic in stop_producing", || producer.stop_producing());
+            self.run_reporting_panic("panic in the drop of a producer", || drop(producer));
         }
     }
 }

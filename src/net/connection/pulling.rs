@@ -145,7 +145,7 @@ impl Connection {
     fn cork_for_poll(&self) -> bool {
         let inner = &self.inner;
         let is_free = self.call.get() == Call::None
-            && !self.is_unsettled.get()
+            && !self.has_work.get()
             && inner.cork.owner() == Key::NONE
             && inner.tasks.is_polling();
         if is_free {
@@ -210,7 +210,7 @@ impl Connection {
     /// Whoever writes is told what became of it.
     fn note_told(&self) {
         if self.has_write_failed() {
-            self.with_rare(|rare| rare.is_writer_told = true);
+            self.with_extras(|extras| extras.is_writer_told = true);
         }
     }
 
@@ -229,7 +229,7 @@ impl Connection {
     fn wait_to_write<T>(&self, context: &Context<'_>, awaits_all: bool) -> Poll<T> {
         if let Some(waiters) = self.waiters() {
             waiters.awaits_all.set(awaits_all);
-            self.is_unsettled.set(true);
+            self.has_work.set(true);
             waiters.writer.wait(context, &self.inner);
         }
         Poll::Pending
@@ -237,7 +237,7 @@ impl Connection {
 
     /// A stream's own read or write found the end: the loop shall make it so.
     fn mark_if_doomed(&self) {
-        if self.state.get() == State::Doomed {
+        if self.state.get() == State::Failed {
             self.mark_dirty();
         }
     }

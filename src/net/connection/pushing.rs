@@ -5,8 +5,8 @@
 //! compiled once for each type of protocol, together with `data_received` and the writes in it. All
 //! other calls are rare, and made through `dyn Protocol`.
 
-use crate::driver::Otherwise;
-use crate::failure::{Failure, NO_PLACE, contain};
+use crate::driver::FastPathMiss;
+use crate::failure::{Failure, NO_PLACE, catch_panic};
 use crate::net::connection::Connection;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
@@ -32,7 +32,7 @@ impl<P: Protocol + 'static> Push for P {
                 connection.forget_readable();
                 self.receive(&connection, &scratch[..count]);
                 connection.put_face_back(self);
-                connection.settle_if_needed();
+                connection.advance_if_needed();
             }
             outcome => connection.receive_more(self, outcome, scratch),
         }
@@ -46,7 +46,7 @@ impl<P: Protocol + 'static> Push for P {
             Ok(()) => {}
             Err(failure) => connection.data_refused("unhandled failure in data_received", failure),
         };
-        match contain(NO_PLACE, call) {
+        match catch_panic(NO_PLACE, call) {
             Ok(()) => connection.uncork(),
             Err(failure) => connection.panicked(failure),
         }
@@ -70,7 +70,7 @@ impl Connection {
         let mut face = self.face.take()?;
         let transport = self.transport();
         self.cork();
-        let called = contain(NO_PLACE, || call(face.protocol(), &transport));
+        let called = catch_panic(NO_PLACE, || call(face.protocol(), &transport));
         self.uncork();
         self.put_face_back(face);
         called.map_err(|failure| self.panicked(failure)).ok()
@@ -89,16 +89,16 @@ impl Connection {
     fn receive_more(
         self: Rc<Self>,
         mut face: Box<dyn Push>,
-        outcome: Result<usize, Otherwise>,
+        outcome: Result<usize, FastPathMiss>,
         scratch: &mut [u8],
     ) {
-        let outcome = outcome.or_else(|why| self.stream.read_otherwise(why, scratch));
+        let outcome = outcome.or_else(|why| self.stream.read_slow(why, scratch));
         match outcome {
             Ok(count) if count > 0 && self.is_short_read(count, scratch.len()) => {
                 self.forget_readable();
                 face.receive(&self, &scratch[..count]);
                 self.put_face_back(face);
-                return self.settle_if_needed();
+                return self.advance_if_needed();
             }
             _ => self.put_face_back(face),
         }
@@ -129,13 +129,13 @@ impl Connection {
     fn data_refused(&self, what: &str, failure: Failure) {
         self.uncork();
         self.report_end(what, &failure, None);
-        self.fail(failure);
+        self.application_failed(failure);
     }
 
     #[cold]
     fn panicked(&self, failure: Failure) {
         self.uncork();
         self.report("panic in a protocol", &failure);
-        self.fail(failure);
+        self.application_failed(failure);
     }
 }

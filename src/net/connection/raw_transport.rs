@@ -6,14 +6,14 @@ use crate::driver::Readiness;
 use crate::failure::Result;
 use crate::net::connection::{Connection, Reading, State};
 use crate::reactor::Reactor;
-use crate::transport::{Carrier, ConnectionAborted, Wrap};
+use crate::transport::{ConnectionAborted, RawTransport, Wrap};
 use crate::transport::{Producer, Producing};
 use std::io::IoSlice;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-impl Carrier for Connection {
+impl RawTransport for Connection {
     #[inline(always)]
     fn write(&self, data: &[u8]) {
         self.append(data);
@@ -48,7 +48,7 @@ impl Carrier for Connection {
         }
         if self.is_held.replace(false) {
             self.is_resumed.set(true);
-            self.linger();
+            self.requeue();
         }
     }
 
@@ -76,13 +76,13 @@ impl Carrier for Connection {
             return succeed(());
         }
         let (trigger, deferred) = Deferred::new();
-        self.with_rare(|rare| rare.drained.push(trigger));
+        self.with_extras(|extras| extras.drained.push(trigger));
         self.mark_dirty();
         deferred
     }
 
     fn set_close_timeout(&self, timeout: Duration) {
-        self.with_rare(|rare| rare.close_timeout = Some(timeout));
+        self.with_extras(|extras| extras.close_timeout = Some(timeout));
     }
 
     fn set_nodelay(&self, on: bool) -> Result {
@@ -99,7 +99,7 @@ impl Carrier for Connection {
 
     fn keep_host(&self) {
         if let Ok(host) = self.with_stream(|stream| stream.host()) {
-            self.with_rare(|rare| rare.host = Some(host));
+            self.with_extras(|extras| extras.host = Some(host));
         }
     }
 
@@ -128,9 +128,9 @@ impl Carrier for Connection {
         self.is_held_by_layer()
     }
 
-    fn stir(&self, readiness: Readiness) {
+    fn retry_io(&self, readiness: Readiness) {
         self.readiness.set(self.readiness.get().and(readiness));
-        self.linger();
+        self.requeue();
     }
 
     fn register_producer(&self, producer: Box<dyn Producer>, producing: Producing) -> Result {

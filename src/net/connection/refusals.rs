@@ -89,12 +89,12 @@ impl Connection {
             return stream;
         }
         let refusals: Rc<Refusals> = Rc::default();
-        self.with_rare(|rare| rare.refusals = Some(refusals.clone()));
+        self.with_extras(|extras| extras.refusals = Some(refusals.clone()));
         Box::new(Noted { stream, refusals })
     }
 
     pub(super) fn refusals(&self) -> Option<Rc<Refusals>> {
-        self.rare.borrow().as_ref()?.refusals.clone()
+        self.extras.borrow().as_ref()?.refusals.clone()
     }
 
     #[cold]
@@ -156,7 +156,7 @@ impl Noted {
 impl ByteStream for Noted {
     pass_on! {
         stream: register, shutdown_write, set_abort, is_at_end, finish_connecting, peer, host,
-        set_nodelay, set_keepalive, is_plain, holds_more, flush, take_leave, must_hear_out,
+        set_nodelay, set_keepalive, is_plain, has_pending, flush, close_notify, must_linger,
         descriptors
     }
 

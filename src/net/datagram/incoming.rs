@@ -87,7 +87,7 @@ impl Datagrams {
             }
         }
         if self.is_ready(Readiness::READABLE) {
-            self.linger();
+            self.requeue();
         }
     }
 
@@ -230,7 +230,7 @@ impl Datagrams {
             self.incoming.refusal.set(Some(error));
             // Whoever waits to receive is told.
             self.note_readiness(Readiness::READABLE);
-            self.linger();
+            self.requeue();
         }
     }
 

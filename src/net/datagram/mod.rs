@@ -36,11 +36,11 @@ mod train;
 mod transport;
 
 pub use pull::UdpSocket;
-pub use transport::{CannotSend, DatagramTransport};
+pub use transport::{DatagramTransport, SendError};
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
-use crate::net::listen::CannotListen;
+use crate::net::listen::ListenError;
 use crate::reactor::Reactor;
 use std::fmt;
 use std::net::ToSocketAddrs;
@@ -102,7 +102,7 @@ impl Reactor {
     /// Receives UDP datagrams at an address, for a protocol.
     ///
     /// Port 0 lets the system choose; see [`DatagramTransport::host`]. A host name is looked up while
-    /// you wait. Fails with [`CannotListen`].
+    /// you wait. Fails with [`ListenError`].
     ///
     /// ```
     /// use ropewalk::{Address, DatagramProtocol, DatagramTransport, Reactor, Result};
@@ -188,7 +188,7 @@ impl Reactor {
         protocol: impl DatagramProtocol + 'static,
     ) -> Result<DatagramTransport> {
         let at = at.into();
-        let datagrams = self.inner().bind(&at, false).map_err(CannotListen::at(&at))?;
+        let datagrams = self.inner().bind(&at, false).map_err(ListenError::at(&at))?;
         Ok(datagrams.begin(Box::new(protocol)))
     }
 }

@@ -13,7 +13,7 @@
 //! * Datagrams leave in the order in which they were given.
 //! * While there is room to send, no more than one train waits, and its departure is due.
 
-use super::CannotSend;
+use super::SendError;
 use super::socket::{Datagrams, is_refusal};
 use super::train::Gathered;
 use crate::address::Address;
@@ -76,7 +76,7 @@ impl Outgoing {
     }
 
     fn put_back(&self, mut train: Gathered) {
-        train.settle();
+        train.advance();
         self.queue.borrow_mut().push_front(train);
     }
 
@@ -117,7 +117,7 @@ impl Outgoing {
 }
 
 impl Datagrams {
-    pub(super) fn write(&self, data: &[u8], to: Option<&Address>) -> Result<(), CannotSend> {
+    pub(super) fn write(&self, data: &[u8], to: Option<&Address>) -> Result<(), SendError> {
         match self.try_send(data, to) {
             Err(error) if is_full(&error) => self.enqueue(data, to),
             outcome => outcome.map_err(|cause| self.cannot_send(data.len(), to, cause)),
@@ -237,7 +237,7 @@ impl Datagrams {
         let (inner, key) = (Rc::downgrade(&self.inner), self.key);
         let again = move || {
             if let Some(inner) = inner.upgrade() {
-                inner.sources.linger(key);
+                inner.sources.requeue(key);
             }
         };
         self.inner.timers.call_later(RETRY, Box::new(again));
@@ -258,7 +258,7 @@ impl Datagrams {
         }
     }
 
-    fn enqueue(&self, data: &[u8], to: Option<&Address>) -> Result<(), CannotSend> {
+    fn enqueue(&self, data: &[u8], to: Option<&Address>) -> Result<(), SendError> {
         let outgoing = &self.outgoing;
         let waiting = outgoing.queued_bytes.get();
         if waiting + data.len() > MOST_QUEUED {
@@ -292,7 +292,7 @@ impl Datagrams {
     }
 
     /// Sends a train, or puts back what of it the system does not take; gives what failed.
-    fn send_train(&self, mut train: Gathered) -> Vec<CannotSend> {
+    fn send_train(&self, mut train: Gathered) -> Vec<SendError> {
         let mut failed = Vec::new();
         loop {
             let (count, outcome) = self.send_some(&train);
@@ -305,7 +305,7 @@ impl Datagrams {
                 Ok(()) => {}
             }
             self.outgoing.queued_bytes.set(self.outgoing.queued_bytes.get() - count);
-            train.advance(count);
+            train.skip(count);
             if train.rest().is_empty() {
                 return failed;
             }
@@ -331,9 +331,9 @@ impl Datagrams {
         length: usize,
         to: Option<&Address>,
         cause: io::Error,
-    ) -> CannotSend {
+    ) -> SendError {
         let to = to.cloned().or_else(|| self.peer());
-        CannotSend { length, from: self.host(), to, cause }
+        SendError { length, from: self.host(), to, cause }
     }
 }
 

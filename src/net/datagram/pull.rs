@@ -5,7 +5,7 @@ use super::socket::Datagrams;
 use crate::address::Address;
 use crate::driver::Readiness;
 use crate::failure::{Failure, Result};
-use crate::net::listen::CannotListen;
+use crate::net::listen::ListenError;
 use crate::reactor::Reactor;
 use std::fmt;
 use std::future::poll_fn;
@@ -37,7 +37,7 @@ pub struct UdpSocket {
 }
 
 impl Reactor {
-    /// Opens a UDP socket at an address, for tasks. Fails with [`CannotListen`].
+    /// Opens a UDP socket at an address, for tasks. Fails with [`ListenError`].
     #[track_caller]
     pub fn open_udp(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, false)? })
@@ -49,13 +49,13 @@ impl Reactor {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, true)? })
     }
 
-    /// Opens a Unix socket for datagrams, for tasks. Fails with [`CannotListen`].
+    /// Opens a Unix socket for datagrams, for tasks. Fails with [`ListenError`].
     #[cfg(unix)]
     #[track_caller]
     pub fn open_unix_datagram(&self, at: impl Into<Address>) -> Result<UdpSocket> {
         let at = at.into();
         let bound = self.inner().bind(&at, false);
-        Ok(UdpSocket { datagrams: bound.map_err(CannotListen::at(&at))? })
+        Ok(UdpSocket { datagrams: bound.map_err(ListenError::at(&at))? })
     }
 }
 
@@ -81,7 +81,7 @@ impl UdpSocket {
     /// One like the datagram before it may leave later, together with those that follow: when the task
     /// waits to receive, or the turn of the loop is over.
     ///
-    /// Fails with [`CannotSend`](crate::CannotSend) if it is too long or the address is none that this
+    /// Fails with [`SendError`](crate::SendError) if it is too long or the address is none that this
     /// socket can send to.
     pub async fn send_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result {
         poll_fn(|context| self.poll_send(context, data.as_ref(), Some(to))).await

@@ -6,9 +6,9 @@ use super::{DatagramProtocol, DatagramTransport};
 use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
-use crate::failure::{Failure, NO_PLACE, Result, contain, report};
-use crate::net::listen::{CannotListen, own_addresses, written};
-use crate::reactor::{Loop, Source, attempt};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic, report};
+use crate::net::listen::{ListenError, own_addresses, written};
+use crate::reactor::{Loop, Source, run_reporting_panic};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -33,7 +33,7 @@ pub(super) struct Datagrams {
     readiness: Cell<Readiness>,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
-    is_lingering: Cell<bool>,
+    is_requeued: Cell<bool>,
     /// The protocol is called with what came; what it sends leaves when all of that was told.
     pub(super) is_served: Cell<bool>,
 }
@@ -45,7 +45,7 @@ impl Loop {
         address: impl ToSocketAddrs + fmt::Debug,
         is_shared: bool,
     ) -> Result<Rc<Datagrams>> {
-        let cannot = CannotListen::at(written(&address));
+        let cannot = ListenError::at(written(&address));
         let addresses = own_addresses(&*self.driver, &address).map_err(&cannot)?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
@@ -78,7 +78,7 @@ impl Loop {
                 readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
                 outgoing: Outgoing::new(longest),
                 incoming: Incoming::new(),
-                is_lingering: Cell::new(false),
+                is_requeued: Cell::new(false),
                 is_served: Cell::new(false),
             })
         });
@@ -156,7 +156,7 @@ impl Datagrams {
     ) -> Option<R> {
         let mut protocol = self.protocol.take()?;
         let transport = DatagramTransport::new(self.clone());
-        let called = contain(NO_PLACE, || call(&mut *protocol, &transport));
+        let called = catch_panic(NO_PLACE, || call(&mut *protocol, &transport));
         self.protocol.set(Some(protocol));
         called.inspect_err(|failure| report(what, failure)).ok()
     }
@@ -178,9 +178,9 @@ impl Datagrams {
         }
     }
 
-    pub(super) fn linger(&self) {
-        if !self.is_lingering.replace(true) {
-            self.inner.sources.linger(self.key);
+    pub(super) fn requeue(&self) {
+        if !self.is_requeued.replace(true) {
+            self.inner.sources.requeue(self.key);
         }
     }
 
@@ -213,8 +213,8 @@ impl Datagrams {
     fn dismiss(&self, done: &Trigger<()>) {
         let told = match self.protocol.take() {
             Some(mut protocol) => {
-                let told = contain(NO_PLACE, || protocol.stopped());
-                attempt("panic in the drop of a protocol", || drop(protocol));
+                let told = catch_panic(NO_PLACE, || protocol.stopped());
+                run_reporting_panic("panic in the drop of a protocol", || drop(protocol));
                 told
             }
             None => Ok(()),
@@ -228,7 +228,7 @@ impl Source for Datagrams {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.note_readiness(readiness);
         if readiness == Readiness::NONE {
-            self.is_lingering.set(false);
+            self.is_requeued.set(false);
         }
         if self.outgoing.stop_retrying() {
             self.note_readiness(Readiness::WRITABLE);
@@ -259,8 +259,8 @@ impl Source for Datagrams {
     fn lose(self: Rc<Self>, _reason: &Failure) {
         self.close();
         if let Some(mut protocol) = self.protocol.take() {
-            attempt("panic in stopped", || protocol.stopped());
-            attempt("panic in the drop of a protocol", || drop(protocol));
+            run_reporting_panic("panic in stopped", || protocol.stopped());
+            run_reporting_panic("panic in the drop of a protocol", || drop(protocol));
         }
     }
 }

@@ -72,12 +72,12 @@ impl Gathered {
     }
 
     /// So many bytes were sent, or given up.
-    pub(super) fn advance(&mut self, count: usize) {
+    pub(super) fn skip(&mut self, count: usize) {
         self.sent = (self.sent + count).min(self.bytes.len());
     }
 
     /// Gives the room back that others might have taken: this one waits for long.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn advance(&mut self) {
         self.bytes.shrink_to_fit();
     }
 }
@@ -120,7 +120,7 @@ mod tests {
         let mut seen = Vec::new();
         while !train.rest().is_empty() {
             seen.push(train.next().to_vec());
-            train.advance(train.next().len());
+            train.skip(train.next().len());
         }
         assert_eq!(seen, [&b"abc"[..], b"def", b"g"]);
     }

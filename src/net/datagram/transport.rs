@@ -34,7 +34,7 @@ impl DatagramTransport {
 
     /// Sends a datagram, whole or not at all.
     ///
-    /// Up to 256 KiB that the system does not take yet wait here. Fails with [`CannotSend`] if more
+    /// Up to 256 KiB that the system does not take yet wait here. Fails with [`SendError`] if more
     /// does, if the datagram is too long, or if the address is none that this socket can send to. That
     /// it was sent does not mean that it arrives.
     ///
@@ -144,23 +144,23 @@ impl fmt::Debug for DatagramTransport {
 /// A datagram was not sent.
 #[derive(Debug)]
 #[doc(alias = "MessageLengthError")]
-pub struct CannotSend {
+pub struct SendError {
     pub(super) length: usize,
     pub(super) from: Address,
     pub(super) to: Option<Address>,
     pub(super) cause: io::Error,
 }
 
-impl CannotSend {
+impl SendError {
     /// What kind of error it was: `WouldBlock` when too much waits already.
     pub fn kind(&self) -> io::ErrorKind {
         self.cause.kind()
     }
 }
 
-impl fmt::Display for CannotSend {
+impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CannotSend { length, from, to, cause } = self;
+        let SendError { length, from, to, cause } = self;
         write!(f, "cannot send a datagram of {length} bytes from {from} to ")?;
         match to {
             Some(to) => write!(f, "{to}: {cause}"),
@@ -169,4 +169,4 @@ impl fmt::Display for CannotSend {
     }
 }
 
-impl std::error::Error for CannotSend {}
+impl std::error::Error for SendError {}

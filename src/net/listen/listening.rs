@@ -15,10 +15,10 @@ use crate::address::Address;
 #[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{AnyStream, Key, Listener, Readiness};
-use crate::failure::{Failure, NO_PLACE, Report, Result, contain, report, tell};
+use crate::failure::{Failure, NO_PLACE, Report, Result, catch_panic, report, tell};
 use crate::net::connection::Connection;
 use crate::protocol::Factory;
-use crate::reactor::{Loop, Source, attempt};
+use crate::reactor::{Loop, Source, run_reporting_panic};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -26,29 +26,29 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// What a port does with a connection.
-pub(crate) trait Welcome {
+pub(crate) trait Acceptor {
     fn started(&mut self) {}
     /// A connection was accepted.
-    fn welcome(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
+    fn accepted(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
     /// An accepted connection has got its layer, and has no face yet.
     fn serve(&mut self, connection: Rc<Connection>);
     fn stopped(&mut self) {}
 }
 
 /// Welcomes each connection with a protocol of the factory's.
-pub(crate) fn reception(factory: impl Factory + 'static) -> Box<dyn Welcome> {
-    Box::new(Reception(factory))
+pub(crate) fn protocol_acceptor(factory: impl Factory + 'static) -> Box<dyn Acceptor> {
+    Box::new(ProtocolAcceptor(factory))
 }
 
-struct Reception<F>(F);
+struct ProtocolAcceptor<F>(F);
 
-impl<F: Factory> Welcome for Reception<F> {
+impl<F: Factory> Acceptor for ProtocolAcceptor<F> {
     fn started(&mut self) {
         self.0.started();
     }
 
-    fn welcome(&mut self, inner: &Rc<Loop>, mut stream: AnyStream, peer: Address) {
-        match contain(NO_PLACE, || self.0.build_protocol(&peer)) {
+    fn accepted(&mut self, inner: &Rc<Loop>, mut stream: AnyStream, peer: Address) {
+        match catch_panic(NO_PLACE, || self.0.build_protocol(&peer)) {
             Ok(Some(protocol)) => Connection::open(inner, stream, peer).begin(Box::new(protocol)),
             // Without a protocol the stream is dropped, which closes it.
             Ok(None) => {}
@@ -61,7 +61,7 @@ impl<F: Factory> Welcome for Reception<F> {
     }
 
     fn serve(&mut self, connection: Rc<Connection>) {
-        match contain(NO_PLACE, || self.0.build_protocol(&connection.true_peer())) {
+        match catch_panic(NO_PLACE, || self.0.build_protocol(&connection.true_peer())) {
             Ok(Some(protocol)) => connection.begin(Box::new(protocol)),
             Ok(None) => connection.begin_losing(),
             Err(failure) => {
@@ -83,7 +83,7 @@ pub(super) struct Listening {
     /// Absent once closed. Borrowed for one call to it.
     listener: RefCell<Option<Box<dyn Listener>>>,
     /// Absent while it is called, and once dismissed.
-    welcome: Cell<Option<Box<dyn Welcome>>>,
+    accepted: Cell<Option<Box<dyn Acceptor>>>,
     /// Those accepted last may have the descriptors that are left; then accepting goes on.
     is_resting: Cell<bool>,
     /// Accepting fails, and that was said.
@@ -102,17 +102,17 @@ impl Listening {
     pub(super) fn open(
         inner: &Rc<Loop>,
         listener: Box<dyn Listener>,
-        mut welcome: Box<dyn Welcome>,
+        mut accepted: Box<dyn Acceptor>,
     ) -> io::Result<Rc<Listening>> {
         let host = listener.host()?;
-        attempt("panic in the start of a factory", || welcome.started());
+        run_reporting_panic("panic in the start of a factory", || accepted.started());
         let listening = inner.sources.insert_with(|key| {
             Rc::new(Listening {
                 inner: inner.clone(),
                 key,
                 host,
                 listener: RefCell::new(Some(listener)),
-                welcome: Cell::new(Some(welcome)),
+                accepted: Cell::new(Some(accepted)),
                 is_resting: Cell::new(false),
                 is_failing: Cell::new(false),
             })
@@ -134,8 +134,8 @@ impl Listening {
     }
 
     /// Accepts in the next step, without an event.
-    pub(super) fn linger(&self) {
-        self.inner.sources.linger(self.key);
+    pub(super) fn requeue(&self) {
+        self.inner.sources.requeue(self.key);
     }
 
     fn register(&self) -> io::Result<()> {
@@ -157,11 +157,11 @@ impl Listening {
         self.listener.borrow().as_ref().map_or(0, |listener| listener.room())
     }
 
-    fn welcome(&self, stream: AnyStream, peer: Address) {
+    fn accepted(&self, stream: AnyStream, peer: Address) {
         self.is_failing.set(false);
-        let Some(mut welcome) = self.welcome.take() else { return };
-        attempt("panic in a factory", || welcome.welcome(&self.inner, stream, peer));
-        self.welcome.set(Some(welcome));
+        let Some(mut accepted) = self.accepted.take() else { return };
+        run_reporting_panic("panic in a factory", || accepted.accepted(&self.inner, stream, peer));
+        self.accepted.set(Some(accepted));
     }
 
     fn shed(self: &Rc<Self>, error: &io::Error) {
@@ -205,7 +205,7 @@ impl Listening {
         let again = move || {
             if let Some(listening) = listening.upgrade() {
                 listening.is_resting.set(false);
-                listening.linger();
+                listening.requeue();
             }
         };
         self.inner.timers.call_later(RETRY, Box::new(again));
@@ -219,9 +219,9 @@ impl Listening {
 
     /// Tells the factory that this was all, and drops it.
     pub(super) fn dismiss(&self) -> Result {
-        let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
-        let told = contain(NO_PLACE, || welcome.stopped());
-        attempt("panic in the drop of a factory", || drop(welcome));
+        let Some(mut accepted) = self.accepted.take() else { return Ok(()) };
+        let told = catch_panic(NO_PLACE, || accepted.stopped());
+        run_reporting_panic("panic in the drop of a factory", || drop(accepted));
         told
     }
 
@@ -241,7 +241,7 @@ impl Source for Listening {
         for accepted in 1..=ACCEPTS_PER_TURN {
             match self.accept() {
                 Ok((stream, peer)) => {
-                    self.welcome(stream, peer);
+                    self.accepted(stream, peer);
                     if self.room() <= accepted {
                         self.is_resting.set(true);
                         return self.retry();
@@ -265,7 +265,7 @@ impl Source for Listening {
                 },
             }
         }
-        self.linger();
+        self.requeue();
     }
 
     fn lose(self: Rc<Self>, _reason: &Failure) {

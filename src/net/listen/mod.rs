@@ -12,11 +12,11 @@ use crate::failure::{Failure, Result};
 use crate::net::connect::naming::literal;
 #[cfg(feature = "tls")]
 use crate::net::connection::layer::Layer;
-use crate::net::connection::layer::{Dressed, Put};
+use crate::net::connection::layer::{HandshakingAcceptor, LayerRef};
 #[cfg(unix)]
 use crate::net::listen::listening::Already;
 use crate::net::listen::listening::Listening;
-pub(crate) use crate::net::listen::listening::{Welcome, reception};
+pub(crate) use crate::net::listen::listening::{Acceptor, protocol_acceptor};
 use crate::protocol::Factory;
 use crate::reactor::{Loop, Reactor, ReactorGone};
 use std::fmt;
@@ -91,7 +91,7 @@ impl Reactor {
     /// Accepts TCP connections at an address and gives each a protocol of the factory's.
     ///
     /// Port 0 lets the system choose; see [`Port::host`]. A host name is looked up while you wait;
-    /// the first of its addresses that can be listened at is taken. Fails with [`CannotListen`].
+    /// the first of its addresses that can be listened at is taken. Fails with [`ListenError`].
     ///
     /// ```
     /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
@@ -113,14 +113,14 @@ impl Reactor {
         A: ToSocketAddrs + fmt::Debug,
         F: Factory + 'static,
     {
-        self.inner().listen_tcp(address, reception(factory))
+        self.inner().listen_tcp(address, protocol_acceptor(factory))
     }
 }
 
 impl Reactor {
     /// Accepts connections at a Unix socket and gives each a protocol of the factory's.
     ///
-    /// Fails with [`CannotListen`].
+    /// Fails with [`ListenError`].
     ///
     /// ```
     /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
@@ -146,7 +146,7 @@ impl Reactor {
     where
         F: Factory + 'static,
     {
-        self.inner().listen_unix(&at.into(), reception(factory))
+        self.inner().listen_unix(&at.into(), protocol_acceptor(factory))
     }
 }
 
@@ -165,7 +165,7 @@ pub struct ListenUnix {
     mode: Option<u32>,
     lock: bool,
     /// The outermost first.
-    layers: Vec<Put>,
+    layers: Vec<LayerRef>,
 }
 
 impl ListenUnix {
@@ -200,7 +200,7 @@ impl ListenUnix {
     #[cfg(feature = "tls")]
     #[must_use]
     pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ListenUnix {
-        self.layers.push(Put(layer));
+        self.layers.push(LayerRef(layer));
         self
     }
 
@@ -261,11 +261,11 @@ impl Loop {
     pub(crate) fn listen_tcp(
         self: &Rc<Self>,
         address: impl ToSocketAddrs + fmt::Debug,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> Result<Port> {
-        let cannot = CannotListen::at(written(&address));
+        let cannot = ListenError::at(written(&address));
         let addresses = own_addresses(&*self.driver, &address).map_err(&cannot)?;
-        self.listen_first(addresses, BACKLOG, false, welcome).map_err(&cannot)
+        self.listen_first(addresses, BACKLOG, false, accepted).map_err(&cannot)
     }
 
     /// Listens at the first of several addresses that can be listened at.
@@ -274,7 +274,7 @@ impl Loop {
         addresses: impl IntoIterator<Item = SocketAddr>,
         backlog: u32,
         is_shared: bool,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> io::Result<Port> {
         self.check_alive_io()?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
@@ -287,50 +287,50 @@ impl Loop {
                 break;
             }
         }
-        self.listen_with(outcome?, welcome)
+        self.listen_with(outcome?, accepted)
     }
 
     #[track_caller]
     pub(crate) fn listen_unix(
         self: &Rc<Self>,
         at: &ListenUnix,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> Result<Port> {
-        let cannot = CannotListen::at(Address::Unix(at.name.clone()));
-        self.listen_at_unix(at, welcome).map_err(cannot)
+        let cannot = ListenError::at(Address::Unix(at.name.clone()));
+        self.listen_at_unix(at, accepted).map_err(cannot)
     }
 
     pub(crate) fn listen_at_unix(
         self: &Rc<Self>,
         at: &ListenUnix,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> io::Result<Port> {
         self.check_alive_io()?;
         let options = UnixOptions { backlog: at.backlog, mode: at.mode, lock: at.lock };
-        let dress = |below, Put(layer): &Put| -> Box<dyn Welcome> {
-            Box::new(Dressed::new(layer.clone(), below))
+        let dress = |below, LayerRef(layer): &LayerRef| -> Box<dyn Acceptor> {
+            Box::new(HandshakingAcceptor::new(layer.clone(), below))
         };
-        let welcome = at.layers.iter().rev().fold(welcome, dress);
-        self.listen_with(self.driver.listen_unix(&at.name, &options)?, welcome)
+        let accepted = at.layers.iter().rev().fold(accepted, dress);
+        self.listen_with(self.driver.listen_unix(&at.name, &options)?, accepted)
     }
 
     pub(crate) fn listen_inherited(
         self: &Rc<Self>,
         number: u32,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> io::Result<Port> {
         self.check_alive_io()?;
-        self.listen_with(self.driver.listen_inherited(number)?, welcome)
+        self.listen_with(self.driver.listen_inherited(number)?, accepted)
     }
 
     /// Listens at a socket that somebody else made.
     pub(crate) fn listen_adopted(
         self: &Rc<Self>,
         socket: OwnedFd,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> io::Result<Port> {
         self.check_alive_io()?;
-        self.listen_with(self.driver.adopt_listener(socket)?, welcome)
+        self.listen_with(self.driver.adopt_listener(socket)?, accepted)
     }
 
     /// Welcomes one stream that is there already, as if a port had accepted it.
@@ -339,45 +339,45 @@ impl Loop {
         self: &Rc<Self>,
         stream: Box<dyn ByteStream>,
         peer: Address,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> io::Result<Port> {
-        let port = self.listen_with(Box::new(Already::new(stream, peer)), welcome)?;
+        let port = self.listen_with(Box::new(Already::new(stream, peer)), accepted)?;
         // No event will tell that it waits.
-        port.listening.linger();
+        port.listening.requeue();
         Ok(port)
     }
 
     fn listen_with(
         self: &Rc<Self>,
         listener: Box<dyn Listener>,
-        welcome: Box<dyn Welcome>,
+        accepted: Box<dyn Acceptor>,
     ) -> io::Result<Port> {
-        Ok(Port { listening: Listening::open(self, listener, welcome)? })
+        Ok(Port { listening: Listening::open(self, listener, accepted)? })
     }
 }
 
 /// An address could not be listened at.
 ///
 /// ```
-/// use ropewalk::{CannotListen, Reactor};
+/// use ropewalk::{ListenError, Reactor};
 /// use std::io::ErrorKind;
 ///
 /// let reactor = Reactor::new()?;
 /// let failure = reactor.serve_tcp("nonsense", async |_stream| Ok(())).unwrap_err();
 /// assert_eq!(failure.to_string(), "cannot listen at nonsense: invalid socket address");
-/// assert_eq!(failure.check::<CannotListen>().unwrap().kind(), ErrorKind::InvalidInput);
+/// assert_eq!(failure.check::<ListenError>().unwrap().kind(), ErrorKind::InvalidInput);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Debug)]
 #[doc(alias = "CannotListenError")]
-pub struct CannotListen {
+pub struct ListenError {
     address: String,
     cause: io::Error,
 }
 
-impl CannotListen {
-    pub(crate) fn new(address: impl Into<String>, cause: io::Error) -> CannotListen {
-        CannotListen { address: address.into(), cause }
+impl ListenError {
+    pub(crate) fn new(address: impl Into<String>, cause: io::Error) -> ListenError {
+        ListenError { address: address.into(), cause }
     }
 
     /// Says so, in the line that asked for it.
@@ -386,7 +386,7 @@ impl CannotListen {
         let place = Location::caller();
         move |cause| match cause.get_ref().and_then(|it| it.downcast_ref()) {
             Some(&gone @ ReactorGone) => Failure::at(place, gone),
-            None => Failure::at(place, CannotListen::new(address.to_string(), cause)),
+            None => Failure::at(place, ListenError::new(address.to_string(), cause)),
         }
     }
 
@@ -396,10 +396,10 @@ impl CannotListen {
     }
 }
 
-impl fmt::Display for CannotListen {
+impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot listen at {}: {}", self.address, self.cause)
     }
 }
 
-impl std::error::Error for CannotListen {}
+impl std::error::Error for ListenError {}

@@ -1,6 +1,6 @@
 //! The downstream end of a node: who gets its outcome, or the outcome itself while nobody asks.
 
-use crate::deferred::later::after_drop;
+use crate::deferred::trampoline::after_drop;
 use crate::deferred::walk::{Cancel, DIRECT, Rest, Step, cancel, drive};
 use crate::deferred::{Cancelled, FailureGroup, FirstError, NeverFired};
 use crate::failure::{Failure, Place, Result, report_made};
@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::task::Waker;
 
 /// A link that waits for a `T`.
-pub(super) trait Sink<T> {
+pub(super) trait Input<T> {
     /// Takes the input: goes on with it if `direct` allows, or keeps it for the step that it returns.
     fn accept(self: Rc<Self>, input: Result<T>, direct: u32) -> Option<Rc<dyn Step>>;
 }
 
 /// A link whose step returned a Deferred of `T`, which it now follows.
-pub(super) trait Follower<T> {
+pub(super) trait Adopter<T> {
     /// Keeps the outcome of the Deferred that it follows; the caller runs the step.
     fn land(self: Rc<Self>, outcome: Result<T>) -> Rc<dyn Step>;
     /// Follows another Deferred from now on.
@@ -25,7 +25,7 @@ pub(super) trait Follower<T> {
 /// Anything that will have a `T` or a failure.
 pub(crate) trait Source<T>: Cancel {
     /// Its downstream end.
-    fn tail(&self) -> &Tail<T>;
+    fn tail(&self) -> &Downstream<T>;
     /// Its outcome was taken, and nobody else holds it.
     fn end(self: Rc<Self>) {}
     /// Nobody will ask for the outcome; a Deferred did, if `awaited`.
@@ -44,7 +44,7 @@ pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, await
         }
         Some(Err(failure)) => unhandled(failure, made),
         None if awaited => abandon(source, made),
-        None => source.tail().put(End::Detached(made)),
+        None => source.tail().put(Continuation::Detached(made)),
     }
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, await
 #[cold]
 #[inline(never)]
 fn abandon<T>(source: Rc<dyn Source<T>>, made: Place) {
-    source.tail().put(End::Detached(made));
+    source.tail().put(Continuation::Detached(made));
     let node: Rc<dyn Cancel> = source;
     after_drop(move || cancel(node, made));
 }
@@ -78,21 +78,21 @@ pub(crate) fn in_place<N>(make: impl FnOnce() -> N) -> Rc<N> {
 ///
 /// ```text
 ///            1 add step, return from callback, poll, drop
-///   Open ──────────────────────────────────────────────────▶ Sink, Follower, Waker, Detached
+///   Open ──────────────────────────────────────────────────▶ Input, Adopter, Waker, Detached
 ///    │ 2 the node has its outcome                                │ 3 the node has its outcome: handed over
 ///    ▼                                                           ▼   (a Waker is woken, and it is kept: 2)
 ///   Outcome ────────────────────────────────────────────────▶ Spent
 ///            4 the Deferred takes it
 /// ```
-pub(crate) struct Tail<T>(Cell<End<T>>);
+pub(crate) struct Downstream<T>(Cell<Continuation<T>>);
 
-pub(super) enum End<T> {
+pub(super) enum Continuation<T> {
     /// A Deferred is held by somebody, without a step.
     Open,
     /// The next link.
-    Sink(Rc<dyn Sink<T>>),
+    Input(Rc<dyn Input<T>>),
     /// The link that returned this Deferred from its step.
-    Follower(Rc<dyn Follower<T>>),
+    Adopter(Rc<dyn Adopter<T>>),
     /// A task polled the Deferred.
     Waker(Waker),
     /// The Deferred was dropped, the chain runs on. It was made there.
@@ -103,28 +103,31 @@ pub(super) enum End<T> {
     Spent,
 }
 
-impl<T> Tail<T> {
-    pub(crate) const fn new() -> Tail<T> {
-        Tail(Cell::new(End::Open))
+impl<T> Downstream<T> {
+    pub(crate) const fn new() -> Downstream<T> {
+        Downstream(Cell::new(Continuation::Open))
     }
 
     /// Of an ended node: ready for another one.
     #[inline]
     pub(super) fn reopen(&self) {
-        self.put(End::Open);
+        self.put(Continuation::Open);
     }
 
     /// 4. What is there: the outcome, or whoever waits for it. Nothing is left.
     #[inline]
-    pub(super) fn take(&self) -> End<T> {
-        self.0.replace(End::Spent)
+    pub(super) fn take(&self) -> Continuation<T> {
+        self.0.replace(Continuation::Spent)
     }
 
     /// 1, 2. Puts something into a tail from which everything was taken.
     #[inline]
-    pub(super) fn put(&self, end: End<T>) {
+    pub(super) fn put(&self, end: Continuation<T>) {
         let empty = self.0.replace(end);
-        debug_assert!(matches!(empty, End::Open | End::Spent), "a tail was overwritten");
+        debug_assert!(
+            matches!(empty, Continuation::Open | Continuation::Spent),
+            "a tail was overwritten"
+        );
         // Not dropped: there is nothing in it, and the code that would find out costs a tenth of
         // firing a chain.
         std::mem::forget(empty);
@@ -133,7 +136,7 @@ impl<T> Tail<T> {
     /// Whether the outcome is there.
     pub(super) fn is_settled(&self) -> bool {
         let end = self.take();
-        let settled = matches!(end, End::Outcome(_));
+        let settled = matches!(end, Continuation::Outcome(_));
         self.put(end);
         settled
     }
@@ -146,7 +149,7 @@ impl<T> Tail<T> {
         }
     }
 
-    /// As [`fire`](Tail::fire), of a node that a walk has come to.
+    /// As [`fire`](Downstream::fire), of a node that a walk has come to.
     pub(crate) fn fire_next(&self, outcome: Result<T>, rest: &mut Rest) {
         rest.run(self.settle(outcome, DIRECT));
     }
@@ -157,8 +160,8 @@ impl<T> Tail<T> {
     #[inline]
     pub(super) fn ask(&self) -> Option<Result<T>> {
         match self.take() {
-            End::Outcome(outcome) => Some(outcome),
-            End::Open => None,
+            Continuation::Outcome(outcome) => Some(outcome),
+            Continuation::Open => None,
             other => {
                 self.put(other);
                 self.ask_again()
@@ -170,7 +173,7 @@ impl<T> Tail<T> {
     #[cold]
     #[inline(never)]
     fn ask_again(&self) -> Option<Result<T>> {
-        let former = self.0.replace(End::Open);
+        let former = self.0.replace(Continuation::Open);
         drop(former);
         self.ask()
     }
@@ -178,8 +181,10 @@ impl<T> Tail<T> {
     /// 1, 2. A task asks for the outcome.
     pub(super) fn poll(&self, waker: &Waker) -> Option<Result<T>> {
         match self.take() {
-            End::Outcome(outcome) => return Some(outcome),
-            End::Waker(known) if known.will_wake(waker) => self.put(End::Waker(known)),
+            Continuation::Outcome(outcome) => return Some(outcome),
+            Continuation::Waker(known) if known.will_wake(waker) => {
+                self.put(Continuation::Waker(known))
+            }
             other => {
                 self.put(other);
                 return self.wait(waker.clone());
@@ -192,7 +197,7 @@ impl<T> Tail<T> {
     fn wait(&self, waker: Waker) -> Option<Result<T>> {
         let outcome = self.ask();
         if outcome.is_none() {
-            self.put(End::Waker(waker));
+            self.put(Continuation::Waker(waker));
         }
         outcome
     }
@@ -201,18 +206,18 @@ impl<T> Tail<T> {
     #[inline(always)]
     pub(super) fn settle(&self, outcome: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         match self.take() {
-            End::Sink(link) => return link.accept(outcome, direct),
-            End::Follower(link) => return Some(link.land(outcome)),
-            End::Waker(waker) => {
-                self.put(End::Outcome(outcome));
+            Continuation::Input(link) => return link.accept(outcome, direct),
+            Continuation::Adopter(link) => return Some(link.land(outcome)),
+            Continuation::Waker(waker) => {
+                self.put(Continuation::Outcome(outcome));
                 waker.wake();
             }
             // Each by its name, so that each arm moves its own pointers out: a catch-all would move the
             // whole, in wide pieces of what was written in narrow ones, for which the processor waits.
-            End::Detached(made) => unobserved(outcome, made),
-            End::Open | End::Spent => self.put(End::Outcome(outcome)),
+            Continuation::Detached(made) => unobserved(outcome, made),
+            Continuation::Open | Continuation::Spent => self.put(Continuation::Outcome(outcome)),
             // Not so: a node has one outcome.
-            End::Outcome(first) => self.put(End::Outcome(first)),
+            Continuation::Outcome(first) => self.put(Continuation::Outcome(first)),
         }
         None
     }

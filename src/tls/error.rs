@@ -10,19 +10,19 @@ use std::fmt;
 /// It is the cause of the [`ConnectionLost`] that names the peer.
 ///
 /// ```
-/// use ropewalk::tls::Fault;
+/// use ropewalk::tls::TlsError;
 ///
 /// fn is_about_trust(failure: &ropewalk::Failure) -> bool {
-///     Fault::of(failure).is_some_and(Fault::is_of_certificate)
+///     TlsError::of(failure).is_some_and(TlsError::is_of_certificate)
 /// }
 /// assert!(!is_about_trust(&ropewalk::Failure::msg("no")));
 /// ```
 #[derive(Debug)]
-pub struct Fault(pub(super) Error);
+pub struct TlsError(pub(super) Error);
 
-impl Fault {
+impl TlsError {
     /// The fault that a connection was lost by, if it was lost by one.
-    pub fn of(failure: &Failure) -> Option<&Fault> {
+    pub fn of(failure: &Failure) -> Option<&TlsError> {
         failure.check::<ConnectionLost>()?.cause().get_ref()?.downcast_ref()
     }
 
@@ -32,7 +32,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Error::InvalidCertificate(error) => {
@@ -50,4 +50,4 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for TlsError {}

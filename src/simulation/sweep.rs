@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What was run and how much of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct SweepReport {
     /// Simulations that were run.
     pub runs: u64,
     /// Virtual time in all of them.
@@ -27,9 +27,9 @@ pub struct Survey {
     pub faults: u64,
 }
 
-impl Survey {
-    fn of(simulation: &Simulation) -> Survey {
-        Survey {
+impl SweepReport {
+    fn of(simulation: &Simulation) -> SweepReport {
+        SweepReport {
             runs: 1,
             time: simulation.time(),
             calls: simulation.calls(),
@@ -37,14 +37,14 @@ impl Survey {
         }
     }
 
-    pub(super) fn add(&mut self, run: Survey) {
+    pub(super) fn add(&mut self, run: SweepReport) {
         *self = [*self, run].into_iter().sum();
     }
 }
 
-impl Sum for Survey {
-    fn sum<I: Iterator<Item = Survey>>(surveys: I) -> Survey {
-        surveys.fold(Survey::default(), |total, survey| Survey {
+impl Sum for SweepReport {
+    fn sum<I: Iterator<Item = SweepReport>>(surveys: I) -> SweepReport {
+        surveys.fold(SweepReport::default(), |total, survey| SweepReport {
             runs: total.runs + survey.runs,
             time: total.time + survey.time,
             calls: total.calls + survey.calls,
@@ -53,9 +53,9 @@ impl Sum for Survey {
     }
 }
 
-impl fmt::Display for Survey {
+impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Survey { runs, calls, faults, .. } = self;
+        let SweepReport { runs, calls, faults, .. } = self;
         let hours = self.time.as_secs_f64() / 3600.0;
         write!(f, "{runs} runs, {hours:.2} virtual hours, {calls} calls, {faults} made to fail")
     }
@@ -63,7 +63,7 @@ impl fmt::Display for Survey {
 
 /// Runs a scenario in a new simulation for each seed.
 ///
-/// A failure or panic of the scenario ends it with [`Fallen`], and so does anything that was reported
+/// A failure or panic of the scenario ends it with [`FailedSeed`], and so does anything that was reported
 /// and not allowed ([`Simulation::allow_reports`]), until the end of the simulation. If `ROPEWALK_SEED` is set, that seed
 /// is run instead of all.
 ///
@@ -81,9 +81,9 @@ impl fmt::Display for Survey {
 pub fn for_each_seed(
     seeds: Range<u64>,
     scenario: impl Fn(&Simulation) -> Result,
-) -> Result<Survey> {
+) -> Result<SweepReport> {
     let seeds = chosen_seed().map_or(seeds, |seed| seed..seed + 1);
-    let mut survey = Survey::default();
+    let mut survey = SweepReport::default();
     for seed in seeds {
         survey.add(run(seed, None, &scenario)?);
     }
@@ -97,9 +97,9 @@ pub fn for_each_seed(
 /// check: nothing hangs, nothing leaks, everybody who waits is told.
 ///
 /// ```
-/// use ropewalk::simulation::{Simulation, walk_faults};
+/// use ropewalk::simulation::{Simulation, sweep_faults};
 ///
-/// let survey = walk_faults(1, |simulation: &Simulation| {
+/// let survey = sweep_faults(1, |simulation: &Simulation| {
 ///     let server = simulation.host("server").reactor();
 ///     // It works, or it says that it does not.
 ///     let _ = server.serve_tcp("0.0.0.0:80", async |_stream| Ok(()));
@@ -109,9 +109,9 @@ pub fn for_each_seed(
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[track_caller]
-pub fn walk_faults(seed: u64, scenario: impl Fn(&Simulation) -> Result) -> Result<Survey> {
+pub fn sweep_faults(seed: u64, scenario: impl Fn(&Simulation) -> Result) -> Result<SweepReport> {
     let seed = chosen_seed().unwrap_or(seed);
-    let mut survey = Survey::default();
+    let mut survey = SweepReport::default();
     for fault in Fault::ALL {
         let mut number = 0;
         loop {
@@ -136,7 +136,7 @@ pub(super) fn run(
     seed: u64,
     fault: Option<(u64, Fault)>,
     scenario: impl FnOnce(&Simulation) -> Result,
-) -> Result<Survey> {
+) -> Result<SweepReport> {
     let caller = Location::caller();
     let simulation = Simulation::new(seed);
     if let Some((number, fault)) = fault {
@@ -146,7 +146,7 @@ pub(super) fn run(
         let _observing = simulation.world().observe();
         scenario(&simulation)
     });
-    let (run, trace) = (Survey::of(&simulation), simulation.trace());
+    let (run, trace) = (SweepReport::of(&simulation), simulation.trace());
     // What its programs do when they are dropped is part of the run.
     let end = judge(caller, || {
         drop(simulation);
@@ -154,17 +154,19 @@ pub(super) fn run(
     });
     match outcome.and(end) {
         Ok(()) => Ok(run),
-        Err(failure) => Err(fallen(caller, Fallen::new(seed, run.time, fault, failure, &trace))),
+        Err(failure) => {
+            Err(fallen(caller, FailedSeed::new(seed, run.time, fault, failure, &trace)))
+        }
     }
 }
 
-fn fallen(caller: Place, fallen: Fallen) -> Failure {
+fn fallen(caller: Place, fallen: FailedSeed) -> Failure {
     Failure::at(place_of(&fallen.failure, caller), fallen)
 }
 
 /// A scenario failed; says under which seed, and how to run that one again.
 #[derive(Debug)]
-pub struct Fallen {
+pub struct FailedSeed {
     seed: u64,
     at: Duration,
     fault: Option<(u64, Fault)>,
@@ -176,17 +178,17 @@ pub struct Fallen {
 /// So many of the trace's last lines are told.
 const SHOWN: usize = 50;
 
-impl Fallen {
+impl FailedSeed {
     fn new(
         seed: u64,
         at: Duration,
         fault: Option<(u64, Fault)>,
         failure: Failure,
         trace: &str,
-    ) -> Fallen {
+    ) -> FailedSeed {
         let lines: Vec<&str> = trace.lines().rev().take(SHOWN).collect();
         let last = lines.into_iter().rev().map(|line| format!("\n{line}")).collect();
-        Fallen { seed, at, fault, failure, last }
+        FailedSeed { seed, at, fault, failure, last }
     }
 
     /// The seed that it failed under.
@@ -200,9 +202,9 @@ impl Fallen {
     }
 }
 
-impl fmt::Display for Fallen {
+impl fmt::Display for FailedSeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fallen { seed, at, failure, .. } = self;
+        let FailedSeed { seed, at, failure, .. } = self;
         write!(f, "seed {seed} failed at {at:?}")?;
         if let Some((number, fault)) = self.fault {
             write!(f, ", where call {number} fails with {fault:?}")?;
@@ -217,7 +219,7 @@ impl fmt::Display for Fallen {
     }
 }
 
-impl std::error::Error for Fallen {}
+impl std::error::Error for FailedSeed {}
 
 /// A failure with what lies under it and the user's line, if it knows one.
 pub(super) struct Story<'a>(pub(super) &'a Failure);

@@ -1,12 +1,12 @@
 //! The checks of the pushing face.
 
-use super::recorder::Manner;
-use super::{Pair, Scene, expect, pattern};
+use super::recorder::Behaviour;
+use super::{Fixture, Pair, expect, pattern};
 use crate::failure::{Failure, Result};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
 use std::rc::Rc;
 
-impl Scene {
+impl Fixture {
     /// Both transports, once the protocols are connected: the server's and the client's.
     async fn connected(&self) -> Result<(Transport, Transport)> {
         if let Some(Pair::Protocols(connecting)) = self.pair.take() {
@@ -25,9 +25,9 @@ impl Scene {
     }
 }
 
-pub(super) async fn echo(scene: Rc<Scene>) -> Result {
+pub(super) async fn echo(scene: Rc<Fixture>) -> Result {
     let (_, client) = scene.connected().await?;
-    scene.server.set_manner(Manner::Echoes);
+    scene.server.set_manner(Behaviour::Echoes);
     let text = b"a rope of three strands";
     for cut in 0..=text.len() {
         scene.client.forget_data();
@@ -44,7 +44,7 @@ pub(super) async fn echo(scene: Rc<Scene>) -> Result {
     scene.both_done().await
 }
 
-pub(super) async fn much(scene: Rc<Scene>) -> Result {
+pub(super) async fn much(scene: Rc<Fixture>) -> Result {
     let (server, client) = scene.connected().await?;
     let data = pattern(600_007);
     client.write(&data);
@@ -59,10 +59,10 @@ pub(super) async fn much(scene: Rc<Scene>) -> Result {
     scene.both_done().await
 }
 
-pub(super) async fn half_close(scene: Rc<Scene>) -> Result {
+pub(super) async fn half_close(scene: Rc<Fixture>) -> Result {
     let (server, client) = scene.connected().await?;
-    scene.server.set_manner(Manner::Stays);
-    scene.client.set_manner(Manner::Stays);
+    scene.server.set_manner(Behaviour::Stays);
+    scene.client.set_manner(Behaviour::Stays);
     client.write(b"question");
     client.lose_write_connection();
     client.write(b"too late");
@@ -80,7 +80,7 @@ pub(super) async fn half_close(scene: Rc<Scene>) -> Result {
 /// More than any system keeps for a peer that does not read.
 const PLENTY: usize = 64 * 1024 * 1024;
 
-pub(super) async fn pressure(scene: Rc<Scene>) -> Result {
+pub(super) async fn pressure(scene: Rc<Fixture>) -> Result {
     let (server, client) = scene.connected().await?;
     client.pause_reading();
     let piece = pattern(60_000);
@@ -101,7 +101,7 @@ pub(super) async fn pressure(scene: Rc<Scene>) -> Result {
     scene.both_done().await
 }
 
-pub(super) async fn pause(scene: Rc<Scene>) -> Result {
+pub(super) async fn pause(scene: Rc<Fixture>) -> Result {
     let (server, client) = scene.connected().await?;
     server.pause_reading();
     client.write(b"wait");
@@ -116,7 +116,7 @@ pub(super) async fn pause(scene: Rc<Scene>) -> Result {
     scene.both_done().await
 }
 
-pub(super) async fn lose(scene: Rc<Scene>) -> Result {
+pub(super) async fn lose(scene: Rc<Fixture>) -> Result {
     let (server, client) = scene.connected().await?;
     let data = pattern(500_000);
     server.write(&data);
@@ -133,7 +133,7 @@ pub(super) async fn lose(scene: Rc<Scene>) -> Result {
     Ok(())
 }
 
-pub(super) async fn abort(scene: Rc<Scene>) -> Result {
+pub(super) async fn abort(scene: Rc<Fixture>) -> Result {
     let (_, client) = scene.connected().await?;
     client.abort_connection();
     client.abort_connection();
@@ -145,9 +145,9 @@ pub(super) async fn abort(scene: Rc<Scene>) -> Result {
     expect(is_right || !scene.resets, || format!("the peer of who aborted was told: {others}"))
 }
 
-pub(super) async fn error(scene: Rc<Scene>) -> Result {
+pub(super) async fn error(scene: Rc<Fixture>) -> Result {
     let (_, client) = scene.connected().await?;
-    scene.server.set_manner(Manner::Fails);
+    scene.server.set_manner(Behaviour::Fails);
     // The failure that is made on purpose is reported, once.
     client.write(b"x");
     let own = scene.server.until_lost().await?;
@@ -155,7 +155,7 @@ pub(super) async fn error(scene: Rc<Scene>) -> Result {
     scene.client.until_lost().await.map(drop)
 }
 
-pub(super) async fn told(scene: Rc<Scene>) -> Result {
+pub(super) async fn told(scene: Rc<Fixture>) -> Result {
     let (server, client) = scene.connected().await?;
     let before = [server.peer(), server.host(), client.peer(), client.host()];
     client.write(pattern(100_000));

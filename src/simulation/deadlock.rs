@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::socket::{Socket, Stage};
-use super::world::{Machine, State};
+use super::world::{HostState, State};
 use crate::reactor::Loop;
 use std::fmt::{self, Write};
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A simulation can go on no longer, or has gone on for too long; says who waits for what.
 #[derive(Clone, Debug)]
-pub struct Stuck {
+pub struct Deadlock {
     why: Why,
     seed: u64,
     at: Duration,
@@ -26,7 +26,7 @@ pub enum Why {
     LimitPassed,
 }
 
-impl Stuck {
+impl Deadlock {
     /// Which of the two it is.
     pub fn why(&self) -> Why {
         self.why
@@ -43,24 +43,24 @@ impl Stuck {
     }
 }
 
-impl fmt::Display for Stuck {
+impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.why {
             Why::NothingLeft => "deadlock: nothing is left to happen",
             Why::LimitPassed => "the limit of virtual time has passed",
         };
-        let Stuck { seed, at, explanation, .. } = self;
+        let Deadlock { seed, at, explanation, .. } = self;
         write!(f, "{why}, at {at:?} of seed {seed}{explanation}")
     }
 }
 
-impl std::error::Error for Stuck {}
+impl std::error::Error for Deadlock {}
 
 /// So many connections of a host are told; the others are counted.
 const SHOWN: usize = 10;
 
 impl State {
-    pub(super) fn explain(&self, why: Why, loops: &[Option<Rc<Loop>>]) -> Stuck {
+    pub(super) fn explain(&self, why: Why, loops: &[Option<Rc<Loop>>]) -> Deadlock {
         let mut text = String::new();
         for (host, machine) in self.machines.iter().enumerate() {
             let inner = loops.get(host).and_then(Option::as_ref);
@@ -71,14 +71,14 @@ impl State {
             let _ = self.explain_link(&mut text, ends, link);
         }
         let at = Duration::from_nanos(self.now);
-        Stuck { why, seed: self.seed, at, explanation: text }
+        Deadlock { why, seed: self.seed, at, explanation: text }
     }
 
     fn explain_host(
         &self,
         text: &mut String,
         host: usize,
-        machine: &Machine,
+        machine: &HostState,
         inner: Option<&Rc<Loop>>,
     ) -> fmt::Result {
         let state = match (machine.is_up, machine.is_paused) {

@@ -2,7 +2,7 @@
 
 use super::child::{Exit, Process, follow};
 use super::options::{ChildDescriptor, ProcessOptions, Spawned};
-use super::{CannotSpawn, ProcessStatusUnknown, ProcessTerminated};
+use super::{ProcessStatusUnknown, ProcessTerminated, SpawnError};
 use crate::address::Address;
 use crate::driver::{ByteStream, Pipes, Readiness, pass_on};
 use crate::failure::Result;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<Connection>> {
     let program = options.program();
     let own = stderr().as_fd().try_clone_to_owned();
-    let own = own.map_err(|cause| CannotSpawn { program: program.clone(), cause })?;
+    let own = own.map_err(|cause| SpawnError { program: program.clone(), cause })?;
     let spawned = options.unless_said(2, ChildDescriptor::Share(own)).spawn(reactor)?;
     let Spawned { child, mut pipes, .. } = spawned;
     let process = follow(reactor, child, program.clone())?;
@@ -29,24 +29,25 @@ pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<C
         is_standard: false,
     };
     let pipes = reactor.inner().driver.adopt(pipes)?;
-    let child: Box<dyn ByteStream> = Box::new(Whole { pipes, process: process.clone(), program });
+    let child: Box<dyn ByteStream> =
+        Box::new(ProcessStream { pipes, process: process.clone(), program });
     let connection = Connection::open(reactor.inner(), child, name);
     let transport = connection.transport();
     drop(process.ended().add_both(move |_| {
-        transport.stir(Readiness::READABLE);
+        transport.retry_io(Readiness::READABLE);
         Ok(())
     }));
     Ok(connection)
 }
 
 /// A child's pipes; what it says ends when the child has.
-struct Whole {
+struct ProcessStream {
     pipes: Box<dyn ByteStream>,
     process: Process,
     program: Box<str>,
 }
 
-impl Whole {
+impl ProcessStream {
     /// How the child ended, which is how the connection does; `WouldBlock` while it runs.
     fn end(&self) -> io::Result<()> {
         let program = self.program.clone();
@@ -62,10 +63,10 @@ impl Whole {
     }
 }
 
-impl ByteStream for Whole {
+impl ByteStream for ProcessStream {
     pass_on! {
         pipes: register, write, write_vectored, shutdown_write, finish_connecting, peer, host,
-        set_nodelay, set_keepalive, is_plain, holds_more, flush, take_leave, must_hear_out
+        set_nodelay, set_keepalive, is_plain, has_pending, flush, close_notify, must_linger
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -44,11 +44,11 @@ pub(super) enum Event {
     /// A socket looks whether its silent peer is there; so often it was not.
     Probe(Key, u32),
     /// What waits under this key of the agenda's own.
-    Errand(Key),
+    Job(Key),
 }
 
 /// What does not fit into an event.
-pub(super) enum Errand {
+pub(super) enum Job {
     /// A datagram arrives.
     Letter(Letter),
     /// Work that was offloaded, or a resolver's answer.
@@ -57,13 +57,13 @@ pub(super) enum Errand {
     Call(Box<dyn FnOnce(&Simulation)>, Place),
 }
 
-pub(super) struct Agenda {
+pub(super) struct EventQueue {
     near: Vec<Entry>,
     reached: u64,
     wheel: Box<[Vec<Entry>]>,
     full: [u64; SLOTS / 64],
     far: BinaryHeap<Reverse<Entry>>,
-    errands: Slots<Errand>,
+    errands: Slots<Job>,
     sequence: u64,
 }
 
@@ -79,9 +79,9 @@ const SLOTS: usize = 256;
 /// A slot is two to the power of so many nanoseconds long.
 const WIDTH: u32 = 17;
 
-impl Default for Agenda {
-    fn default() -> Agenda {
-        Agenda {
+impl Default for EventQueue {
+    fn default() -> EventQueue {
+        EventQueue {
             near: Vec::new(),
             reached: 0,
             wheel: (0..SLOTS).map(|_| Vec::new()).collect(),
@@ -93,7 +93,7 @@ impl Default for Agenda {
     }
 }
 
-impl Agenda {
+impl EventQueue {
     #[inline]
     pub(super) fn push(&mut self, time: u64, event: Event) {
         let order = u128::from(time) << 64 | u128::from(self.sequence);
@@ -115,12 +115,12 @@ impl Agenda {
         self.near.insert(place, entry);
     }
 
-    pub(super) fn push_errand(&mut self, time: u64, errand: Errand) {
+    pub(super) fn push_errand(&mut self, time: u64, errand: Job) {
         let key = self.errands.insert_with(|_| errand);
-        self.push(time, Event::Errand(key));
+        self.push(time, Event::Job(key));
     }
 
-    pub(super) fn take_errand(&mut self, key: Key) -> Option<Errand> {
+    pub(super) fn take_errand(&mut self, key: Key) -> Option<Job> {
         self.errands.remove(key)
     }
 
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn events_come_in_order_of_time_and_then_of_planning() {
-        let (mut agenda, mut random) = (Agenda::default(), Random::new(1));
+        let (mut agenda, mut random) = (EventQueue::default(), Random::new(1));
         let mut wanted: Vec<(u64, u32)> = Vec::new();
         let mut now = 0;
         for number in 0..4_000 {
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn nothing_is_due_before_its_time() {
-        let mut agenda = Agenda::default();
+        let mut agenda = EventQueue::default();
         agenda.push(7, Event::Rise(Key::NONE));
         assert!(agenda.pop_due(6).is_none());
         assert!(agenda.pop_due(7).is_some());

@@ -1,6 +1,6 @@
 //! The checks of the pulling face.
 
-use super::{Pair, Scene, expect, pattern};
+use super::{Fixture, Pair, expect, pattern};
 use crate::failure::{Failure, Result};
 use crate::stream::Stream;
 use futures_util::future::{poll_fn, try_join};
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-impl Scene {
+impl Fixture {
     /// Both streams: the server's and the client's.
     async fn opened(&self) -> Result<(Stream, Stream)> {
         match self.pair.take() {
@@ -26,7 +26,7 @@ async fn read_all(stream: &mut Stream) -> io::Result<Vec<u8>> {
     Ok(data)
 }
 
-pub(super) async fn echo(scene: Rc<Scene>) -> Result {
+pub(super) async fn echo(scene: Rc<Fixture>) -> Result {
     let (mut server, mut client) = scene.opened().await?;
     let text = b"a rope of three strands";
     let serve = async {
@@ -58,7 +58,7 @@ pub(super) async fn echo(scene: Rc<Scene>) -> Result {
     expect(rest.is_empty(), || "something came after the end".into())
 }
 
-pub(super) async fn much(scene: Rc<Scene>) -> Result {
+pub(super) async fn much(scene: Rc<Fixture>) -> Result {
     let (server, client) = scene.opened().await?;
     let data = pattern(600_007);
     let end = |stream: Stream| {
@@ -78,7 +78,7 @@ pub(super) async fn much(scene: Rc<Scene>) -> Result {
     expect(one == data && other == data, || "the bytes differ".into())
 }
 
-pub(super) async fn half_close(scene: Rc<Scene>) -> Result {
+pub(super) async fn half_close(scene: Rc<Fixture>) -> Result {
     let (mut server, mut client) = scene.opened().await?;
     client.write_all(b"question").await?;
     client.close().await?;
@@ -90,7 +90,7 @@ pub(super) async fn half_close(scene: Rc<Scene>) -> Result {
     expect(question == b"question" && answer == b"answer", || "the bytes differ".into())
 }
 
-pub(super) async fn pressure(scene: Rc<Scene>) -> Result {
+pub(super) async fn pressure(scene: Rc<Fixture>) -> Result {
     let (mut server, mut client) = scene.opened().await?;
     let piece = pattern(60_000);
     let mut written = 0;
@@ -124,7 +124,7 @@ async fn try_write(stream: &mut Stream, piece: &[u8]) -> io::Result<Option<usize
     .await
 }
 
-pub(super) async fn lose(scene: Rc<Scene>) -> Result {
+pub(super) async fn lose(scene: Rc<Fixture>) -> Result {
     let (mut server, mut client) = scene.opened().await?;
     let data = pattern(500_000);
     let send = async move {
@@ -136,7 +136,7 @@ pub(super) async fn lose(scene: Rc<Scene>) -> Result {
     expect(heard == data, || format!("{} of {} bytes came", heard.len(), data.len()))
 }
 
-pub(super) async fn abort(scene: Rc<Scene>) -> Result {
+pub(super) async fn abort(scene: Rc<Fixture>) -> Result {
     let (mut server, mut client) = scene.opened().await?;
     client.transport().abort_connection();
     let own = client.read(&mut [0]).await;

@@ -10,7 +10,7 @@ use crate::net::connection::layer::in_the_clear;
 use crate::transport::Transport;
 
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct Unconsumed {
     /// Without memory of its own when nothing is kept.
     bytes: Vec<u8>,
     /// The transport's layers when they came.
@@ -19,7 +19,7 @@ pub(super) struct Kept {
     has_ended: bool,
 }
 
-impl Kept {
+impl Unconsumed {
     /// Offers what is kept and `data` after it to `step`, again and again while the connection wants
     /// bytes. `step` says how many it used up; 0 waits for more of them.
     pub(super) fn deliver(

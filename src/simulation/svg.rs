@@ -5,7 +5,7 @@
 //! texts stand beside the hosts' lines, right of all of them, so that nothing crosses them.
 
 use super::folding::{Row, fold};
-use super::trace::{Happening, Loss, What};
+use super::trace::{EventKind, Loss, TraceEvent};
 use std::fmt::Write;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ const TOP: usize = 60;
 /// How wide the texts are.
 const TEXTS: usize = 640;
 
-pub(super) fn draw(seed: u64, happenings: &[Happening]) -> String {
+pub(super) fn draw(seed: u64, happenings: &[TraceEvent]) -> String {
     let start = happenings.len().saturating_sub(LOOKED_AT);
-    let is_drawn = |happening: &&Happening| !happening.host.starts_with('(');
-    let mut told: Vec<&Happening> = happenings[start..].iter().filter(is_drawn).collect();
+    let is_drawn = |happening: &&TraceEvent| !happening.host.starts_with('(');
+    let mut told: Vec<&TraceEvent> = happenings[start..].iter().filter(is_drawn).collect();
     accept_first(&mut told);
     let mut rows = fold(&told);
     rows.drain(..rows.len().saturating_sub(LINES));
@@ -38,12 +38,12 @@ pub(super) fn draw(seed: u64, happenings: &[Happening]) -> String {
 struct Picture<'a> {
     hosts: Vec<Rc<str>>,
     /// All that is told, folded or not.
-    told: Vec<&'a Happening>,
+    told: Vec<&'a TraceEvent>,
     rows: Vec<Row>,
 }
 
 /// The hosts in order of appearance.
-fn columns(told: &[&Happening]) -> Vec<Rc<str>> {
+fn columns(told: &[&TraceEvent]) -> Vec<Rc<str>> {
     let mut hosts: Vec<Rc<str>> = Vec::new();
     for happening in told {
         if !happening.host.is_empty() && !hosts.contains(&happening.host) {
@@ -55,13 +55,13 @@ fn columns(told: &[&Happening]) -> Vec<Rc<str>> {
 
 /// A connection is accepted before its bytes are got, if that is at one time: they come to the system
 /// first, but it is the program that one looks at.
-fn accept_first(told: &mut [&Happening]) {
+fn accept_first(told: &mut [&TraceEvent]) {
     for place in 1..told.len() {
-        if told[place].what != What::Accepted {
+        if told[place].what != EventKind::Accepted {
             continue;
         }
         let accepted = told[place];
-        let is_with = |other: &&&Happening| other.at == accepted.at && other.host == accepted.host;
+        let is_with = |other: &&&TraceEvent| other.at == accepted.at && other.host == accepted.host;
         let together = told[..place].iter().rev().take_while(is_with).count();
         let group = &told[place - together..place];
         let first = group.iter().position(|other| other.connection == accepted.connection);
@@ -121,18 +121,21 @@ impl Picture<'_> {
         let (y, time) = (y(row), happening.at.as_secs_f64());
         writeln!(svg, "<text x=\"8\" y=\"{}\" fill=\"#888\">{time:.6} s</text>", y + 4)?;
         let color = match &happening.what {
-            What::Arrived { from, sent, .. } => {
+            EventKind::Arrived { from, sent, .. } => {
                 self.write_arrow(svg, row, place, (from, *sent), COLORS[0])?
             }
-            What::Ended { from, sent } => {
+            EventKind::Ended { from, sent } => {
                 self.write_arrow(svg, row, place, (from, *sent), COLORS[1])?
             }
-            What::Lost { from, why, .. } => {
+            EventKind::Lost { from, why, .. } => {
                 self.write_loss(svg, row, place, (from, *why))?;
                 FAILED
             }
-            What::Reset | What::Failed(_) | What::Failing(..) | What::Repeated => FAILED,
-            What::Noted(_) => "#a60",
+            EventKind::Reset
+            | EventKind::Failed(_)
+            | EventKind::Failing(..)
+            | EventKind::Repeated => FAILED,
+            EventKind::Noted(_) => "#a60",
             _ => "#333",
         };
         self.write_text(svg, row, place, color)
@@ -199,7 +202,7 @@ impl Picture<'_> {
             number => format!("#{number} "),
         };
         let is_early =
-            matches!(happening.what, What::Arrived { .. }) && self.is_accepted_later(place);
+            matches!(happening.what, EventKind::Arrived { .. }) && self.is_accepted_later(place);
         writeln!(
             svg,
             "<text x=\"{}\" y=\"{}\" fill=\"{color}\"><tspan fill=\"#888\">{}</tspan> \
@@ -243,24 +246,24 @@ impl Picture<'_> {
     /// Where what arrived at this place was sent.
     fn departure(&self, place: usize, from: &str, sent: Duration) -> Option<usize> {
         let arrived = self.told[place];
-        let is_it = |other: &Happening| match (&arrived.what, &other.what) {
-            (What::Ended { .. }, What::EndSent | What::Closed) => true,
-            (What::Arrived { bytes, .. }, What::Sent(sent)) => bytes == sent,
+        let is_it = |other: &TraceEvent| match (&arrived.what, &other.what) {
+            (EventKind::Ended { .. }, EventKind::EndSent | EventKind::Closed) => true,
+            (EventKind::Arrived { bytes, .. }, EventKind::Sent(sent)) => bytes == sent,
             (
-                What::Arrived { bytes, beginning, .. },
-                What::SentTo { bytes: sent, beginning: begins, .. },
+                EventKind::Arrived { bytes, beginning, .. },
+                EventKind::SentTo { bytes: sent, beginning: begins, .. },
             ) => bytes == sent && beginning == begins,
             _ => false,
         };
-        let is_same = |other: &Happening| {
+        let is_same = |other: &TraceEvent| {
             *other.host == *from && other.connection == arrived.connection && other.at == sent
         };
         // The same length may be sent twice at one time: what arrives first was sent first.
         let before = self.told[..place].iter().filter(|other| {
             let is_alike = match (&arrived.what, &other.what) {
                 (
-                    What::Arrived { bytes, sent, .. },
-                    What::Arrived { bytes: others, sent: then, .. },
+                    EventKind::Arrived { bytes, sent, .. },
+                    EventKind::Arrived { bytes: others, sent: then, .. },
                 ) => bytes == others && sent == then,
                 _ => false,
             };
@@ -274,8 +277,8 @@ impl Picture<'_> {
 
     fn is_accepted_later(&self, place: usize) -> bool {
         let arrived = self.told[place];
-        let is_accepting = |other: &&Happening| {
-            other.what == What::Accepted
+        let is_accepting = |other: &&TraceEvent| {
+            other.what == EventKind::Accepted
                 && other.connection == arrived.connection
                 && other.host == arrived.host
         };

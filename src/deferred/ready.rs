@@ -1,7 +1,7 @@
 //! Deferreds that have fired already.
 
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::failure::{Failure, contain};
+use crate::failure::{Failure, catch_panic};
 use std::panic::Location;
 
 /// A Deferred that has its value already.
@@ -42,7 +42,7 @@ pub fn fail<T>(failure: impl Into<Failure>) -> Deferred<T> {
 #[doc(alias = "maybeDeferred")]
 #[track_caller]
 pub fn maybe_deferred<R: IntoDeferred>(work: impl FnOnce() -> R) -> Deferred<R::Output> {
-    contain(Location::caller(), || work().into_deferred()).unwrap_or_else(fail)
+    catch_panic(Location::caller(), || work().into_deferred()).unwrap_or_else(fail)
 }
 
 /// Calls `work` now; its value, whatever it is, or its panic, is the result.
@@ -52,5 +52,5 @@ pub fn maybe_deferred<R: IntoDeferred>(work: impl FnOnce() -> R) -> Deferred<R::
 /// ```
 #[track_caller]
 pub fn execute<T>(work: impl FnOnce() -> T) -> Deferred<T> {
-    Deferred::fired(contain(Location::caller(), work), Location::caller())
+    Deferred::fired(catch_panic(Location::caller(), work), Location::caller())
 }
