@@ -132,7 +132,7 @@ impl Error for FailureError {
 /// use std::error::Error;
 ///
 /// fn depth(error: &(dyn Error + 'static)) -> usize {
-///     std::iter::successors(Some(error), |error| error.source()).count()
+///     std::iter::successors(Some(error), |&error| error.source()).count()
 /// }
 /// assert_eq!(depth(&*Failure::msg("alone")), 1);
 /// ```

@@ -698,7 +698,7 @@ mod tests {
     fn debug_tells_the_whole_story() {
         let deep = std::io::Error::other(fmt::Error);
         let text = format!("{:?}", Failure::from(deep));
-        assert!(text.contains("arose at src/failure.rs:"), "{text}");
+        assert!(text.contains("arose at src/failure/mod.rs:"), "{text}");
     }
 
     #[test]

@@ -149,14 +149,14 @@ impl ClientConfig {
     /// let reactor = ropewalk::Reactor::new()?;
     /// let port = reactor.serve_tls("127.0.0.1:0", &server, async |mut stream| {
     ///     assert_eq!(session(&stream.transport()).map(|it| it.peer_certificates().len()), Some(1));
-    ///     futures_util::AsyncWriteExt::write_all(&mut stream, b"accepted").await?;
+    ///     futures_util::AsyncWriteExt::write_all(&mut stream, b"welcome").await?;
     ///     Ok(())
     /// })?;
     /// let opening = reactor.open_tls(&port.host(), &config);
     /// reactor.run_until(async move {
-    ///     let mut accepted = [0; 7];
-    ///     futures_util::AsyncReadExt::read_exact(&mut opening.await?, &mut accepted).await?;
-    ///     assert_eq!(&accepted, b"accepted");
+    ///     let mut greeting = [0; 7];
+    ///     futures_util::AsyncReadExt::read_exact(&mut opening.await?, &mut greeting).await?;
+    ///     assert_eq!(&greeting, b"welcome");
     ///     Ok(())
     /// })?;
     /// # Ok::<(), ropewalk::Failure>(())
