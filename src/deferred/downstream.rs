@@ -3,7 +3,7 @@
 use crate::deferred::trampoline::after_drop;
 use crate::deferred::walk::{Cancel, DIRECT, Rest, Step, cancel, drive};
 use crate::deferred::{Cancelled, FailureGroup, FirstError, NeverFired};
-use crate::failure::{Failure, Place, Result, report_made};
+use crate::failure::{Failure, Place, Result, is_of_an_end, report_made};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Waker;
@@ -241,7 +241,7 @@ pub(super) fn unhandled(failure: Failure, made: Place) {
 }
 
 /// Whether it says only that the work was cancelled, which is what somebody asked for, or that both ends
-/// of it are gone, as at the end of a program.
+/// of it or its reactor are gone, as at the end of a program.
 ///
 /// Of several the same is said by all of them. A loop: they may lie deep within each other.
 fn is_quiet(failure: &Failure) -> bool {
@@ -253,11 +253,15 @@ fn is_quiet(failure: &Failure) -> bool {
             && !group.failures().is_empty()
         {
             unseen.extend(group.failures());
-        } else if !failure.is::<Cancelled>() && !failure.is::<NeverFired>() {
+        } else if !is_of_nobody(failure) {
             return false;
         }
     }
     true
+}
+
+fn is_of_nobody(failure: &Failure) -> bool {
+    failure.is::<Cancelled>() || failure.is::<NeverFired>() || is_of_an_end(failure)
 }
 
 #[cfg(test)]

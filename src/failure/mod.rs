@@ -603,7 +603,7 @@ pub(crate) fn tell_hook(report: &Report<'_>) -> bool {
 }
 
 /// That a reactor has ended, or was stopped, is nobody's failure.
-fn is_of_an_end(failure: &Failure) -> bool {
+pub(crate) fn is_of_an_end(failure: &Failure) -> bool {
     let is_end =
         |error: &(dyn Error + 'static)| error.is::<ReactorGone>() || error.is::<ReactorStopped>();
     failure.0.is_of_an_end

@@ -4,7 +4,8 @@ use super::kit::{Notes, census, hear_reports, until};
 use futures_util::AsyncReadExt;
 use ropewalk::simulation::Simulation;
 use ropewalk::{
-    Address, Cancelled, Deferred, Failure, Phase, Protocol, Reactor, ReactorGone, Result, Transport,
+    Address, Cancelled, Deferred, Failure, Phase, Protocol, Reactor, ReactorGone, Result,
+    Transport, gather_results, race,
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -280,6 +281,8 @@ fn what_fails_because_the_reactor_ends_is_not_reported_and_a_panic_is() {
     drop(deferred);
     drop(reactor.spawn(pending::<Result>()));
     drop(reactor.spawn(pending::<Result>()).add_callback(|()| Ok(())));
+    drop(gather_results([reactor.spawn(pending::<Result>())]));
+    drop(race([reactor.spawn(pending::<Result>()), reactor.spawn(pending::<Result>())]));
     let bomb = Bomb;
     drop(reactor.spawn(async move {
         let _bomb = bomb;
