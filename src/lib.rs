@@ -2,6 +2,9 @@
 //! equal face of all of it.
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!("ropewalk needs a Unix: sockets, pipes and descriptors as POSIX has them");
+
 mod address;
 mod buffer;
 mod clock;
@@ -49,9 +52,9 @@ pub use ported::{
     ReconnectingClientFactory, Retrying,
 };
 pub use protocol::{Factory, Protocol};
-#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+#[cfg(any(feature = "signals", feature = "process"))]
 pub use reactor::Signal;
-#[cfg(all(unix, feature = "signals"))]
+#[cfg(feature = "signals")]
 pub use reactor::SignalWatch;
 pub use reactor::{
     Descriptor, Event, ExitStatus, Interval, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,

@@ -22,7 +22,6 @@
 use crate::address::Address;
 use crate::failure::{Failure, Result};
 use crate::transport::Transport;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 
 /// Meaning for the bytes of one connection, as callbacks.
@@ -108,7 +107,6 @@ pub trait Protocol {
 
     /// A descriptor came through a Unix socket, with the bytes that are received next. The default
     /// closes it.
-    #[cfg(unix)]
     #[doc(alias = "fileDescriptorReceived")]
     fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
         let _ = (transport, descriptor);
@@ -148,7 +146,6 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
         (**self).resume_writing(transport);
     }
 
-    #[cfg(unix)]
     fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
         (**self).file_descriptor_received(transport, descriptor);
     }

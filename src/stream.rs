@@ -108,7 +108,6 @@ impl Stream {
     }
 
     /// The next descriptor that came with the bytes read so far, through a Unix socket.
-    #[cfg(unix)]
     pub fn take_file_descriptor(&self) -> Option<std::os::fd::OwnedFd> {
         self.end.0.take_descriptor()
     }

@@ -5,7 +5,6 @@
 //! A program that is not installed is said so, and nothing is tested with it.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
-#![cfg(unix)]
 
 #[path = "kit/peers.rs"]
 mod peers;

@@ -1,6 +1,5 @@
 //! Endpoints made in code: sockets of one's own, shared ports, and rustls' own configurations.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
-#![cfg(unix)]
 
 #[path = "kit/mod.rs"]
 mod kit;

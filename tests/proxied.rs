@@ -1,6 +1,5 @@
 //! Connections behind a balancer: limits of a header, and what comes in one piece with it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
-#![cfg(unix)]
 
 #[path = "kit/mod.rs"]
 mod kit;

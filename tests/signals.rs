@@ -1,6 +1,6 @@
 //! Signals to this process. Each test has a signal of its own: they are the whole process'.
 
-#![cfg(all(unix, feature = "signals"))]
+#![cfg(feature = "signals")]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 #![allow(clippy::unit_arg, reason = "what comes to nothing is handed on in one line")]
 

@@ -1,6 +1,5 @@
 //! Standard input and output as a connection: through pipes, from and to files, with a terminal.
 
-#![cfg(unix)]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
 #[path = "kit/examples.rs"]

@@ -2,7 +2,7 @@
 //! `curl`.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
-#![cfg(all(unix, feature = "tls"))]
+#![cfg(feature = "tls")]
 
 #[path = "kit/peers.rs"]
 mod peers;

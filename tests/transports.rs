@@ -1,7 +1,6 @@
 //! Connections over real Unix sockets, and producers, against this crate and against `socat`.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
-#![cfg(unix)]
 
 #[path = "kit/peers.rs"]
 mod peers;

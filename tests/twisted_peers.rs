@@ -5,7 +5,6 @@
 //! what it prints is waited for.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
-#![cfg(unix)]
 
 #[path = "kit/peers.rs"]
 mod peers;

@@ -39,7 +39,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-#[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The outside world as one reactor sees it.
@@ -77,7 +76,6 @@ pub trait Driver {
     }
 
     /// Listens at a socket that somebody else made and had listen.
-    #[cfg(unix)]
     fn adopt_listener(&self, socket: OwnedFd) -> io::Result<Box<dyn Listener>> {
         let _ = socket;
         let why = "this driver takes no sockets of the system's";
@@ -85,7 +83,6 @@ pub trait Driver {
     }
 
     /// Makes a stream of a socket that somebody else made and connected.
-    #[cfg(unix)]
     fn adopt_stream(&self, socket: OwnedFd) -> io::Result<Box<dyn ByteStream>> {
         let _ = socket;
         let why = "this driver takes no sockets of the system's";
@@ -108,7 +105,6 @@ pub trait Driver {
     }
 
     /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
-    #[cfg(unix)]
     fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
         let why = format!("this driver has no use for {}", pipes.name);
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
@@ -160,15 +156,12 @@ pub trait Driver {
     /// Watches a descriptor that somebody else made and keeps.
     ///
     /// `PermissionDenied` says that it cannot be watched because it is always ready: a file.
-    #[cfg(unix)]
     fn watch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()>;
 
     /// Asks for the readiness of a watched descriptor anew: it is named even if nothing changed.
-    #[cfg(unix)]
     fn rewatch(&self, descriptor: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()>;
 
     /// Ends what `watch` began; call it before the descriptor is closed.
-    #[cfg(unix)]
     fn unwatch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()>;
 }
 
@@ -297,7 +290,6 @@ pub trait ByteStream {
     }
 
     /// Has a descriptor leave with the next byte that is written.
-    #[cfg(unix)]
     fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
         let _ = descriptor;
         let why = "descriptors travel through Unix sockets only";
@@ -305,7 +297,6 @@ pub trait ByteStream {
     }
 
     /// The next descriptor that came with the bytes read so far.
-    #[cfg(unix)]
     fn take_descriptor(&mut self) -> Option<OwnedFd> {
         None
     }
@@ -317,7 +308,6 @@ pub trait ByteStream {
 }
 
 /// What [`Driver::adopt`] makes a stream of.
-#[cfg(unix)]
 #[derive(Debug)]
 pub struct Pipes {
     /// Where bytes come from; without it none do.

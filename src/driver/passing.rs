@@ -79,12 +79,10 @@ macro_rules! pass_on {
         }
     };
     (@descriptors $below:ident) => {
-        #[cfg(unix)]
         fn send_descriptor(&mut self, descriptor: std::os::fd::OwnedFd) -> std::io::Result<()> {
             self.$below.send_descriptor(descriptor)
         }
 
-        #[cfg(unix)]
         fn take_descriptor(&mut self) -> Option<std::os::fd::OwnedFd> {
             self.$below.take_descriptor()
         }

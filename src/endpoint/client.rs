@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::given::Given;
 use super::grammar::{Description, EndpointError};
-#[cfg(all(unix, feature = "process"))]
+#[cfg(feature = "process")]
 use super::program::Program;
 #[cfg(feature = "tls")]
 use super::secure::{self, ClientTls};
@@ -55,9 +55,8 @@ enum Kind {
     Given(Given),
     #[cfg(feature = "tls")]
     Tls(ClientTls, Box<Kind>),
-    #[cfg(unix)]
     Stdio,
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(feature = "process")]
     Process(Program),
 }
 
@@ -212,9 +211,8 @@ impl Kind {
                 Err(failure) => fail(failure),
             },
             Kind::Given(socket) => dressed(reactor, adopt(reactor, socket), layers),
-            #[cfg(unix)]
             Kind::Stdio => dressed(reactor, crate::process::standard_connection(reactor), layers),
-            #[cfg(all(unix, feature = "process"))]
+            #[cfg(feature = "process")]
             Kind::Process(program) => dressed(reactor, program.start(reactor), layers),
         }
     }
@@ -228,12 +226,11 @@ impl Kind {
             "tls" => parse_tls(text, description),
             #[cfg(feature = "tls")]
             "ssl" => parse_ssl(text, description),
-            #[cfg(unix)]
             "stdio" => {
                 description.expect_nothing(text)?;
                 Ok(Kind::Stdio)
             }
-            #[cfg(all(unix, feature = "process"))]
+            #[cfg(feature = "process")]
             "process" => Ok(Kind::Process(Program::parse(text, description)?)),
             _ => Err(unknown(text, &description)),
         }
@@ -248,7 +245,6 @@ fn adopt(reactor: &Reactor, socket: &Given) -> crate::Result<Rc<Connection>> {
 }
 
 /// A connection that is there already, with its layers.
-#[cfg(unix)]
 #[track_caller]
 fn dressed(
     reactor: &Reactor,
@@ -551,7 +547,7 @@ mod tests {
         assert_eq!(parsed("SSL:h:1"), want("ssl"));
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(feature = "process")]
     #[test]
     fn a_program_takes_its_arguments_as_they_are() {
         let kind = |text: &str| format!("{:?}", text.parse::<ClientEndpoint>().unwrap().kind);

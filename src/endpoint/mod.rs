@@ -77,7 +77,7 @@ mod given;
 mod grammar;
 mod haproxy;
 mod inherited;
-#[cfg(all(unix, feature = "process"))]
+#[cfg(feature = "process")]
 mod program;
 mod proxy_header;
 #[cfg(feature = "tls")]

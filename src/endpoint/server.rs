@@ -70,7 +70,6 @@ enum Kind {
     Behind(Box<Kind>),
     #[cfg(feature = "tls")]
     Tls(ServerTls, Box<Kind>),
-    #[cfg(unix)]
     Stdio,
 }
 
@@ -264,7 +263,6 @@ impl Kind {
                 let bad = |failure: Failure| io::Error::other(failure.to_string());
                 kind.open(inner, dressed.map_err(bad)?)
             }
-            #[cfg(unix)]
             Kind::Stdio => {
                 let standard = crate::process::standard_stream(inner);
                 let (stream, name) =
@@ -302,7 +300,6 @@ fn parse_kind(text: &str, description: Description) -> Result<Kind, EndpointErro
         "tcp" => parse_tcp(text, description, &["port", "interface", "backlog"], "0.0.0.0"),
         "tcp6" => parse_tcp(text, description, &["port", "backlog", "interface"], "::"),
         "unix" => parse_unix(text, description),
-        #[cfg(unix)]
         "stdio" => {
             description.expect_nothing(text)?;
             Ok(Kind::Stdio)

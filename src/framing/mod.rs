@@ -44,7 +44,6 @@ macro_rules! other_events {
         }
 
         /// A descriptor came through a Unix socket; see [`Protocol::file_descriptor_received`](crate::Protocol::file_descriptor_received).
-        #[cfg(unix)]
         fn file_descriptor_received(
             &mut self,
             transport: &Transport,
@@ -99,7 +98,6 @@ macro_rules! passes_on {
             self.protocol.write_closed(transport);
         }
 
-        #[cfg(unix)]
         fn file_descriptor_received(
             &mut self,
             transport: &Transport,

@@ -13,7 +13,6 @@ use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -213,7 +212,6 @@ impl<P: Protocol> Protocol for Host<P> {
         self.call(|protocol, transport| protocol.resume_writing(transport));
     }
 
-    #[cfg(unix)]
     fn file_descriptor_received(&mut self, _: &Transport, descriptor: OwnedFd) {
         self.call(|protocol, transport| protocol.file_descriptor_received(transport, descriptor));
     }

@@ -43,7 +43,6 @@ use crate::failure::{Failure, Result};
 use crate::protocol::{Factory, Protocol};
 use crate::stream::Stream;
 use crate::transport::Transport;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 
 /// What is demanded of a connection.
@@ -199,7 +198,6 @@ impl<P: Policy, Q: Protocol> Protocol for PolicedProtocol<P, Q> {
         self.protocol.write_closed(transport);
     }
 
-    #[cfg(unix)]
     fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
         self.protocol.file_descriptor_received(transport, descriptor);
     }

@@ -322,7 +322,7 @@ impl Loop {
         let running = Running { entered: self.enter()?, inner: self.clone() };
         self.life.stop.set(Stop::No);
         self.life.is_running.set(true);
-        #[cfg(all(unix, feature = "signals"))]
+        #[cfg(feature = "signals")]
         super::signals::watch(self)?;
         self.fire_all(Event::Startup, &mut || ())?;
         Ok(running)
@@ -390,7 +390,7 @@ impl Loop {
     }
 
     /// What a signal asks for: stop, and if that is under way, at once.
-    #[cfg(all(unix, feature = "signals"))]
+    #[cfg(feature = "signals")]
     pub(super) fn stop_by_signal(&self) {
         let next = if self.life.stop.get() == Stop::No { Stop::Asked } else { Stop::Now };
         self.life.stop.set(next);
@@ -418,7 +418,7 @@ pub(super) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        #[cfg(all(unix, feature = "signals"))]
+        #[cfg(feature = "signals")]
         super::signals::unwatch(&self.inner);
         self.inner.stop_running();
     }

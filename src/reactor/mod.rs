@@ -85,9 +85,9 @@ mod react;
 mod remote;
 mod reports;
 mod run;
-#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+#[cfg(any(feature = "signals", feature = "process"))]
 mod signal;
-#[cfg(all(unix, feature = "signals"))]
+#[cfg(feature = "signals")]
 mod signals;
 mod sources;
 mod spawn;
@@ -111,9 +111,9 @@ pub use react::{ExitStatus, react};
 pub use remote::Remote;
 pub(crate) use reports::FailOnReport;
 pub use reports::UnhandledFailure;
-#[cfg(all(unix, any(feature = "signals", feature = "process")))]
+#[cfg(any(feature = "signals", feature = "process"))]
 pub use signal::Signal;
-#[cfg(all(unix, feature = "signals"))]
+#[cfg(feature = "signals")]
 pub use signals::SignalWatch;
 pub(crate) use sources::Source;
 pub(crate) use tasks::Waiter;
@@ -165,7 +165,7 @@ pub(crate) struct Loop {
     threads: threads::Threads,
     /// What a run fails with, if reports are errors here. Borrowed to clone and to replace.
     strict: RefCell<Option<Rc<FailOnReport>>>,
-    #[cfg(all(unix, feature = "signals"))]
+    #[cfg(feature = "signals")]
     signals: RefCell<signals::Watched>,
     ending: ending::Ending,
     /// How long a run that is over waits for those that are ending.
@@ -211,7 +211,7 @@ impl Reactor {
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),
             strict: RefCell::default(),
-            #[cfg(all(unix, feature = "signals"))]
+            #[cfg(feature = "signals")]
             signals: RefCell::default(),
             ending: ending::Ending::default(),
             flush_timeout: Cell::new(FLUSH_TIMEOUT),

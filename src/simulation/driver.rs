@@ -10,12 +10,10 @@ use super::stream::SimulatedStream;
 use super::world::State;
 use crate::address::Address;
 use crate::driver::{Answer, ByteStream, DatagramSocket, Driver, Key, Listener, Nudge, Ready};
-#[cfg(unix)]
 use crate::driver::{Interest, Pipes};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-#[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -99,7 +97,6 @@ impl Driver for SimulatedDriver {
         Err(missing(format_args!("descriptor {number} to take over")))
     }
 
-    #[cfg(unix)]
     fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
         Err(missing(format_args!("descriptors of the system, and so no {}", pipes.name)))
     }
@@ -138,23 +135,19 @@ impl Driver for SimulatedDriver {
         false
     }
 
-    #[cfg(unix)]
     fn watch(&self, _: BorrowedFd<'_>, _: Key, _: Interest) -> io::Result<()> {
         Err(unsupported())
     }
 
-    #[cfg(unix)]
     fn rewatch(&self, _: BorrowedFd<'_>, _: Key, _: Interest) -> io::Result<()> {
         Err(unsupported())
     }
 
-    #[cfg(unix)]
     fn unwatch(&self, _: BorrowedFd<'_>) -> io::Result<()> {
         Err(unsupported())
     }
 }
 
-#[cfg(unix)]
 fn unsupported() -> io::Error {
     missing(format_args!("descriptors of the system"))
 }

@@ -35,10 +35,7 @@ struct Run {
 
 /// The arguments of the parent process, if that is cargo.
 fn cargo_arguments() -> Option<Vec<String>> {
-    #[cfg(unix)]
     let parent = std::os::unix::process::parent_id();
-    #[cfg(not(unix))]
-    let parent = 0;
     let text = std::fs::read(format!("/proc/{parent}/cmdline")).ok()?;
     let text = String::from_utf8(text).ok()?;
     let mut arguments = text.split('\0').map(str::to_owned);

@@ -157,7 +157,6 @@ mod tests {
         directory.write("chain.pem", one.certificate_pem() + &stranger.certificate_pem());
         directory.write("below/two.pem", two.key_pem() + &two.certificate_pem());
         directory.write("below/notes.txt", "no PEM at all");
-        #[cfg(unix)]
         std::os::unix::fs::symlink("..", directory.0.join("below/up.pem")).unwrap();
         let mut found: Vec<_> = identities_at(&directory.0)
             .unwrap()

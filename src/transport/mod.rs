@@ -16,7 +16,6 @@ use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
 use std::fmt;
 use std::io::IoSlice;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
@@ -75,7 +74,6 @@ pub(crate) trait RawTransport {
     fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
         let _ = look;
     }
-    #[cfg(unix)]
     fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         let _ = descriptor;
         Err(Failure::msg("descriptors travel through Unix sockets only"))
@@ -420,7 +418,6 @@ impl Transport {
     /// assert_eq!(said, "through the pipe");
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
-    #[cfg(unix)]
     #[doc(alias = "sendFileDescriptor")]
     #[track_caller]
     pub fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {

@@ -440,7 +440,6 @@ impl Wake for Scribe {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_waker_that_hears_of_a_failed_write_may_write_elsewhere() {
     let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());

@@ -21,5 +21,4 @@ mod settling;
 mod signals;
 mod threads;
 mod told;
-#[cfg(unix)]
 mod watched;

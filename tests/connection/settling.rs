@@ -77,7 +77,6 @@ fn a_half_ended_in_a_callback_is_ended_when_that_returns() {
     assert!(told.has("write closed"));
 }
 
-#[cfg(unix)]
 #[test]
 fn the_end_that_write_closed_asks_for_needs_no_event_to_come() {
     // Pipes: a socket that is shut down is named by the system once more, and that would hide it.

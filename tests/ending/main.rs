@@ -7,7 +7,6 @@
 mod kit;
 
 mod far;
-#[cfg(unix)]
 mod flushing;
 mod in_place;
 mod owners;

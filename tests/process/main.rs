@@ -1,6 +1,6 @@
 //! Child processes: real ones, in both faces.
 
-#![cfg(all(unix, feature = "process"))]
+#![cfg(feature = "process")]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
 #[path = "../kit/mod.rs"]

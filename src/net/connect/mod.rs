@@ -275,7 +275,6 @@ impl Loop {
     }
 
     /// A connection with layers on it, the outermost first. Cancelling gives up.
-    #[cfg(unix)]
     #[track_caller]
     pub(crate) fn dress(
         self: &Rc<Self>,

@@ -9,7 +9,6 @@ use crate::net::connection::layer::Handshake;
 use crate::net::connection::producing::Place;
 use crate::net::connection::refusals::Refusals;
 use std::collections::VecDeque;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -42,7 +41,6 @@ pub(super) struct Extras {
     /// The layer's, while it is under way.
     pub(super) handshake: Option<Box<Handshake>>,
     /// What came for a stream, and was not taken yet.
-    #[cfg(unix)]
     pub(super) descriptors: VecDeque<OwnedFd>,
     /// Called when the connection is lost, after the face.
     pub(super) on_lost: Option<OnLost>,
@@ -51,12 +49,10 @@ pub(super) struct Extras {
 type OnLost = Box<dyn FnOnce(&Failure)>;
 
 /// So many descriptors wait for a stream to take them.
-#[cfg(unix)]
 const DESCRIPTORS_KEPT: usize = 256;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Extras {
-    #[cfg(unix)]
     pub(super) fn keep_descriptor(&mut self, descriptor: OwnedFd) {
         // Beyond that the peer is not meant well: what comes is closed.
         if self.descriptors.len() < DESCRIPTORS_KEPT {

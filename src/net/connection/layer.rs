@@ -33,7 +33,6 @@ use crate::transport::Wrap;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -93,11 +92,9 @@ impl Connection {
         if is_drained {
             self.forget_readiness(Readiness::READABLE);
         }
-        #[cfg(unix)]
         self.deliver_descriptors();
     }
 
-    #[cfg(unix)]
     fn deliver_descriptors(self: &Rc<Self>) {
         while let Ok(Some(descriptor)) = self.with_stream(|stream| Ok(stream.take_descriptor())) {
             if self.state.get() != State::Open {
@@ -115,7 +112,6 @@ impl Connection {
     }
 
     /// The next descriptor that came for a stream.
-    #[cfg(unix)]
     pub(crate) fn take_descriptor(&self) -> Option<OwnedFd> {
         if self.has_extras() {
             self.with_extras(|extras| extras.descriptors.pop_front())

@@ -9,7 +9,6 @@ use crate::reactor::Reactor;
 use crate::transport::{ConnectionAborted, RawTransport, Wrap};
 use crate::transport::{Producer, Producing};
 use std::io::IoSlice;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -118,7 +117,6 @@ impl RawTransport for Connection {
         let _ = self.with_stream(|stream| Ok(stream.as_any().map(look)));
     }
 
-    #[cfg(unix)]
     fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         self.send_all();
         Ok(self.with_stream(|stream| stream.send_descriptor(descriptor))?)

@@ -178,7 +178,6 @@ impl Reactor {
     /// reactor.run_until(transport.stop_listening())?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
-    #[cfg(unix)]
     #[doc(alias = "listenUNIXDatagram")]
     #[doc(alias = "connectUNIXDatagram")]
     #[track_caller]

@@ -50,7 +50,6 @@ impl Reactor {
     }
 
     /// Opens a Unix socket for datagrams, for tasks. Fails with [`ListenError`].
-    #[cfg(unix)]
     #[track_caller]
     pub fn open_unix_datagram(&self, at: impl Into<Address>) -> Result<UdpSocket> {
         let at = at.into();

@@ -12,7 +12,6 @@
 //! passes: no system promises that an error means one connection only.
 
 use crate::address::Address;
-#[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{AnyStream, Key, Listener, Readiness};
 use crate::failure::{Failure, NO_PLACE, Report, Result, catch_panic, report, tell};
@@ -282,20 +281,17 @@ impl Drop for Listening {
 }
 
 /// What stands in for a listening socket where the only connection is there already.
-#[cfg(unix)]
 pub(super) struct Already {
     stream: Option<Box<dyn ByteStream>>,
     peer: Address,
 }
 
-#[cfg(unix)]
 impl Already {
     pub(super) fn new(stream: Box<dyn ByteStream>, peer: Address) -> Already {
         Already { stream: Some(stream), peer }
     }
 }
 
-#[cfg(unix)]
 impl Listener for Already {
     fn register(&mut self, _: Key) -> io::Result<()> {
         Ok(())

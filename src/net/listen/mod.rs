@@ -5,7 +5,6 @@ mod listening;
 
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
-#[cfg(unix)]
 use crate::driver::ByteStream;
 use crate::driver::{Driver, Listener, UnixOptions};
 use crate::failure::{Failure, Result};
@@ -13,7 +12,6 @@ use crate::net::connect::naming::literal;
 #[cfg(feature = "tls")]
 use crate::net::connection::layer::Layer;
 use crate::net::connection::layer::{HandshakingAcceptor, LayerRef};
-#[cfg(unix)]
 use crate::net::listen::listening::Already;
 use crate::net::listen::listening::Listening;
 pub(crate) use crate::net::listen::listening::{Acceptor, protocol_acceptor};
@@ -334,7 +332,6 @@ impl Loop {
     }
 
     /// Welcomes one stream that is there already, as if a port had accepted it.
-    #[cfg(unix)]
     pub(crate) fn welcome_one(
         self: &Rc<Self>,
         stream: Box<dyn ByteStream>,
