@@ -4,7 +4,9 @@
 //!
 //! It prints what it reads until the other side is done; without an address there is one inside.
 
-use ropewalk::{ConnectionDone, Failure, Reactor, ReadDescriptor, Result};
+use ropewalk::reactor::ReadDescriptor;
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Failure, Reactor, Result};
 use std::io::{ErrorKind, Read, Write, stdout};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -2,7 +2,8 @@
 //!
 //!     cargo run --release --example looping_call
 
-use ropewalk::{LoopingCall, Reactor, Result};
+use ropewalk::deferred::LoopingCall;
+use ropewalk::{Reactor, Result};
 use std::io::{Write, stdout};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -3,7 +3,8 @@
 //! Type `cargo run --example multicast`: two members in this process answer a call to the group.
 //! With `--stay` it goes on answering: start it in a second terminal too, and both groups answer.
 
-use ropewalk::{Address, DatagramProtocol, DatagramTransport, Failure, Reactor, Result};
+use ropewalk::net::{DatagramProtocol, DatagramTransport};
+use ropewalk::{Address, Failure, Reactor, Result};
 use std::io::{Write, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

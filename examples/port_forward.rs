@@ -9,7 +9,7 @@
 use futures_util::AsyncWriteExt;
 use futures_util::future::try_join;
 use futures_util::io::copy_buf;
-use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
+use ropewalk::{ClientEndpoint, ServerEndpoint};
 use ropewalk::{Failure, Reactor, ReadHalf, Result, Stream, Transport, WriteHalf};
 use std::io::{Write, stdout};
 use std::process::ExitCode;

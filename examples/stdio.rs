@@ -3,7 +3,8 @@
 //! Type `echo rope | cargo run --example stdio`, or start it alone and type lines.
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{ConnectionDone, Deferred, Failure, Protocol, Transport, Trigger};
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Deferred, Failure, Protocol, Transport, Trigger};
 use ropewalk::{Reactor, Result, react};
 use std::process::ExitCode;
 

@@ -3,7 +3,8 @@
 //! Type `cargo run --example udp_echo`, then in another terminal `socat - UDP:127.0.0.1:8007`: each
 //! line comes back. With `--once` it stops after its own datagram has come back.
 
-use ropewalk::{Address, DatagramProtocol, DatagramTransport, Failure, Reactor, Result, UdpSocket};
+use ropewalk::net::{DatagramProtocol, DatagramTransport};
+use ropewalk::{Address, Failure, Reactor, Result, UdpSocket};
 use std::io::{Write, stdout};
 
 struct Echo;

@@ -7,7 +7,7 @@ compile_error!("ropewalk needs a Unix: sockets, pipes and descriptors as POSIX h
 
 mod address;
 mod buffer;
-mod clock;
+pub mod clock;
 pub mod conformance;
 pub mod deferred;
 pub mod driver;
@@ -17,9 +17,9 @@ pub mod framing;
 pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
-mod net;
+pub mod net;
 pub mod policies;
-mod ported;
+pub mod ported;
 pub mod process;
 pub mod protocol;
 pub mod reactor;
@@ -28,42 +28,29 @@ mod slots;
 mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
-mod transport;
+pub mod transport;
 
 pub use address::{Address, UnixName};
-pub use clock::{Clock, DelayedCall, NotPendingError, TestClock, WeakClock};
-pub use deferred::{
-    AlreadyCalled, AlreadyLoopingError, Cancelled, CooperativeTask, Cooperator, Deferred,
-    DeferredFilesystemLock, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
-    FailureGroup, FilesystemPermit, FirstError, IntoDeferred, LoopingCall, NeverFired,
-    NoTokensError, NotLoopingError, NotPaused, OneOrAll, Permit, QueueClosed, QueueFull,
-    QueueOverflow, QueueUnderflow, TaskFinished, TimedOut, Trigger, defer_later, execute, fail,
-    gather_results, maybe_deferred, race, succeed,
-};
+pub use deferred::chain::Deferred;
+pub use deferred::into::IntoDeferred;
+pub use deferred::many::{gather_results, race};
+pub use deferred::ready::{fail, succeed};
+pub use deferred::trigger::Trigger;
+pub use endpoint::client::ClientEndpoint;
+pub use endpoint::server::ServerEndpoint;
 pub use failure::{
     Failure, FailureError, Panicked, Report, Result, on_peer_fault, on_report, peer_faults,
 };
-pub use net::{
-    ConnectError, ConnectTo, Connected, DatagramProtocol, DatagramTransport, ListenError,
-    ListenUnix, NoProtocolError, Port, SendError, UdpSocket,
-};
-pub use ported::{
-    ClientCreator, ClientFactory, Connector, NotConnectingError, NotDisconnectedError,
-    ReconnectingClientFactory, Retrying,
-};
-pub use protocol::{Factory, Protocol};
-#[cfg(any(feature = "signals", feature = "process"))]
-pub use reactor::Signal;
-#[cfg(feature = "signals")]
-pub use reactor::SignalWatch;
-pub use reactor::{
-    Descriptor, Event, ExitStatus, Interval, Phase, Reactor, ReactorAlreadyRunning, ReactorGone,
-    ReactorNotRunning, ReactorStopped, ReadDescriptor, Remote, Resolver, Sendable, Sleep,
-    SystemEventTrigger, UnhandledFailure, WouldDeadlockError, WriteDescriptor, YieldNow, react,
-};
+pub use net::connect::ConnectTo;
+pub use net::connected::Connected;
+pub use net::datagram::UdpSocket;
+pub use net::listen::{ListenUnix, Port};
+pub use protocol::contract::{Factory, Protocol};
+pub use reactor::handle::Reactor;
+pub use reactor::react::react;
+pub use reactor::remote::Remote;
 pub use stream::{ReadHalf, Stream, WriteHalf};
-pub use transport::{ConnectionAborted, ConnectionDone, ConnectionLost, Transport};
-pub use transport::{Producer, ProducerStopped, Producing};
+pub use transport::handle::Transport;
 
 /// The README's programs compile and run.
 #[cfg(doctest)]

@@ -433,7 +433,7 @@ impl Reactor {
 
     /// Connects by TCP and gives the stream.
     ///
-    /// Fails with [`ConnectError`](crate::ConnectError). Cancelling gives up.
+    /// Fails with [`ConnectError`](crate::net::ConnectError). Cancelling gives up.
     ///
     /// ```
     /// use futures_util::{AsyncReadExt, AsyncWriteExt};

@@ -1,7 +1,7 @@
 //! Every transport that there is, held to the same promises.
 
+use ropewalk::ClientEndpoint;
 use ropewalk::conformance::{self, Endpoints, Harness, Running};
-use ropewalk::endpoint::ClientEndpoint;
 use ropewalk::simulation::{Faults, Latency, Link, Simulation, for_each_seed};
 use ropewalk::{Deferred, Failure, Protocol, Reactor, Result, Stream, fail, succeed};
 use std::io::pipe;

@@ -5,10 +5,9 @@
 #![allow(clippy::unwrap_used)] // All of it is a test.
 
 use futures_util::{FutureExt, StreamExt};
-use ropewalk::{
-    Deferred, DeferredList, DeferredLock, DeferredQueue, Failure, Reactor, TestClock, Trigger,
-    gather_results, maybe_deferred, on_report, race, succeed,
-};
+use ropewalk::clock::TestClock;
+use ropewalk::deferred::{DeferredList, DeferredLock, DeferredQueue, maybe_deferred};
+use ropewalk::{Deferred, Failure, Reactor, Trigger, gather_results, on_report, race, succeed};
 use std::time::Duration;
 
 const ROUNDS: usize = 100_000;

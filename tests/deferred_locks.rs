@@ -1,6 +1,7 @@
 //! Locks, semaphores and queues under random use, held against models that fit on a page.
 
-use ropewalk::{Deferred, DeferredQueue, DeferredSemaphore, Permit, QueueOverflow, QueueUnderflow};
+use ropewalk::Deferred;
+use ropewalk::deferred::{DeferredQueue, DeferredSemaphore, Permit, QueueOverflow, QueueUnderflow};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;

@@ -1,6 +1,7 @@
 //! Chains of tasks that wait for one another, a hundred thousand deep, in a small stack.
 
-use ropewalk::{Cancelled, Deferred, Reactor, Result, Trigger, gather_results, race};
+use ropewalk::deferred::Cancelled;
+use ropewalk::{Deferred, Reactor, Result, Trigger, gather_results, race};
 
 const TASKS: usize = 100_000;
 

@@ -6,11 +6,12 @@
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint, quote};
+use ropewalk::endpoint::quote;
+use ropewalk::transport::ConnectionDone;
 use ropewalk::{
-    Address, ConnectionDone, Deferred, Failure, Port, Protocol, Reactor, Result, Stream, Transport,
-    Trigger,
+    Address, Deferred, Failure, Port, Protocol, Reactor, Result, Stream, Transport, Trigger,
 };
+use ropewalk::{ClientEndpoint, ServerEndpoint};
 use std::cell::RefCell;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -416,7 +417,7 @@ mod tls {
         ] {
             let endpoint: ServerEndpoint = text.parse().unwrap();
             let failure = endpoint.listen(&reactor, |_: &Address| Mirror).unwrap_err();
-            assert!(failure.is::<ropewalk::ListenError>());
+            assert!(failure.is::<ropewalk::net::ListenError>());
             let failure = failure.to_string();
             assert!(failure.starts_with(&format!("cannot listen at {text}: {why}")), "{failure}");
         }
@@ -466,7 +467,7 @@ mod tls {
 mod process {
     use super::*;
     use ropewalk::process::{ProcessTerminated, SpawnError};
-    use ropewalk::{ConnectionAborted, ConnectionLost};
+    use ropewalk::transport::{ConnectionAborted, ConnectionLost};
 
     #[test]
     fn a_program_that_ends_well_is_a_connection_that_does_in_both_faces() {

@@ -1,12 +1,11 @@
 //! Times at the ends of what can be said: none, the least, all there is.
 
 use futures_util::FutureExt;
+use ropewalk::clock::{Clock, TestClock};
+use ropewalk::deferred::{Cooperator, DeferredFilesystemLock, LoopingCall, TimedOut, defer_later};
 use ropewalk::policies::Timeout;
 use ropewalk::simulation::Simulation;
-use ropewalk::{
-    Clock, Cooperator, Deferred, DeferredFilesystemLock, LoopingCall, Reactor, TestClock, TimedOut,
-    defer_later,
-};
+use ropewalk::{Deferred, Reactor};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -10,7 +10,8 @@
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{ConnectTo, ConnectionDone, Failure, Protocol, Reactor, Result, Stream, Transport};
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{ConnectTo, Failure, Protocol, Reactor, Result, Stream, Transport};
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -219,8 +220,9 @@ fn a_terminal_that_socat_made_is_a_connection_until_socat_is_gone() {
 #[cfg(feature = "tls")]
 mod openssl {
     use super::*;
+    use ropewalk::Address;
     use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
-    use ropewalk::{Address, ConnectionLost};
+    use ropewalk::transport::ConnectionLost;
     use std::io::ErrorKind;
     use std::net::TcpListener;
 

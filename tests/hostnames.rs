@@ -1,7 +1,9 @@
 //! Connecting by name, in virtual time: which address is tried when, and what is told when none serves.
 
+use ropewalk::deferred::Cancelled;
+use ropewalk::net::ConnectError;
 use ropewalk::simulation::{Host, Simulation};
-use ropewalk::{Cancelled, ConnectError, ConnectTo, Deferred, Result, Stream, succeed};
+use ropewalk::{ConnectTo, Deferred, Result, Stream, succeed};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;

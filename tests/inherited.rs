@@ -6,8 +6,9 @@
 mod kit;
 
 use kit::{FACES, Face, alone_and_well, until};
-use ropewalk::endpoint::ServerEndpoint;
-use ropewalk::{Address, ListenError, Port, Protocol, Reactor, Result, Transport, UnixName};
+use ropewalk::ServerEndpoint;
+use ropewalk::net::ListenError;
+use ropewalk::{Address, Port, Protocol, Reactor, Result, Transport, UnixName};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};

@@ -6,11 +6,10 @@ mod kit;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{FACES, Face, Notes, Peer, census, until};
-use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
+use ropewalk::net::ListenError;
 use ropewalk::simulation::Simulation;
-use ropewalk::{
-    Address, ListenError, Port, Protocol, Reactor, Result, Stream, Transport, UnixName,
-};
+use ropewalk::{Address, Port, Protocol, Reactor, Result, Stream, Transport, UnixName};
+use ropewalk::{ClientEndpoint, ServerEndpoint};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -2,7 +2,8 @@
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::policies::{self, ConnectionLimit, IdleTimeout, Policy, Throttle, TrafficLog};
-use ropewalk::{Address, ConnectionDone, Deferred, Failure, Port, Protocol, Reactor, Result};
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Address, Deferred, Failure, Port, Protocol, Reactor, Result};
 use ropewalk::{Stream, Transport, Trigger};
 use std::cell::RefCell;
 use std::num::NonZeroU32;

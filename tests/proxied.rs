@@ -6,7 +6,7 @@ mod kit;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{FACES, Face, Notes, Peer, hear_reports, pattern, turn, until};
-use ropewalk::endpoint::ServerEndpoint;
+use ropewalk::ServerEndpoint;
 use ropewalk::simulation::Simulation;
 use ropewalk::{Address, Failure, Port, Protocol, Reactor, Result, Stream, Transport};
 use std::cell::RefCell;

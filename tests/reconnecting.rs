@@ -1,8 +1,9 @@
 //! Clients that come back, in virtual time.
 
+use ropewalk::ported::{ClientFactory, Connector};
+use ropewalk::ported::{ReconnectingClientFactory, Retrying};
 use ropewalk::simulation::Simulation;
-use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
-use ropewalk::{ReconnectingClientFactory, Retrying};
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

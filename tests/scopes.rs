@@ -7,12 +7,10 @@ mod kit;
 
 use futures_util::AsyncReadExt;
 use kit::Notes;
-use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
+use ropewalk::net::{ConnectError, DatagramProtocol, DatagramTransport, ListenError};
 use ropewalk::simulation::Simulation;
-use ropewalk::{
-    Address, ConnectError, ConnectTo, DatagramProtocol, DatagramTransport, Deferred, ListenError,
-    Protocol, Reactor, Result, Stream, Transport, fail,
-};
+use ropewalk::{Address, ConnectTo, Deferred, Protocol, Reactor, Result, Stream, Transport, fail};
+use ropewalk::{ClientEndpoint, ServerEndpoint};
 use std::io::ErrorKind;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 

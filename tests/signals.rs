@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 #![allow(clippy::unit_arg, reason = "what comes to nothing is handed on in one line")]
 
-use ropewalk::{Cancelled, Reactor, Signal};
+use ropewalk::Reactor;
+use ropewalk::deferred::Cancelled;
+use ropewalk::reactor::Signal;
 use std::cell::Cell;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
@@ -68,7 +70,7 @@ fn a_watch_may_remove_itself_and_is_then_called_no_more() {
     let (heard, own) = (count.clone(), watch.clone());
     let made = reactor.on_signal(Signal::Winch, move || {
         heard.set(heard.get() + 1);
-        let own: Option<ropewalk::SignalWatch> = own.take();
+        let own: Option<ropewalk::reactor::SignalWatch> = own.take();
         own.unwrap().remove();
     });
     watch.set(Some(made.unwrap()));

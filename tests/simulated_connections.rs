@@ -8,12 +8,12 @@ mod ledger;
 
 use crate::ledger::{Asker, Echo, Ledger, Watched, bytes, hosts, may_fail};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::ported::{ClientFactory, Connector};
 use ropewalk::simulation::{
     Faults, Latency, Link, Simulation, SweepReport, for_each_seed, sweep_faults,
 };
 use ropewalk::{
-    Address, ClientFactory, ConnectTo, Connector, Deferred, Failure, Protocol, Reactor, Result,
-    Transport, Trigger,
+    Address, ConnectTo, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -145,7 +145,7 @@ impl Protocol for Reader {
     fn connection_lost(&mut self, reason: &Failure) {
         let Some(done) = self.done.take() else { return };
         let poem = std::mem::take(&mut self.poem);
-        let in_order = reason.is::<ropewalk::ConnectionDone>();
+        let in_order = reason.is::<ropewalk::transport::ConnectionDone>();
         let _ = if in_order { done.callback(poem) } else { done.errback(reason.clone()) };
     }
 }
@@ -437,7 +437,7 @@ impl Protocol for Sipper {
     fn connection_lost(&mut self, reason: &Failure) {
         let Some(done) = self.done.take() else { return };
         let got = vec![0; self.count];
-        let in_order = reason.is::<ropewalk::ConnectionDone>();
+        let in_order = reason.is::<ropewalk::transport::ConnectionDone>();
         let _ = if in_order { done.callback(got) } else { done.errback(reason.clone()) };
     }
 }

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::net::{DatagramProtocol, DatagramTransport};
+use ropewalk::reactor::UnhandledFailure;
 use ropewalk::simulation::{
     Draw, Faults, Host, PropertyError, Simulation, for_all, for_each_seed, sweep_faults,
 };
 use ropewalk::{
-    Address, DatagramProtocol, DatagramTransport, Deferred, Failure, Panicked, Protocol, Reactor,
-    Result, Stream, Transport, UnhandledFailure,
+    Address, Deferred, Failure, Panicked, Protocol, Reactor, Result, Stream, Transport,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};

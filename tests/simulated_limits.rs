@@ -2,9 +2,9 @@
 #![cfg(all(feature = "process", feature = "signals"))]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
-use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
 use ropewalk::process::{Process, ProcessProtocol};
 use ropewalk::simulation::Simulation;
+use ropewalk::{ClientEndpoint, ServerEndpoint};
 use ropewalk::{Deferred, Failure, Protocol, Reactor, Result, Stream, Transport};
 use std::path::PathBuf;
 
@@ -104,6 +104,6 @@ fn signals_are_refused() {
     let (simulation, reactor) = simulated();
     let told =
         |failure: Failure| assert!(failure.to_string().contains("has no signals"), "{failure}");
-    told(reactor.on_signal(ropewalk::Signal::Hup, || ()).map(drop).unwrap_err());
-    told(simulation.run_until(reactor.signal(ropewalk::Signal::Hup)).unwrap_err());
+    told(reactor.on_signal(ropewalk::reactor::Signal::Hup, || ()).map(drop).unwrap_err());
+    told(simulation.run_until(reactor.signal(ropewalk::reactor::Signal::Hup)).unwrap_err());
 }

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::net::ConnectError;
 use ropewalk::simulation::{EventKind, Host, Latency, Link, Simulation, TraceEvent};
 use ropewalk::{
-    Address, ConnectError, ConnectTo, Connected, Deferred, Failure, Protocol, Result, Stream,
-    Transport,
+    Address, ConnectTo, Connected, Deferred, Failure, Protocol, Result, Stream, Transport,
 };
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::net::ConnectError;
 use ropewalk::simulation::{Deadlock, Faults, Host, Latency, Link, Simulation, Why};
-use ropewalk::{Address, ConnectError, ConnectTo, Deferred, Failure, Protocol, Reactor, Transport};
+use ropewalk::{Address, ConnectTo, Deferred, Failure, Protocol, Reactor, Transport};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;

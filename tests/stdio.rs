@@ -9,9 +9,8 @@ mod examples;
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{
-    ConnectionDone, ConnectionLost, Failure, Protocol, Reactor, Result, Stream, Transport,
-};
+use ropewalk::transport::{ConnectionDone, ConnectionLost};
+use ropewalk::{Failure, Protocol, Reactor, Result, Stream, Transport};
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::{Read, Write, pipe};

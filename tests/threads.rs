@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
-use ropewalk::{
-    Cancelled, Deferred, Failure, NeverFired, Panicked, Phase, Reactor, ReactorGone, Result,
-    WouldDeadlockError, on_report, succeed,
-};
+use ropewalk::deferred::{Cancelled, NeverFired};
+use ropewalk::reactor::{Phase, ReactorGone, WouldDeadlockError};
+use ropewalk::{Deferred, Failure, Panicked, Reactor, Result, on_report, succeed};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,7 +126,7 @@ fn a_stopped_reactor_delivers_the_work_under_way_first() {
     reactor.defer_to_thread(work).map(move |value| sink.set(value));
     let (seen, watched) = (is_over.clone(), result.clone());
     let after = move || seen.set(watched.get() == 7);
-    reactor.add_system_event_trigger(Phase::During, ropewalk::Event::Shutdown, after);
+    reactor.add_system_event_trigger(Phase::During, ropewalk::reactor::Event::Shutdown, after);
     let stopper = reactor.clone();
     reactor.call_when_running(move || stopper.stop());
     // Only a reactor that waits, with its loop running, hears of this.

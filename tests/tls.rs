@@ -8,10 +8,12 @@
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::net::ConnectError;
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, TlsError, session, start_tls};
+use ropewalk::transport::{ConnectionDone, ConnectionLost};
 use ropewalk::{
-    Address, ConnectError, ConnectTo, ConnectionDone, ConnectionLost, Deferred, Failure,
-    ListenUnix, Port, Protocol, Reactor, Result, Stream, Transport, Trigger,
+    Address, ConnectTo, Deferred, Failure, ListenUnix, Port, Protocol, Reactor, Result, Stream,
+    Transport, Trigger,
 };
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, ErrorKind, Read, Write};

@@ -6,11 +6,11 @@
 
 use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use ropewalk::framing::{LineProtocol, LineReceiver};
+use ropewalk::net::ConnectError;
 use ropewalk::simulation::{Host, Link, Simulation};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session, start_tls};
-use ropewalk::{
-    Address, ConnectError, ConnectionLost, Deferred, Failure, Protocol, Result, Stream, Transport,
-};
+use ropewalk::transport::ConnectionLost;
+use ropewalk::{Address, Deferred, Failure, Protocol, Result, Stream, Transport};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;

@@ -16,9 +16,9 @@ use ropewalk::simulation::{
     Faults, Latency, Link, Simulation, check_determinism, for_each_seed, sweep_faults,
 };
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
+use ropewalk::transport::ConnectionDone;
 use ropewalk::{
-    Address, ConnectTo, ConnectionDone, Deferred, Failure, Protocol, Result, Stream, Transport,
-    Trigger,
+    Address, ConnectTo, Deferred, Failure, Protocol, Result, Stream, Transport, Trigger,
 };
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,7 +68,8 @@ fn begin_tls(ledger: &Rc<Ledger>, transport: &Transport, config: &ServerConfig) 
 }
 
 fn is_of_connection(failure: &Failure) -> bool {
-    failure.is::<ropewalk::ConnectionLost>() || failure.is::<ropewalk::ConnectionDone>()
+    failure.is::<ropewalk::transport::ConnectionLost>()
+        || failure.is::<ropewalk::transport::ConnectionDone>()
 }
 
 /// A right outcome is always right; a wrong one needs a fault as its excuse.
@@ -257,7 +258,7 @@ fn silence(simulation: &Simulation) -> Result {
     let opening = client.reactor().open_tls("server:8", &client_config());
     match simulation.run_until(opening) {
         Ok(_) => return Err(Failure::msg("a handshake with nobody succeeded")),
-        Err(failure) if failure.is::<ropewalk::ConnectError>() => {}
+        Err(failure) if failure.is::<ropewalk::net::ConnectError>() => {}
         Err(failure) => return Err(failure),
     }
     simulation.set_limit(Duration::from_secs(3600));

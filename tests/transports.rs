@@ -6,10 +6,12 @@
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::net::{ConnectError, ListenError};
+use ropewalk::ported::{ClientFactory, Connector};
 use ropewalk::simulation::Simulation;
+use ropewalk::transport::{Producer, ProducerStopped, Producing};
 use ropewalk::{
-    Address, ClientFactory, ConnectError, ConnectTo, Connector, Failure, ListenError, ListenUnix,
-    Producer, ProducerStopped, Producing, Protocol, Reactor, Result, Transport, UnixName,
+    Address, ConnectTo, Failure, ListenUnix, Protocol, Reactor, Result, Transport, UnixName,
 };
 use std::cell::RefCell;
 use std::io::{PipeReader, Read, Write};
@@ -211,7 +213,7 @@ impl Protocol for Taker {
     }
 
     fn connection_lost(&mut self, reason: &Failure) {
-        assert!(reason.is::<ropewalk::ConnectionDone>(), "{reason}");
+        assert!(reason.is::<ropewalk::transport::ConnectionDone>(), "{reason}");
         let _ = Reactor::current().unwrap().stop();
     }
 }

@@ -12,9 +12,9 @@ mod peers;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 #[cfg(feature = "tls")]
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+use ropewalk::transport::{ConnectionAborted, ConnectionDone};
 use ropewalk::{
-    Address, ConnectTo, ConnectionAborted, ConnectionDone, Factory, Failure, Port, Protocol,
-    Reactor, Result, Stream, Transport,
+    Address, ConnectTo, Factory, Failure, Port, Protocol, Reactor, Result, Stream, Transport,
 };
 use std::cell::RefCell;
 use std::collections::VecDeque;

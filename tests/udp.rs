@@ -6,10 +6,8 @@
 mod peers;
 
 use ropewalk::driver::Interface;
-use ropewalk::{
-    Address, DatagramProtocol, DatagramTransport, Failure, ListenError, Reactor, Result, SendError,
-    UnixName, on_report,
-};
+use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError, SendError};
+use ropewalk::{Address, Failure, Reactor, Result, UnixName, on_report};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket as StdSocket};

@@ -7,10 +7,8 @@ mod kit;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{Notes, until};
-use ropewalk::{
-    Address, ConnectError, ConnectTo, DatagramProtocol, DatagramTransport, ListenError, Protocol,
-    Reactor, Result, Stream, Transport, UnixName,
-};
+use ropewalk::net::{ConnectError, DatagramProtocol, DatagramTransport, ListenError};
+use ropewalk::{Address, ConnectTo, Protocol, Reactor, Result, Stream, Transport, UnixName};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
 use std::fs;
 use std::io::ErrorKind;

@@ -7,11 +7,9 @@
 mod kit;
 
 use kit::{alone_and_well, until};
-use ropewalk::endpoint::ServerEndpoint;
-use ropewalk::{
-    Address, DatagramProtocol, DatagramTransport, ListenError, ListenUnix, Protocol, Reactor,
-    Result, Transport,
-};
+use ropewalk::ServerEndpoint;
+use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError};
+use ropewalk::{Address, ListenUnix, Protocol, Reactor, Result, Transport};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use ropewalk::DelayedCall;
+use ropewalk::clock::DelayedCall;
 use tokio::time::{Sleep, sleep};
 
 use crate::Case;

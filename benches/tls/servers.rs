@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use ropewalk::tls::{Identity, ServerConfig};
-use ropewalk::{
-    Address, Failure, Producer, Producing, Protocol, Reactor, Result, Stream, Transport,
-};
+use ropewalk::transport::{Producer, Producing};
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
-use ropewalk::{Address, DatagramProtocol, DatagramTransport, Failure, Reactor, Result};
+use ropewalk::net::{DatagramProtocol, DatagramTransport};
+use ropewalk::{Address, Failure, Reactor, Result};
 
 use crate::client::PIECE;
 use crate::machine::stay_on;

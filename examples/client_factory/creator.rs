@@ -1,7 +1,7 @@
 //! Clients of one kind by TCP, Unix and TLS: each way gives a Deferred of the protocol.
 
 use super::{greet, tell};
-use ropewalk::ClientCreator;
+use ropewalk::ported::ClientCreator;
 use ropewalk::{Connected, Deferred, Protocol, Reactor, Result, Transport, Trigger};
 
 /// Says once what it heard first.

@@ -1,7 +1,8 @@
 //! A factory that connects, disconnects, connects again, and then thinks better of it.
 
 use super::tell;
-use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Result, Transport};
+use ropewalk::ported::{ClientFactory, Connector};
+use ropewalk::{Address, Failure, Protocol, Result, Transport};
 
 /// Hangs up as soon as it hears anything.
 pub(crate) struct Caller(Connector);

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use futures_util::AsyncBufReadExt;
-use ropewalk::{Reactor, ReactorStopped, Result};
+use ropewalk::reactor::ReactorStopped;
+use ropewalk::{Reactor, Result};
 
 use crate::recital::{Recital, Task};
 

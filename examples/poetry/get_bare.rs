@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
-use ropewalk::{ConnectionDone, Failure, Reactor, ReadDescriptor, Result};
+use ropewalk::reactor::ReadDescriptor;
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Failure, Reactor, Result};
 
 use crate::recital::{Recital, Task};
 

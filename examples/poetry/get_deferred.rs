@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
-use ropewalk::{
-    Address, ConnectionDone, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger,
-};
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Address, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger};
 
 use crate::recital::{Recital, Task};
 

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use ropewalk::{
-    Address, ClientFactory, ConnectionDone, Connector, Failure, Protocol, Reactor, Result,
-    Transport,
-};
+use ropewalk::ported::{ClientFactory, Connector};
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
 
 use crate::recital::{Recital, Task};
 

@@ -1,7 +1,7 @@
 //! Time and timers: what a reactor, a test clock and a simulated host have in common.
 //!
 //! # Theory
-//! A [`Timers`] is a heap of calls that wait for their time. The heap is ordered by deadline and
+//! `Timers` is a heap of calls that wait for their time. The heap is ordered by deadline and
 //! then by order of insertion, so that equal deadlines run in the order of their `call_later`
 //! (Twisted's own heap leaves that order open; its test clock has it). Each call remembers its
 //! place in the heap, so cancelling and moving one costs a walk of the heap's height, never a
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// without waiting.
 ///
 /// ```
-/// use ropewalk::{Clock, TestClock};
+/// use ropewalk::clock::{Clock, TestClock};
 /// use std::time::Duration;
 ///
 /// fn remind(clock: &dyn Clock) {
@@ -61,7 +61,7 @@ pub trait Clock {
 /// Once the clock is gone, its time stands still, and what is to be called is dropped at once.
 ///
 /// ```
-/// use ropewalk::{Clock, TestClock};
+/// use ropewalk::clock::{Clock, TestClock};
 /// use std::time::Duration;
 ///
 /// let clock = TestClock::new();
@@ -113,7 +113,7 @@ pub(crate) fn hold(clock: &(impl Clock + Clone + 'static)) -> Rc<dyn Clock> {
 /// A call that waits for its time, as `call_later` gives it; dropping it changes nothing.
 ///
 /// ```
-/// use ropewalk::{Clock, TestClock};
+/// use ropewalk::clock::{Clock, TestClock};
 /// use std::time::Duration;
 ///
 /// let clock = TestClock::new();
@@ -124,7 +124,7 @@ pub(crate) fn hold(clock: &(impl Clock + Clone + 'static)) -> Rc<dyn Clock> {
 /// assert!(call.is_active());
 /// clock.advance(Duration::from_secs(5));
 /// assert!(call.cancel().is_err(), "it was made");
-/// # Ok::<(), ropewalk::NotPendingError>(())
+/// # Ok::<(), ropewalk::clock::NotPendingError>(())
 /// ```
 #[derive(Clone)]
 pub struct DelayedCall {
@@ -375,7 +375,7 @@ fn nanos(duration: Duration) -> u64 {
 /// A clock that stands still until it is told to advance.
 ///
 /// ```
-/// use ropewalk::{Clock, TestClock};
+/// use ropewalk::clock::{Clock, TestClock};
 /// use std::{cell::Cell, rc::Rc, time::Duration};
 ///
 /// let clock = TestClock::new();

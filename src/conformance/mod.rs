@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use ropewalk::conformance::{self, Endpoints};
-//! use ropewalk::endpoint::ClientEndpoint;
+//! use ropewalk::ClientEndpoint;
 //!
 //! let server = "tcp:0:interface=127.0.0.1".parse()?;
 //! let tcp = Endpoints::new(server, |host| ClientEndpoint::from(host));

@@ -75,7 +75,7 @@ impl<T: 'static> Deferred<T> {
     /// As [`new`](Deferred::new), with code that stops the work when somebody cancels.
     ///
     /// The canceller runs at most once and only while nothing was fired. It may fire the trigger with
-    /// what there is; if it does not, the Deferred fails with [`Cancelled`](crate::Cancelled). It is
+    /// what there is; if it does not, the Deferred fails with [`Cancelled`](crate::deferred::Cancelled). It is
     /// given the trigger, and should not own a clone of it: the chain would wait for itself.
     ///
     /// ```
@@ -210,12 +210,13 @@ impl<T: 'static> Deferred<T> {
     /// Asks that the value should come no more.
     ///
     /// What the chain waits for at this moment is cancelled: the canceller of the Deferred at its
-    /// head, or of the one that a step returned. The failure ([`Cancelled`](crate::Cancelled), or what
+    /// head, or of the one that a step returned. The failure ([`Cancelled`](crate::deferred::Cancelled), or what
     /// the canceller fires) then runs down the chain like any other. Nothing happens if the value is
     /// here, or if called from inside the step that is running.
     ///
     /// ```
-    /// use ropewalk::{Cancelled, Deferred};
+    /// use ropewalk::deferred::Cancelled;
+    /// use ropewalk::Deferred;
     ///
     /// let (_trigger, d) = Deferred::<()>::new();
     /// d.cancel();

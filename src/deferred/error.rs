@@ -6,7 +6,8 @@ use std::fmt;
 /// A [`Trigger`](crate::Trigger) was used a second time; what it was given is dropped.
 ///
 /// ```
-/// use ropewalk::{AlreadyCalled, Deferred};
+/// use ropewalk::deferred::AlreadyCalled;
+/// use ropewalk::Deferred;
 ///
 /// let (trigger, _d) = Deferred::new();
 /// trigger.callback(1).unwrap();
@@ -28,7 +29,8 @@ impl Error for AlreadyCalled {}
 ///
 /// ```
 /// use futures_util::FutureExt;
-/// use ropewalk::{Cancelled, Deferred};
+/// use ropewalk::deferred::Cancelled;
+/// use ropewalk::Deferred;
 ///
 /// let (_trigger, d) = Deferred::<u32>::new();
 /// d.cancel();
@@ -50,7 +52,8 @@ impl Error for Cancelled {}
 ///
 /// ```
 /// use futures_util::FutureExt;
-/// use ropewalk::{Deferred, NeverFired};
+/// use ropewalk::deferred::NeverFired;
+/// use ropewalk::Deferred;
 ///
 /// let (trigger, d) = Deferred::<u32>::new();
 /// drop(trigger);

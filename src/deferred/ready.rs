@@ -32,7 +32,8 @@ pub fn fail<T>(failure: impl Into<Failure>) -> Deferred<T> {
 /// For code that may be done at once or later: whoever calls need not know.
 ///
 /// ```
-/// use ropewalk::{Deferred, maybe_deferred, succeed};
+/// use ropewalk::deferred::maybe_deferred;
+/// use ropewalk::{Deferred, succeed};
 ///
 /// maybe_deferred(|| Ok(7)).map(|n| assert_eq!(n, 7));
 /// maybe_deferred(|| succeed(7)).map(|n| assert_eq!(n, 7));
@@ -48,7 +49,7 @@ pub fn maybe_deferred<R: IntoDeferred>(work: impl FnOnce() -> R) -> Deferred<R::
 /// Calls `work` now; its value, whatever it is, or its panic, is the result.
 ///
 /// ```
-/// ropewalk::execute(|| 3 + 4).map(|n| assert_eq!(n, 7));
+/// ropewalk::deferred::execute(|| 3 + 4).map(|n| assert_eq!(n, 7));
 /// ```
 #[track_caller]
 pub fn execute<T>(work: impl FnOnce() -> T) -> Deferred<T> {

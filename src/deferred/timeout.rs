@@ -19,7 +19,9 @@ impl<T: 'static> Deferred<T> {
     /// they want. On a Deferred that has fired nothing is scheduled.
     ///
     /// ```
-    /// use ropewalk::{Deferred, TestClock, TimedOut};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::TimedOut;
+    /// use ropewalk::Deferred;
     /// use std::time::Duration;
     ///
     /// let clock = TestClock::new();
@@ -65,7 +67,9 @@ fn timed_out<T>(result: Result<T>, limit: Duration, place: Place) -> Result<T> {
 /// A time limit has passed.
 ///
 /// ```
-/// use ropewalk::{Deferred, TestClock, TimedOut};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::TimedOut;
+/// use ropewalk::Deferred;
 /// use std::time::Duration;
 ///
 /// let clock = TestClock::new();
@@ -88,7 +92,7 @@ impl TimedOut {
     /// ```
     /// use std::time::Duration;
     ///
-    /// let error = ropewalk::TimedOut::new(Duration::from_millis(1500));
+    /// let error = ropewalk::deferred::TimedOut::new(Duration::from_millis(1500));
     /// assert_eq!(error.to_string(), "timed out after 1.5s");
     /// ```
     pub fn new(limit: Duration) -> TimedOut {
@@ -101,7 +105,7 @@ impl TimedOut {
     /// use std::time::Duration;
     ///
     /// let limit = Duration::from_secs(1);
-    /// assert_eq!(ropewalk::TimedOut::new(limit).limit(), limit);
+    /// assert_eq!(ropewalk::deferred::TimedOut::new(limit).limit(), limit);
     /// ```
     pub fn limit(&self) -> Duration {
         self.limit
@@ -119,7 +123,8 @@ impl Error for TimedOut {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TestClock, Trigger, succeed};
+    use crate::clock::TestClock;
+    use crate::{Trigger, succeed};
     use futures_util::FutureExt;
 
     const SECOND: Duration = Duration::from_secs(1);

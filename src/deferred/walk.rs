@@ -128,7 +128,8 @@ pub(super) fn within_a_canceller(rest: &mut Rest, canceller: impl FnOnce()) {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Cancelled, Deferred, Trigger};
+    use crate::deferred::Cancelled;
+    use crate::{Deferred, Trigger};
     use futures_util::FutureExt;
     use std::cell::RefCell;
     use std::rc::Rc;

@@ -27,7 +27,7 @@ use std::str::FromStr;
 /// ```
 /// use futures_util::AsyncReadExt;
 /// use ropewalk::Reactor;
-/// use ropewalk::endpoint::{ClientEndpoint, ServerEndpoint};
+/// use ropewalk::{ClientEndpoint, ServerEndpoint};
 ///
 /// let reactor = Reactor::new()?;
 /// let server: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
@@ -67,7 +67,8 @@ enum Kind {
 ///
 /// ```
 /// use ropewalk::Reactor;
-/// use ropewalk::endpoint::{ServerEndpoint, wrap_client_tls, wrap_server_tls};
+/// use ropewalk::endpoint::{wrap_client_tls, wrap_server_tls};
+/// use ropewalk::ServerEndpoint;
 /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
 ///
 /// let identity = Identity::self_signed(&["127.0.0.1"])?;
@@ -101,7 +102,7 @@ impl ClientEndpoint {
     /// ```
     /// use futures_util::{AsyncReadExt, AsyncWriteExt};
     /// use ropewalk::Reactor;
-    /// use ropewalk::endpoint::ClientEndpoint;
+    /// use ropewalk::ClientEndpoint;
     ///
     /// let (mut here, there) = std::os::unix::net::UnixStream::pair()?;
     /// std::io::Write::write_all(&mut here, b"x")?;
@@ -127,8 +128,9 @@ impl ClientEndpoint {
     /// Fires right after `connection_made`. Cancelling gives up.
     ///
     /// ```
-    /// use ropewalk::endpoint::ClientEndpoint;
-    /// use ropewalk::{Address, ConnectError, Protocol, Reactor, Result, Transport};
+    /// use ropewalk::ClientEndpoint;
+    /// use ropewalk::net::ConnectError;
+    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
     ///
     /// struct Quiet;
     /// impl Protocol for Quiet {
@@ -153,7 +155,7 @@ impl ClientEndpoint {
     /// Connects for a protocol that is there already.
     ///
     /// ```
-    /// # use ropewalk::endpoint::ClientEndpoint;
+    /// # use ropewalk::ClientEndpoint;
     /// # use ropewalk::{Protocol, Reactor, Result, Transport};
     /// # struct Quiet;
     /// # impl Protocol for Quiet {
@@ -178,7 +180,7 @@ impl ClientEndpoint {
     ///
     /// ```
     /// # use ropewalk::Reactor;
-    /// # use ropewalk::endpoint::ClientEndpoint;
+    /// # use ropewalk::ClientEndpoint;
     /// let reactor = Reactor::new()?;
     /// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
     /// let opening = ClientEndpoint::from(&port.host()).open(&reactor);

@@ -154,7 +154,8 @@ impl Word {
 /// Escapes a text so that it stands for itself as an argument of a description.
 ///
 /// ```
-/// use ropewalk::endpoint::{ServerEndpoint, quote};
+/// use ropewalk::endpoint::quote;
+/// use ropewalk::ServerEndpoint;
 ///
 /// let endpoint = format!("tcp:8080:interface={}", quote("::1"));
 /// assert_eq!(endpoint, r"tcp:8080:interface=\:\:1");
@@ -175,7 +176,7 @@ pub fn quote(argument: &str) -> String {
 /// A description that no endpoint can be made of; displayed, it points at the place.
 ///
 /// ```
-/// use ropewalk::endpoint::ServerEndpoint;
+/// use ropewalk::ServerEndpoint;
 ///
 /// let bad = "tcp:http".parse::<ServerEndpoint>().unwrap_err();
 /// assert_eq!(
@@ -199,7 +200,7 @@ impl EndpointError {
     /// What is wrong, or what was expected.
     ///
     /// ```
-    /// # use ropewalk::endpoint::ClientEndpoint;
+    /// # use ropewalk::ClientEndpoint;
     /// let bad = "tcp:example.org".parse::<ClientEndpoint>().unwrap_err();
     /// assert_eq!(bad.problem(), "the port is missing");
     /// ```
@@ -210,7 +211,7 @@ impl EndpointError {
     /// Where, in bytes from the start of the description.
     ///
     /// ```
-    /// # use ropewalk::endpoint::ClientEndpoint;
+    /// # use ropewalk::ClientEndpoint;
     /// assert_eq!("tpc:example.org".parse::<ClientEndpoint>().unwrap_err().position(), 0);
     /// ```
     pub fn position(&self) -> usize {

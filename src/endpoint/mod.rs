@@ -72,7 +72,7 @@
 //! How connecting by name races its addresses: `net/connect/`.
 
 mod arguments;
-mod client;
+pub(crate) mod client;
 mod given;
 mod grammar;
 mod haproxy;
@@ -82,13 +82,13 @@ mod program;
 mod proxy_header;
 #[cfg(feature = "tls")]
 mod secure;
-mod server;
+pub(crate) mod server;
 
-pub use client::ClientEndpoint;
+pub(crate) use client::ClientEndpoint;
 #[cfg(feature = "tls")]
 pub use client::wrap_client_tls;
 pub use grammar::{EndpointError, quote};
-pub use server::ServerEndpoint;
+pub(crate) use server::ServerEndpoint;
 #[cfg(feature = "tls")]
 pub use server::wrap_server_tls;
 

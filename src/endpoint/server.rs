@@ -28,7 +28,7 @@ use std::str::FromStr;
 /// Where to listen, parsed from a text such as `tcp:8080:interface=127.0.0.1`.
 ///
 /// ```
-/// use ropewalk::endpoint::ServerEndpoint;
+/// use ropewalk::ServerEndpoint;
 /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
 ///
 /// struct Echo;
@@ -78,7 +78,8 @@ enum Kind {
 /// Behind `haproxy` the header comes first, unencrypted, and names the peer.
 ///
 /// ```
-/// use ropewalk::endpoint::{ServerEndpoint, wrap_server_tls};
+/// use ropewalk::endpoint::wrap_server_tls;
+/// use ropewalk::ServerEndpoint;
 /// use ropewalk::tls::{Identity, ServerConfig};
 ///
 /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
@@ -101,7 +102,7 @@ impl ServerEndpoint {
     ///
     /// ```
     /// use ropewalk::Reactor;
-    /// use ropewalk::endpoint::ServerEndpoint;
+    /// use ropewalk::ServerEndpoint;
     ///
     /// let reactor = Reactor::new()?;
     /// let at = ServerEndpoint::tcp("127.0.0.1:0").backlog(16).reuse_port();
@@ -122,7 +123,7 @@ impl ServerEndpoint {
     ///
     /// ```
     /// use ropewalk::ListenUnix;
-    /// use ropewalk::endpoint::ServerEndpoint;
+    /// use ropewalk::ServerEndpoint;
     ///
     /// let at = ServerEndpoint::unix(ListenUnix::new("/run/bus").mode(0o660));
     /// assert_eq!(at.to_string(), "unix:/run/bus");
@@ -138,7 +139,7 @@ impl ServerEndpoint {
     ///
     /// ```
     /// use ropewalk::Reactor;
-    /// use ropewalk::endpoint::ServerEndpoint;
+    /// use ropewalk::ServerEndpoint;
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     /// let address = listener.local_addr()?;
@@ -219,7 +220,7 @@ impl ServerEndpoint {
     /// ```
     /// use futures_util::AsyncWriteExt;
     /// use ropewalk::Reactor;
-    /// use ropewalk::endpoint::ServerEndpoint;
+    /// use ropewalk::ServerEndpoint;
     ///
     /// let reactor = Reactor::new()?;
     /// let endpoint: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;

@@ -24,7 +24,7 @@ thread_local! {
 /// Hears, on this thread and from now on, of every connection that ended by a fault of its peer.
 ///
 /// That is one whose handshake, `data_received` or handler failed with an error that says that the
-/// connection was lost ([`ConnectionLost`](crate::ConnectionLost), also as the `io::Error` of a stream),
+/// connection was lost ([`ConnectionLost`](crate::transport::ConnectionLost), also as the `io::Error` of a stream),
 /// that the peer broke the rules of TLS or of a framing, or that was marked with [`Failure::of_peer`]; an
 /// unexpected end of file is one too if the peer had ended its half. Without a hook these are counted
 /// and no more.

@@ -11,7 +11,7 @@
 //! | a future, an `async fn` | a Deferred | [`reactor.spawn(future)`](crate::Reactor::spawn) |
 //! | a Deferred | to block `main` for it | [`reactor.run_until(d)`](crate::Reactor::run_until) |
 //! | a value, a failure | a Deferred | [`succeed`](crate::succeed), [`fail`](crate::fail) |
-//! | code that may or may not be done | a Deferred | [`maybe_deferred`](crate::maybe_deferred) |
+//! | code that may or may not be done | a Deferred | [`maybe_deferred`](crate::deferred::maybe_deferred) |
 //! | a future that borrows | a time limit | [`reactor.timeout(limit, future)`](crate::Reactor::timeout) |
 //! | a result in another thread | a Deferred here | [`reactor.sendable(trigger)`](crate::Reactor::sendable), or [`defer_to_thread`](crate::Reactor::defer_to_thread) |
 //!
@@ -73,7 +73,7 @@
 //! A task that is cancelled before its first poll has polled nothing: what it would have awaited runs on.
 //!
 //! And the other end: when the last trigger is dropped unused, the Deferred fails with
-//! [`NeverFired`](crate::NeverFired). Nothing waits forever for what cannot come.
+//! [`NeverFired`](crate::deferred::NeverFired). Nothing waits forever for what cannot come.
 //!
 //! # Cancelling
 //!
@@ -82,12 +82,13 @@
 //! canceller there. A task is cancelled by dropping its future, which cancels what that awaited: so a
 //! cancellation goes through as many layers as there are.
 //!
-//! The failure, [`Cancelled`](crate::Cancelled) unless the canceller has something better, runs
+//! The failure, [`Cancelled`](crate::deferred::Cancelled) unless the canceller has something better, runs
 //! down the chain like any other; an errback may handle it, and the chain goes on. A canceller that is
 //! not there lets the work go on, and its late result is ignored, once.
 //!
 //! ```
-//! use ropewalk::{Cancelled, Reactor, TimedOut};
+//! use ropewalk::deferred::{Cancelled, TimedOut};
+//! use ropewalk::Reactor;
 //! use std::time::Duration;
 //!
 //! let reactor = Reactor::new()?;
@@ -100,7 +101,7 @@
 //!
 //! # Several at once
 //!
-//! [`gather_results`](crate::gather_results) for all values, [`DeferredList`](crate::DeferredList) for
+//! [`gather_results`](crate::gather_results) for all values, [`DeferredList`](crate::deferred::DeferredList) for
 //! all results, [`race`](crate::race) for the first. The combinators for futures work as well; they
 //! poll, so that what they leave behind is cancelled.
 //!

@@ -65,8 +65,8 @@
 //!
 //! That is one line on standard error, or whatever [`on_report`](crate::on_report) asks for: a test
 //! fails, a service counts. Two kinds are not reported, because nobody could have handled them:
-//! [`NeverFired`](crate::NeverFired), when both ends were dropped, and the
-//! [`Cancelled`](crate::Cancelled) of a future that was dropped while it was awaited.
+//! [`NeverFired`](crate::deferred::NeverFired), when both ends were dropped, and the
+//! [`Cancelled`](crate::deferred::Cancelled) of a future that was dropped while it was awaited.
 //!
 //! What ends a connection and is its peer's fault is no report: that the connection was lost, that the peer
 //! broke the rules of TLS or of a framing, or what you mark with [`Failure::of_peer`]. It is counted

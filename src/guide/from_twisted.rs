@@ -24,7 +24,7 @@
 //! | `getPeer getHost` | `peer host` |
 //! | `Factory.buildProtocol startFactory stopFactory` | `Factory::build_protocol started stopped`; a closure is a factory |
 //! | `task.Clock` | [`TestClock`] |
-//! | `serverFromString clientFromString`, `quoteStringArgument` | `"tcp:8080".parse::<`[`ServerEndpoint`](crate::endpoint::ServerEndpoint)`>()`, [`ClientEndpoint`](crate::endpoint::ClientEndpoint); [`quote`](crate::endpoint::quote) |
+//! | `serverFromString clientFromString`, `quoteStringArgument` | `"tcp:8080".parse::<`[`ServerEndpoint`]`>()`, [`ClientEndpoint`]; [`quote`](crate::endpoint::quote) |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | the same with the reactor first; `serve(async fn)`, `open()` |
 //! | `HostnameEndpoint`, `connectProtocol` | [`ConnectTo`]; [`ClientEndpoint::connect_protocol`](crate::endpoint::ClientEndpoint::connect_protocol) |
 //! | `wrapClientTLS wrapServerTLS` | `endpoint::wrap_client_tls wrap_server_tls` (feature `tls`) |
@@ -76,7 +76,8 @@
 //! ```
 //!
 //! ```
-//! use ropewalk::{LoopingCall, Reactor};
+//! use ropewalk::deferred::LoopingCall;
+//! use ropewalk::Reactor;
 //! use std::time::Duration;
 //!
 //! let reactor = Reactor::new()?;
@@ -104,7 +105,8 @@
 //! ```
 //!
 //! ```
-//! use ropewalk::{DeferredLock, DeferredQueue, Reactor, Result};
+//! use ropewalk::deferred::{DeferredLock, DeferredQueue};
+//! use ropewalk::{Reactor, Result};
 //!
 //! async fn copy(
 //!     source: DeferredQueue<u32>,
@@ -138,4 +140,4 @@
 #![doc = include_str!("../deferred/deviations.md")]
 
 #[cfg(doc)]
-use crate::*;
+use crate::{clock::*, deferred::*, reactor::*, *};

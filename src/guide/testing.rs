@@ -37,10 +37,10 @@
 //!
 //! # Time: a clock that you wind
 //!
-//! Whatever takes a [`&dyn Clock`](crate::Clock) takes a [`TestClock`](crate::TestClock):
+//! Whatever takes a [`&dyn Clock`](crate::clock::Clock) takes a [`TestClock`](crate::clock::TestClock):
 //!
 //! ```
-//! use ropewalk::{Clock, TestClock};
+//! use ropewalk::clock::{Clock, TestClock};
 //! use std::{cell::Cell, rc::Rc, time::Duration};
 //!
 //! let (clock, rang) = (TestClock::new(), Rc::new(Cell::new(false)));
@@ -142,13 +142,14 @@
 //!
 //! A run fails when something is reported: a task, timer or protocol panicked, a task failed and nobody
 //! awaits it, a host's program did not boot. The error, an
-//! [`UnhandledFailure`](crate::UnhandledFailure), says the seed, the time and your line; no test has
+//! [`UnhandledFailure`](crate::reactor::UnhandledFailure), says the seed, the time and your line; no test has
 //! to look for it. What the network does to a connection fails nothing, and neither does a fault that
 //! the test asked for. A failure that the test expects is allowed by a predicate:
 //!
 //! ```
 //! use ropewalk::simulation::Simulation;
-//! use ropewalk::{Failure, Stream, UnhandledFailure};
+//! use ropewalk::reactor::UnhandledFailure;
+//! use ropewalk::{Failure, Stream};
 //!
 //! let simulation = Simulation::new(1);
 //! let (server, client) = (simulation.host("server"), simulation.host("client"));

@@ -102,7 +102,7 @@ impl<P: Protocol + 'static> Connected<P> {
 
     /// Calls `call` with the protocol: now, or right after its callback in progress.
     ///
-    /// What it returns comes by the Deferred, which fails with [`NeverFired`](crate::NeverFired) if the
+    /// What it returns comes by the Deferred, which fails with [`NeverFired`](crate::deferred::NeverFired) if the
     /// connection is lost first.
     pub fn call<F, R>(&self, call: F) -> Deferred<R::Output>
     where

@@ -10,8 +10,11 @@ pub(crate) mod connection;
 pub(crate) mod datagram;
 pub(crate) mod listen;
 
-pub use connect::{ConnectError, ConnectTo};
-pub use connected::{Connected, NoProtocolError};
+pub use connect::ConnectError;
+pub(crate) use connect::ConnectTo;
+pub(crate) use connected::Connected;
+pub use connected::NoProtocolError;
 pub(crate) use connection::is_of_connection;
-pub use datagram::{DatagramProtocol, DatagramTransport, SendError, UdpSocket};
-pub use listen::{ListenError, ListenUnix, Port};
+pub use datagram::{DatagramProtocol, DatagramTransport, SendError};
+pub use listen::ListenError;
+pub(crate) use listen::{ListenUnix, Port};

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// When it passes, the call is made, once; setting it again starts anew. Dropping it takes it off.
 ///
 /// ```
-/// use ropewalk::TestClock;
+/// use ropewalk::clock::TestClock;
 /// use ropewalk::policies::Timeout;
 /// use std::{cell::Cell, rc::Rc, time::Duration};
 ///
@@ -49,7 +49,8 @@ impl Timeout {
     /// Sets the limit from now on, or takes it off; gives the one before.
     ///
     /// ```
-    /// # use ropewalk::{TestClock, policies::Timeout};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::policies::Timeout;
     /// # use std::time::Duration;
     /// let mut timeout = Timeout::new(TestClock::new(), || ());
     /// assert_eq!(timeout.set(Some(Duration::from_secs(5))), None);

@@ -25,7 +25,8 @@ use std::rc::Rc;
 /// Builds the protocol of an outgoing connection and hears how the connection fares.
 ///
 /// ```
-/// use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
+/// use ropewalk::ported::{ClientFactory, Connector};
+/// use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
 ///
 /// struct Caller;
 /// impl Protocol for Caller {
@@ -110,7 +111,8 @@ impl Reactor {
     ///
     /// ```
     /// use ropewalk::tls::ClientConfig;
-    /// use ropewalk::{Address, ClientFactory, Connector, Failure, Protocol, Reactor, Result, Transport};
+    /// use ropewalk::ported::{ClientFactory, Connector};
+    /// use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
     ///
     /// struct Caller;
     /// impl Protocol for Caller {
@@ -170,7 +172,7 @@ impl Reactor {
 
     /// Connects, by TCP unless told otherwise, and gives a way to reach the protocol from outside.
     ///
-    /// Fires right after `connection_made`; fails with [`ConnectError`](crate::ConnectError).
+    /// Fires right after `connection_made`; fails with [`ConnectError`](crate::net::ConnectError).
     /// Cancelling gives up.
     ///
     /// ```
@@ -262,7 +264,7 @@ impl Connector {
     }
 
     /// 3: gives up the attempt; `client_connection_failed` will be told
-    /// [`Cancelled`](crate::Cancelled). Fails with [`NotConnectingError`] when there is none.
+    /// [`Cancelled`](crate::deferred::Cancelled). Fails with [`NotConnectingError`] when there is none.
     #[doc(alias = "stopConnecting")]
     pub fn stop_connecting(&self) -> Result {
         let stage = self.shared.stage.replace(Stage::Disconnected);

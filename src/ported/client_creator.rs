@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// Connects clients of one kind, each for itself.
 ///
 /// ```
-/// use ropewalk::ClientCreator;
+/// use ropewalk::ported::ClientCreator;
 /// use ropewalk::{Protocol, Reactor, Result, Transport};
 ///
 /// struct Quiet;
@@ -69,7 +69,7 @@ where
     /// Connects by TCP and TLS; the protocol begins after the handshake.
     ///
     /// ```
-    /// use ropewalk::ClientCreator;
+    /// use ropewalk::ported::ClientCreator;
     /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     /// use ropewalk::{Protocol, Reactor, Result, Transport};
     ///

@@ -20,8 +20,9 @@ use std::time::Duration;
 /// [`Retrying::reset_delay`], or the waits go on growing.
 ///
 /// ```
-/// use ropewalk::{Address, ClientFactory, Protocol, Reactor, Result, Transport};
-/// use ropewalk::{ReconnectingClientFactory, Retrying};
+/// use ropewalk::ported::ClientFactory;
+/// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+/// use ropewalk::ported::{ReconnectingClientFactory, Retrying};
 ///
 /// struct Feed;
 /// impl Protocol for Feed {
@@ -77,7 +78,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
     /// The first wait, the longest one, and how many times longer than the one before each is.
     ///
     /// ```
-    /// # use ropewalk::{ClientFactory, ReconnectingClientFactory};
+    /// # use ropewalk::ported::{ClientFactory, ReconnectingClientFactory};
     /// # use std::time::Duration;
     /// # fn patient(factory: impl ClientFactory) -> ReconnectingClientFactory<impl ClientFactory> {
     /// let (first, longest) = (Duration::from_millis(100), Duration::from_secs(60));

@@ -5,7 +5,7 @@
 //! like any other, with its water marks, its half-close and its one end. Pipes, terminals and files do
 //! equally well; a file is read in turns, as everything is. The end of input is
 //! [`Protocol::read_closed`](crate::Protocol::read_closed), whose default ends the connection after what was written; a reader of
-//! the output that went away is a [`ConnectionLost`](crate::ConnectionLost).
+//! the output that went away is a [`ConnectionLost`](crate::transport::ConnectionLost).
 //!
 //! A terminal, a pipe or a socket is left as it is for others who have it open, and never has the reactor
 //! wait whatever they make of it. What else there is (a device, a pipe or terminal that is another user's)

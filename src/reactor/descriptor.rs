@@ -23,7 +23,7 @@ pub trait ReadDescriptor {
     /// Called when there is something to read.
     ///
     /// An error ends the watch, and is what `connection_lost` is told:
-    /// [`ConnectionDone`](crate::ConnectionDone) for a clean end.
+    /// [`ConnectionDone`](crate::transport::ConnectionDone) for a clean end.
     fn do_read(&mut self) -> Result;
 
     /// Called once, last, unless [`Descriptor::remove`] ended the watch.
@@ -72,7 +72,9 @@ impl Reactor {
     /// Calls `reader` whenever its descriptor has something to read.
     ///
     /// ```
-    /// use ropewalk::{ConnectionDone, Failure, Reactor, ReadDescriptor, Result};
+    /// use ropewalk::reactor::ReadDescriptor;
+    /// use ropewalk::transport::ConnectionDone;
+    /// use ropewalk::{Failure, Reactor, Result};
     /// use std::io::{Read, Write};
     /// use std::os::{fd::{AsFd, BorrowedFd}, unix::net::UnixStream};
     ///

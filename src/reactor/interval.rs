@@ -16,7 +16,7 @@ impl Reactor {
     /// The ticks stand on a grid: the start, and every whole period after it. One that is asked for late
     /// comes at once, and the next one at its place on the grid again; the places between are skipped,
     /// never caught up. It is a [`Stream`] of the times at which it ticked, which ends with the reactor;
-    /// [`LoopingCall`](crate::LoopingCall) is the same as a callback.
+    /// [`LoopingCall`](crate::deferred::LoopingCall) is the same as a callback.
     ///
     /// ```
     /// use futures_util::StreamExt;

@@ -83,7 +83,8 @@ impl Reactor {
     /// error: the last of several callbacks that end the program need not know of the others.
     ///
     /// ```
-    /// use ropewalk::{Reactor, ReactorNotRunning};
+    /// use ropewalk::reactor::ReactorNotRunning;
+    /// use ropewalk::Reactor;
     ///
     /// let reactor = Reactor::new()?;
     /// assert!(reactor.stop().unwrap_err().is::<ReactorNotRunning>());
@@ -144,7 +145,8 @@ impl Reactor {
     /// Calls `call` at a phase of the reactor's startup or shutdown.
     ///
     /// ```
-    /// use ropewalk::{Event, Phase, Reactor};
+    /// use ropewalk::reactor::{Event, Phase};
+    /// use ropewalk::Reactor;
     /// use std::time::Duration;
     ///
     /// let reactor = Reactor::new()?;

@@ -52,7 +52,7 @@
 //! | [`run`](Reactor::run) | at `stop`, SIGINT, SIGTERM | `Ok` | tasks, timers |
 //! | [`run_until`](Reactor::run_until) | when its future does | the future's | everything |
 //! | | at `stop`, SIGINT, SIGTERM | [`ReactorStopped`] | tasks, timers |
-//! | [`react`] | when `main` does, or at a stop | an exit status: 0 at a stop | nothing |
+//! | [`react`](crate::react) | when `main` does, or at a stop | an exit status: 0 at a stop | nothing |
 //!
 //! A stop shuts down: triggers are called, connections lost. Whoever returned from `run_until` without a
 //! value could only go on as if there were one, so a stop is an error there; in `run` it is the one end in
@@ -76,13 +76,14 @@
 
 mod descriptor;
 mod ending;
+pub(crate) mod handle;
 mod interval;
 mod lifecycle;
 mod mailbox;
 mod names;
 mod random;
-mod react;
-mod remote;
+pub(crate) mod react;
+pub(crate) mod remote;
 mod reports;
 mod run;
 #[cfg(any(feature = "signals", feature = "process"))]
@@ -104,11 +105,12 @@ mod sync {
 
 pub use crate::failure::{ReactorGone, ReactorStopped};
 pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
+pub(crate) use handle::Reactor;
 pub use interval::Interval;
 pub use lifecycle::{Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, SystemEventTrigger};
 pub use names::Resolver;
-pub use react::{ExitStatus, react};
-pub use remote::Remote;
+pub use react::ExitStatus;
+pub(crate) use remote::Remote;
 pub(crate) use reports::FailOnReport;
 pub use reports::UnhandledFailure;
 #[cfg(any(feature = "signals", feature = "process"))]
@@ -122,34 +124,12 @@ pub use time::{Sleep, YieldNow};
 
 use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
-use crate::driver::{Driver, SystemDriver};
-use crate::failure::{NO_PLACE, Result, catch_panic, report};
+use crate::driver::Driver;
+use crate::failure::{NO_PLACE, catch_panic, report};
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// An event loop, or a handle on one: [`Reactor::new`] gives its owner, clones are handles.
-///
-/// The loop ends with its owner, and everything that it holds is dropped then; see
-/// [the module](crate::reactor#life-and-death).
-///
-/// ```
-/// use ropewalk::Reactor;
-/// use std::time::Duration;
-///
-/// let reactor = Reactor::new()?;
-/// let stopper = reactor.clone();
-/// reactor.call_later(Duration::from_millis(1), move || stopper.stop());
-/// reactor.run()?;
-/// # Ok::<(), ropewalk::Failure>(())
-/// ```
-pub struct Reactor {
-    inner: Rc<Loop>,
-    /// The value that made the loop, which ends with it.
-    is_owner: bool,
-}
 
 /// What the handles share.
 pub(crate) struct Loop {
@@ -178,97 +158,6 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 thread_local! {
     /// The loop whose turn is under way in this thread. Borrowed to look, never while user code runs.
     static CURRENT: RefCell<Option<Rc<Loop>>> = const { RefCell::new(None) };
-}
-
-impl Reactor {
-    /// A reactor on the operating system, which ends when what this gives is dropped.
-    ///
-    /// ```
-    /// let reactor = ropewalk::Reactor::new()?;
-    /// reactor.call_when_running({
-    ///     let reactor = reactor.clone();
-    ///     move || reactor.stop()
-    /// });
-    /// reactor.run()?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    pub fn new() -> Result<Reactor> {
-        Ok(Reactor::with_driver(SystemDriver::new()?))
-    }
-
-    /// A reactor on another driver, which ends when what this gives is dropped.
-    pub fn with_driver(driver: impl Driver + 'static) -> Reactor {
-        let driver: Rc<dyn Driver> = Rc::new(driver);
-        let clock = driver.clone();
-        let inner = Loop {
-            timers: Timers::new(move || clock.now()),
-            sources: sources::Sources::new(),
-            tasks: tasks::Tasks::new(),
-            pool: Pool::default(),
-            cork: Cork::new(),
-            names: names::Names::default(),
-            remote: remote::RemoteShared::new(driver.nudge()),
-            life: lifecycle::Lifecycle::default(),
-            threads: threads::Threads::default(),
-            strict: RefCell::default(),
-            #[cfg(feature = "signals")]
-            signals: RefCell::default(),
-            ending: ending::Ending::default(),
-            flush_timeout: Cell::new(FLUSH_TIMEOUT),
-            driver,
-        };
-        Reactor { inner: Rc::new(inner), is_owner: true }
-    }
-
-    /// A handle on the reactor whose turn is under way in this thread: inside callbacks, tasks, handlers.
-    ///
-    /// ```
-    /// use ropewalk::Reactor;
-    ///
-    /// assert!(Reactor::current().is_none());
-    /// let reactor = Reactor::new()?;
-    /// let inside = reactor.run_until(async { Ok(Reactor::current().is_some()) })?;
-    /// assert!(inside);
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    pub fn current() -> Option<Reactor> {
-        let current = CURRENT.try_with(|current| current.borrow().clone());
-        current.ok().flatten().map(Reactor::from)
-    }
-
-    pub(crate) fn inner(&self) -> &Rc<Loop> {
-        &self.inner
-    }
-}
-
-impl From<Rc<Loop>> for Reactor {
-    fn from(inner: Rc<Loop>) -> Reactor {
-        Reactor { inner, is_owner: false }
-    }
-}
-
-impl Clone for Reactor {
-    fn clone(&self) -> Reactor {
-        Reactor::from(self.inner.clone())
-    }
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        if self.is_owner {
-            self.inner.end();
-        }
-    }
-}
-
-impl fmt::Debug for Reactor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reactor")
-            .field("is_running", &self.is_running())
-            .field("sources", &self.inner.sources.len())
-            .field("tasks", &self.inner.tasks.len())
-            .finish()
-    }
 }
 
 /// Calls user code that nobody waits for; a panic in it is reported as `what`.

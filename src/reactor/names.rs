@@ -9,7 +9,8 @@ use std::rc::Rc;
 /// Finds the addresses of a host; any `Fn(&str, u16) -> Deferred<Vec<SocketAddr>>` is one.
 ///
 /// ```
-/// use ropewalk::{Deferred, Reactor, Resolver, succeed};
+/// use ropewalk::reactor::Resolver;
+/// use ropewalk::{Deferred, Reactor, succeed};
 /// use std::net::SocketAddr;
 ///
 /// struct Fixed(Vec<SocketAddr>);

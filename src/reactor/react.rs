@@ -66,7 +66,8 @@ where
 /// An exit status that a [`react`] main function may fail with.
 ///
 /// ```
-/// use ropewalk::{ExitStatus, react};
+/// use ropewalk::reactor::ExitStatus;
+/// use ropewalk::react;
 /// use std::process::ExitCode;
 ///
 /// let code = react(|_| async { Err::<(), _>(ExitStatus(3).into()) });

@@ -25,7 +25,8 @@ impl Reactor {
     /// reported. Holds from the next run on; the last call counts.
     ///
     /// ```
-    /// use ropewalk::{Failure, Reactor, UnhandledFailure};
+    /// use ropewalk::reactor::UnhandledFailure;
+    /// use ropewalk::{Failure, Reactor};
     ///
     /// let reactor = Reactor::new()?;
     /// reactor.fail_on_report(|report| report.failure().is::<std::fmt::Error>());
@@ -136,7 +137,8 @@ impl Loop {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Failure, Reactor, Result, UnhandledFailure, fail, on_report};
+    use crate::reactor::UnhandledFailure;
+    use crate::{Failure, Reactor, Result, fail, on_report};
     use std::cell::Cell;
     use std::future::pending;
     use std::rc::Rc;

@@ -7,7 +7,7 @@ macro_rules! signals {
         /// A signal of the system.
         ///
         /// ```
-        /// use ropewalk::Signal;
+        /// use ropewalk::reactor::Signal;
         ///
         /// assert_eq!(Signal::Hup.to_string(), "SIGHUP");
         /// assert_eq!(Signal::from_number(15), Some(Signal::Term));

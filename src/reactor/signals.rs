@@ -76,7 +76,8 @@ impl Reactor {
     /// called as well.
     ///
     /// ```
-    /// use ropewalk::{Reactor, Signal};
+    /// use ropewalk::reactor::Signal;
+    /// use ropewalk::Reactor;
     ///
     /// let reactor = Reactor::new()?;
     /// let watch = reactor.on_signal(Signal::Hup, || println!("reading the configuration again"))?;
@@ -109,7 +110,8 @@ impl Reactor {
     /// Cancelling ends the watch. Otherwise as [`on_signal`](Reactor::on_signal).
     ///
     /// ```
-    /// use ropewalk::{Reactor, Signal};
+    /// use ropewalk::reactor::Signal;
+    /// use ropewalk::Reactor;
     /// use std::process::Command;
     ///
     /// let reactor = Reactor::new()?;
@@ -171,7 +173,8 @@ impl SignalWatch {
     /// Whether the signal was ignored when it was first watched, and so stays ignored.
     ///
     /// ```
-    /// use ropewalk::{Reactor, Signal};
+    /// use ropewalk::reactor::Signal;
+    /// use ropewalk::Reactor;
     ///
     /// let reactor = Reactor::new()?;
     /// let watch = reactor.on_signal(Signal::Hup, || println!("reading the configuration again"))?;

@@ -322,7 +322,9 @@ impl<T, D: FnOnce(Result<T>)> Deliver<T> for Told<D> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Cancelled, Deferred, Reactor, ReactorGone, Result, on_report};
+    use crate::deferred::Cancelled;
+    use crate::reactor::ReactorGone;
+    use crate::{Deferred, Reactor, Result, on_report};
     use std::cell::{Cell, RefCell};
     use std::future::{pending, poll_fn};
     use std::rc::Rc;

@@ -124,7 +124,7 @@ impl std::error::Error for NotEnded {}
 ///
 /// Firing returns at once; the Deferred's steps run in the reactor's thread, in one of its next
 /// turns. A Deferred that was fired or cancelled meanwhile takes no notice. Dropped unfired, the
-/// Deferred fails with [`NeverFired`](crate::NeverFired) unless another trigger is left.
+/// Deferred fails with [`NeverFired`](crate::deferred::NeverFired) unless another trigger is left.
 pub struct Sendable<T> {
     remote: Remote,
     /// Absent once fired.

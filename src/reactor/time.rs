@@ -2,8 +2,8 @@
 
 use super::{Loop, Reactor, run_reporting_panic};
 use crate::clock::{Clock, DelayedCall, WeakClock};
+use crate::deferred::{IntoDeferred, TimedOut};
 use crate::failure::Result;
-use crate::{IntoDeferred, TimedOut};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};

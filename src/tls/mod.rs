@@ -15,7 +15,7 @@
 //! * Servers are verified: by the system's certificates, for the name that was connected to.
 //! * An end in order says so in TLS (close_notify), in both directions. A peer that ends the
 //!   connection without a word may have been cut off by somebody else: that is
-//!   [`ConnectionLost`](crate::ConnectionLost).
+//!   [`ConnectionLost`](crate::transport::ConnectionLost).
 //! * Half a connection can be ended, as over TCP.
 //! * Who ends first hears the peer out: waits for its goodbye or its end, and drops what comes, for 10 s
 //!   and 4 MiB at most. A server sends tickets unasked, and a goodbye is bytes too: to close with those
@@ -104,7 +104,7 @@ impl Reactor {
     /// Accepts TLS connections and gives each a protocol of the factory's, once its handshake is over.
     ///
     /// The address is as in [`Reactor::listen_tcp`]. Fails with what is wrong with the configuration,
-    /// or with [`ListenError`](crate::ListenError).
+    /// or with [`ListenError`](crate::net::ListenError).
     ///
     /// ```
     /// use ropewalk::tls::{Identity, ServerConfig};
@@ -165,7 +165,7 @@ impl Reactor {
 
     /// Connects by TCP and TLS and gives the stream.
     ///
-    /// Fails with [`ConnectError`](crate::ConnectError), which says what is wrong with the peer.
+    /// Fails with [`ConnectError`](crate::net::ConnectError), which says what is wrong with the peer.
     ///
     /// ```
     /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
@@ -227,7 +227,7 @@ impl ListenUnix {
 /// What came before was not protected, be it in the same segment as the word that starts TLS: whoever
 /// is on the way may have written it. A [`Stream`] that has read such bytes ahead, and a framing of
 /// [`framing`](crate::framing) that keeps some, fail the connection with
-/// [`ConnectionLost`](crate::ConnectionLost) instead of giving them out as if they had come through TLS.
+/// [`ConnectionLost`](crate::transport::ConnectionLost) instead of giving them out as if they had come through TLS.
 /// A protocol that cuts `data` up by itself has to do the same with what is behind that word; and what
 /// was learned before TLS is best forgotten, by all.
 ///

@@ -56,7 +56,8 @@ enum Who {
 ///
 /// ```
 /// use ropewalk::Reactor;
-/// use ropewalk::endpoint::{ServerEndpoint, wrap_server_tls};
+/// use ropewalk::endpoint::wrap_server_tls;
+/// use ropewalk::ServerEndpoint;
 /// use ropewalk::tls::{ServerConfig, rustls};
 /// use std::sync::Arc;
 ///

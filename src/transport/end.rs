@@ -8,7 +8,8 @@ use std::io;
 /// The connection was closed in order, by either end.
 ///
 /// ```
-/// use ropewalk::{ConnectionDone, Failure};
+/// use ropewalk::transport::ConnectionDone;
+/// use ropewalk::Failure;
 ///
 /// fn connection_lost(reason: &Failure) {
 ///     if !reason.is::<ConnectionDone>() {
@@ -31,7 +32,8 @@ impl std::error::Error for ConnectionDone {}
 /// The connection broke: the network failed, the peer reset it, or the reactor ended.
 ///
 /// ```
-/// use ropewalk::{Address, ConnectionLost};
+/// use ropewalk::transport::ConnectionLost;
+/// use ropewalk::Address;
 /// use std::io::ErrorKind;
 /// use std::net::SocketAddr;
 ///

@@ -3,8 +3,9 @@
 use super::kit::{
     FACES, Face, Notes, Peer, Role, alone_and_well, census, hear_reports, serve, turn, until,
 };
-use ropewalk::endpoint::ServerEndpoint;
-use ropewalk::{Address, Factory, ListenError, Protocol, Reactor, Result, Transport};
+use ropewalk::ServerEndpoint;
+use ropewalk::net::ListenError;
+use ropewalk::{Address, Factory, Protocol, Reactor, Result, Transport};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::rc::Rc;

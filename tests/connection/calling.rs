@@ -2,7 +2,9 @@
 
 use super::kit::{Face, Notes, Peer, Role, census, hear_reports, nowhere, serve, turn, until};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::{Cancelled, ConnectError, ConnectTo, Failure, Reactor};
+use ropewalk::deferred::Cancelled;
+use ropewalk::net::ConnectError;
+use ropewalk::{ConnectTo, Failure, Reactor};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;

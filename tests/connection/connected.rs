@@ -1,9 +1,8 @@
 //! Protocols that are reached from outside.
 
 use super::kit::{Face, Notes, Role, Serving, census, hear_reports, serve, turn, until};
-use ropewalk::{
-    Address, Connected, Failure, NoProtocolError, Protocol, Reactor, Result, Transport,
-};
+use ropewalk::net::NoProtocolError;
+use ropewalk::{Address, Connected, Failure, Protocol, Reactor, Result, Transport};
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -3,10 +3,10 @@
 use super::calling::overrun;
 use super::kit::{FACES, Face, Notes, Role, census, hear_reports, serve, turn, until};
 use futures_util::AsyncReadExt;
-use ropewalk::{
-    Address, Cancelled, ClientFactory, ConnectionDone, Connector, Failure, NotConnectingError,
-    NotDisconnectedError, Protocol, Reactor, Result, Transport,
-};
+use ropewalk::deferred::Cancelled;
+use ropewalk::ported::{ClientFactory, Connector, NotConnectingError, NotDisconnectedError};
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
 use std::time::Duration;

@@ -232,7 +232,7 @@ fn a_peer_that_takes_something_in_time_is_waited_for() {
     transport.write(vec![1; MUCH]);
     transport.lose_connection();
     turn(&reactor);
-    let deadline = || reactor.delayed_calls().first().map(ropewalk::DelayedCall::deadline);
+    let deadline = || reactor.delayed_calls().first().map(ropewalk::clock::DelayedCall::deadline);
     let (first, mut taken, mut piece) = (deadline().expect("it is watched"), 0, vec![0; 65_536]);
     until(&reactor, "the time is over once, and it is watched anew", || {
         let pause = std::time::Instant::now() + Duration::from_millis(5);

@@ -1,7 +1,8 @@
 //! Failures of an application's own: how the peer sees them, and what of the last words it gets.
 
 use super::kit::{Notes, Peer, hear_reports, pattern, turn};
-use ropewalk::{Address, Failure, Producer, Producing, Protocol, Reactor, Result, Transport};
+use ropewalk::transport::{Producer, Producing};
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
 
 /// Where a protocol fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

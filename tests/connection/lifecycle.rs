@@ -260,7 +260,7 @@ fn a_transport_does_nothing_and_fails_nowhere_after_the_end() {
     transport.set_close_timeout(Duration::ZERO);
     assert!(transport.set_nodelay(true).is_err() && transport.set_keepalive(None).is_err());
     let drained = transport.drained();
-    assert!(reactor.run_until(drained).unwrap_err().is::<ropewalk::ConnectionDone>());
+    assert!(reactor.run_until(drained).unwrap_err().is::<ropewalk::transport::ConnectionDone>());
     turn(&reactor);
     server.ends.expect(&["lost: the connection was closed in order"]);
     reports.expect(&[]);

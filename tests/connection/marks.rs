@@ -303,7 +303,7 @@ fn drained_fails_when_the_connection_is_aborted_first() {
     let drained = transport.drained();
     transport.abort_connection();
     let failure = reactor.run_until(drained).unwrap_err();
-    assert!(failure.is::<ropewalk::ConnectionAborted>(), "{failure}");
+    assert!(failure.is::<ropewalk::transport::ConnectionAborted>(), "{failure}");
 }
 
 #[test]
@@ -367,7 +367,7 @@ struct OnMarks(Notes, bool, Rc<RefCell<Option<(Transport, Sluice)>>>);
 
 struct PushProducer(Notes);
 
-impl ropewalk::Producer for PushProducer {
+impl ropewalk::transport::Producer for PushProducer {
     fn resume_producing(&mut self, _: &Transport) {
         self.0.add("resume");
     }
@@ -382,7 +382,7 @@ impl Protocol for OnMarks {
         self.2.replace(Some((transport.clone(), sluice)));
         if self.1 {
             let producer = PushProducer(self.0.clone());
-            transport.register_producer(producer, ropewalk::Producing::Push).unwrap();
+            transport.register_producer(producer, ropewalk::transport::Producing::Push).unwrap();
         }
     }
     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {

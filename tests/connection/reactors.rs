@@ -2,10 +2,11 @@
 
 use super::kit::{Face, Notes, Peer, Role, census, hear_reports, serve, turn, until};
 use futures_util::AsyncReadExt;
-use ropewalk::{
-    Address, Deferred, Event, NeverFired, Phase, Protocol, Reactor, ReactorAlreadyRunning,
-    ReactorGone, ReactorNotRunning, ReactorStopped, Result, Transport,
+use ropewalk::deferred::NeverFired;
+use ropewalk::reactor::{
+    Event, Phase, ReactorAlreadyRunning, ReactorGone, ReactorNotRunning, ReactorStopped,
 };
+use ropewalk::{Address, Deferred, Protocol, Reactor, Result, Transport};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

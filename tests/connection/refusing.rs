@@ -1,7 +1,7 @@
 //! Ports whose socket does not accept: for now, for one connection, or for good.
 
 use super::kit::{FACES, Face, Notes, census, hear_reports, turn, until};
-use ropewalk::endpoint::ServerEndpoint;
+use ropewalk::ServerEndpoint;
 use ropewalk::simulation::{Call, Fault, Faults, Simulation};
 use ropewalk::{Address, Factory, Protocol, Reactor, Result, Stream, Transport, UnixName};
 use socket2::SockRef;

@@ -2,7 +2,8 @@
 #![cfg(all(target_os = "linux", feature = "signals"))]
 
 use super::kit::{Face, Notes, Peer, Role, alone, alone_and_well, serve};
-use ropewalk::{Deferred, Event, Phase, Reactor, ReactorStopped};
+use ropewalk::reactor::{Event, Phase, ReactorStopped};
+use ropewalk::{Deferred, Reactor};
 use rustix::process::{Signal, getpid, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Other threads: calls that keep their order, tasks that are woken, a loop that is gone.
 
 use super::kit::{Notes, hear_reports, turn, until};
-use ropewalk::{Deferred, Reactor, ReactorGone};
+use ropewalk::reactor::ReactorGone;
+use ropewalk::{Deferred, Reactor};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};

@@ -2,9 +2,11 @@
 
 use super::kit::{FACES, Face, Notes, Peer, hear_reports, nowhere, turn, until};
 use futures_util::AsyncReadExt;
+use ropewalk::ported::{ClientFactory, Connector};
+use ropewalk::transport::ConnectionLost;
 use ropewalk::{
-    Address, ClientFactory, ConnectionLost, Connector, Factory, Failure, Panicked, Protocol,
-    Reactor, Result, Stream, Transport, on_peer_fault, peer_faults,
+    Address, Factory, Failure, Panicked, Protocol, Reactor, Result, Stream, Transport,
+    on_peer_fault, peer_faults,
 };
 use std::fmt;
 use std::time::Duration;

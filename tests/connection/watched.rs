@@ -1,9 +1,9 @@
 //! Foreign descriptors: level-triggered, both ways, files too.
 
 use super::kit::{Notes, alone_and_well, census, descriptors, hear_reports, turn, until};
-use ropewalk::{
-    ConnectionDone, Descriptor, Failure, Reactor, ReadDescriptor, Result, WriteDescriptor,
-};
+use ropewalk::reactor::{Descriptor, ReadDescriptor, WriteDescriptor};
+use ropewalk::transport::ConnectionDone;
+use ropewalk::{Failure, Reactor, Result};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};

@@ -12,9 +12,8 @@ mod waiting;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{FACES, Face, Notes, Peer, Role, serve, until};
 use ropewalk::driver::{ByteStream, Key};
-use ropewalk::{
-    Address, Deferred, Failure, Producer, Producing, Protocol, Reactor, Result, Stream, Transport,
-};
+use ropewalk::transport::{Producer, Producing};
+use ropewalk::{Address, Deferred, Failure, Protocol, Reactor, Result, Stream, Transport};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::cell::{Cell, RefCell};

@@ -2,8 +2,9 @@
 
 use super::kit::turn;
 use futures_util::FutureExt;
+use ropewalk::deferred::TimedOut;
 use ropewalk::simulation::Simulation;
-use ropewalk::{Deferred, Reactor, Result, TimedOut};
+use ropewalk::{Deferred, Reactor, Result};
 use std::cell::Cell;
 use std::future::pending;
 use std::pin::pin;

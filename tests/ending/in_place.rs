@@ -2,8 +2,9 @@
 
 use super::kit::{Notes, hear_reports};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::reactor::ReactorStopped;
 use ropewalk::simulation::Simulation;
-use ropewalk::{Deferred, Panicked, Reactor, ReactorStopped, Result};
+use ropewalk::{Deferred, Panicked, Reactor, Result};
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::rc::Rc;

@@ -2,10 +2,11 @@
 
 use super::kit::{Notes, census, hear_reports, until};
 use futures_util::AsyncReadExt;
+use ropewalk::deferred::Cancelled;
+use ropewalk::reactor::{Phase, ReactorGone};
 use ropewalk::simulation::Simulation;
 use ropewalk::{
-    Address, Cancelled, Deferred, Failure, Phase, Protocol, Reactor, ReactorGone, Result,
-    Transport, gather_results, race,
+    Address, Deferred, Failure, Protocol, Reactor, Result, Transport, gather_results, race,
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -194,7 +195,7 @@ fn an_owner_that_is_dropped_while_its_shutdown_waits_ends_that_too() {
         Deferred::<()>::new().1
     });
     let log = notes.clone();
-    let during = ropewalk::Event::Shutdown;
+    let during = ropewalk::reactor::Event::Shutdown;
     handle.add_system_event_trigger(Phase::During, during, move || log.add("never"));
     let stopper = handle.clone();
     handle.call_when_running(move || stopper.stop());

@@ -2,11 +2,11 @@
 
 use super::kit::{Notes, alone_and_well, census, descriptors, until};
 use futures_util::FutureExt;
-use ropewalk::{
-    Address, ClientFactory, Clock, Connector, DatagramProtocol, DatagramTransport, Deferred,
-    Failure, Phase, Protocol, Reactor, ReactorGone, ReadDescriptor, Result, Transport, UnixName,
-    react,
-};
+use ropewalk::clock::Clock;
+use ropewalk::net::{DatagramProtocol, DatagramTransport};
+use ropewalk::ported::{ClientFactory, Connector};
+use ropewalk::reactor::{Phase, ReactorGone, ReadDescriptor};
+use ropewalk::{Address, Deferred, Failure, Protocol, Reactor, Result, Transport, UnixName, react};
 use std::cell::Cell;
 use std::future::pending;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -111,7 +111,7 @@ fn no_child_is_started_once_the_reactor_is_gone() {
 #[cfg(feature = "signals")]
 #[test]
 fn no_signal_is_watched_once_the_reactor_is_gone() {
-    use ropewalk::Signal;
+    use ropewalk::reactor::Signal;
     let reactor = gone();
     assert!(is_gone(reactor.on_signal(Signal::Usr1, || ())));
     assert!(has_gone(reactor.signal(Signal::Usr1)));
@@ -128,7 +128,8 @@ fn what_gives_neither_drops_what_it_was_given_and_does_nothing() {
     assert!(!reactor.on_shutdown(move || drop(c)).remove());
     reactor.call_when_running(move || drop(d));
     let (e, f) = (kept(), kept());
-    reactor.add_system_event_trigger(Phase::After, ropewalk::Event::Startup, move || drop(e));
+    reactor
+        .add_system_event_trigger(Phase::After, ropewalk::reactor::Event::Startup, move || drop(e));
     reactor.install_name_resolver(move |_: &str, _: u16| {
         let _f = &f;
         ropewalk::succeed(Vec::new())

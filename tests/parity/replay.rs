@@ -1,10 +1,9 @@
 //! A script of Deferred operations in, a trace of what fired out. Shared by `tests/parity.rs` and the
 //! example `deferred_trace`.
 
-use ropewalk::{
-    Cancelled, Deferred, DeferredList, Failure, FailureGroup, FirstError, OneOrAll, Result,
-    TestClock, TimedOut, Trigger, race, succeed,
-};
+use ropewalk::clock::TestClock;
+use ropewalk::deferred::{Cancelled, DeferredList, FailureGroup, FirstError, OneOrAll, TimedOut};
+use ropewalk::{Deferred, Failure, Result, Trigger, race, succeed};
 use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -242,7 +241,7 @@ fn name(failure: &Failure) -> String {
     if failure.is::<TimedOut>() {
         return "Timeout".into();
     }
-    if failure.is::<ropewalk::AlreadyCalled>() {
+    if failure.is::<ropewalk::deferred::AlreadyCalled>() {
         return "AlreadyCalled".into();
     }
     if let Some(first) = failure.check::<FirstError>() {

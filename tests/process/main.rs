@@ -10,11 +10,13 @@ mod status;
 mod terminal;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use ropewalk::deferred::Cancelled;
 use ropewalk::process::{
     ChildDescriptor, Process, ProcessDone, ProcessExitedAlready, ProcessOptions, ProcessProtocol,
     ProcessTerminated, SpawnError,
 };
-use ropewalk::{Cancelled, Failure, Reactor, Result, Signal, on_report};
+use ropewalk::reactor::Signal;
+use ropewalk::{Failure, Reactor, Result, on_report};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{ErrorKind, Read, pipe};

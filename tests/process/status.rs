@@ -2,9 +2,10 @@
 
 use super::{Told, sh, start};
 use futures_util::AsyncReadExt;
-use ropewalk::endpoint::ClientEndpoint;
+use ropewalk::ClientEndpoint;
 use ropewalk::process::{ProcessExitedAlready, ProcessStatusUnknown};
-use ropewalk::{Reactor, Signal, on_report};
+use ropewalk::reactor::Signal;
+use ropewalk::{Reactor, on_report};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

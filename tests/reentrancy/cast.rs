@@ -3,7 +3,8 @@
 use super::kit::Notes;
 use super::layered::Layered;
 use super::table::{Method, Site};
-use ropewalk::{Address, ClientFactory, Connector, Factory, Failure, Protocol, Result, Transport};
+use ropewalk::ported::{ClientFactory, Connector};
+use ropewalk::{Address, Factory, Failure, Protocol, Result, Transport};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;

@@ -5,7 +5,8 @@ use super::kit::{Face, Peer, Role, nowhere, serve, turn};
 use super::table::{Method, Site};
 use super::world::World;
 use futures_util::AsyncReadExt;
-use ropewalk::{ConnectTo, Deferred, Event, Failure, Reactor, Result, Stream};
+use ropewalk::reactor::Event;
+use ropewalk::{ConnectTo, Deferred, Failure, Reactor, Result, Stream};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -293,7 +294,7 @@ fn watch(site: Site, reactor: &Reactor) -> Props {
     use std::os::unix::net::UnixStream;
 
     struct Ear(UnixStream, Site);
-    impl ropewalk::ReadDescriptor for Ear {
+    impl ropewalk::reactor::ReadDescriptor for Ear {
         fn fileno(&self) -> BorrowedFd<'_> {
             self.0.as_fd()
         }
@@ -302,7 +303,7 @@ fn watch(site: Site, reactor: &Reactor) -> Props {
                 here();
             }
             self.0.read_exact(&mut [0])?;
-            Err(ropewalk::ConnectionDone.into())
+            Err(ropewalk::transport::ConnectionDone.into())
         }
         fn connection_lost(&mut self, _: &Failure) {
             if self.1 == Site::DescriptorLost {

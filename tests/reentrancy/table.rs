@@ -1,6 +1,6 @@
 //! The rows and the columns: where user code is called, and what it may do there.
 
-use ropewalk::{Event, Phase};
+use ropewalk::reactor::{Event, Phase};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {

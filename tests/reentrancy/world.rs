@@ -3,10 +3,11 @@
 use super::cast::{ARMED, Client, ENDED, Ledger, Maker, OWN, Recorder};
 use super::kit::{Face, Peer, Role, serve};
 use super::table::{Deed, Site};
-use ropewalk::{
-    Address, Connected, Connector, Deferred, DelayedCall, Port, Producer, Producing, Reactor,
-    ReactorStopped, Stream, Transport,
-};
+use ropewalk::clock::DelayedCall;
+use ropewalk::ported::Connector;
+use ropewalk::reactor::ReactorStopped;
+use ropewalk::transport::{Producer, Producing};
+use ropewalk::{Address, Connected, Deferred, Port, Reactor, Stream, Transport};
 use std::cell::RefCell;
 use std::io::IoSlice;
 use std::rc::Rc;

@@ -9,7 +9,8 @@ mod refusals;
 mod sending;
 
 use double::{Calls, Double};
-use ropewalk::{Address, DatagramProtocol, DatagramTransport, Failure, Reactor, Result, on_report};
+use ropewalk::net::{DatagramProtocol, DatagramTransport};
+use ropewalk::{Address, Failure, Reactor, Result, on_report};
 use std::cell::{Cell, RefCell};
 use std::net::UdpSocket as StdSocket;
 use std::rc::Rc;

@@ -1,7 +1,8 @@
 //! What leaves together, and when.
 
 use super::*;
-use ropewalk::{Event, Phase, UnixName};
+use ropewalk::UnixName;
+use ropewalk::reactor::{Event, Phase};
 use std::io::ErrorKind;
 
 /// What a callback that writes datagrams of these lengths makes of them, and that all arrive.

@@ -19,7 +19,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// that dies. Several may wait through one value; each tries once a second.
 ///
 /// ```
-/// use ropewalk::{DeferredFilesystemLock, TestClock};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::DeferredFilesystemLock;
 /// use std::time::Duration;
 ///
 /// # let file = std::env::temp_dir().join(format!("ropewalk-doc-{}", std::process::id()));
@@ -42,7 +43,8 @@ impl DeferredFilesystemLock {
     /// A lock on the file at `path`; nothing is done yet.
     ///
     /// ```
-    /// use ropewalk::{DeferredFilesystemLock, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::DeferredFilesystemLock;
     ///
     /// let lock = DeferredFilesystemLock::new("/run/service.lock", &TestClock::new());
     /// assert_eq!(lock.path().to_str(), Some("/run/service.lock"));
@@ -58,7 +60,8 @@ impl DeferredFilesystemLock {
     /// The file.
     ///
     /// ```
-    /// # use ropewalk::{DeferredFilesystemLock, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::DeferredFilesystemLock;
     /// let lock = DeferredFilesystemLock::new("service.lock", &TestClock::new());
     /// assert!(lock.path().ends_with("service.lock"));
     /// ```
@@ -69,7 +72,8 @@ impl DeferredFilesystemLock {
     /// Takes the lock if nobody has it.
     ///
     /// ```
-    /// # use ropewalk::{DeferredFilesystemLock, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::DeferredFilesystemLock;
     /// # let file = std::env::temp_dir().join(format!("ropewalk-doc-try-{}", std::process::id()));
     /// let lock = DeferredFilesystemLock::new(&file, &TestClock::new());
     /// let mine = lock.try_lock()?.expect("nobody else has it");
@@ -93,7 +97,8 @@ impl DeferredFilesystemLock {
     /// At the end of the limit, and when it is cancelled, it tries once more, and may succeed.
     ///
     /// ```
-    /// # use ropewalk::{DeferredFilesystemLock, TestClock, TimedOut};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::{DeferredFilesystemLock, TimedOut};
     /// # use std::time::Duration;
     /// # let file = std::env::temp_dir().join(format!("ropewalk-doc-until-{}", std::process::id()));
     /// # let clock = TestClock::new();
@@ -147,7 +152,8 @@ impl fmt::Debug for DeferredFilesystemLock {
 /// The lock on a file, held until this is dropped.
 ///
 /// ```
-/// # use ropewalk::{DeferredFilesystemLock, FilesystemPermit, TestClock};
+/// # use ropewalk::clock::TestClock;
+/// # use ropewalk::deferred::{DeferredFilesystemLock, FilesystemPermit};
 /// # let file = std::env::temp_dir().join(format!("ropewalk-doc-permit-{}", std::process::id()));
 /// let lock = DeferredFilesystemLock::new(&file, &TestClock::new());
 /// let mine: Option<FilesystemPermit> = lock.try_lock()?;
@@ -166,7 +172,8 @@ impl FilesystemPermit {
     /// Gives the lock back. Dropping the permit does the same; this says so.
     ///
     /// ```
-    /// # use ropewalk::{DeferredFilesystemLock, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::DeferredFilesystemLock;
     /// # let file = std::env::temp_dir().join(format!("ropewalk-doc-release-{}", std::process::id()));
     /// let lock = DeferredFilesystemLock::new(&file, &TestClock::new());
     /// lock.defer_until_locked(None).map(|permit| permit.release());
@@ -180,7 +187,8 @@ impl FilesystemPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancelled, TestClock};
+    use crate::clock::TestClock;
+    use crate::deferred::Cancelled;
     use futures_util::FutureExt;
     use std::sync::atomic::{AtomicU32, Ordering};
 

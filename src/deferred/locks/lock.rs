@@ -7,7 +7,8 @@ use std::fmt;
 /// A lock that is waited for with a Deferred; a semaphore with one token.
 ///
 /// ```
-/// use ropewalk::{DeferredLock, defer_later, TestClock};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::{DeferredLock, defer_later};
 /// use std::time::Duration;
 ///
 /// let (clock, lock) = (TestClock::new(), DeferredLock::new());
@@ -26,7 +27,7 @@ impl DeferredLock {
     /// A lock that is free.
     ///
     /// ```
-    /// assert!(!ropewalk::DeferredLock::new().is_locked());
+    /// assert!(!ropewalk::deferred::DeferredLock::new().is_locked());
     /// ```
     pub fn new() -> DeferredLock {
         DeferredLock(DeferredSemaphore::with_tokens(1))
@@ -35,7 +36,8 @@ impl DeferredLock {
     /// Fires with the permit when it is this one's turn; cancelling leaves the line.
     ///
     /// ```
-    /// use ropewalk::{DeferredLock, Reactor};
+    /// use ropewalk::deferred::DeferredLock;
+    /// use ropewalk::Reactor;
     ///
     /// let (reactor, lock) = (Reactor::new()?, DeferredLock::new());
     /// reactor.run_until(async move {
@@ -52,7 +54,7 @@ impl DeferredLock {
     /// The permit, if the lock is free.
     ///
     /// ```
-    /// let lock = ropewalk::DeferredLock::new();
+    /// let lock = ropewalk::deferred::DeferredLock::new();
     /// let permit = lock.try_acquire();
     /// assert!(permit.is_some() && lock.try_acquire().is_none());
     /// ```
@@ -64,7 +66,7 @@ impl DeferredLock {
     /// Does `work` while holding the lock; see [`DeferredSemaphore::run`].
     ///
     /// ```
-    /// ropewalk::DeferredLock::new().run(|| println!("alone"));
+    /// ropewalk::deferred::DeferredLock::new().run(|| println!("alone"));
     /// ```
     #[track_caller]
     pub fn run<R: IntoDeferred>(&self, work: impl FnOnce() -> R + 'static) -> Deferred<R::Output>
@@ -77,7 +79,7 @@ impl DeferredLock {
     /// Whether somebody has it.
     ///
     /// ```
-    /// let lock = ropewalk::DeferredLock::new();
+    /// let lock = ropewalk::deferred::DeferredLock::new();
     /// let _mine = lock.acquire();
     /// assert!(lock.is_locked());
     /// ```
@@ -89,7 +91,7 @@ impl DeferredLock {
     /// How many wait for it.
     ///
     /// ```
-    /// let lock = ropewalk::DeferredLock::new();
+    /// let lock = ropewalk::deferred::DeferredLock::new();
     /// let (_mine, _other) = (lock.acquire(), lock.acquire());
     /// assert_eq!(lock.waiting(), 1);
     /// ```

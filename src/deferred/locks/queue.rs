@@ -21,7 +21,7 @@ use std::task::{Context, Poll, ready};
 ///
 /// ```
 /// use futures_util::{FutureExt, StreamExt};
-/// use ropewalk::DeferredQueue;
+/// use ropewalk::deferred::DeferredQueue;
 ///
 /// let queue = DeferredQueue::new();
 /// queue.get().map(|word| println!("got {word}")); // waits
@@ -52,7 +52,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// A queue without limits.
     ///
     /// ```
-    /// assert!(ropewalk::DeferredQueue::<u8>::new().is_empty());
+    /// assert!(ropewalk::deferred::DeferredQueue::<u8>::new().is_empty());
     /// ```
     pub fn new() -> DeferredQueue<T> {
         let (values, getters) = (RefCell::default(), Waiters::new());
@@ -68,7 +68,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// Keeps at most so many values; of size 0, a value needs somebody who waits for it.
     ///
     /// ```
-    /// let queue = ropewalk::DeferredQueue::new().with_size(1);
+    /// let queue = ropewalk::deferred::DeferredQueue::new().with_size(1);
     /// queue.put(1).unwrap();
     /// assert_eq!(queue.put(2).unwrap_err().0, 2); // handed back
     /// ```
@@ -81,7 +81,7 @@ impl<T: 'static> DeferredQueue<T> {
     ///
     /// ```
     /// use futures_util::FutureExt;
-    /// use ropewalk::{DeferredQueue, QueueUnderflow};
+    /// use ropewalk::deferred::{DeferredQueue, QueueUnderflow};
     ///
     /// let queue = DeferredQueue::<u32>::new().with_backlog(1);
     /// let _waits = queue.get();
@@ -97,7 +97,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// Hands it back if there is no room, or if the queue was closed.
     ///
     /// ```
-    /// let queue = ropewalk::DeferredQueue::new();
+    /// let queue = ropewalk::deferred::DeferredQueue::new();
     /// queue.put("first").unwrap();
     /// queue.get().map(|word| assert_eq!(word, "first"));
     /// ```
@@ -123,7 +123,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// closed and is empty.
     ///
     /// ```
-    /// let queue = ropewalk::DeferredQueue::<u32>::new();
+    /// let queue = ropewalk::deferred::DeferredQueue::<u32>::new();
     /// queue.get().map(|n| assert_eq!(n, 7));
     /// queue.put(7).unwrap();
     /// ```
@@ -142,7 +142,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// The oldest value, if there is one.
     ///
     /// ```
-    /// let queue = ropewalk::DeferredQueue::new();
+    /// let queue = ropewalk::deferred::DeferredQueue::new();
     /// assert_eq!(queue.try_get(), None);
     /// queue.put(7)?;
     /// assert_eq!(queue.try_get(), Some(7));
@@ -158,7 +158,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// Whoever waits is told before this returns: with [`QueueClosed`], or as a stream by its end.
     ///
     /// ```
-    /// use ropewalk::{DeferredQueue, QueueClosed};
+    /// use ropewalk::deferred::{DeferredQueue, QueueClosed};
     ///
     /// let queue = DeferredQueue::<u32>::new();
     /// queue.get().add_errback(|failure| {
@@ -179,7 +179,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// Whether it was closed.
     ///
     /// ```
-    /// assert!(!ropewalk::DeferredQueue::<u8>::new().is_closed());
+    /// assert!(!ropewalk::deferred::DeferredQueue::<u8>::new().is_closed());
     /// ```
     pub fn is_closed(&self) -> bool {
         self.line.is_closed.get()
@@ -188,7 +188,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// How many values there are.
     ///
     /// ```
-    /// let queue = ropewalk::DeferredQueue::new();
+    /// let queue = ropewalk::deferred::DeferredQueue::new();
     /// queue.put(1).unwrap();
     /// assert_eq!(queue.len(), 1);
     /// ```
@@ -199,7 +199,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// Whether the next who asks has to wait.
     ///
     /// ```
-    /// assert!(ropewalk::DeferredQueue::<u8>::new().is_empty());
+    /// assert!(ropewalk::deferred::DeferredQueue::<u8>::new().is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -208,7 +208,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// How many wait for a value.
     ///
     /// ```
-    /// let queue = ropewalk::DeferredQueue::<u8>::new();
+    /// let queue = ropewalk::deferred::DeferredQueue::<u8>::new();
     /// let _d = queue.get();
     /// assert_eq!(queue.waiting(), 1);
     /// ```
@@ -285,7 +285,8 @@ impl<T> fmt::Debug for DeferredQueue<T> {
 /// is a [`QueueFull`], without the value.
 ///
 /// ```
-/// use ropewalk::{DeferredQueue, QueueFull, QueueOverflow, Result};
+/// use ropewalk::deferred::{DeferredQueue, QueueFull, QueueOverflow};
+/// use ropewalk::Result;
 /// use std::rc::Rc;
 ///
 /// assert_eq!(DeferredQueue::new().with_size(0).put(7), Err(QueueOverflow(7)));
@@ -336,7 +337,8 @@ plain_error! {
     /// What a [`QueueOverflow`] is as a failure.
     ///
     /// ```
-    /// use ropewalk::{Failure, QueueFull, QueueOverflow};
+    /// use ropewalk::deferred::{QueueFull, QueueOverflow};
+    /// use ropewalk::Failure;
     ///
     /// assert!(Failure::from(QueueOverflow("a value")).is::<QueueFull>());
     /// ```
@@ -348,7 +350,7 @@ plain_error! {
     ///
     /// ```
     /// use futures_util::FutureExt;
-    /// use ropewalk::{DeferredQueue, QueueClosed};
+    /// use ropewalk::deferred::{DeferredQueue, QueueClosed};
     ///
     /// let queue = DeferredQueue::<u32>::new();
     /// queue.close();
@@ -360,7 +362,7 @@ plain_error! {
 /// Too many wait for a value of this queue already.
 ///
 /// ```
-/// let failure = ropewalk::Failure::from(ropewalk::QueueUnderflow);
+/// let failure = ropewalk::Failure::from(ropewalk::deferred::QueueUnderflow);
 /// assert_eq!(failure.to_string(), "too many wait for the queue");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -377,7 +379,8 @@ impl Error for QueueUnderflow {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancelled, NeverFired, Result};
+    use crate::Result;
+    use crate::deferred::{Cancelled, NeverFired};
     use futures_util::StreamExt;
 
     #[test]
@@ -537,6 +540,6 @@ mod tests {
         assert!(local(&full).unwrap_err().is::<QueueFull>());
         let (trigger, _deferred) = Deferred::new();
         assert!(fire(&trigger).is_ok());
-        assert!(fire(&trigger).unwrap_err().is::<crate::AlreadyCalled>());
+        assert!(fire(&trigger).unwrap_err().is::<crate::deferred::AlreadyCalled>());
     }
 }

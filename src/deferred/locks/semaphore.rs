@@ -14,7 +14,8 @@ use std::rc::Rc;
 /// A token is held as a [`Permit`] and goes back when that is dropped, straight to who waits longest.
 ///
 /// ```
-/// use ropewalk::{DeferredSemaphore, succeed};
+/// use ropewalk::deferred::DeferredSemaphore;
+/// use ropewalk::succeed;
 ///
 /// let semaphore = DeferredSemaphore::new(2)?;
 /// for page in 1..=3 {
@@ -39,7 +40,7 @@ impl DeferredSemaphore {
     /// A semaphore with that many tokens, all of them free.
     ///
     /// ```
-    /// use ropewalk::DeferredSemaphore;
+    /// use ropewalk::deferred::DeferredSemaphore;
     ///
     /// assert!(DeferredSemaphore::new(0).is_err());
     /// assert_eq!(DeferredSemaphore::new(3)?.limit(), 3);
@@ -62,7 +63,7 @@ impl DeferredSemaphore {
     ///
     /// ```
     /// use futures_util::FutureExt;
-    /// use ropewalk::DeferredSemaphore;
+    /// use ropewalk::deferred::DeferredSemaphore;
     ///
     /// let semaphore = DeferredSemaphore::new(1)?;
     /// let permit = semaphore.acquire().now_or_never().unwrap()?;
@@ -82,7 +83,7 @@ impl DeferredSemaphore {
     /// A permit, if there is one at this moment. Whoever waits in line has been given it before.
     ///
     /// ```
-    /// let semaphore = ropewalk::DeferredSemaphore::new(1)?;
+    /// let semaphore = ropewalk::deferred::DeferredSemaphore::new(1)?;
     /// let permit = semaphore.try_acquire().expect("all tokens are free");
     /// assert!(semaphore.try_acquire().is_none());
     /// permit.release();
@@ -97,7 +98,7 @@ impl DeferredSemaphore {
     /// cancelled. Cancelled while it waits, the work is never begun.
     ///
     /// ```
-    /// use ropewalk::DeferredSemaphore;
+    /// use ropewalk::deferred::DeferredSemaphore;
     ///
     /// let semaphore = DeferredSemaphore::new(1)?;
     /// let d = semaphore.run(|| Ok("7".parse::<u32>()?));
@@ -120,7 +121,7 @@ impl DeferredSemaphore {
     /// How many tokens are free.
     ///
     /// ```
-    /// assert_eq!(ropewalk::DeferredSemaphore::new(3)?.tokens(), 3);
+    /// assert_eq!(ropewalk::deferred::DeferredSemaphore::new(3)?.tokens(), 3);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn tokens(&self) -> usize {
@@ -130,7 +131,7 @@ impl DeferredSemaphore {
     /// How many tokens there are, free or not.
     ///
     /// ```
-    /// assert_eq!(ropewalk::DeferredSemaphore::new(3)?.limit(), 3);
+    /// assert_eq!(ropewalk::deferred::DeferredSemaphore::new(3)?.limit(), 3);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn limit(&self) -> usize {
@@ -140,7 +141,7 @@ impl DeferredSemaphore {
     /// How many wait for a token.
     ///
     /// ```
-    /// let semaphore = ropewalk::DeferredSemaphore::new(1)?;
+    /// let semaphore = ropewalk::deferred::DeferredSemaphore::new(1)?;
     /// let (_one, _two) = (semaphore.acquire(), semaphore.acquire());
     /// assert_eq!(semaphore.waiting(), 1);
     /// # Ok::<(), ropewalk::Failure>(())
@@ -178,7 +179,7 @@ impl fmt::Debug for DeferredSemaphore {
 ///
 /// ```
 /// use futures_util::FutureExt;
-/// use ropewalk::DeferredLock;
+/// use ropewalk::deferred::DeferredLock;
 ///
 /// let lock = DeferredLock::new();
 /// let permit = lock.acquire().now_or_never().unwrap()?;
@@ -197,7 +198,7 @@ impl Permit {
     /// Gives it back. Dropping it does the same; this says so.
     ///
     /// ```
-    /// use ropewalk::DeferredLock;
+    /// use ropewalk::deferred::DeferredLock;
     ///
     /// DeferredLock::new().acquire().map(|permit| permit.release());
     /// ```
@@ -213,7 +214,7 @@ impl Drop for Permit {
 /// A semaphore without tokens would let nobody pass, ever.
 ///
 /// ```
-/// use ropewalk::{DeferredSemaphore, NoTokensError};
+/// use ropewalk::deferred::{DeferredSemaphore, NoTokensError};
 ///
 /// assert!(DeferredSemaphore::new(0).unwrap_err().is::<NoTokensError>());
 /// ```
@@ -231,7 +232,8 @@ impl Error for NoTokensError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancelled, Deferred, Failure, Trigger};
+    use crate::deferred::Cancelled;
+    use crate::{Deferred, Failure, Trigger};
     use futures_util::FutureExt;
     use std::cell::RefCell;
 

@@ -14,7 +14,8 @@ use std::panic::Location;
 ///
 /// ```
 /// use futures_util::FutureExt;
-/// use ropewalk::{DeferredList, Failure, fail, succeed};
+/// use ropewalk::deferred::DeferredList;
+/// use ropewalk::{Failure, fail, succeed};
 ///
 /// let results = DeferredList::new([succeed(1), fail(Failure::msg("no two"))]).results();
 /// let results = results.now_or_never().unwrap().unwrap();
@@ -35,7 +36,8 @@ impl<T: 'static> DeferredList<T> {
     /// Takes the Deferreds.
     ///
     /// ```
-    /// use ropewalk::{DeferredList, succeed};
+    /// use ropewalk::deferred::DeferredList;
+    /// use ropewalk::succeed;
     ///
     /// DeferredList::new([succeed(1), succeed(2)]).results().map(|r| assert_eq!(r.len(), 2));
     /// ```
@@ -49,7 +51,8 @@ impl<T: 'static> DeferredList<T> {
     /// Ends the waiting at the first failure, with [`FirstError`].
     ///
     /// ```
-    /// use ropewalk::{Deferred, DeferredList, Failure, FirstError};
+    /// use ropewalk::deferred::{DeferredList, FirstError};
+    /// use ropewalk::{Deferred, Failure};
     ///
     /// let (trigger, one) = Deferred::<()>::new();
     /// let (_pending, two) = Deferred::<()>::new();
@@ -69,7 +72,8 @@ impl<T: 'static> DeferredList<T> {
     /// Drops failures that come after the waiting has ended, instead of reporting them.
     ///
     /// ```
-    /// use ropewalk::{DeferredList, Failure, fail, succeed};
+    /// use ropewalk::deferred::DeferredList;
+    /// use ropewalk::{Failure, fail, succeed};
     ///
     /// let list = [succeed(1), fail(Failure::msg("nobody will miss it"))];
     /// DeferredList::new(list).consume_errors().fire_on_one_callback().add_callback(|_| ());
@@ -82,10 +86,11 @@ impl<T: 'static> DeferredList<T> {
 
     /// Cancels those that have not come when the waiting ends early. Twisted leaves them running.
     ///
-    /// That they fail with [`Cancelled`](crate::Cancelled) then is not reported.
+    /// That they fail with [`Cancelled`](crate::deferred::Cancelled) then is not reported.
     ///
     /// ```
-    /// use ropewalk::{Deferred, DeferredList, Failure, fail};
+    /// use ropewalk::deferred::DeferredList;
+    /// use ropewalk::{Deferred, Failure, fail};
     ///
     /// let (_trigger, work) = Deferred::<()>::with_canceller(|_| println!("no longer wanted"));
     /// let all = [work, fail(Failure::msg("no"))];
@@ -99,7 +104,8 @@ impl<T: 'static> DeferredList<T> {
     /// Waits for all and gives their results in order.
     ///
     /// ```
-    /// use ropewalk::{DeferredList, succeed};
+    /// use ropewalk::deferred::DeferredList;
+    /// use ropewalk::succeed;
     ///
     /// let list = DeferredList::new([succeed(1), succeed(2)]).results();
     /// list.map(|results| assert!(results.iter().all(|result| result.is_ok())));
@@ -112,7 +118,8 @@ impl<T: 'static> DeferredList<T> {
     /// Waits for all and gives their values in order; the first failure ends it with [`FirstError`].
     ///
     /// ```
-    /// use ropewalk::{DeferredList, succeed};
+    /// use ropewalk::deferred::DeferredList;
+    /// use ropewalk::succeed;
     ///
     /// DeferredList::new([succeed(1), succeed(2)]).gather().map(|n| assert_eq!(n, [1, 2]));
     /// ```
@@ -126,7 +133,8 @@ impl<T: 'static> DeferredList<T> {
     /// Of no Deferreds at all, it gives no failures at once (Twisted's never fires).
     ///
     /// ```
-    /// use ropewalk::{Deferred, DeferredList, OneOrAll, succeed};
+    /// use ropewalk::deferred::{DeferredList, OneOrAll};
+    /// use ropewalk::{Deferred, succeed};
     ///
     /// let (_trigger, pending) = Deferred::new();
     /// let one = DeferredList::new([pending, succeed("two")]).fire_on_one_callback();
@@ -169,7 +177,8 @@ pub fn gather_results<T: 'static>(
 /// What [`DeferredList::fire_on_one_callback`] gives.
 ///
 /// ```
-/// use ropewalk::{DeferredList, Failure, OneOrAll, fail};
+/// use ropewalk::deferred::{DeferredList, OneOrAll};
+/// use ropewalk::{Failure, fail};
 ///
 /// let one = DeferredList::new([fail::<u32>(Failure::msg("no"))]).fire_on_one_callback();
 /// one.map(|one| assert!(matches!(one, OneOrAll::AllFailed(failures) if failures.len() == 1)));
@@ -245,7 +254,8 @@ fn all_failed<T>(results: Vec<Result<T>>) -> OneOrAll<T> {
 ///
 /// ```
 /// use futures_util::FutureExt;
-/// use ropewalk::{FirstError, fail, gather_results, succeed};
+/// use ropewalk::deferred::FirstError;
+/// use ropewalk::{fail, gather_results, succeed};
 ///
 /// let all = gather_results([succeed(1), fail(std::fmt::Error)]);
 /// let failure = all.now_or_never().unwrap().unwrap_err();
@@ -263,7 +273,8 @@ impl FirstError {
     /// Which of the list it was.
     ///
     /// ```
-    /// use ropewalk::{FirstError, fail, gather_results};
+    /// use ropewalk::deferred::FirstError;
+    /// use ropewalk::{fail, gather_results};
     ///
     /// let all = gather_results([fail::<()>(std::fmt::Error)]);
     /// all.add_errback(|failure| {
@@ -278,7 +289,8 @@ impl FirstError {
     /// Its failure.
     ///
     /// ```
-    /// use ropewalk::{Failure, FirstError, fail, gather_results};
+    /// use ropewalk::deferred::FirstError;
+    /// use ropewalk::{Failure, fail, gather_results};
     ///
     /// let all = gather_results([fail::<()>(Failure::msg("no"))]);
     /// all.add_errback(|failure| {
@@ -312,7 +324,8 @@ fn first_error(index: usize, failure: Failure) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancelled, Trigger, fail, on_report, succeed};
+    use crate::deferred::Cancelled;
+    use crate::{Trigger, fail, on_report, succeed};
     use futures_util::FutureExt;
     use std::cell::RefCell;
     use std::rc::Rc;

@@ -67,7 +67,8 @@ impl<T: 'static> Verdict<T> for Winner {
 ///
 /// ```
 /// use futures_util::FutureExt;
-/// use ropewalk::{Failure, FailureGroup, fail, race};
+/// use ropewalk::deferred::FailureGroup;
+/// use ropewalk::{Failure, fail, race};
 ///
 /// let lost = race([fail::<()>(Failure::msg("one")), fail(Failure::msg("two"))]);
 /// let failure = lost.now_or_never().unwrap().unwrap_err();
@@ -87,7 +88,7 @@ impl FailureGroup {
     /// let lost = ropewalk::race([ropewalk::fail::<()>(std::fmt::Error)]);
     /// lost.add_both(|result| {
     ///     let failure = result.unwrap_err();
-    ///     let group = failure.check::<ropewalk::FailureGroup>().unwrap();
+    ///     let group = failure.check::<ropewalk::deferred::FailureGroup>().unwrap();
     ///     assert_eq!(group.failures().len(), 1);
     /// });
     /// ```
@@ -125,7 +126,8 @@ impl Error for FailureGroup {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancelled, Trigger, succeed};
+    use crate::deferred::Cancelled;
+    use crate::{Trigger, succeed};
     use futures_util::FutureExt;
     use std::cell::Cell;
     use std::rc::Rc;

@@ -13,7 +13,8 @@ use std::rc::Rc;
 /// Work in a [`Cooperator`]; clones are the same task. Dropping it lets the work go on.
 ///
 /// ```
-/// use ropewalk::{Cooperator, TaskFinished, TestClock};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::{Cooperator, TaskFinished};
 ///
 /// let task = Cooperator::new(&TestClock::new()).cooperate(std::iter::repeat(()));
 /// task.when_done().add_errback(|failure| {
@@ -61,7 +62,8 @@ impl CooperativeTask {
     /// Fires when the work is done, and fails if it failed or was stopped.
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::Cooperator;
     /// let task = Cooperator::new(&TestClock::new()).cooperate([(), ()]);
     /// task.when_done().map(|()| println!("both pieces are done"));
     /// ```
@@ -83,10 +85,11 @@ impl CooperativeTask {
     /// Does no more work until it is resumed as often as it was paused.
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::Cooperator;
     /// let task = Cooperator::new(&TestClock::new()).cooperate([(), ()]);
     /// task.pause()?;
-    /// # Ok::<(), ropewalk::TaskFinished>(())
+    /// # Ok::<(), ropewalk::deferred::TaskFinished>(())
     /// ```
     pub fn pause(&self) -> Result<(), TaskFinished> {
         self.check()?;
@@ -98,7 +101,8 @@ impl CooperativeTask {
     /// Takes back one [`pause`](CooperativeTask::pause).
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, NotPaused, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::{Cooperator, NotPaused};
     /// let task = Cooperator::new(&TestClock::new()).cooperate([(), ()]);
     /// assert_eq!(task.resume(), Err(NotPaused));
     /// ```
@@ -112,7 +116,8 @@ impl CooperativeTask {
     /// Ends it: those who wait for it hear [`TaskFinished::Stopped`].
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, TaskFinished, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::{Cooperator, TaskFinished};
     /// let task = Cooperator::new(&TestClock::new()).cooperate([(), ()]);
     /// task.stop()?;
     /// assert_eq!(task.stop(), Err(TaskFinished::Stopped));
@@ -220,7 +225,7 @@ impl fmt::Debug for CooperativeTask {
 /// The task has ended, and how.
 ///
 /// ```
-/// assert_eq!(ropewalk::TaskFinished::Stopped.to_string(), "the task was stopped");
+/// assert_eq!(ropewalk::deferred::TaskFinished::Stopped.to_string(), "the task was stopped");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskFinished {
@@ -250,7 +255,7 @@ impl Error for TaskFinished {}
 /// The task is not paused, so that it cannot be resumed.
 ///
 /// ```
-/// assert_eq!(ropewalk::NotPaused.to_string(), "the task is not paused");
+/// assert_eq!(ropewalk::deferred::NotPaused.to_string(), "the task is not paused");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPaused;

@@ -29,7 +29,8 @@ const PAUSE: Duration = Duration::from_nanos(1);
 /// Divides the time between tasks; clones are the same cooperator.
 ///
 /// ```
-/// use ropewalk::{Cooperator, TestClock};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::Cooperator;
 /// use std::time::Duration;
 ///
 /// let clock = TestClock::new();
@@ -56,7 +57,7 @@ impl Cooperator {
     /// A cooperator without tasks.
     ///
     /// ```
-    /// assert!(ropewalk::Cooperator::new(&ropewalk::TestClock::new()).is_running());
+    /// assert!(ropewalk::deferred::Cooperator::new(&ropewalk::clock::TestClock::new()).is_running());
     /// ```
     pub fn new(clock: &(impl Clock + Clone + 'static)) -> Cooperator {
         Cooperator(Rc::new(Ring {
@@ -73,12 +74,13 @@ impl Cooperator {
     /// Each item is a piece of work: nothing, a result, or a Deferred, which the task waits for.
     ///
     /// ```
-    /// use ropewalk::{Cooperator, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::Cooperator;
     ///
     /// let clock = TestClock::new();
     /// let task = Cooperator::new(&clock).cooperate((0..3).map(|n| println!("{n}")));
     /// task.pause()?;
-    /// # Ok::<(), ropewalk::TaskFinished>(())
+    /// # Ok::<(), ropewalk::deferred::TaskFinished>(())
     /// ```
     #[track_caller]
     pub fn cooperate<W>(&self, work: W) -> CooperativeTask
@@ -94,7 +96,8 @@ impl Cooperator {
     /// Adds a task, only to know when it is done.
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::Cooperator;
     /// let cooperator = Cooperator::new(&TestClock::new());
     /// cooperator.coiterate((0..3).map(|n| println!("{n}"))).map(|()| println!("done"));
     /// ```
@@ -111,7 +114,8 @@ impl Cooperator {
     /// [`TaskFinished::SchedulerStopped`].
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, TaskFinished, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::{Cooperator, TaskFinished};
     /// let cooperator = Cooperator::new(&TestClock::new());
     /// cooperator.stop();
     /// let task = cooperator.cooperate((0..3).map(|n| println!("{n}")));
@@ -128,7 +132,8 @@ impl Cooperator {
     /// Takes tasks again after [`stop`](Cooperator::stop).
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::Cooperator;
     /// let cooperator = Cooperator::new(&TestClock::new());
     /// cooperator.stop();
     /// cooperator.start();
@@ -141,7 +146,8 @@ impl Cooperator {
     /// Whether it takes tasks.
     ///
     /// ```
-    /// # use ropewalk::{Cooperator, TestClock};
+    /// # use ropewalk::clock::TestClock;
+    /// # use ropewalk::deferred::Cooperator;
     /// assert!(Cooperator::new(&TestClock::new()).is_running());
     /// ```
     #[doc(alias = "running")]
@@ -238,7 +244,9 @@ impl fmt::Debug for Cooperator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Failure, NotPaused, TestClock, Trigger};
+    use crate::clock::TestClock;
+    use crate::deferred::NotPaused;
+    use crate::{Failure, Trigger};
     use futures_util::FutureExt;
 
     const SLICES: Duration = Duration::from_millis(1);

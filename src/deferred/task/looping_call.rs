@@ -21,7 +21,8 @@ use std::time::Duration;
 /// that was not stopped lives on.
 ///
 /// ```
-/// use ropewalk::{LoopingCall, TestClock};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::LoopingCall;
 /// use std::{cell::Cell, rc::Rc, time::Duration};
 ///
 /// let (clock, calls) = (TestClock::new(), Rc::new(Cell::new(0)));
@@ -31,7 +32,7 @@ use std::time::Duration;
 /// clock.pump([Duration::from_secs(1); 3]);
 /// assert_eq!(calls.get(), 4); // one at once
 /// looping.stop()?;
-/// # Ok::<(), ropewalk::NotLoopingError>(())
+/// # Ok::<(), ropewalk::deferred::NotLoopingError>(())
 /// ```
 #[derive(Clone)]
 pub struct LoopingCall(Rc<Looping>);
@@ -72,7 +73,8 @@ impl LoopingCall {
     /// Makes a loop that does not run yet.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::LoopingCall;
     ///
     /// let looping = LoopingCall::new(&TestClock::new(), || println!("again"));
     /// assert!(!looping.is_running());
@@ -91,7 +93,8 @@ impl LoopingCall {
     /// As [`new`](LoopingCall::new); the function hears how many calls are due, skipped ones included.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::LoopingCall;
     /// use std::time::Duration;
     ///
     /// let clock = TestClock::new();
@@ -135,7 +138,8 @@ impl LoopingCall {
     /// fails when the function fails, and with [`AlreadyLoopingError`] if the loop runs already.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::LoopingCall;
     /// use std::time::Duration;
     ///
     /// let looping = LoopingCall::new(&TestClock::new(), || Ok("x".parse::<u32>()?));
@@ -154,7 +158,8 @@ impl LoopingCall {
     /// As [`start`](LoopingCall::start), with the first call after one interval.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::LoopingCall;
     /// use std::time::Duration;
     ///
     /// let clock = TestClock::new();
@@ -170,7 +175,8 @@ impl LoopingCall {
     /// Makes no more calls. If one is in progress, the Deferred of `start` fires when it is over.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, NotLoopingError, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::{LoopingCall, NotLoopingError};
     ///
     /// assert_eq!(LoopingCall::new(&TestClock::new(), || ()).stop(), Err(NotLoopingError));
     /// ```
@@ -191,14 +197,15 @@ impl LoopingCall {
     /// Does nothing while a call is in progress.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::LoopingCall;
     /// use std::time::Duration;
     ///
     /// let clock = TestClock::new();
     /// let looping = LoopingCall::new(&clock, || println!("nothing came for a minute"));
     /// looping.start_later(Duration::from_secs(60));
     /// looping.reset()?; // something came
-    /// # Ok::<(), ropewalk::NotLoopingError>(())
+    /// # Ok::<(), ropewalk::deferred::NotLoopingError>(())
     /// ```
     pub fn reset(&self) -> Result<(), NotLoopingError> {
         match self.0.stage.get() {
@@ -216,7 +223,8 @@ impl LoopingCall {
     /// Whether there are calls to come.
     ///
     /// ```
-    /// use ropewalk::{LoopingCall, TestClock};
+    /// use ropewalk::clock::TestClock;
+    /// use ropewalk::deferred::LoopingCall;
     /// use std::time::Duration;
     ///
     /// let looping = LoopingCall::new(&TestClock::new(), || ());
@@ -322,8 +330,8 @@ impl fmt::Debug for LoopingCall {
 /// The loop does not run: it was not started, has ended, or is about to.
 ///
 /// ```
-/// let looping = ropewalk::LoopingCall::new(&ropewalk::TestClock::new(), || ());
-/// assert_eq!(looping.reset(), Err(ropewalk::NotLoopingError));
+/// let looping = ropewalk::deferred::LoopingCall::new(&ropewalk::clock::TestClock::new(), || ());
+/// assert_eq!(looping.reset(), Err(ropewalk::deferred::NotLoopingError));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLoopingError;
@@ -339,7 +347,8 @@ impl Error for NotLoopingError {}
 /// The loop runs already, or its last call is not over.
 ///
 /// ```
-/// use ropewalk::{AlreadyLoopingError, LoopingCall, TestClock};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::{AlreadyLoopingError, LoopingCall};
 /// use std::time::Duration;
 ///
 /// let looping = LoopingCall::new(&TestClock::new(), || ());
@@ -362,7 +371,8 @@ impl Error for AlreadyLoopingError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Failure, TestClock};
+    use crate::Failure;
+    use crate::clock::TestClock;
     use futures_util::FutureExt;
     use std::cell::RefCell;
 
@@ -483,14 +493,14 @@ mod tests {
         let held = captured.clone();
         let ended = LoopingCall::new(&clock, move || drop(held.clone())).start(SECOND);
         drop(clock);
-        assert!(ended.now_or_never().unwrap().unwrap_err().is::<crate::NeverFired>());
+        assert!(ended.now_or_never().unwrap().unwrap_err().is::<crate::deferred::NeverFired>());
         assert_eq!(Rc::strong_count(&captured), 1);
 
         let reactor = crate::Reactor::new().unwrap();
         let held = captured.clone();
         let ended = LoopingCall::new(&reactor, move || drop(held.clone())).start(SECOND);
         drop(reactor);
-        assert!(ended.now_or_never().unwrap().unwrap_err().is::<crate::NeverFired>());
+        assert!(ended.now_or_never().unwrap().unwrap_err().is::<crate::deferred::NeverFired>());
         assert_eq!(Rc::strong_count(&captured), 1);
     }
 

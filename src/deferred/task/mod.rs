@@ -19,7 +19,8 @@ use std::time::Duration;
 /// Does `work` after `delay`; cancelling takes the call back.
 ///
 /// ```
-/// use ropewalk::{TestClock, defer_later};
+/// use ropewalk::clock::TestClock;
+/// use ropewalk::deferred::defer_later;
 /// use std::time::Duration;
 ///
 /// let clock = TestClock::new();

@@ -1,7 +1,8 @@
 //! A million links, and a hundred thousand Deferreds within each other, in constant stack and memory.
 
 use super::{failure_of, value_of};
-use crate::{Cancelled, Deferred, Trigger, succeed};
+use crate::deferred::Cancelled;
+use crate::{Deferred, Trigger, succeed};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 

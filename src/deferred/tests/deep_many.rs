@@ -2,8 +2,10 @@
 
 use super::deep::{RETURNED, in_a_small_stack};
 use super::failure_of;
-use crate::{Cancelled, Deferred, DeferredList, DeferredLock, DeferredQueue, Failure, Trigger};
-use crate::{FailureGroup, FirstError, NeverFired, OneOrAll, TestClock};
+use crate::clock::TestClock;
+use crate::deferred::{Cancelled, DeferredList, DeferredLock, DeferredQueue};
+use crate::deferred::{FailureGroup, FirstError, NeverFired, OneOrAll};
+use crate::{Deferred, Failure, Trigger};
 use crate::{gather_results, on_report, race};
 use futures_util::FutureExt;
 use std::cell::Cell;

@@ -3,8 +3,9 @@
 mod deep;
 mod deep_many;
 
+use crate::deferred::{AlreadyCalled, Cancelled, DeferredList, NeverFired};
 use crate::failure::{Failure, Panicked, Result, on_report};
-use crate::{AlreadyCalled, Cancelled, Deferred, DeferredList, NeverFired, Trigger};
+use crate::{Deferred, Trigger};
 use crate::{fail, gather_results, race, succeed};
 use futures_util::FutureExt;
 use std::cell::{Cell, RefCell};

@@ -223,7 +223,7 @@ impl From<(&str, u16)> for ConnectTo {
 /// No connection could be made.
 ///
 /// ```
-/// use ropewalk::ConnectError;
+/// use ropewalk::net::ConnectError;
 /// use ropewalk::simulation::Simulation;
 /// use std::io::ErrorKind;
 ///

@@ -56,7 +56,8 @@ use std::net::ToSocketAddrs;
 /// not silence the others' senders.
 ///
 /// ```
-/// use ropewalk::{Address, DatagramProtocol, DatagramTransport, Result};
+/// use ropewalk::net::{DatagramProtocol, DatagramTransport};
+/// use ropewalk::{Address, Result};
 ///
 /// struct Echo;
 /// impl DatagramProtocol for Echo {
@@ -105,7 +106,8 @@ impl Reactor {
     /// you wait. Fails with [`ListenError`].
     ///
     /// ```
-    /// use ropewalk::{Address, DatagramProtocol, DatagramTransport, Reactor, Result};
+    /// use ropewalk::net::{DatagramProtocol, DatagramTransport};
+    /// use ropewalk::{Address, Reactor, Result};
     ///
     /// struct Stopper;
     /// impl DatagramProtocol for Stopper {
@@ -165,7 +167,8 @@ impl Reactor {
     /// can answer, which is enough to send.
     ///
     /// ```
-    /// use ropewalk::{Address, DatagramProtocol, DatagramTransport, Reactor, Result, UnixName};
+    /// use ropewalk::net::{DatagramProtocol, DatagramTransport};
+    /// use ropewalk::{Address, Reactor, Result, UnixName};
     ///
     /// struct Log;
     /// impl DatagramProtocol for Log {

@@ -80,7 +80,7 @@ impl UdpSocket {
     /// One like the datagram before it may leave later, together with those that follow: when the task
     /// waits to receive, or the turn of the loop is over.
     ///
-    /// Fails with [`SendError`](crate::SendError) if it is too long or the address is none that this
+    /// Fails with [`SendError`](crate::net::SendError) if it is too long or the address is none that this
     /// socket can send to.
     pub async fn send_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result {
         poll_fn(|context| self.poll_send(context, data.as_ref(), Some(to))).await

@@ -82,7 +82,7 @@ impl DatagramTransport {
     /// Receives what is sent to a multicast group, through one interface.
     ///
     /// ```no_run
-    /// # fn join(transport: &ropewalk::DatagramTransport) -> ropewalk::Result {
+    /// # fn join(transport: &ropewalk::net::DatagramTransport) -> ropewalk::Result {
     /// use ropewalk::driver::Interface;
     /// use std::net::Ipv4Addr;
     ///

@@ -356,7 +356,8 @@ impl Loop {
 /// An address could not be listened at.
 ///
 /// ```
-/// use ropewalk::{ListenError, Reactor};
+/// use ropewalk::net::ListenError;
+/// use ropewalk::Reactor;
 /// use std::io::ErrorKind;
 ///
 /// let reactor = Reactor::new()?;
