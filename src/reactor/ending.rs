@@ -97,6 +97,7 @@ impl Loop {
         self.abandon_threads();
         let strict = self.strict.take();
         run_reporting_panic("drop of a predicate of reports", || drop(strict));
+        self.locals.clear();
         self.drop_refused();
         self.driver.close();
         self.ending.stage.set(Stage::Gone);

@@ -1,7 +1,7 @@
 // A reactor as programs hold it: the owner, and handles on the same loop. What they share is in `mod.rs`.
 
 use super::{
-    CURRENT, FLUSH_TIMEOUT, Loop, ending, lifecycle, names, remote, sources, tasks, threads,
+    CURRENT, FLUSH_TIMEOUT, Loop, ending, lifecycle, local, names, remote, sources, tasks, threads,
 };
 use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
@@ -59,6 +59,7 @@ impl Reactor {
             pool: Pool::default(),
             cork: Cork::new(),
             names: names::Names::default(),
+            locals: local::Locals::default(),
             remote: remote::RemoteShared::new(driver.nudge()),
             life: lifecycle::Lifecycle::default(),
             threads: threads::Threads::default(),

@@ -38,7 +38,8 @@
 //! 4. Tasks and handlers; their Deferreds fail.
 //! 5. Delayed calls, then system event triggers, then the resolver of names.
 //! 6. Deferreds that wait for threads fail. What a thread is at goes on, and is reported.
-//! 7. What was refused meanwhile, the system's event queue and the idle threads.
+//! 7. The values that [`local`](Reactor::local) made, the youngest first.
+//! 8. What was refused meanwhile, the system's event queue and the idle threads.
 //!
 //! The loop makes no turn for that. Dropped inside one of its own turns, the owner ends all this at the
 //! end of that turn, and the run that it was in fails with [`ReactorGone`], unless the future of its
@@ -79,6 +80,7 @@ mod ending;
 pub(crate) mod handle;
 mod interval;
 mod lifecycle;
+mod local;
 mod mailbox;
 mod names;
 mod random;
@@ -140,6 +142,7 @@ pub(crate) struct Loop {
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
     names: names::Names,
+    locals: local::Locals,
     remote: Arc<remote::RemoteShared>,
     life: lifecycle::Lifecycle,
     threads: threads::Threads,
