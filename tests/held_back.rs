@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::driver::{ByteStream, Key};
+use ropewalk::driver::{ByteStream, Layer};
+use ropewalk::forward_byte_stream;
 use ropewalk::policies::{self, IdleTimeout, Policy, Throttle};
 use ropewalk::simulation::{Host, Link, Simulation};
 use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport};
@@ -218,12 +219,8 @@ impl Late {
 }
 
 impl ByteStream for Late {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.below.register(key)
-    }
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.below.read(buffer)
-    }
+    forward_byte_stream!(self.below: all except write, write_vectored, as_layer);
+
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if self.keeps {
             self.kept.extend_from_slice(data);
@@ -235,33 +232,12 @@ impl ByteStream for Late {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.write(slices.first().map_or(&[], |slice| slice))
     }
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.below.shutdown_write()
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        if self.keeps { Some(self) } else { None }
     }
-    fn set_abort(&mut self) {
-        self.below.set_abort();
-    }
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        self.below.is_at_end()
-    }
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        self.below.finish_connecting()
-    }
-    fn peer(&self) -> io::Result<Address> {
-        self.below.peer()
-    }
-    fn host(&self) -> io::Result<Address> {
-        self.below.host()
-    }
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.below.set_nodelay(on)
-    }
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.below.set_keepalive(idle)
-    }
-    fn is_plain(&self) -> bool {
-        !self.keeps
-    }
+}
+
+impl Layer for Late {
     fn flush(&mut self) -> io::Result<()> {
         if self.kept.is_empty() {
             return Ok(());

@@ -19,8 +19,9 @@
 
 mod any;
 mod datagram;
+mod forward;
 mod panicked;
-mod passing;
+mod stream;
 mod system;
 
 pub use crate::slots::Key;
@@ -28,13 +29,12 @@ pub use any::AnyStream;
 pub(crate) use any::{FastPathMiss, StreamCell};
 pub use datagram::{DatagramOption, DatagramSocket, Interface, Train};
 pub(crate) use panicked::PanickedLayer;
-pub(crate) use passing::pass_on;
+pub use stream::{ByteStream, Layer, Socket};
 pub use system::SystemDriver;
 
 use crate::address::{Address, UnixName};
-use std::any::Any;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -208,103 +208,6 @@ pub type Answer = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>) + Send>;
 pub trait Nudge: Send + Sync {
     /// Nudges.
     fn nudge(&self);
-}
-
-/// A stream of bytes in both directions: a socket, or a layer over one.
-pub trait ByteStream {
-    /// Asks the driver to name `key` when this stream's readiness rises, from now on.
-    fn register(&mut self, key: Key) -> io::Result<()>;
-
-    /// Reads into `buffer`; 0 is the end of what the peer sends.
-    ///
-    /// That nothing is left for now is said by `WouldBlock`. Fewer bytes than the buffer holds say it
-    /// only for a stream that is plain, or does not hold more.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// Writes from `data`. That no more is taken for now is said by `WouldBlock`, and for a plain stream
-    /// by fewer bytes than were given. `OutOfMemory` is what the system has too little of at the moment:
-    /// no readiness tells when that is over.
-    fn write(&mut self, data: &[u8]) -> io::Result<usize>;
-
-    /// Writes from several slices, in order.
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Tells the peer that nothing more will be written; reading goes on. A layer that has taken leave
-    /// tells it to the stream below.
-    fn shutdown_write(&mut self) -> io::Result<()>;
-
-    /// Makes the close that follows discard everything and reset the connection.
-    fn set_abort(&mut self);
-
-    /// Whether the peer's end of stream is the very next thing to read.
-    fn is_at_end(&mut self) -> io::Result<bool>;
-
-    /// The outcome of connecting: `WouldBlock` while it is under way.
-    fn finish_connecting(&mut self) -> io::Result<()>;
-
-    /// The other end's address.
-    fn peer(&self) -> io::Result<Address>;
-
-    /// This end's address.
-    fn host(&self) -> io::Result<Address>;
-
-    /// Sends small writes at once instead of waiting for more (TCP_NODELAY).
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()>;
-
-    /// Probes an idle peer after this long, or never.
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()>;
-
-    /// Whether this is the process' own input and output, where a run that is over waits until what was
-    /// written is gone.
-    fn is_standard(&self) -> bool {
-        false
-    }
-
-    /// Whether bytes go in and out as they do through TCP: the methods below have nothing to say, a read
-    /// that comes short leaves nothing, and a write that comes short leaves no room.
-    fn is_plain(&self) -> bool {
-        false
-    }
-
-    /// After a read that came short, unless the stream is plain: whether there may be more, be it the end.
-    fn has_pending(&mut self) -> bool {
-        true
-    }
-
-    /// Passes on what a layer has to say for itself; `WouldBlock` if some of that is left.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Says goodbye before the stream is dropped, as a layer may have to; `WouldBlock` if some of
-    /// that is left to be flushed.
-    fn close_notify(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// After `close_notify`: whether to drop the stream now could cost the peer what was sent, so that it
-    /// has to be heard out first. `may_be_unread` says that the last read did not find the system empty.
-    fn must_linger(&mut self, may_be_unread: bool) -> bool {
-        let _ = may_be_unread;
-        false
-    }
-
-    /// Has a descriptor leave with the next byte that is written.
-    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
-        let _ = descriptor;
-        let why = "descriptors travel through Unix sockets only";
-        Err(io::Error::new(io::ErrorKind::Unsupported, why))
-    }
-
-    /// The next descriptor that came with the bytes read so far.
-    fn take_descriptor(&mut self) -> Option<OwnedFd> {
-        None
-    }
-
-    /// The stream itself, for those who know its type.
-    fn as_any(&self) -> Option<&dyn Any> {
-        None
-    }
 }
 
 /// What [`Driver::adopt`] makes a stream of.

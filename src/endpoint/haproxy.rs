@@ -20,9 +20,10 @@
 
 use super::proxy_header::{Addresses, parse};
 use crate::address::Address;
-use crate::driver::{AnyStream, ByteStream, pass_on};
+use crate::driver::{AnyStream, ByteStream, Layer, Socket};
+use crate::forward_byte_stream;
 use crate::net::connection::Connection;
-use crate::net::connection::layer::{HandshakingAcceptor, Layer};
+use crate::net::connection::layer::{self, HandshakingAcceptor};
 use crate::net::listen::Acceptor;
 use crate::reactor::Loop;
 use crate::transport::Wrap;
@@ -37,7 +38,7 @@ pub(super) fn behind_proxy(below: Box<dyn Acceptor>) -> Box<dyn Acceptor> {
 
 struct Headers;
 
-impl Layer for Headers {
+impl layer::Layer for Headers {
     fn prepare(&self, _: Option<&str>) -> io::Result<Wrap> {
         Ok(Box::new(|stream| Box::new(Headed::new(stream))))
     }
@@ -102,10 +103,7 @@ impl Headed {
 }
 
 impl ByteStream for Headed {
-    pass_on! {
-        stream: register, write, write_vectored, shutdown_write, set_abort, is_standard, set_nodelay,
-        set_keepalive, must_linger
-    }
+    forward_byte_stream!(self.stream: all except read, peer, host, as_socket, as_layer);
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.addresses.is_none() {
@@ -121,11 +119,35 @@ impl ByteStream for Headed {
         Ok(count)
     }
 
+    fn peer(&self) -> io::Result<Address> {
+        self.named().map_or_else(|| self.stream.peer(), |named| Ok(named.source.clone()))
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        self.named().map_or_else(|| self.stream.host(), |named| Ok(named.destination.clone()))
+    }
+
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        Some(self)
+    }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
+    }
+}
+
+impl Socket for Headed {
+    forward_byte_stream!(self.stream: socket except is_at_end);
+
     fn is_at_end(&mut self) -> io::Result<bool> {
         Ok(self.kept.is_empty() && self.stream.is_at_end()?)
     }
+}
 
-    fn finish_connecting(&mut self) -> io::Result<()> {
+impl Layer for Headed {
+    forward_byte_stream!(self.stream: layer except handshake, has_pending);
+
+    fn handshake(&mut self) -> io::Result<()> {
         while self.addresses.is_none() {
             match parse(&self.kept) {
                 Ok(Some((length, addresses))) => {
@@ -140,18 +162,6 @@ impl ByteStream for Headed {
             }
         }
         Ok(())
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        self.named().map_or_else(|| self.stream.peer(), |named| Ok(named.source.clone()))
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.named().map_or_else(|| self.stream.host(), |named| Ok(named.destination.clone()))
-    }
-
-    fn is_plain(&self) -> bool {
-        false
     }
 
     fn has_pending(&mut self) -> bool {

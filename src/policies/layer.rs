@@ -1,9 +1,9 @@
 //! The layer between a connection and its stream: sees the bytes that pass, and may hold them back.
 
-use crate::driver::{ByteStream, pass_on};
+use crate::driver::ByteStream;
 use crate::failure::Result;
+use crate::forward_byte_stream;
 use crate::transport::Transport;
-use std::any::Any;
 use std::io::{self, IoSlice};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +61,8 @@ impl<W: Watch> Layer<W> {
 }
 
 impl<W: Watch> ByteStream for Layer<W> {
-    pass_on! {
-        stream: register, shutdown_write, set_abort, is_at_end, finish_connecting, is_standard, peer, host,
-        set_nodelay, set_keepalive, is_plain, has_pending, flush, close_notify, must_linger,
-        descriptors
-    }
+    // What is held back is asked for again by the policy itself: short reads below are short here.
+    forward_byte_stream!(self.stream: all except read, write, write_vectored);
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let allowed = self.allow(Direction::Read, buffer.len())?;
@@ -86,9 +83,5 @@ impl<W: Watch> ByteStream for Layer<W> {
             Some(slice) => self.write(slice),
             None => Ok(0),
         }
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        self.stream.as_any()
     }
 }

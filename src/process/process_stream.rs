@@ -4,8 +4,9 @@ use super::child::{Exit, Process, follow};
 use super::options::{ChildDescriptor, ProcessOptions, Spawned};
 use super::{ProcessStatusUnknown, ProcessTerminated, SpawnError};
 use crate::address::Address;
-use crate::driver::{ByteStream, Pipes, Readiness, pass_on};
+use crate::driver::{ByteStream, Pipes, Readiness, Socket};
 use crate::failure::Result;
+use crate::forward_byte_stream;
 use crate::net::connection::Connection;
 use crate::reactor::{Reactor, Signal};
 use std::io::{self, stderr};
@@ -64,10 +65,7 @@ impl ProcessStream {
 }
 
 impl ByteStream for ProcessStream {
-    pass_on! {
-        pipes: register, write, write_vectored, shutdown_write, finish_connecting, peer, host,
-        set_nodelay, set_keepalive, is_plain, has_pending, flush, close_notify, must_linger
-    }
+    forward_byte_stream!(self.pipes: all except read, as_socket);
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.pipes.read(buffer)? {
@@ -75,6 +73,14 @@ impl ByteStream for ProcessStream {
             count => Ok(count),
         }
     }
+
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        Some(self)
+    }
+}
+
+impl Socket for ProcessStream {
+    forward_byte_stream!(self.pipes: socket except set_abort, is_at_end);
 
     /// Whoever cuts the connection off cuts the child off.
     fn set_abort(&mut self) {

@@ -13,8 +13,9 @@
 use super::options::End;
 use super::stdio;
 use crate::address::Address;
-use crate::driver::{ByteStream, pass_on};
+use crate::driver::{ByteStream, Layer};
 use crate::failure::Result;
+use crate::forward_byte_stream;
 use crate::net::connection::Connection;
 use crate::reactor::Reactor;
 use rustix::termios::{InputModes, LocalModes, SpecialCodeIndex, Termios, tcgetattr};
@@ -50,10 +51,7 @@ impl Terminal {
 }
 
 impl ByteStream for Terminal {
-    pass_on! {
-        below: register, read, set_abort, is_at_end, finish_connecting, peer, host, set_nodelay,
-        set_keepalive, is_plain, has_pending, must_linger
-    }
+    forward_byte_stream!(self.below: all except write, write_vectored, shutdown_write, as_layer);
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let settings = tcgetattr(&self.master)?;
@@ -78,6 +76,14 @@ impl ByteStream for Terminal {
             outcome => outcome,
         }
     }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
+    }
+}
+
+impl Layer for Terminal {
+    forward_byte_stream!(self.below: layer except flush);
 
     fn flush(&mut self) -> io::Result<()> {
         while !self.ending.is_empty() {

@@ -8,7 +8,7 @@ use super::socket::Stage;
 use super::trace::EventKind;
 use super::world::State;
 use crate::address::Address;
-use crate::driver::{ByteStream, Key};
+use crate::driver::{ByteStream, Key, Layer, Socket};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
@@ -113,9 +113,43 @@ impl ByteStream for SimulatedStream {
         Ok(())
     }
 
-    fn set_abort(&mut self) {
-        if let Some(socket) = self.world.state.borrow_mut().sockets.get_mut(self.key) {
-            socket.resets_on_close = true;
+    fn peer(&self) -> io::Result<Address> {
+        let state = &mut *self.world.state.borrow_mut();
+        self.enter(state, Call::Address)?;
+        let open = state.sockets.get(self.key).filter(|socket| socket.stage == Stage::Open);
+        Ok(open.ok_or(io::ErrorKind::NotConnected)?.remote.into())
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        let state = &mut *self.world.state.borrow_mut();
+        self.enter(state, Call::Address)?;
+        Ok(state.sockets.get(self.key).ok_or(io::ErrorKind::NotConnected)?.local.into())
+    }
+
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        Some(self)
+    }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        None
+    }
+}
+
+impl Socket for SimulatedStream {
+    fn has_unread(&mut self) -> bool {
+        let state = self.world.state.borrow();
+        state.sockets.get(self.key).is_some_and(|socket| socket.unread() > 0)
+    }
+
+    fn finish_connecting(&mut self) -> io::Result<()> {
+        let state = &mut *self.world.state.borrow_mut();
+        self.enter(state, Call::Finish)?;
+        let stage = state.sockets.get(self.key).map(|socket| socket.stage);
+        match stage {
+            Some(Stage::Asking) => Err(io::ErrorKind::WouldBlock.into()),
+            Some(Stage::Failed(kind)) => Err(kind.into()),
+            Some(Stage::Open | Stage::HalfOpen) => Ok(()),
+            Some(Stage::Dead) | None => Err(io::ErrorKind::ConnectionReset.into()),
         }
     }
 
@@ -131,29 +165,10 @@ impl ByteStream for SimulatedStream {
         }
     }
 
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        let state = &mut *self.world.state.borrow_mut();
-        self.enter(state, Call::Finish)?;
-        let stage = state.sockets.get(self.key).map(|socket| socket.stage);
-        match stage {
-            Some(Stage::Asking) => Err(io::ErrorKind::WouldBlock.into()),
-            Some(Stage::Failed(kind)) => Err(kind.into()),
-            Some(Stage::Open | Stage::HalfOpen) => Ok(()),
-            Some(Stage::Dead) | None => Err(io::ErrorKind::ConnectionReset.into()),
+    fn set_abort(&mut self) {
+        if let Some(socket) = self.world.state.borrow_mut().sockets.get_mut(self.key) {
+            socket.resets_on_close = true;
         }
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        let state = &mut *self.world.state.borrow_mut();
-        self.enter(state, Call::Address)?;
-        let open = state.sockets.get(self.key).filter(|socket| socket.stage == Stage::Open);
-        Ok(open.ok_or(io::ErrorKind::NotConnected)?.remote.into())
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        let state = &mut *self.world.state.borrow_mut();
-        self.enter(state, Call::Address)?;
-        Ok(state.sockets.get(self.key).ok_or(io::ErrorKind::NotConnected)?.local.into())
     }
 
     fn set_nodelay(&mut self, _on: bool) -> io::Result<()> {
@@ -163,19 +178,6 @@ impl ByteStream for SimulatedStream {
     fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
         self.world.state.borrow_mut().set_keepalive(self.key, idle.map(nanos));
         Ok(())
-    }
-
-    fn is_plain(&self) -> bool {
-        true
-    }
-
-    fn has_pending(&mut self) -> bool {
-        false
-    }
-
-    fn must_linger(&mut self, may_be_unread: bool) -> bool {
-        let state = self.world.state.borrow();
-        may_be_unread && state.sockets.get(self.key).is_some_and(|socket| socket.unread() > 0)
     }
 }
 

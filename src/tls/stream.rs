@@ -16,7 +16,8 @@
 //! * Until the handshake is over no byte is taken or given.
 
 use super::error::TlsError;
-use crate::driver::{ByteStream, pass_on};
+use crate::driver::{ByteStream, Layer, Socket};
+use crate::forward_byte_stream;
 use rustls::Connection;
 use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
@@ -187,7 +188,7 @@ fn cut_off() -> io::Error {
 }
 
 impl ByteStream for TlsStream {
-    pass_on! { below: register, set_abort, is_standard, peer, host, set_nodelay, set_keepalive }
+    forward_byte_stream!(self.below: all except read, write, write_vectored, shutdown_write, as_socket, as_layer);
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_shaking {
@@ -259,6 +260,18 @@ impl ByteStream for TlsStream {
         }
     }
 
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        Some(self)
+    }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
+    }
+}
+
+impl Socket for TlsStream {
+    forward_byte_stream!(self.below: socket except is_at_end, send_descriptor, take_descriptor);
+
     fn is_at_end(&mut self) -> io::Result<bool> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -279,17 +292,13 @@ impl ByteStream for TlsStream {
         }
         Ok(false)
     }
+}
 
+impl Layer for TlsStream {
     /// The handshake, as far as it goes now.
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        if !self.below.is_plain() {
-            self.below.flush().or_else(unless_blocked)?;
-        }
+    fn handshake(&mut self) -> io::Result<()> {
+        self.below.flush().or_else(unless_blocked)?;
         if self.is_shaking { self.shake() } else { Ok(()) }
-    }
-
-    fn is_plain(&self) -> bool {
-        false
     }
 
     fn has_pending(&mut self) -> bool {
@@ -317,7 +326,7 @@ impl ByteStream for TlsStream {
         !self.is_shaking && !has_spoken
     }
 
-    fn as_any(&self) -> Option<&dyn Any> {
+    fn as_any(&mut self) -> Option<&dyn Any> {
         Some(self)
     }
 }

@@ -1,10 +1,11 @@
 //! A layer of the user's that uses its own connection while it is called, or panics.
 
 use super::kit::{Notes, Peer, census, hear_reports, pattern, turn, until};
-use ropewalk::driver::{ByteStream, Key};
+use ropewalk::driver::{ByteStream, Layer};
+use ropewalk::forward_byte_stream;
 use ropewalk::{Address, Failure, Panicked, Protocol, Reactor, Result, Transport};
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::rc::Rc;
 
 /// What a layer does when it is called to write.
@@ -27,45 +28,19 @@ impl Chatty {
 }
 
 impl ByteStream for Chatty {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.below.register(key)
-    }
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.below.read(buffer)
-    }
+    forward_byte_stream!(self.below: all except write, as_layer);
+
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let on_write = self.on_write.clone();
         let mut on_write = on_write.borrow_mut();
         on_write(self, data)
     }
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.below.write_vectored(slices)
-    }
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.below.shutdown_write()
-    }
-    fn set_abort(&mut self) {
-        self.below.set_abort();
-    }
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        self.below.is_at_end()
-    }
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        self.below.finish_connecting()
-    }
-    fn peer(&self) -> io::Result<Address> {
-        self.below.peer()
-    }
-    fn host(&self) -> io::Result<Address> {
-        self.below.host()
-    }
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.below.set_nodelay(on)
-    }
-    fn set_keepalive(&mut self, idle: Option<std::time::Duration>) -> io::Result<()> {
-        self.below.set_keepalive(idle)
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
     }
 }
+
+impl Layer for Chatty {}
 
 /// Writes what it is told to for the first bytes that it gets; more are edges, and mean nothing.
 struct Writer {

@@ -11,7 +11,8 @@ mod waiting;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{FACES, Face, Notes, Peer, Role, serve, until};
-use ropewalk::driver::{ByteStream, Key};
+use ropewalk::driver::{ByteStream, Layer};
+use ropewalk::forward_byte_stream;
 use ropewalk::transport::{Producer, Producing};
 use ropewalk::{Address, Deferred, Failure, Protocol, Reactor, Result, Stream, Transport};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
@@ -23,7 +24,6 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// More than any pipe or socket takes at once.
 const MUCH: usize = 8 * 1024 * 1024;

@@ -75,9 +75,7 @@ struct Drops {
 }
 
 impl ByteStream for Drops {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.below.register(key)
-    }
+    forward_byte_stream!(self.below: all except read, write, write_vectored, as_layer);
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.below.read(&mut buffer[..1])
@@ -91,38 +89,13 @@ impl ByteStream for Drops {
         self.write(&slices[0])
     }
 
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.below.shutdown_write()
-    }
-
-    fn set_abort(&mut self) {
-        self.below.set_abort();
-    }
-
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        self.below.is_at_end()
-    }
-
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        self.below.finish_connecting()
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        self.below.peer()
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.below.host()
-    }
-
-    fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
-        self.below.set_nodelay(on)
-    }
-
-    fn set_keepalive(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        self.below.set_keepalive(idle)
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
     }
 }
+
+/// Says nothing of what is pending: then it may be more.
+impl Layer for Drops {}
 
 #[test]
 fn what_follows_an_urgent_byte_is_read_without_more_coming() {

@@ -177,7 +177,7 @@ fn provoke(method: Method, transport: &Transport) {
         }
         Method::ShutdownWrite => transport.lose_write_connection(),
         Method::IsAtEnd => transport.pause_reading(),
-        Method::TakeLeave | Method::MustHearOut | Method::Drop => transport.lose_connection(),
+        Method::CloseNotify | Method::MustLinger | Method::Drop => transport.lose_connection(),
         Method::SetAbort => transport.abort_connection(),
         _ => {}
     }

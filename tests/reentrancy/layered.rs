@@ -2,9 +2,9 @@
 
 use super::cast::here;
 use super::table::Method;
-use ropewalk::driver::{ByteStream, Key};
-use ropewalk::{Address, Transport};
-use std::io::{self, IoSlice};
+use ropewalk::driver::{ByteStream, Layer, Socket};
+use ropewalk::{Address, Transport, forward_byte_stream};
+use std::io;
 use std::os::fd::OwnedFd;
 
 pub(crate) struct Layered {
@@ -30,9 +30,7 @@ impl Layered {
 }
 
 impl ByteStream for Layered {
-    fn register(&mut self, key: Key) -> io::Result<()> {
-        self.below.register(key)
-    }
+    forward_byte_stream!(self.below: all except read, write, shutdown_write, host, as_socket, as_layer);
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.enter(Method::Read);
@@ -44,14 +42,29 @@ impl ByteStream for Layered {
         self.below.write(data)
     }
 
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.below.write_vectored(slices)
-    }
-
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.enter(Method::ShutdownWrite);
         self.below.shutdown_write()
     }
+
+    fn host(&self) -> io::Result<Address> {
+        self.enter(Method::Host);
+        self.below.host()
+    }
+
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        self.enter(Method::AsSocket);
+        Some(self)
+    }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        self.enter(Method::AsLayer);
+        Some(self)
+    }
+}
+
+impl Socket for Layered {
+    forward_byte_stream!(self.below: socket except set_abort, is_at_end, set_nodelay, set_keepalive, send_descriptor, take_descriptor);
 
     fn set_abort(&mut self) {
         self.enter(Method::SetAbort);
@@ -61,19 +74,6 @@ impl ByteStream for Layered {
     fn is_at_end(&mut self) -> io::Result<bool> {
         self.enter(Method::IsAtEnd);
         self.below.is_at_end()
-    }
-
-    fn finish_connecting(&mut self) -> io::Result<()> {
-        self.below.finish_connecting()
-    }
-
-    fn peer(&self) -> io::Result<Address> {
-        self.below.peer()
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        self.enter(Method::Host);
-        self.below.host()
     }
 
     fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
@@ -86,13 +86,22 @@ impl ByteStream for Layered {
         self.below.set_keepalive(idle)
     }
 
-    fn is_plain(&self) -> bool {
-        self.enter(Method::IsPlain);
-        false
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        self.enter(Method::SendDescriptor);
+        self.below.send_descriptor(descriptor)
     }
 
+    fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.enter(Method::TakeDescriptor);
+        self.below.take_descriptor()
+    }
+}
+
+impl Layer for Layered {
+    forward_byte_stream!(self.below: layer except has_pending, flush, close_notify, must_linger);
+
     fn has_pending(&mut self) -> bool {
-        self.enter(Method::HoldsMore);
+        self.enter(Method::HasPending);
         self.below.has_pending()
     }
 
@@ -102,23 +111,13 @@ impl ByteStream for Layered {
     }
 
     fn close_notify(&mut self) -> io::Result<()> {
-        self.enter(Method::TakeLeave);
+        self.enter(Method::CloseNotify);
         self.below.close_notify()
     }
 
     fn must_linger(&mut self, may_be_unread: bool) -> bool {
-        self.enter(Method::MustHearOut);
+        self.enter(Method::MustLinger);
         self.below.must_linger(may_be_unread)
-    }
-
-    fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
-        self.enter(Method::SendDescriptor);
-        self.below.send_descriptor(descriptor)
-    }
-
-    fn take_descriptor(&mut self) -> Option<OwnedFd> {
-        self.enter(Method::TakeDescriptor);
-        self.below.take_descriptor()
     }
 }
 

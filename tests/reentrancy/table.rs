@@ -85,9 +85,10 @@ pub(crate) enum Site {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Wrap,
-    IsPlain,
+    AsSocket,
+    AsLayer,
     Read,
-    HoldsMore,
+    HasPending,
     TakeDescriptor,
     Write,
     Flush,
@@ -97,13 +98,13 @@ pub(crate) enum Method {
     SendDescriptor,
     ShutdownWrite,
     IsAtEnd,
-    TakeLeave,
-    MustHearOut,
+    CloseNotify,
+    MustLinger,
     SetAbort,
     Drop,
 }
 
-pub(crate) const SITES: [Site; 66] = [
+pub(crate) const SITES: [Site; 67] = [
     Site::ConnectionMade,
     Site::DataReceived,
     Site::ReadingResumed,
@@ -154,9 +155,10 @@ pub(crate) const SITES: [Site; 66] = [
     Site::DescriptorDrop,
     Site::Report,
     Site::Layer(Method::Wrap),
-    Site::Layer(Method::IsPlain),
+    Site::Layer(Method::AsSocket),
+    Site::Layer(Method::AsLayer),
     Site::Layer(Method::Read),
-    Site::Layer(Method::HoldsMore),
+    Site::Layer(Method::HasPending),
     Site::Layer(Method::TakeDescriptor),
     Site::Layer(Method::Write),
     Site::Layer(Method::Flush),
@@ -166,8 +168,8 @@ pub(crate) const SITES: [Site; 66] = [
     Site::Layer(Method::SendDescriptor),
     Site::Layer(Method::ShutdownWrite),
     Site::Layer(Method::IsAtEnd),
-    Site::Layer(Method::TakeLeave),
-    Site::Layer(Method::MustHearOut),
+    Site::Layer(Method::CloseNotify),
+    Site::Layer(Method::MustLinger),
     Site::Layer(Method::SetAbort),
     Site::Layer(Method::Drop),
 ];

@@ -16,7 +16,7 @@
 
 use super::watched::Watched;
 use crate::address::Address;
-use crate::driver::{ByteStream, Key, Pipes};
+use crate::driver::{ByteStream, Key, Layer, Pipes, Socket};
 use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::Shutdown;
@@ -84,8 +84,24 @@ impl ByteStream for PipeStream {
         Ok(())
     }
 
-    fn set_abort(&mut self) {}
+    fn peer(&self) -> io::Result<Address> {
+        Ok(self.name.clone())
+    }
 
+    fn host(&self) -> io::Result<Address> {
+        Ok(self.name.clone())
+    }
+
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        Some(self)
+    }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
+    }
+}
+
+impl Socket for PipeStream {
     fn is_at_end(&mut self) -> io::Result<bool> {
         let Some(input) = &self.input else { return Ok(false) };
         let now = state_of(input.as_fd(), PollFlags::IN)?;
@@ -96,13 +112,7 @@ impl ByteStream for PipeStream {
         Ok(())
     }
 
-    fn peer(&self) -> io::Result<Address> {
-        Ok(self.name.clone())
-    }
-
-    fn host(&self) -> io::Result<Address> {
-        Ok(self.name.clone())
-    }
+    fn set_abort(&mut self) {}
 
     fn set_nodelay(&mut self, _on: bool) -> io::Result<()> {
         // Nothing waits in a pipe for more to come.
@@ -114,10 +124,13 @@ impl ByteStream for PipeStream {
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
-    fn is_standard(&self) -> bool {
+    fn is_standard(&mut self) -> bool {
         self.is_standard
     }
 }
+
+/// A short read or write of a terminal or a device means nothing.
+impl Layer for PipeStream {}
 
 impl PipeStream {
     /// Nothing is ever read here: what can be learned is whether anybody reads what is written.

@@ -7,11 +7,11 @@ use super::dialect::{AT_ONCE, QUIETLY};
 use super::{Room, name_shortage, open_reserve, register, send_vectored};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
 use crate::address::Address;
-use crate::driver::{AnyStream, ByteStream, Key, Listener};
+use crate::driver::{AnyStream, ByteStream, Key, Layer, Listener, Socket};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -33,7 +33,7 @@ pub(super) fn connect(
     to: SocketAddr,
     from: Option<&Address>,
 ) -> io::Result<Box<dyn ByteStream>> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // Writes are corked by the reactor: the kernel's waiting for more would only add delay.
     socket.set_tcp_nodelay(true)?;
@@ -48,7 +48,10 @@ pub(super) fn connect(
     Ok(Box::new(TcpByteStream { socket, registry: registry.clone() }))
 }
 
-pub(super) fn adopt_stream(registry: &Rc<Registry>, socket: Socket) -> Box<dyn ByteStream> {
+pub(super) fn adopt_stream(
+    registry: &Rc<Registry>,
+    socket: socket2::Socket,
+) -> Box<dyn ByteStream> {
     let socket = TcpSocket(TcpStream::from_std(socket.into()));
     Box::new(TcpByteStream { socket, registry: registry.clone() })
 }
@@ -91,13 +94,26 @@ impl ByteStream for TcpByteStream {
         self.socket.0.shutdown(Shutdown::Write)
     }
 
-    fn set_abort(&mut self) {
-        // A socket that cannot be told so is closed in order, which is as good as can be had.
-        let _ = SockRef::from(&self.socket.0).set_linger(Some(Duration::ZERO));
+    fn peer(&self) -> io::Result<Address> {
+        Ok(self.socket.0.peer_addr()?.into())
     }
 
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        Ok(look_ahead(&self.socket.0)? == Some(0))
+    fn host(&self) -> io::Result<Address> {
+        Ok(self.socket.0.local_addr()?.into())
+    }
+
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        Some(self)
+    }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        None
+    }
+}
+
+impl Socket for TcpByteStream {
+    fn has_unread(&mut self) -> bool {
+        has_unread(&self.socket.0)
     }
 
     fn finish_connecting(&mut self) -> io::Result<()> {
@@ -112,12 +128,13 @@ impl ByteStream for TcpByteStream {
         }
     }
 
-    fn peer(&self) -> io::Result<Address> {
-        Ok(self.socket.0.peer_addr()?.into())
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        Ok(look_ahead(&self.socket.0)? == Some(0))
     }
 
-    fn host(&self) -> io::Result<Address> {
-        Ok(self.socket.0.local_addr()?.into())
+    fn set_abort(&mut self) {
+        // A socket that cannot be told so is closed in order, which is as good as can be had.
+        let _ = SockRef::from(&self.socket.0).set_linger(Some(Duration::ZERO));
     }
 
     fn set_nodelay(&mut self, on: bool) -> io::Result<()> {
@@ -130,18 +147,6 @@ impl ByteStream for TcpByteStream {
             Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
             None => socket.set_keepalive(false),
         }
-    }
-
-    fn is_plain(&self) -> bool {
-        true
-    }
-
-    fn has_pending(&mut self) -> bool {
-        false
-    }
-
-    fn must_linger(&mut self, may_be_unread: bool) -> bool {
-        may_be_unread && has_unread(&self.socket.0)
     }
 }
 
@@ -161,7 +166,7 @@ pub(super) fn listen(
     backlog: u32,
     is_shared: bool,
 ) -> io::Result<Box<dyn Listener>> {
-    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if is_shared {
@@ -175,13 +180,13 @@ pub(super) fn listen(
 }
 
 /// A port over a socket that listens already; it is another's as well.
-pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
+pub(super) fn adopt(registry: &Rc<Registry>, socket: socket2::Socket) -> Box<dyn Listener> {
     // As with our own; one that does not take it costs its connections delays and no more.
     let _ = socket.set_tcp_nodelay(true);
     port(registry, socket, true)
 }
 
-fn port(registry: &Rc<Registry>, socket: Socket, is_shared: bool) -> Box<dyn Listener> {
+fn port(registry: &Rc<Registry>, socket: socket2::Socket, is_shared: bool) -> Box<dyn Listener> {
     let socket = TcpListener::from_std(socket.into());
     Box::new(TcpPort {
         socket,

@@ -13,14 +13,14 @@ use super::unix_name::{from_system, to_system};
 use super::{Room, name_shortage, open_reserve, register, send_vectored};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
 use crate::address::{Address, UnixName};
-use crate::driver::{ByteStream, Key, Listener, UnixOptions};
+use crate::driver::{ByteStream, Key, Layer, Listener, Socket, UnixOptions};
 use mio::Registry;
 use mio::net::{UnixListener, UnixStream};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage,
 };
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Type};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -47,18 +47,21 @@ const RECEIVED_AT_ONCE: usize = 253;
 
 pub(super) fn connect(registry: &Rc<Registry>, to: &UnixName) -> io::Result<Box<dyn ByteStream>> {
     // Not mio's: it takes an abstract name that begins with a zero for one that is shorter.
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     rustix::net::connect(&socket, &to_system(to)?)?;
     Ok(Box::new(UnixByteStream::new(socket, registry)))
 }
 
-pub(super) fn adopt_stream(registry: &Rc<Registry>, socket: Socket) -> Box<dyn ByteStream> {
+pub(super) fn adopt_stream(
+    registry: &Rc<Registry>,
+    socket: socket2::Socket,
+) -> Box<dyn ByteStream> {
     Box::new(UnixByteStream::new(socket, registry))
 }
 
 impl UnixByteStream {
-    fn new(socket: Socket, registry: &Rc<Registry>) -> UnixByteStream {
+    fn new(socket: socket2::Socket, registry: &Rc<Registry>) -> UnixByteStream {
         UnixByteStream {
             socket: UnixStream::from_std(OwnedFd::from(socket).into()),
             registry: registry.clone(),
@@ -133,11 +136,26 @@ impl ByteStream for UnixByteStream {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Nothing: these sockets know no reset, and what was sent is the peer's already.
-    fn set_abort(&mut self) {}
+    fn peer(&self) -> io::Result<Address> {
+        Ok(from_system(&SockRef::from(&self.socket).peer_addr()?))
+    }
 
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        Ok(look_ahead(&self.socket)? == Some(0))
+    fn host(&self) -> io::Result<Address> {
+        Ok(from_system(&SockRef::from(&self.socket).local_addr()?))
+    }
+
+    fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+        Some(self)
+    }
+
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
+    }
+}
+
+impl Socket for UnixByteStream {
+    fn has_unread(&mut self) -> bool {
+        has_unread(&self.socket)
     }
 
     fn finish_connecting(&mut self) -> io::Result<()> {
@@ -147,13 +165,12 @@ impl ByteStream for UnixByteStream {
         }
     }
 
-    fn peer(&self) -> io::Result<Address> {
-        Ok(from_system(&SockRef::from(&self.socket).peer_addr()?))
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        Ok(look_ahead(&self.socket)? == Some(0))
     }
 
-    fn host(&self) -> io::Result<Address> {
-        Ok(from_system(&SockRef::from(&self.socket).local_addr()?))
-    }
+    /// Nothing: these sockets know no reset, and what was sent is the peer's already.
+    fn set_abort(&mut self) {}
 
     /// Nothing: these sockets never wait for more.
     fn set_nodelay(&mut self, _on: bool) -> io::Result<()> {
@@ -165,18 +182,6 @@ impl ByteStream for UnixByteStream {
         Ok(())
     }
 
-    fn is_plain(&self) -> bool {
-        false
-    }
-
-    fn has_pending(&mut self) -> bool {
-        self.is_cut
-    }
-
-    fn must_linger(&mut self, may_be_unread: bool) -> bool {
-        may_be_unread && has_unread(&self.socket)
-    }
-
     fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
         self.outgoing.push(descriptor);
         Ok(())
@@ -184,6 +189,16 @@ impl ByteStream for UnixByteStream {
 
     fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.incoming.pop_front()
+    }
+}
+
+impl Layer for UnixByteStream {
+    fn has_pending(&mut self) -> bool {
+        self.is_cut
+    }
+
+    fn must_linger(&mut self, may_be_unread: bool) -> bool {
+        may_be_unread && has_unread(&self.socket)
     }
 }
 
@@ -218,7 +233,7 @@ pub(super) fn listen(
         UnixName::Path(path) if options.lock => Some(Lock::take(path)?),
         _ => None,
     };
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     let path = match at {
         UnixName::Path(path) => Some(SocketPath::claim(path, &name, &socket, options.mode, lock)?),
@@ -232,13 +247,13 @@ pub(super) fn listen(
 }
 
 /// A port over a socket that listens already and does not block; its name is another's to remove.
-pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn Listener> {
+pub(super) fn adopt(registry: &Rc<Registry>, socket: socket2::Socket) -> Box<dyn Listener> {
     port(registry, socket, None, true)
 }
 
 fn port(
     registry: &Rc<Registry>,
-    socket: Socket,
+    socket: socket2::Socket,
     path: Option<SocketPath>,
     is_shared: bool,
 ) -> Box<dyn Listener> {

@@ -75,8 +75,8 @@ type Done = Box<dyn FnOnce(&Rc<Connection>, Result)>;
 
 impl Connection {
     /// The bit of a stream that has more to say than bytes.
-    pub(super) fn mark_of(stream: &dyn ByteStream) -> Readiness {
-        Readiness::LAYERED.when(!stream.is_plain())
+    pub(super) fn mark_of(stream: &mut dyn ByteStream) -> Readiness {
+        Readiness::LAYERED.when(stream.is_layered())
     }
 
     pub(super) fn has_layer(&self) -> bool {
@@ -207,7 +207,7 @@ impl Connection {
     }
 
     fn go_on_shaking(self: &Rc<Self>) {
-        match self.with_stream(|stream| stream.finish_connecting()) {
+        match self.with_stream(|stream| stream.handshake()) {
             Ok(()) => self.handshake_succeeded(),
             Err(error) => {
                 if error.kind() == io::ErrorKind::WouldBlock {
@@ -288,8 +288,8 @@ impl Connection {
         let Some(stream) = self.stream.take() else { return Err(self.has_no_stream()) };
         let below = self.note_below(stream.into_box());
         let wrapped = catch_panic(NO_PLACE, || wrap(below));
-        let layer = wrapped.inspect_err(|failure| self.layer_panicked(failure.clone()))?;
-        let marks = Connection::mark_of(&*layer).and(Readiness::READABLE);
+        let mut layer = wrapped.inspect_err(|failure| self.layer_panicked(failure.clone()))?;
+        let marks = Connection::mark_of(&mut *layer).and(Readiness::READABLE);
         self.stream.set(layer.into());
         self.readiness.set(self.readiness.get().and(marks));
         self.requeue();

@@ -16,7 +16,7 @@
 //! * A protocol is told nothing meanwhile, and nothing of what comes.
 //!
 //! # Not here
-//! Who has something to say: [`ByteStream::must_linger`](crate::driver::ByteStream::must_linger).
+//! Who has something to say: [`Layer::must_linger`](crate::driver::Layer::must_linger).
 
 use crate::clock::DelayedCall;
 use crate::driver::Readiness;

@@ -7,7 +7,8 @@
 //! * Nothing of the layer above reaches the stream below while `left` is not 0.
 
 use crate::buffer::Buffer;
-use crate::driver::{ByteStream, pass_on};
+use crate::driver::{ByteStream, Layer};
+use crate::forward_byte_stream;
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -48,10 +49,7 @@ impl Prepend {
 }
 
 impl ByteStream for Prepend {
-    pass_on! {
-        below: register, read, set_abort, is_at_end, finish_connecting, is_standard, peer, host, set_nodelay,
-        set_keepalive, has_pending, must_linger, descriptors
-    }
+    forward_byte_stream!(self.below: all except write, write_vectored, shutdown_write, as_layer);
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.send()?;
@@ -68,9 +66,13 @@ impl ByteStream for Prepend {
         self.below.shutdown_write()
     }
 
-    fn is_plain(&self) -> bool {
-        false
+    fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+        Some(self)
     }
+}
+
+impl Layer for Prepend {
+    forward_byte_stream!(self.below: layer except flush, close_notify);
 
     fn flush(&mut self) -> io::Result<()> {
         self.send()?;

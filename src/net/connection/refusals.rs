@@ -13,9 +13,9 @@
 //! The limits: of an end in order in `outbound.rs`, of a peer that is heard out in `lingering_close.rs`, of a
 //! handshake in `layer.rs`, of silence in `policies/`.
 
-use crate::driver::{ByteStream, Readiness, pass_on};
+use crate::driver::{ByteStream, Readiness};
+use crate::forward_byte_stream;
 use crate::net::connection::Connection;
-use std::any::Any;
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -154,11 +154,7 @@ impl Noted {
 }
 
 impl ByteStream for Noted {
-    pass_on! {
-        stream: register, shutdown_write, set_abort, is_at_end, finish_connecting, peer, host,
-        set_nodelay, set_keepalive, is_plain, has_pending, flush, close_notify, must_linger,
-        descriptors
-    }
+    forward_byte_stream!(self.stream: all except read, write, write_vectored);
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let outcome = self.stream.read(buffer);
@@ -176,9 +172,5 @@ impl ByteStream for Noted {
         let outcome = self.stream.write_vectored(slices);
         self.wrote(&outcome, slices.iter().map(|slice| slice.len()).sum());
         outcome
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        self.stream.as_any()
     }
 }
