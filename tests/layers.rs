@@ -27,7 +27,8 @@ const PLACES: [(&str, &str); 4] = [
 ];
 
 /// Macros stand in the crate's root wherever they are written.
-const MACROS: [(&str, &str); 1] = [("forward_byte_stream", "driver")];
+const MACROS: [(&str, &str); 2] =
+    [("forward_byte_stream", "driver"), ("forward_protocol", "protocol")];
 
 #[test]
 fn imports_point_down_only() {

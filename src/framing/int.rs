@@ -2,7 +2,7 @@
 
 use super::unconsumed::Unconsumed;
 use super::{MAX_STRING, StringProtocol, TooLong};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 use std::io::IoSlice;
@@ -121,7 +121,7 @@ impl<P: StringProtocol, N: Prefix> IntReceiver<P, N> {
 }
 
 impl<P: StringProtocol, N: Prefix> Protocol for IntReceiver<P, N> {
-    passes_on!();
+    cuts_pieces!();
 }
 
 /// Sends a string with its length before it, if it is no longer than the limit and the prefix allow.

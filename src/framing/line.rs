@@ -3,6 +3,7 @@
 use super::unconsumed::Unconsumed;
 use super::{TooLong, broken};
 use crate::failure::{Failure, Result};
+use crate::forward_protocol;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 use std::borrow::Cow;
@@ -82,7 +83,7 @@ pub trait LineProtocol {
         Err(broken(transport, format!("it sent a line over {limit} bytes")))
     }
 
-    other_events!();
+    forward_protocol!(defaults);
 }
 
 /// The protocol around a [`LineProtocol`]: cuts what arrives into lines.
@@ -183,7 +184,7 @@ impl<P: LineProtocol> LineReceiver<P> {
 }
 
 impl<P: LineProtocol> Protocol for LineReceiver<P> {
-    passes_on!();
+    cuts_pieces!();
 }
 
 fn find(data: &[u8], delimiter: &[u8]) -> Option<usize> {

@@ -21,55 +21,10 @@
 //! # Not here
 //! Framings for streams: the extensions of `AsyncBufRead` cut lines there.
 
-macro_rules! other_events {
+/// How a framing is a protocol. It needs a `protocol`, a `kept` and a `deliver`.
+macro_rules! cuts_pieces {
     () => {
-        /// The connection is there.
-        fn connection_made(&mut self, transport: &Transport) {
-            let _ = transport;
-        }
-
-        /// The connection has ended; see [`Protocol::connection_lost`](crate::Protocol::connection_lost).
-        fn connection_lost(&mut self, reason: &Failure) {
-            let _ = reason;
-        }
-
-        /// The peer will send nothing more. The default ends the connection, after what was written.
-        fn read_closed(&mut self, transport: &Transport) {
-            transport.lose_connection();
-        }
-
-        /// Nothing more can be written; see [`Protocol::write_closed`](crate::Protocol::write_closed).
-        fn write_closed(&mut self, transport: &Transport) {
-            let _ = transport;
-        }
-
-        /// A descriptor came through a Unix socket; see [`Protocol::file_descriptor_received`](crate::Protocol::file_descriptor_received).
-        fn file_descriptor_received(
-            &mut self,
-            transport: &Transport,
-            descriptor: std::os::fd::OwnedFd,
-        ) {
-            let _ = (transport, descriptor);
-        }
-
-        /// Better write no more for now; see [`Protocol::pause_writing`](crate::Protocol::pause_writing).
-        fn pause_writing(&mut self, transport: &Transport) {
-            let _ = transport;
-        }
-
-        /// Go on writing; see [`Protocol::resume_writing`](crate::Protocol::resume_writing).
-        fn resume_writing(&mut self, transport: &Transport) {
-            let _ = transport;
-        }
-    };
-}
-
-/// Passes on what a framing has no part in. It needs a `protocol`, a `kept` and a `deliver`.
-macro_rules! passes_on {
-    () => {
-        fn connection_made(&mut self, transport: &Transport) {
-            self.protocol.connection_made(transport);
-        }
+        $crate::forward_protocol!(self.protocol: all except data_received, reading_resumed, read_closed);
 
         fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
             self.deliver(transport, data)
@@ -83,35 +38,11 @@ macro_rules! passes_on {
             Ok(())
         }
 
-        fn connection_lost(&mut self, reason: &Failure) {
-            self.protocol.connection_lost(reason);
-        }
-
         fn read_closed(&mut self, transport: &Transport) {
-            self.kept.end();
+            self.kept.note_end();
             if self.kept.may_tell_end(transport) {
                 self.protocol.read_closed(transport);
             }
-        }
-
-        fn write_closed(&mut self, transport: &Transport) {
-            self.protocol.write_closed(transport);
-        }
-
-        fn file_descriptor_received(
-            &mut self,
-            transport: &Transport,
-            descriptor: std::os::fd::OwnedFd,
-        ) {
-            self.protocol.file_descriptor_received(transport, descriptor);
-        }
-
-        fn pause_writing(&mut self, transport: &Transport) {
-            self.protocol.pause_writing(transport);
-        }
-
-        fn resume_writing(&mut self, transport: &Transport) {
-            self.protocol.resume_writing(transport);
         }
     };
 }
@@ -128,6 +59,7 @@ pub use line::{LineProtocol, LineReceiver, send_line};
 pub use netstring::{NetstringReceiver, send_netstring};
 
 use crate::failure::{Failure, Result};
+use crate::forward_protocol;
 use crate::transport::{ConnectionLost, Transport};
 use std::fmt;
 use std::io;
@@ -164,7 +96,7 @@ pub trait StringProtocol {
         Err(broken(transport, format!("it announced a string of {length} bytes, over the limit")))
     }
 
-    other_events!();
+    forward_protocol!(defaults);
 }
 
 /// The limit of strings unless it is raised or lowered; Twisted's own.

@@ -2,7 +2,7 @@
 
 use super::unconsumed::Unconsumed;
 use super::{MAX_STRING, StringProtocol, TooLong, broken};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 use std::io::IoSlice;
@@ -99,7 +99,7 @@ fn parse_length(rest: &[u8], limit: usize) -> Length {
 }
 
 impl<P: StringProtocol> Protocol for NetstringReceiver<P> {
-    passes_on!();
+    cuts_pieces!();
 }
 
 /// Sends a netstring, if it is no longer than the limit.

@@ -48,7 +48,7 @@ impl Unconsumed {
         Ok(())
     }
 
-    pub(super) fn end(&mut self) {
+    pub(super) fn note_end(&mut self) {
         self.has_ended = true;
     }
 

@@ -39,11 +39,11 @@ pub use traffic::{Traffic, TrafficLog};
 
 use crate::address::Address;
 use crate::deferred::IntoDeferred;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::forward_protocol;
 use crate::protocol::{Factory, Protocol};
 use crate::stream::Stream;
 use crate::transport::Transport;
-use std::os::fd::OwnedFd;
 
 /// What is demanded of a connection.
 ///
@@ -170,43 +170,13 @@ pub struct PolicedProtocol<P: Policy, Q> {
 }
 
 impl<P: Policy, Q: Protocol> Protocol for PolicedProtocol<P, Q> {
+    forward_protocol!(self.protocol: all except connection_made);
+
     fn connection_made(&mut self, transport: &Transport) {
         if let Err(failure) = self.policy.apply(transport) {
             crate::failure::report("policy that could not be applied", &failure);
             transport.abort_connection();
         }
         self.protocol.connection_made(transport);
-    }
-
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.protocol.data_received(transport, data)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        self.protocol.reading_resumed(transport)
-    }
-
-    fn connection_lost(&mut self, reason: &Failure) {
-        self.protocol.connection_lost(reason);
-    }
-
-    fn read_closed(&mut self, transport: &Transport) {
-        self.protocol.read_closed(transport);
-    }
-
-    fn write_closed(&mut self, transport: &Transport) {
-        self.protocol.write_closed(transport);
-    }
-
-    fn file_descriptor_received(&mut self, transport: &Transport, descriptor: OwnedFd) {
-        self.protocol.file_descriptor_received(transport, descriptor);
-    }
-
-    fn pause_writing(&mut self, transport: &Transport) {
-        self.protocol.pause_writing(transport);
-    }
-
-    fn resume_writing(&mut self, transport: &Transport) {
-        self.protocol.resume_writing(transport);
     }
 }

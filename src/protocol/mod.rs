@@ -20,6 +20,7 @@
 //! | An exception in `dataReceived` closes in order, which the peer takes for success. | It resets. |
 
 pub(crate) mod contract;
+mod forward;
 
 pub(crate) use contract::{Factory, Protocol};
 
