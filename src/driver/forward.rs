@@ -46,7 +46,7 @@ macro_rules! forward_byte_stream {
         $($($crate::forward_byte_stream!(@known_socket $except);)+)?
         $crate::forward_byte_stream!(@each [$($($except)+)?] [$self.$($field).+]
             finish_connecting is_at_end has_unread set_abort set_nodelay set_keepalive is_standard
-            send_descriptor take_descriptor);
+            has_written_all send_descriptor take_descriptor);
     };
     ($self:ident . $($field:tt).+ : layer $(except $($except:ident),+ $(,)?)?) => {
         $($($crate::forward_byte_stream!(@known_layer $except);)+)?
@@ -57,7 +57,7 @@ macro_rules! forward_byte_stream {
     (@known_all $other:ident) => {
         compile_error!(concat!("`ByteStream` has no method `", stringify!($other), "`"));
     };
-    (@known_socket $(finish_connecting)? $(is_at_end)? $(has_unread)? $(set_abort)? $(set_nodelay)? $(set_keepalive)? $(is_standard)? $(send_descriptor)? $(take_descriptor)?) => {};
+    (@known_socket $(finish_connecting)? $(is_at_end)? $(has_unread)? $(set_abort)? $(set_nodelay)? $(set_keepalive)? $(is_standard)? $(has_written_all)? $(send_descriptor)? $(take_descriptor)?) => {};
     (@known_socket $other:ident) => {
         compile_error!(concat!("`Socket` has no method `", stringify!($other), "`"));
     };
@@ -162,6 +162,12 @@ macro_rules! forward_byte_stream {
     (@is_standard [] [$self:ident $($field:tt)+]) => {
         fn is_standard(&mut $self) -> bool {
             <dyn $crate::driver::ByteStream>::is_standard(&mut *$self $($field)+)
+        }
+    };
+    (@has_written_all [has_written_all $($rest:ident)*] $place:tt) => {};
+    (@has_written_all [] [$self:ident $($field:tt)+]) => {
+        fn has_written_all(&mut $self) -> bool {
+            <dyn $crate::driver::ByteStream>::has_written_all(&mut *$self $($field)+)
         }
     };
     (@send_descriptor [send_descriptor $($rest:ident)*] $place:tt) => {};

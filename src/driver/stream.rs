@@ -161,6 +161,11 @@ impl dyn ByteStream + '_ {
         self.as_socket().is_some_and(|socket| socket.is_standard())
     }
 
+    /// See [`Socket::has_written_all`].
+    pub fn has_written_all(&mut self) -> bool {
+        self.as_socket().is_none_or(|socket| socket.has_written_all())
+    }
+
     /// See [`Socket::send_descriptor`].
     pub fn send_descriptor(&mut self, descriptor: OwnedFd) -> io::Result<()> {
         match self.as_socket() {
@@ -236,6 +241,12 @@ pub trait Socket: ByteStream {
     /// written is gone.
     fn is_standard(&mut self) -> bool {
         false
+    }
+
+    /// Whether what was taken has left this process, as far as that can be known. A run that is over asks
+    /// this of the process' own output; an end in order hears it from [`Layer::close_notify`].
+    fn has_written_all(&mut self) -> bool {
+        true
     }
 
     /// Has a descriptor leave with the next byte that is written.

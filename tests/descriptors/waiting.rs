@@ -128,8 +128,8 @@ fn a_write_that_finds_no_room_does_not_wait_though_another_holder_would() {
 }
 
 #[test]
-fn a_pipe_a_socket_and_a_terminal_are_for_their_other_holders_what_they_were() {
-    for (kind, make) in &KINDS[..3] {
+fn what_is_handed_in_is_for_its_other_holders_what_it_was() {
+    for (kind, make) in KINDS {
         let reactor = Reactor::new().unwrap();
         let Between { input, output, to: _to, from: _from } = make();
         let holders = [Holder::of(&input), Holder::of(&output)];
@@ -155,6 +155,21 @@ fn the_end_of_a_pipe_whose_writer_had_gone_before_is_noticed_while_reading_is_pa
 }
 
 #[test]
+fn the_end_of_a_socket_or_a_threads_input_is_noticed_while_reading_is_paused() {
+    for (kind, make) in [KINDS[1], KINDS[3]] {
+        let reactor = Reactor::new().unwrap();
+        let Between { input, output, to, from } = make();
+        let listener = Listener::default();
+        let transport = reactor.connect_pipes(input, output, listener.clone()).unwrap();
+        transport.pause_reading();
+        kit::turn(&reactor);
+        assert_eq!(listener.notes.count("read closed"), 0, "{kind}");
+        drop((to, from));
+        until(&reactor, kind, || listener.notes.has("read closed"));
+    }
+}
+
+#[test]
 fn packets_stay_packets_when_they_are_written() {
     let (from, output) = pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC).unwrap();
     let (input, _to) = pipe().unwrap();
@@ -171,6 +186,7 @@ fn packets_stay_packets_when_they_are_written() {
 #[test]
 fn a_connection_over_pipes_leaves_no_descriptor_behind() {
     kit::alone_and_well("waiting::a_connection_over_pipes_leaves_no_descriptor_behind", || {
+        let other = Reactor::new().unwrap();
         let before = kit::descriptors();
         let reactor = Reactor::new().unwrap();
         for (_, make) in KINDS {
@@ -181,6 +197,41 @@ fn a_connection_over_pipes_leaves_no_descriptor_behind() {
             drop((to, from));
         }
         drop(reactor);
-        assert_eq!(kit::descriptors(), before);
+        // A thread ends a little after its connection.
+        until(&other, "all are closed", || kit::descriptors() == before);
+    });
+}
+
+/// The master of a terminal cannot be opened again: a thread writes to it.
+#[test]
+fn a_run_waits_for_what_a_thread_has_to_write_to_standard_output() {
+    const NAME: &str = "waiting::a_run_waits_for_what_a_thread_has_to_write_to_standard_output";
+    const MUCH: usize = 300_000;
+    kit::alone_and_well(NAME, || {
+        let (ours, theirs) = a_terminal();
+        let (input, _to) = pipe().unwrap();
+        rustix::stdio::dup2_stdin(&input).unwrap();
+        rustix::stdio::dup2_stdout(&ours).unwrap();
+        let (told, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let (mut terminal, mut buffer) = (File::from(theirs), [0; 1000]);
+            while let Ok(count) = terminal.read(&mut buffer) {
+                told.send(count).unwrap();
+            }
+        });
+        let reactor = Reactor::new().unwrap();
+        let transport = reactor.connect_stdio(Listener::default()).unwrap();
+        reactor
+            .run_until(async {
+                transport.write(vec![b'x'; MUCH]);
+                // What is left then has left the connection.
+                transport.drained().await
+            })
+            .unwrap();
+        drop(reactor);
+        let mut all = 0;
+        while all < MUCH {
+            all += heard.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        }
     });
 }

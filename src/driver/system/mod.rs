@@ -12,6 +12,7 @@ mod pipe;
 mod precise;
 mod socket_path;
 mod tcp;
+mod threaded;
 #[cfg(target_os = "linux")]
 mod trains;
 mod udp;

@@ -14,6 +14,8 @@
 //! A reader that goes away before anything is written: a write finds that, or, where nothing is read,
 //! the event.
 
+use super::look_ahead;
+use super::threaded::Direction;
 use super::watched::Watched;
 use crate::address::Address;
 use crate::driver::{ByteStream, Key, Layer, Pipes, Socket};
@@ -22,22 +24,28 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::Shutdown;
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 struct PipeStream {
     input: Option<Watched>,
     output: Option<Watched>,
+    /// The former output, of which a thread may have some to write.
+    ended: Option<Watched>,
     name: Address,
     is_standard: bool,
 }
 
 pub(super) fn adopt(registry: &Rc<Registry>, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
-    let watch = |descriptor| Watched::new(registry, descriptor, pipes.is_shared);
+    let watch = |descriptor: Option<OwnedFd>, direction| {
+        let watch = |descriptor| Watched::new(registry, descriptor, direction, pipes.is_shared);
+        descriptor.map(watch).transpose()
+    };
     Ok(Box::new(PipeStream {
-        input: pipes.input.map(watch).transpose()?,
-        output: pipes.output.map(watch).transpose()?,
+        input: watch(pipes.input, Direction::Reading)?,
+        output: watch(pipes.output, Direction::Writing)?,
+        ended: None,
         name: pipes.name,
         is_standard: pipes.is_standard,
     }))
@@ -78,8 +86,9 @@ impl ByteStream for PipeStream {
             rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
         }
         if output.is_socket() {
-            // The input may be the same socket, and keeps it open.
-            return Ok(rustix::net::shutdown(&output, Shutdown::Write)?);
+            // The input may be the same socket, and keeps it open; so does a thread that has to write.
+            rustix::net::shutdown(&output, Shutdown::Write)?;
+            self.ended = Some(output);
         }
         Ok(())
     }
@@ -104,6 +113,9 @@ impl ByteStream for PipeStream {
 impl Socket for PipeStream {
     fn is_at_end(&mut self) -> io::Result<bool> {
         let Some(input) = &self.input else { return Ok(false) };
+        if input.is_socket() {
+            return Ok(look_ahead(input)? == Some(0));
+        }
         let now = state_of(input.as_fd(), PollFlags::IN)?;
         Ok(now.intersects(PollFlags::HUP) && !now.intersects(PollFlags::IN))
     }
@@ -127,16 +139,29 @@ impl Socket for PipeStream {
     fn is_standard(&mut self) -> bool {
         self.is_standard
     }
+
+    fn has_written_all(&mut self) -> bool {
+        [&self.output, &self.ended].into_iter().flatten().all(Watched::has_written_all)
+    }
 }
 
 /// A short read or write of a terminal or a device means nothing.
-impl Layer for PipeStream {}
+impl Layer for PipeStream {
+    fn close_notify(&mut self) -> io::Result<()> {
+        match self.has_written_all() {
+            true => Ok(()),
+            // There is room when it has.
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
 
 impl PipeStream {
     /// Nothing is ever read here: what can be learned is whether anybody reads what is written.
     fn look_at_output(&self) -> io::Result<usize> {
         let output = self.output.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        match state_of(output.as_fd(), PollFlags::OUT)?.intersects(PollFlags::ERR) {
+        let gone = if output.is_socket() { PollFlags::HUP } else { PollFlags::ERR };
+        match state_of(output.as_fd(), PollFlags::OUT)?.intersects(gone) {
             true => Err(io::ErrorKind::BrokenPipe.into()),
             false => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -7,14 +7,15 @@
 //!
 //! * a socket is asked with each call not to wait;
 //! * a pipe or a terminal is opened once more, through `/proc/self/fd`, and that open file is ours alone;
-//! * what may not be opened again, or would be another thing then (the master of a terminal, a counter of
-//!   events), is looked at before each call, and put back in the end. Who changes it between the look and
-//!   the call has this thread wait in that.
+//! * what may not be opened again, as another user's pipe, or would be another thing then (the master of a
+//!   terminal, a counter of events), is read or written by a thread, and what is watched is that thread's
+//!   socket.
 //!
-//! The descriptor itself is what is watched: a pipe that is opened again has forgotten that it had a writer.
+//! Otherwise the descriptor itself is what is watched: a pipe that is opened again has forgotten that it had a writer.
 
 use super::dialect::{AT_ONCE, QUIETLY};
-use super::{keep_from_blocking, name_shortage, send_vectored};
+use super::threaded::{Carrier, Direction, carry};
+use super::{name_shortage, send_vectored};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat, major, minor};
@@ -22,6 +23,7 @@ use rustix::io::Errno;
 use std::io::{self, IoSlice, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub(super) struct Watched {
     descriptor: OwnedFd,
@@ -38,8 +40,8 @@ enum Way {
     Own,
     /// Another one is, which is opened on the same pipe or terminal.
     Reopened(OwnedFd),
-    /// The open file is looked at; these are its flags, to be put back.
-    Shared(OFlags),
+    /// A thread has it, and the descriptor is a socket of that thread's.
+    Threaded(Arc<Carrier>),
 }
 
 impl Watched {
@@ -47,9 +49,10 @@ impl Watched {
     pub(super) fn new(
         registry: &Rc<Registry>,
         descriptor: OwnedFd,
+        direction: Direction,
         is_shared: bool,
     ) -> io::Result<Watched> {
-        let way = Way::of(&descriptor, is_shared)?;
+        let (descriptor, way) = Way::of(descriptor, direction, is_shared)?;
         Ok(Watched { descriptor, way, registry: registry.clone(), is_registered: false })
     }
 
@@ -67,8 +70,12 @@ impl Watched {
 
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let outcome = match self.way {
-            Way::Socket => rustix::net::recv(&self.descriptor, buffer, AT_ONCE).map(|got| got.1),
-            _ => rustix::io::read(self.file()?, buffer),
+            Way::Socket => self.receive(buffer),
+            Way::Threaded(ref thread) => match self.receive(buffer) {
+                Ok(0) => thread.failure().map_or(Ok(0), Err),
+                outcome => outcome,
+            },
+            _ => rustix::io::read(self.file(), buffer),
         };
         match outcome {
             // A terminal whose other side is closed.
@@ -78,53 +85,87 @@ impl Watched {
     }
 
     pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
-        let outcome = match self.way {
-            Way::Socket => rustix::net::send(&self.descriptor, data, QUIETLY),
-            _ => rustix::io::write(self.file()?, data),
-        };
-        outcome.map_err(name_shortage)
+        let send = || rustix::net::send(&self.descriptor, data, QUIETLY).map_err(name_shortage);
+        match &self.way {
+            Way::Socket => send(),
+            Way::Threaded(thread) => thread.sending(data.len(), send),
+            _ => rustix::io::write(self.file(), data).map_err(name_shortage),
+        }
     }
 
     pub(super) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.way {
-            Way::Socket => send_vectored(&self.descriptor, slices),
-            _ => rustix::io::writev(self.file()?, slices).map_err(name_shortage),
-        }
-    }
-
-    pub(super) fn is_socket(&self) -> bool {
-        matches!(self.way, Way::Socket)
-    }
-
-    /// What is read and written, which does not wait now.
-    fn file(&self) -> io::Result<BorrowedFd<'_>> {
+        let send = || send_vectored(&self.descriptor, slices);
         match &self.way {
-            Way::Reopened(own) => return Ok(own.as_fd()),
-            Way::Shared(_) => keep_from_blocking(&self.descriptor)?,
-            Way::Socket | Way::Own => {}
+            Way::Socket => send(),
+            Way::Threaded(thread) => {
+                thread.sending(slices.iter().map(|slice| slice.len()).sum(), send)
+            }
+            _ => rustix::io::writev(self.file(), slices).map_err(name_shortage),
         }
-        Ok(self.descriptor.as_fd())
+    }
+
+    /// Whether what is read and written is a socket, be it a thread's.
+    pub(super) fn is_socket(&self) -> bool {
+        matches!(self.way, Way::Socket | Way::Threaded(_))
+    }
+
+    /// Whether nothing of what was written is on its way to a thread that writes it.
+    pub(super) fn has_written_all(&self) -> bool {
+        match &self.way {
+            Way::Threaded(thread) => thread.has_written_all(),
+            _ => true,
+        }
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        rustix::net::recv(&self.descriptor, buffer, AT_ONCE).map(|got| got.1)
+    }
+
+    /// What is read and written where that is no socket.
+    fn file(&self) -> BorrowedFd<'_> {
+        match &self.way {
+            Way::Reopened(own) => own.as_fd(),
+            _ => self.descriptor.as_fd(),
+        }
     }
 }
 
 impl Way {
-    fn of(descriptor: &OwnedFd, is_shared: bool) -> io::Result<Way> {
-        let stat = fstat(descriptor)?;
+    /// The way, and what to watch.
+    fn of(
+        descriptor: OwnedFd,
+        direction: Direction,
+        is_shared: bool,
+    ) -> io::Result<(OwnedFd, Way)> {
+        let stat = fstat(&descriptor)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Socket => return Ok(Way::Socket),
-            FileType::RegularFile | FileType::BlockDevice => return Ok(Way::Own),
+            FileType::Socket => return Ok((descriptor, Way::Socket)),
+            FileType::RegularFile | FileType::BlockDevice => return Ok((descriptor, Way::Own)),
             _ => {}
         }
-        let flags = fcntl_getfl(descriptor)?;
-        if is_shared
-            && may_be_reopened(descriptor, &stat)
-            && let Ok(own) = reopen(descriptor, flags)
-        {
-            return Ok(Way::Reopened(own));
+        let flags = fcntl_getfl(&descriptor)?;
+        if !is_shared {
+            fcntl_setfl(&descriptor, flags | OFlags::NONBLOCK)?;
+            return Ok((descriptor, Way::Own));
         }
-        fcntl_setfl(descriptor, flags | OFlags::NONBLOCK)?;
-        Ok(if is_shared { Way::Shared(flags) } else { Way::Own })
+        if is_memory(&stat) {
+            return Ok((descriptor, Way::Own));
+        }
+        if may_be_reopened(&descriptor, &stat)
+            && let Ok(own) = reopen(&descriptor, flags)
+        {
+            return Ok((descriptor, Way::Reopened(own)));
+        }
+        let (socket, thread) = carry(descriptor, direction)?;
+        Ok((socket, Way::Threaded(thread)))
     }
+}
+
+/// Whether it is `/dev/null` or one of its kind, where no call waits.
+fn is_memory(stat: &Stat) -> bool {
+    cfg!(target_os = "linux")
+        && FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && major(stat.st_rdev) == 1
 }
 
 /// Whether to open it again is to have the same thing.
@@ -140,6 +181,10 @@ fn may_be_reopened(descriptor: &OwnedFd, stat: &Stat) -> bool {
 
 /// Fails without `/proc`, where the file is another user's, and for a pipe that nobody reads.
 fn reopen(descriptor: &OwnedFd, flags: OFlags) -> io::Result<OwnedFd> {
+    #[cfg(test)]
+    if tests::IS_REFUSED.get() {
+        return Err(Errno::ACCESS.into());
+    }
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
     let how = (flags & OFlags::RWMODE) | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let own = rustix::fs::open(path, how, Mode::empty())?;
@@ -161,11 +206,36 @@ impl Drop for Watched {
             // Others may have it open: epoll would go on watching it for them.
             let _ = self.registry.deregister(&mut source);
         }
-        if let Way::Shared(flags) = self.way
-            && !flags.contains(OFlags::NONBLOCK)
-        {
-            // If that fails nobody can do better.
-            let _ = fcntl_setfl(&self.descriptor, flags);
-        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::fs::File;
+    use std::io::pipe;
+
+    thread_local! {
+        /// Whether this thread is refused to open a descriptor again, as another user's is.
+        pub(in super::super) static IS_REFUSED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    fn way_of(descriptor: impl Into<OwnedFd>, is_shared: bool) -> Way {
+        Way::of(descriptor.into(), Direction::Reading, is_shared).unwrap().1
+    }
+
+    #[test]
+    fn a_thread_is_there_only_for_what_may_not_be_opened_again() {
+        let (input, _output) = pipe().unwrap();
+        let copy = || input.try_clone().unwrap();
+        assert!(matches!(way_of(copy(), true), Way::Reopened(_)));
+        assert!(matches!(way_of(copy(), false), Way::Own));
+        IS_REFUSED.set(true);
+        assert!(matches!(way_of(copy(), true), Way::Threaded(_)));
+        let socket = std::os::unix::net::UnixStream::pair().unwrap().0;
+        assert!(matches!(way_of(socket, true), Way::Socket));
+        assert!(matches!(way_of(File::open("Cargo.toml").unwrap(), true), Way::Own));
+        assert!(matches!(way_of(File::open("/dev/null").unwrap(), true), Way::Own));
     }
 }

@@ -172,7 +172,7 @@ impl Connection {
     pub(super) fn is_ending_in_order(&self) -> bool {
         match self.state.get() {
             State::Losing | State::Lingering => true,
-            State::Open if self.is_drained() => false,
+            State::Open if self.is_drained() => self.is_standard() && !self.has_written_all(),
             State::Open => self.writing.get() == Writing::Ending || self.is_standard(),
             State::Failed | State::Lost => false,
         }
@@ -180,6 +180,10 @@ impl Connection {
 
     fn is_standard(&self) -> bool {
         self.with_stream(|stream| Ok(stream.is_standard())).unwrap_or(false)
+    }
+
+    fn has_written_all(&self) -> bool {
+        self.with_stream(|stream| Ok(stream.has_written_all())).unwrap_or(true)
     }
 
     /// The reactor was stopped, or is gone. What is not sent by then is cut off, and the peer shall not
