@@ -1,50 +1,55 @@
 //! The end of a connection: how it is asked for, how it comes, and who is told.
 //!
-//! The states and their numbered transitions are drawn in `mod.rs`. Everything here but
-//! `advance` and what it calls merely notes a wish.
+//! The states are drawn in `state.rs`. Everything here but `advance` and what it calls merely notes a
+//! wish.
 
 use crate::driver::PanickedLayer;
 use crate::failure::Failure;
-use crate::net::connection::{Call, Connection, Reading, State, Writing};
+use crate::net::connection::state::{Action, Event, State, Write};
+use crate::net::connection::{Call, Connection};
 use crate::reactor::{ReactorGone, ReactorStopped};
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::io::{self, ErrorKind::ConnectionAborted as Aborted};
 use std::rc::Rc;
 
 impl Connection {
-    /// 1: the connection shall end in order.
+    /// The connection shall end in order.
     pub(crate) fn begin_losing(&self) {
-        if self.state.get() == State::Open {
-            self.leave_open(State::Losing);
+        if self.state.get().has_read_ended() {
+            // So that nobody asks whether something is unread.
+            self.forget_readable();
+        }
+        if self.note(Event::Lose) != Action::Nothing {
             self.mark_dirty();
         }
     }
 
-    /// 3: the connection will end for this reason, whatever else was wanted.
+    /// The connection will end for this reason, whatever else was wanted.
     pub(super) fn fail(&self, reason: Failure) {
-        if matches!(self.state.get(), State::Failed | State::Lost) {
-            return;
+        if self.note(Event::Fail) == Action::Discard {
+            self.reason.set(Some(reason));
         }
-        self.leave_open(State::Failed);
-        self.reason.set(Some(reason));
-        self.discard_outgoing();
     }
 
-    fn leave_open(&self, next: State) {
+    /// Goes to the state that follows. Returns what is left to do, beside what is due in every such move.
+    pub(super) fn note(&self, event: Event) -> Action {
+        let state = self.state.get();
+        let (next, action) = state.next(event);
         self.state.set(next);
-        if self.has_read_ended() {
-            // So that nobody asks whether something is unread.
-            self.forget_readable();
+        if state.is_open() && !next.is_open() {
+            self.has_work.set(true);
+            // What a callback in progress still writes is dropped; a cork takes writes unasked.
+            if self.call.get() == Call::Corked {
+                self.call.set(Call::Plain);
+            }
         }
-        self.reading.set(Reading::Closed);
-        self.has_work.set(true);
-        // What a callback in progress still writes is dropped; a cork takes writes unasked.
-        if self.call.get() == Call::Corked {
-            self.call.set(Call::Plain);
+        if action == Action::Discard {
+            self.discard_outgoing();
         }
+        action
     }
 
-    /// 3: the stream failed for good.
+    /// The stream failed for good.
     pub(super) fn stream_failed(&self, error: io::Error) {
         match PanickedLayer::of(&error) {
             Some(failure) => self.layer_panicked(failure.clone()),
@@ -52,26 +57,27 @@ impl Connection {
         }
     }
 
-    /// 3: the application failed: the connection is reset, so that the peer does not take what it got
+    /// The application failed: the connection is reset, so that the peer does not take what it got
     /// for all. What was written before still goes out as far as the system takes it.
     pub(crate) fn application_failed(&self, failure: Failure) {
         self.send_all();
         self.abort(failure);
     }
 
-    /// 3: a layer of the user's panicked.
+    /// A layer of the user's panicked.
     pub(super) fn layer_panicked(&self, failure: Failure) {
-        if !matches!(self.state.get(), State::Failed | State::Lost) {
+        if !matches!(self.state.get(), State::Failed { .. } | State::Lost { .. }) {
             // First, for a panic is what the layer may answer with when it is asked for its address.
             self.abort(failure.clone());
             self.report("panic in a layer", &failure);
         }
     }
 
-    /// 3: this end cuts the connection off.
+    /// This end cuts the connection off.
     pub(crate) fn abort(&self, reason: impl Into<Failure>) {
-        self.resets.set(true);
-        self.fail(reason.into());
+        if self.note(Event::Abort) == Action::Discard {
+            self.reason.set(Some(reason.into()));
+        }
         self.mark_dirty();
     }
 
@@ -97,32 +103,30 @@ impl Connection {
             self.tend_producer();
             self.tend_shortage();
         }
-        if self.has_write_failed() {
+        if self.state.get().has_write_failed() {
             self.tend_failed_write();
         }
-        match self.state.get() {
-            State::Lost => {}
-            State::Failed => self.end(),
-            State::Losing if self.is_done_writing() && self.is_close_notified() => {
-                self.begin_lingering()
-            }
-            State::Losing => self.watch_closing(),
-            State::Lingering => self.drain_peer(),
-            State::Open => self.advance_open(),
+        let mut event = Some(Event::Advance { sent: self.is_done_writing() });
+        while let Some(happened) = event {
+            event = self.act(self.note(happened));
         }
     }
 
-    fn advance_open(self: &Rc<Self>) {
-        if self.writing.get() == Writing::Ending && self.is_done_writing() {
-            self.end_writing();
-            // What the protocol did in answer is seen to by the next flush.
-            return self.mark_dirty();
+    /// Does what is due in the new state, and tells what came of it if that may lead to the next.
+    fn act(self: &Rc<Self>, action: Action) -> Option<Event> {
+        match action {
+            Action::ShutdownWrite => self.end_writing(),
+            Action::TellMarks => self.tell_marks(),
+            Action::Notify => return Some(Event::Notified(self.is_close_notified())),
+            Action::WatchClose => self.watch_closing(),
+            Action::Linger => return self.begin_lingering(),
+            Action::Drain => return self.drain_peer(),
+            Action::End { resets } => self.end(resets),
+            // Not of what the loop finds when it looks.
+            Action::Nothing | Action::Advance | Action::Discard => {}
+            Action::TellReadClosed | Action::HearOut => {}
         }
-        if self.writing.get() == Writing::Ended && self.has_read_ended() && self.is_close_notified()
-        {
-            return self.end();
-        }
-        self.tell_marks();
+        None
     }
 
     /// All was sent, and nobody has more to write.
@@ -131,7 +135,8 @@ impl Connection {
     }
 
     fn end_writing(self: &Rc<Self>) {
-        self.writing.set(Writing::Ended);
+        // What the protocol does in answer is seen to by the next flush.
+        self.mark_dirty();
         if let Err(error) = self.with_stream(|stream| stream.shutdown_write()) {
             return self.stream_failed(error);
         }
@@ -139,19 +144,18 @@ impl Connection {
         self.wake_writer();
     }
 
-    /// 4 and 5: the end, once.
-    pub(super) fn end(self: &Rc<Self>) {
-        self.state.set(State::Lost);
+    /// The end, once.
+    fn end(self: &Rc<Self>, resets: bool) {
         let reason = self.clone_reason().unwrap_or_else(done);
         self.reason.set(Some(reason.clone()));
         self.inner.sources.remove(self.key);
-        self.close_stream();
+        self.close_stream(resets);
         self.discard_outgoing();
         self.tell_face_lost(&reason);
         self.tell_others_lost(&reason);
     }
 
-    fn close_stream(self: &Rc<Self>) {
+    fn close_stream(self: &Rc<Self>, resets: bool) {
         let Some(mut stream) = self.stream.take() else { return };
         self.run_reporting_panic("panic in a layer", || {
             let stream = stream.as_dyn();
@@ -160,7 +164,7 @@ impl Connection {
                 let host = stream.host().ok();
                 self.with_extras(|extras| extras.host = host);
             }
-            if self.resets.get() {
+            if resets {
                 stream.set_abort();
             }
         });
@@ -172,9 +176,9 @@ impl Connection {
     pub(super) fn is_ending_in_order(&self) -> bool {
         match self.state.get() {
             State::Losing | State::Lingering => true,
-            State::Open if self.is_drained() => self.is_standard() && !self.has_written_all(),
-            State::Open => self.writing.get() == Writing::Ending || self.is_standard(),
-            State::Failed | State::Lost => false,
+            State::Open(..) if self.is_drained() => self.is_standard() && !self.has_written_all(),
+            State::Open(_, write) => write == Write::Ending || self.is_standard(),
+            State::Failed { .. } | State::Lost { .. } => false,
         }
     }
 
@@ -193,17 +197,21 @@ impl Connection {
         let has_ended = match self.state.get() {
             State::Losing => self.is_done_writing() && self.is_close_notified(),
             State::Lingering => true,
-            _ => self.writing.get() == Writing::Ended,
+            state => state.has_write_ended(),
         };
         let is_cut_off = !self.is_done_writing() || reason.is::<ReactorGone>();
-        self.resets.set(self.resets.get() || (is_cut_off && !has_ended));
         // As a source: a protocol can tell the end of its reactor from a network's.
         let cause = match (reason.check(), reason.check()) {
             (Some(&stopped @ ReactorStopped), _) => io::Error::new(Aborted, stopped),
             (_, Some(&gone @ ReactorGone)) => io::Error::new(Aborted, gone),
             _ => io::Error::new(Aborted, reason.to_string()),
         };
-        self.fail(self.lost_by(cause).of_an_end());
+        let reason = self.lost_by(cause).of_an_end();
+        if is_cut_off && !has_ended {
+            self.abort(reason);
+        } else {
+            self.fail(reason);
+        }
         self.advance();
     }
 

@@ -29,8 +29,6 @@ pub(super) struct Extras {
     pub(super) peer_bytes_left: usize,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
-    /// Whoever writes to the stream was told that a write failed: whoever reads from it goes on.
-    pub(super) is_writer_told: bool,
     /// The system was short of memory, and is to be asked again.
     pub(super) is_short: bool,
     /// When it will be.

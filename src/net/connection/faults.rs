@@ -10,8 +10,8 @@ use crate::driver::Readiness;
 use crate::failure::{
     Failure, FailureError, NO_PLACE, Panicked, Place, Report, catch_panic, tell, tell_peer_fault,
 };
+use crate::net::connection::Connection;
 use crate::net::connection::pulling::Ended;
-use crate::net::connection::{Connection, State};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
 use std::error::Error;
 use std::io;
@@ -34,7 +34,7 @@ impl Connection {
                 self.tell(tell_peer_fault, Report::new(what, failure, made));
             }
             // This end was ended, as an idle timeout does, while somebody waited for more.
-            None if is_early_end(failure) && self.state.get() == State::Lost => {}
+            None if is_early_end(failure) && self.state.get().is_lost() => {}
             None => self.tell(tell, Report::new(what, failure, made)),
         }
     }

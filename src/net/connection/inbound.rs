@@ -9,7 +9,8 @@
 //! said so much that it would not stop. A stream whose writer was told is read on like any other.
 
 use crate::driver::Readiness;
-use crate::net::connection::{Connection, Reading};
+use crate::net::connection::Connection;
+use crate::net::connection::state::{Action, Event};
 use std::io;
 use std::rc::Rc;
 
@@ -53,7 +54,7 @@ impl Connection {
     }
 
     pub(super) fn after_reading(self: &Rc<Self>) {
-        if self.reading.get() == Reading::Paused {
+        if self.state.get().is_paused() {
             self.look_for_end();
         }
         self.advance_if_needed();
@@ -61,7 +62,7 @@ impl Connection {
 
     #[inline(always)]
     pub(super) fn wants_bytes(&self) -> bool {
-        self.readiness.get().has(Readiness::READABLE) && self.reading.get() == Reading::Open
+        self.readiness.get().has(Readiness::READABLE) && self.state.get().reads()
     }
 
     /// After a read that was more than a short one, or brought nothing.
@@ -130,21 +131,12 @@ impl Connection {
 
     /// Nothing is left to read for now: if a write has failed, that was what was waited for.
     pub(super) fn heard_all(&self) {
-        if self.hears_out()
-            && let Some(reason) = self.clone_reason()
-        {
-            self.fail(reason);
-        }
-    }
-
-    /// Whether a write has failed, and nobody was told yet.
-    fn hears_out(&self) -> bool {
-        self.has_write_failed() && !self.with_extras(|extras| extras.is_writer_told)
+        self.note(Event::HeardAll);
     }
 
     /// Bytes were read: after a failed write, so many only.
     pub(super) fn note_heard(&self, count: usize) {
-        if !self.hears_out() {
+        if !self.state.get().hears_out() {
             return;
         }
         let left = self.with_extras(|extras| {
@@ -158,24 +150,17 @@ impl Connection {
 
     /// The peer will send nothing more.
     pub(super) fn peer_ended(self: &Rc<Self>) {
-        if matches!(self.reading.replace(Reading::Ended), Reading::Ended | Reading::Closed) {
+        let action = self.note(Event::PeerEnded);
+        if action == Action::Nothing {
             return;
         }
         self.has_work.set(true);
-        // `reading` forgets it when this end wants no more; who asks why a handler failed looks here.
+        // The state forgets it when this end wants no more; who asks why a handler failed looks here.
         self.readiness.set(self.readiness.get().and(Readiness::READ_CLOSED));
-        if self.hears_out()
-            && let Some(reason) = self.clone_reason()
-        {
-            // A write failed before: the peer's last bytes were all that was left to hear.
-            return self.fail(reason);
+        if action == Action::TellReadClosed {
+            self.call_protocol(|protocol, transport| protocol.read_closed(transport));
+            self.wake_reader();
         }
-        self.call_protocol(|protocol, transport| protocol.read_closed(transport));
-        self.wake_reader();
-    }
-
-    pub(super) fn has_read_ended(&self) -> bool {
-        self.reading.get() == Reading::Ended
     }
 
     #[inline(always)]

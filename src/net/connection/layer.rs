@@ -23,10 +23,11 @@ use crate::clock::DelayedCall;
 use crate::deferred::{Deferred, fail};
 use crate::driver::{AnyStream, ByteStream, Readiness};
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
+use crate::net::connection::Connection;
 use crate::net::connection::ending::done;
 use crate::net::connection::inbound::HIDING;
 use crate::net::connection::prepend::Prepend;
-use crate::net::connection::{Connection, State};
+use crate::net::connection::state::State;
 use crate::net::listen::Acceptor;
 use crate::reactor::{Loop, run_reporting_panic};
 use crate::transport::Wrap;
@@ -97,7 +98,7 @@ impl Connection {
 
     fn deliver_descriptors(self: &Rc<Self>) {
         while let Ok(Some(descriptor)) = self.with_stream(|stream| Ok(stream.take_descriptor())) {
-            if self.state.get() != State::Open {
+            if !self.state.get().is_open() {
                 // Nobody wants it any more: it is closed here.
                 continue;
             }
@@ -180,7 +181,8 @@ impl Connection {
     /// Does what the layer has to do by itself: its handshake, or what it could not send before.
     #[cold]
     pub(super) fn tend_layer(self: &Rc<Self>) {
-        if matches!(self.state.get(), State::Lingering | State::Failed | State::Lost) {
+        if matches!(self.state.get(), State::Lingering | State::Failed { .. } | State::Lost { .. })
+        {
             return;
         }
         if self.has_extras() && self.with_extras(|extras| extras.handshake.is_some()) {

@@ -20,8 +20,9 @@
 
 use crate::clock::DelayedCall;
 use crate::driver::Readiness;
+use crate::net::connection::Connection;
 use crate::net::connection::inbound::READS_PER_TURN;
-use crate::net::connection::{Connection, State};
+use crate::net::connection::state::Event;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,17 +33,16 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) const MOST: usize = 4 * 1024 * 1024;
 
 impl Connection {
-    /// 2: all is sent and said.
-    pub(super) fn begin_lingering(self: &Rc<Self>) {
-        self.state.set(State::Lingering);
+    /// All is sent and said. The peer's having been heard is told at once, if it has nothing to say.
+    pub(super) fn begin_lingering(self: &Rc<Self>) -> Option<Event> {
         let is_over =
             !self.must_linger() || self.with_stream(|stream| stream.shutdown_write()).is_err();
         if is_over {
-            return self.end();
+            return Some(Event::Heard);
         }
         self.with_extras(|extras| extras.peer_bytes_left = MOST);
         self.limit_hearing();
-        self.drain_peer();
+        self.drain_peer()
     }
 
     fn limit_hearing(self: &Rc<Self>) {
@@ -68,19 +68,19 @@ impl Connection {
         (may_be_unread || self.has_layer()) && ask().unwrap_or(false)
     }
 
-    /// Drops what came, and ends if the peer did.
-    pub(super) fn drain_peer(self: &Rc<Self>) {
+    /// Drops what came, until the peer ends or has said enough.
+    pub(super) fn drain_peer(self: &Rc<Self>) -> Option<Event> {
         for _ in 0..READS_PER_TURN {
             if self.with_extras(|extras| extras.peer_bytes_left) == 0 {
-                // 5: the peer has said enough.
-                return self.end();
+                return Some(Event::Heard);
             }
             if !self.readiness.get().has(Readiness::READABLE) {
-                return;
+                return None;
             }
             self.drain_once();
         }
         self.requeue();
+        None
     }
 
     fn drain_once(self: &Rc<Self>) {

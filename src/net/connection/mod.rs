@@ -6,30 +6,19 @@
 //! one. What a callback writes is collected and goes out when the callback returns; what others
 //! write goes out at the end of the turn.
 //!
-//! ```text
-//!         1 lose_connection     2 nothing left to send        5 heard out
-//!    open ─────────────────► losing ────────────────► parting ───────────► lost
-//!     │                        │                         │                  ▲
-//!     │ 3 abort, failure,      │ 3                       │ 3                │ 4 settle
-//!     │   panic, reset         ▼                         │                  │
-//!     └────────────────────► doomed ◄────────────────────┘                  │
-//!                              └────────────────────────────────────────────┘
-//! ```
-//! Only `advance` makes a connection lost, and only the loop calls it, when no callback of this
-//! connection is in progress: that is why a transport's methods call nobody. Most connections have
-//! nobody to hear out and pass through parting at once.
-//!
-//! The peer's half may end before: `peer_ended`. Both halves ended is an end in order.
+//! Its life is drawn in `state.rs`. Only `advance` makes a connection lost, and only the loop calls it, when
+//! no callback of this connection is in progress: that is why a transport's methods call nobody. Most
+//! connections have nobody to hear out and pass through `Lingering` at once.
 //!
 //! # Invariants
-//! * `stream` is there in every state but lost; after it nothing but addresses and the reason is.
+//! * `stream` is there in every state but `Lost`; after it nothing but addresses and the reason is.
 //! * A connection has one face: a protocol, or those who wait on a stream.
-//! * `reason` is set in doomed and lost, and from a failed write, or a failed read in parting, until the
-//!   end.
+//! * `reason` is set in `Failed` and `Lost`, and from a failed write, or a failed read in `Lingering`, until
+//!   the end.
 //! * `stream` is taken out for one call to it, and put back.
 //!
 //! # Not here
-//! The way in (`inbound.rs`), the way out (`outbound.rs`), the end (`ending.rs`) and what comes before
+//! The states (`state.rs`), the way in (`inbound.rs`), the way out (`outbound.rs`), the end (`ending.rs`) and what comes before
 //! it (`lingering_close.rs`), the two faces (`pushing.rs`, `pulling.rs`), what few connections need (`extras.rs`),
 //! streams that are more than a socket (`layer.rs`).
 
@@ -46,6 +35,7 @@ pub(crate) mod pulling;
 mod pushing;
 mod raw_transport;
 mod refusals;
+mod state;
 
 pub(crate) use faults::is_of_connection;
 
@@ -55,6 +45,7 @@ use crate::driver::{AnyStream, ByteStream, Key, PanickedLayer, Readiness, Stream
 use crate::failure::Failure;
 use crate::net::connection::extras::Extras;
 use crate::net::connection::pushing::Push;
+use crate::net::connection::state::State;
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, Source, Waiter};
 use crate::transport::Transport;
@@ -78,19 +69,12 @@ pub(crate) struct Connection {
     extras: RefCell<Option<Box<Extras>>>,
     readiness: Cell<Readiness>,
     state: Cell<State>,
-    reading: Cell<Reading>,
-    /// The application wants no bytes for now; kept beside `reading`, which forgets it at the end.
-    is_held: Cell<bool>,
-    /// It wants them again, and the protocol is to be told.
-    is_resumed: Cell<bool>,
-    writing: Cell<Writing>,
+    hold: Cell<Hold>,
     /// The protocol was told to pause writing, and not yet to resume.
     is_full: Cell<bool>,
     call: Cell<Call>,
     /// How often a layer was put on that shakes hands.
     pub(crate) layers: Cell<u8>,
-    /// The close shall discard everything and reset the connection.
-    resets: Cell<bool>,
     /// Something waits for `advance`: bytes, an end, a mark, somebody who wants to be told.
     /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
     has_work: Cell<bool>,
@@ -99,35 +83,14 @@ pub(crate) struct Connection {
     is_requeued: Cell<bool>,
 }
 
+/// What the application said of reading; kept beside the state, which forgets it at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Open,
-    Losing,
-    /// All is sent, and the peer is heard out.
-    Lingering,
-    Failed,
-    Lost,
-}
-
-/// The peer's half of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Open,
-    /// The face wants no bytes for now.
-    Paused,
-    /// The peer ended it, and the face was told.
-    Ended,
-    /// This end wants no more.
-    Closed,
-}
-
-/// This end's half of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    Open,
-    /// To be ended once all was sent.
-    Ending,
-    Ended,
+enum Hold {
+    None,
+    /// It wants no bytes for now.
+    Held,
+    /// It wants them again, and the protocol is to be told.
+    Resumed,
 }
 
 /// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
@@ -197,15 +160,11 @@ impl Connection {
             reason: Cell::default(),
             peer,
             extras: RefCell::default(),
-            state: Cell::new(State::Open),
-            reading: Cell::new(Reading::Open),
-            is_held: Cell::new(false),
-            is_resumed: Cell::new(false),
-            writing: Cell::new(Writing::Open),
+            state: Cell::new(State::NEW),
+            hold: Cell::new(Hold::None),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
             layers: Cell::new(0),
-            resets: Cell::new(false),
             has_work: Cell::new(false),
             is_dirty: Cell::new(false),
             is_requeued: Cell::new(false),
@@ -264,7 +223,7 @@ impl Connection {
 
     /// Whether a call to the stream is in progress: this is a layer's own wish.
     fn is_in_stream(&self) -> bool {
-        self.stream.is_out() && self.state.get() != State::Lost
+        self.stream.is_out() && !self.state.get().is_lost()
     }
 
     #[cold]

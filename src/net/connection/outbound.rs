@@ -18,7 +18,8 @@
 use crate::buffer::{Buffer, CORKED, SMALL};
 use crate::driver::{FastPathMiss, Key, PanickedLayer, Readiness};
 use crate::net::connection::lingering_close::MOST;
-use crate::net::connection::{Call, Connection, Reading, State, Writing};
+use crate::net::connection::state::{Action, Event, State};
+use crate::net::connection::{Call, Connection};
 use crate::transport::ConnectionAborted;
 use std::io;
 use std::rc::Rc;
@@ -45,15 +46,10 @@ impl Connection {
 
     #[cold]
     fn append_uncorked(&self, data: &[u8]) {
-        if self.takes_writes() || self.still_produces() {
+        if self.state.get().takes_writes() || self.still_produces() {
             self.leave_cork();
             self.send_or_keep(data);
         }
-    }
-
-    /// Whether this end is open.
-    pub(super) fn takes_writes(&self) -> bool {
-        self.state.get() == State::Open && self.writing.get() == Writing::Open
     }
 
     /// What is written from now on goes behind what the cork holds.
@@ -87,7 +83,7 @@ impl Connection {
 
     /// Keeps bytes until the loop sends them.
     fn keep(&self, data: &[u8]) {
-        if self.writing.get() == Writing::Ended || data.is_empty() {
+        if !self.state.get().sends() || data.is_empty() {
             return;
         }
         let mut buffer = self.outgoing.take().unwrap_or_else(|| self.lend_for(data.len()));
@@ -209,7 +205,7 @@ impl Connection {
 
     #[cold]
     fn did_not_send_all(&self, mut buffer: Box<Buffer>) {
-        if self.writing.get() == Writing::Ended {
+        if !self.state.get().sends() {
             return self.inner.pool.give(buffer);
         }
         if let Some(later) = self.outgoing.take() {
@@ -289,47 +285,38 @@ impl Connection {
 
     /// Nothing can be sent any more; what can be read still is.
     fn write_broke(&self, error: io::Error) {
-        if self.has_write_failed() {
-            return;
-        }
-        self.writing.set(Writing::Ended);
         self.forget_readiness(Readiness::WRITABLE);
         if PanickedLayer::of(&error).is_some() {
             return self.stream_failed(error);
         }
         let to_read = Readiness::READABLE.and(Readiness::READ_CLOSED);
         self.readiness.set(self.readiness.get().and(to_read));
-        if !self.wants_bytes() {
-            return self.stream_failed(error);
+        let reason = self.lost_by(error);
+        match self.note(Event::WriteFailed) {
+            Action::HearOut => {
+                self.reason.set(Some(reason));
+                self.with_extras(|extras| extras.peer_bytes_left = MOST);
+                self.wake_writer();
+                self.requeue();
+            }
+            Action::Discard => self.reason.set(Some(reason)),
+            _ => {}
         }
-        self.reason.set(Some(self.lost_by(error)));
-        self.with_extras(|extras| extras.peer_bytes_left = MOST);
-        self.wake_writer();
-        self.requeue();
-    }
-
-    /// Whether this half is over because a write failed.
-    pub(super) fn has_write_failed(&self) -> bool {
-        self.writing.get() == Writing::Ended && self.has_reason()
     }
 
     /// A write has failed: tells those who wait to write. A protocol that wants no bytes hears nothing out.
     pub(super) fn tend_failed_write(self: &Rc<Self>) {
-        if !matches!(self.state.get(), State::Open | State::Losing) {
-            return;
-        }
         let Some(reason) = self.clone_reason() else { return };
         self.stop_producer();
         self.fail_drained(&reason);
-        if self.waiters().is_none() && self.reading.get() != Reading::Open {
-            self.fail(reason);
+        if self.waiters().is_none() && !self.state.get().reads() {
+            self.heard_all();
         }
     }
 
     /// Ends this half, after what was written.
     pub(super) fn begin_losing_write(&self) {
-        if self.state.get() == State::Open && self.writing.get() == Writing::Open {
-            self.writing.set(Writing::Ending);
+        if self.note(Event::LoseWrite) == Action::Advance {
             if self.call.get() == Call::Corked {
                 self.call.set(Call::Plain);
             }
@@ -367,7 +354,7 @@ impl Connection {
     /// What the protocol writes in answer goes out with the next flush, not in a loop here.
     pub(super) fn tell_marks(self: &Rc<Self>) {
         let waiting = self.waiting();
-        let is_writing = self.writing.get() == Writing::Open;
+        let is_writing = self.state.get().takes_writes();
         // Until the next mark is passed, this is looked at again.
         self.has_work.set(waiting > 0 || !is_writing || self.has_extras());
         if waiting > HIGH && !self.is_full.replace(true) {

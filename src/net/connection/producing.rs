@@ -5,8 +5,8 @@
 //! * Until it is unregistered, an end in order waits.
 
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
+use crate::net::connection::Connection;
 use crate::net::connection::outbound::{HIGH, LOW};
-use crate::net::connection::{Connection, State, Writing};
 use crate::transport::{Producer, Producing, Transport};
 use std::rc::Rc;
 
@@ -51,7 +51,7 @@ impl Connection {
         if self.has_producer() {
             return Err(Failure::msg("a producer is registered already"));
         }
-        if self.state.get() != State::Open || self.writing.get() != Writing::Open {
+        if !self.state.get().takes_writes() {
             self.run_reporting_panic("panic in stop_producing", || producer.stop_producing());
             return Err(Failure::msg("the connection takes nothing any more"));
         }
@@ -76,8 +76,7 @@ impl Connection {
     /// Whether writes are taken although the connection is ending, because a producer is not done.
     #[cold]
     pub(super) fn still_produces(&self) -> bool {
-        let may_write = self.writing.get() != Writing::Ended;
-        matches!(self.state.get(), State::Open | State::Losing) && may_write && self.has_producer()
+        self.state.get().sends() && self.has_producer()
     }
 
     /// Tells the producer what it has to know, if there is one.

@@ -5,7 +5,8 @@
 use crate::driver::{Key, Readiness};
 use crate::failure::Failure;
 use crate::net::connection::outbound::HIGH;
-use crate::net::connection::{Call, Connection, Reading, State, Writing};
+use crate::net::connection::state::{Event, State};
+use crate::net::connection::{Call, Connection};
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::error::Error;
 use std::fmt;
@@ -31,7 +32,7 @@ impl Connection {
         if self.wants_bytes() {
             return self.poll_budget(context);
         }
-        if matches!(self.reading.get(), Reading::Open | Reading::Paused) {
+        if self.state.get().reads() || self.state.get().is_paused() {
             return self.wait_to_read(context);
         }
         Poll::Ready(())
@@ -40,7 +41,7 @@ impl Connection {
     /// As `poll_readable`, for the usual case: false if bytes are not wanted, or none will come.
     #[inline(always)]
     pub(crate) fn poll_bytes(&self, context: &mut Context<'_>) -> Poll<bool> {
-        if self.reading.get() != Reading::Open {
+        if !self.state.get().reads() {
             return Poll::Ready(false);
         }
         if !self.readiness.get().has(Readiness::READABLE) {
@@ -61,11 +62,11 @@ impl Connection {
     /// One read into the caller's buffer, which is not empty; 0 is the peer's end. `None`: there was
     /// nothing after all.
     pub(crate) fn try_read(self: &Rc<Self>, buffer: &mut [u8]) -> Option<io::Result<usize>> {
-        match self.reading.get() {
-            Reading::Open => {}
-            Reading::Paused => return None,
-            Reading::Ended => return Some(Ok(0)),
-            Reading::Closed => return Some(self.end_as_read()),
+        match self.state.get() {
+            state if state.reads() => {}
+            state if state.is_paused() => return None,
+            state if state.has_read_ended() => return Some(Ok(0)),
+            _ => return Some(self.end_as_read()),
         }
         match self.read_short(buffer) {
             Ok(count) => Some(Ok(count)),
@@ -166,7 +167,7 @@ impl Connection {
             self.send();
         }
         self.mark_if_doomed();
-        if !self.takes_writes() {
+        if !self.state.get().takes_writes() {
             return Poll::Ready(Err(self.end_as_write()));
         }
         let room = HIGH.saturating_sub(self.waiting());
@@ -197,7 +198,8 @@ impl Connection {
     /// Ends this half; ready when the system was told.
     pub(crate) fn poll_close(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.begin_losing_write();
-        if self.state.get() == State::Open && self.writing.get() != Writing::Ended {
+        let state = self.state.get();
+        if state.is_open() && !state.has_write_ended() {
             return self.wait_to_write(context, true);
         }
         self.note_told();
@@ -209,9 +211,7 @@ impl Connection {
 
     /// Whoever writes is told what became of it.
     fn note_told(&self) {
-        if self.has_write_failed() {
-            self.with_extras(|extras| extras.is_writer_told = true);
-        }
+        self.note(Event::WriterTold);
     }
 
     /// Who waits for bytes has most likely answered the last ones: that goes out now.
@@ -237,7 +237,7 @@ impl Connection {
 
     /// A stream's own read or write found the end: the loop shall make it so.
     fn mark_if_doomed(&self) {
-        if self.state.get() == State::Failed {
+        if matches!(self.state.get(), State::Failed { .. }) {
             self.mark_dirty();
         }
     }

@@ -7,7 +7,7 @@
 
 use crate::driver::FastPathMiss;
 use crate::failure::{Failure, NO_PLACE, catch_panic};
-use crate::net::connection::Connection;
+use crate::net::connection::{Connection, Hold};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 use std::rc::Rc;
@@ -114,9 +114,10 @@ impl Connection {
 
     /// Tells the protocol that it wants bytes again, if it still does.
     pub(super) fn tell_resumed(self: &Rc<Self>) {
-        if !self.is_resumed.replace(false) || self.is_held.get() {
+        if self.hold.get() != Hold::Resumed {
             return;
         }
+        self.hold.set(Hold::None);
         let call = |protocol: &mut dyn Protocol, transport: &Transport| {
             protocol.reading_resumed(transport)
         };

@@ -4,7 +4,8 @@ use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::driver::Readiness;
 use crate::failure::Result;
-use crate::net::connection::{Connection, Reading, State};
+use crate::net::connection::state::Event;
+use crate::net::connection::{Connection, Hold};
 use crate::reactor::Reactor;
 use crate::transport::{ConnectionAborted, RawTransport, Wrap};
 use crate::transport::{Producer, Producing};
@@ -35,28 +36,24 @@ impl RawTransport for Connection {
     }
 
     fn pause_reading(&self) {
-        self.is_held.set(true);
-        if self.reading.get() == Reading::Open {
-            self.reading.set(Reading::Paused);
-        }
+        self.hold.set(Hold::Held);
+        self.note(Event::Pause);
     }
 
     fn resume_reading(&self) {
-        if self.reading.get() == Reading::Paused {
-            self.reading.set(Reading::Open);
-        }
-        if self.is_held.replace(false) {
-            self.is_resumed.set(true);
+        self.note(Event::Resume);
+        if self.hold.get() == Hold::Held {
+            self.hold.set(Hold::Resumed);
             self.requeue();
         }
     }
 
     fn is_reading(&self) -> bool {
-        !self.is_held.get() && self.state.get() == State::Open
+        self.hold.get() != Hold::Held && self.state.get().is_open()
     }
 
     fn is_connected(&self) -> bool {
-        self.state.get() == State::Open
+        self.state.get().is_open()
     }
 
     fn peer(&self) -> Address {
