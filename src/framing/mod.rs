@@ -57,6 +57,7 @@ mod unconsumed;
 pub use int::{Int8Receiver, Int16Receiver, Int32Receiver, IntReceiver, Prefix, send_int};
 pub use line::{LineProtocol, LineReceiver, send_line};
 pub use netstring::{NetstringReceiver, send_netstring};
+pub use unconsumed::Unconsumed;
 
 use crate::failure::{Failure, Result};
 use crate::forward_protocol;

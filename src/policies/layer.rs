@@ -21,7 +21,7 @@ pub(super) trait Watch {
         usize::MAX
     }
 
-    /// More bytes may be there than were allowed: stirs the connection when they may pass.
+    /// More bytes may be there than were allowed: has the connection try again when they may pass.
     fn hold(&mut self, direction: Direction) {
         let _ = direction;
     }
@@ -32,15 +32,15 @@ pub(super) trait Watch {
 
 /// Puts a layer under a connection.
 pub(super) fn put_under(transport: &Transport, watch: impl Watch + 'static) -> Result {
-    transport.put_layer_on(Box::new(|stream| Box::new(Layer { stream, watch })))
+    transport.replace_stream(|stream| Box::new(Watched { stream, watch }))
 }
 
-struct Layer<W> {
+struct Watched<W> {
     stream: Box<dyn ByteStream>,
     watch: W,
 }
 
-impl<W: Watch> Layer<W> {
+impl<W: Watch> Watched<W> {
     fn allow(&mut self, direction: Direction, wanted: usize) -> io::Result<usize> {
         match self.watch.allow(direction).min(wanted) {
             0 if wanted > 0 => {
@@ -60,7 +60,7 @@ impl<W: Watch> Layer<W> {
     }
 }
 
-impl<W: Watch> ByteStream for Layer<W> {
+impl<W: Watch> ByteStream for Watched<W> {
     // What is held back is asked for again by the policy itself: short reads below are short here.
     forward_byte_stream!(self.stream: all except read, write, write_vectored);
 

@@ -262,7 +262,7 @@ impl ListenUnix {
 #[track_caller]
 pub fn start_tls(transport: &Transport, config: &dyn Role) -> Deferred<()> {
     match config.wrap(&transport.peer()) {
-        Ok((wrap, limit)) => transport.shake_hands(wrap, limit),
+        Ok((wrap, limit)) => transport.upgrade(wrap, limit),
         Err(failure) => fail(failure),
     }
 }

@@ -87,9 +87,5 @@ impl Session {
 /// ```
 #[doc(alias = "ISSLTransport")]
 pub fn session(transport: &Transport) -> Option<Session> {
-    let mut found = None;
-    transport.look_at_stream(&mut |stream| {
-        found = stream.downcast_ref::<TlsStream>().map(|stream| Session::of(&stream.session));
-    });
-    found
+    transport.with_layer(|stream: &TlsStream| Session::of(&stream.session))
 }

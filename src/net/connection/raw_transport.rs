@@ -99,7 +99,6 @@ impl RawTransport for Connection {
         }
     }
 
-    #[cfg(feature = "tls")]
     fn shake_hands(self: std::rc::Rc<Self>, wrap: Wrap, limit: Duration) -> Deferred<()> {
         self.dress(wrap, limit)
     }
@@ -108,7 +107,6 @@ impl RawTransport for Connection {
         self.layers.get()
     }
 
-    #[cfg(feature = "tls")]
     fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
         // Nothing to be seen once the connection is lost.
         let _ = self.with_stream(|stream| Ok(stream.as_any().map(look)));
