@@ -11,8 +11,9 @@
 //! * `start <= end <= bytes.len()`; both are 0 when the buffer is empty.
 //! * A buffer in the pool is empty and of exactly one of the two sizes.
 
+use crate::recycler::Recycler;
 use crate::slots::Key;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 /// A first-in first-out queue of bytes.
 #[derive(Default)]
@@ -24,8 +25,9 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    fn with_size(size: usize) -> Buffer {
-        Buffer { bytes: vec![0; size], start: 0, end: 0 }
+    #[inline(never)]
+    fn boxed(size: usize) -> Box<Buffer> {
+        Box::new(Buffer { bytes: vec![0; size], start: 0, end: 0 })
     }
 
     #[inline]
@@ -93,74 +95,43 @@ pub(crate) const SMALL: usize = 4 * 1024;
 /// The size of a buffer for streams that move much.
 pub(crate) const LARGE: usize = 64 * 1024;
 
-/// Keeps empty buffers for the next connection that needs one.
-#[derive(Default)]
+/// Keeps empty buffers for the next connection that needs one; each a box, as connections hold them.
 pub(crate) struct Pool {
-    small: Shelf<SMALL>,
-    large: Shelf<LARGE>,
-}
-
-/// Empty buffers of one size; each a box, as connections hold them.
-#[derive(Default)]
-struct Shelf<const SIZE: usize> {
-    /// The one that came back last, if it is not lent again.
-    last: Cell<Option<Box<Buffer>>>,
-    /// Borrowed for one push or pop.
-    #[expect(clippy::vec_box, reason = "lent and given back as boxes")]
-    kept: RefCell<Vec<Box<Buffer>>>,
+    small: Recycler<Box<Buffer>>,
+    large: Recycler<Box<Buffer>>,
 }
 
 /// How many bytes of each size the pool keeps for later.
 const KEPT: usize = 1024 * 1024;
 
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool { small: Recycler::new(KEPT / SMALL), large: Recycler::new(KEPT / LARGE) }
+    }
+}
+
 impl Pool {
     #[inline]
     pub(crate) fn small(&self) -> Box<Buffer> {
-        self.small.take()
+        self.small.take().unwrap_or_else(|| Buffer::boxed(SMALL))
     }
 
     #[inline]
     pub(crate) fn large(&self) -> Box<Buffer> {
-        self.large.take()
+        self.large.take().unwrap_or_else(|| Buffer::boxed(LARGE))
     }
 
     /// Takes a buffer back, whatever it still holds; one that grew beyond the sizes is freed.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn give(&self, mut buffer: Box<Buffer>) {
         (buffer.start, buffer.end) = (0, 0);
-        match buffer.bytes.len() {
-            SMALL if buffer.bytes.capacity() == SMALL => self.small.put(buffer),
-            LARGE if buffer.bytes.capacity() == LARGE => self.large.put(buffer),
-            _ => {}
-        }
-    }
-}
-
-impl<const SIZE: usize> Shelf<SIZE> {
-    #[inline(always)]
-    fn take(&self) -> Box<Buffer> {
-        self.last.take().unwrap_or_else(|| self.take_kept())
-    }
-
-    #[cold]
-    fn take_kept(&self) -> Box<Buffer> {
-        let kept = self.kept.borrow_mut().pop();
-        kept.unwrap_or_else(|| Box::new(Buffer::with_size(SIZE)))
-    }
-
-    #[inline(always)]
-    fn put(&self, buffer: Box<Buffer>) {
-        if let Some(former) = self.last.replace(Some(buffer)) {
-            self.keep(former);
-        }
-    }
-
-    #[cold]
-    fn keep(&self, buffer: Box<Buffer>) {
-        let mut kept = self.kept.borrow_mut();
-        if kept.len() < KEPT / SIZE {
-            kept.push(buffer);
-        }
+        let size = buffer.bytes.len();
+        let refused = match size == buffer.bytes.capacity() {
+            true if size == SMALL => self.small.give(buffer),
+            true if size == LARGE => self.large.give(buffer),
+            _ => Some(buffer),
+        };
+        drop(refused);
     }
 }
 
@@ -273,7 +244,7 @@ mod tests {
 
     #[test]
     fn memory_that_a_buffer_grows_by_is_not_written_before_it_is_needed() {
-        let mut buffer = Buffer::with_size(SMALL);
+        let mut buffer = Buffer::boxed(SMALL);
         buffer.append(&[1; SMALL + 1]);
         assert_eq!(buffer.bytes.len(), SMALL + 1);
         assert!(buffer.bytes.capacity() >= 2 * SMALL, "it grows by more than it needs");
@@ -313,6 +284,6 @@ mod tests {
         let mut buffer = pool.small();
         buffer.append(&[0; SMALL + 1]);
         pool.give(buffer);
-        assert!(pool.small.last.take().is_none() && pool.large.last.take().is_none());
+        assert_eq!((pool.small.len(), pool.large.len()), (0, 0));
     }
 }

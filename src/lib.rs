@@ -23,6 +23,7 @@ pub mod ported;
 pub mod process;
 pub mod protocol;
 pub mod reactor;
+mod recycler;
 pub mod simulation;
 mod slots;
 mod stream;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const SHELVES: [&str; 11] = [
-    "failure error address slots buffer clock",
+    "failure address slots recycler buffer clock",
     "driver deferred",
     "reactor",
     "protocol transport",

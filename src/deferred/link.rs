@@ -4,7 +4,7 @@ use crate::deferred::chain::{State, run, taken};
 use crate::deferred::downstream::{
     Adopter, Continuation, Downstream, Input, Source, finish, forgo, in_place,
 };
-use crate::deferred::spare;
+use crate::deferred::node;
 use crate::deferred::walk::{Cancel, Rest, Step};
 use crate::failure::{Place, Result, catch_panic};
 use std::cell::Cell;
@@ -56,7 +56,7 @@ where
         finish(source);
         return run(input, step, place); // 2 of the Deferred
     }
-    let link = match spare::take::<Link<T, U, F>>() {
+    let link = match node::take::<Link<T, U, F>>() {
         Some(link) => link.again(step, place),
         None => in_place(|| Link {
             stage: Cell::new(Stage::Running),
@@ -88,7 +88,7 @@ where
     fn settle(self: Rc<Self>, outcome: Result<U>, direct: u32) -> Option<Rc<dyn Step>> {
         let next = self.tail.settle(outcome, direct);
         if Rc::strong_count(&self) == 1 {
-            spare::keep(self);
+            node::keep(self);
         }
         next
     }
@@ -198,7 +198,7 @@ where
 
     #[inline]
     fn end(self: Rc<Self>) {
-        spare::keep(self);
+        node::keep(self);
     }
 
     fn forgo(self: Rc<Self>, made: Place, awaited: bool) {

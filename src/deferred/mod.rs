@@ -22,7 +22,7 @@
 //! # Invariants
 //!
 //! * One node per pending link, none on a value that is here. A node is one allocation, or one that
-//!   ended before (`spare`).
+//!   ended before (`node`).
 //! * No walk recurses: not firing, not cancelling, not dropping, nor a drop that fires another chain
 //!   (`later`).
 //! * Every state is in a `Cell` from which it is taken before code of the user runs: callbacks,
@@ -54,8 +54,8 @@ pub(crate) mod into;
 mod link;
 mod locks;
 pub(crate) mod many;
+mod node;
 pub(crate) mod ready;
-mod spare;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use crate::deferred::canceller::OnCancel;
 use crate::deferred::downstream::{Downstream, Source, forgo, in_place};
-use crate::deferred::spare;
+use crate::deferred::node;
 use crate::deferred::trampoline::after_drop;
 use crate::deferred::walk::{Cancel, DIRECT, Rest, Step, within_a_canceller};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
@@ -165,7 +165,7 @@ enum Stage {
 /// A root that no cancellation is heard by, for one trigger.
 #[inline(always)]
 fn root<T: 'static>(made: Place) -> Rc<Root<T>> {
-    match spare::take::<Root<T>>() {
+    match node::take::<Root<T>>() {
         Some(root) => root.again(made),
         None => fresh(made),
     }
@@ -282,7 +282,7 @@ impl<T: 'static> Root<T> {
         if self.stage.get() == Stage::Open {
             self.clone().forsaken();
         } else if Rc::strong_count(self) == 1 {
-            spare::keep(self.clone());
+            node::keep(self.clone());
         }
     }
 
@@ -310,7 +310,7 @@ impl<T: 'static> Source<T> for Root<T> {
     }
 
     fn end(self: Rc<Self>) {
-        spare::keep(self);
+        node::keep(self);
     }
 
     fn forgo(self: Rc<Self>, made: Place, awaited: bool) {

@@ -1,16 +1,19 @@
 //! Nodes that are used again: of each kind the last few that ended are kept.
-//!
-//! A node lives as long as one wait, and a program that answers requests makes and ends nodes of the
-//! same few kinds without end. Making one afresh is half of the cost of a chain; a kept one costs a
-//! look into a small table. A kept node is empty: whatever the user gave it was moved out or dropped
-//! before it came here.
-//!
-//! What is not here: whoever looks whether a node has ended; it must be held by nobody else.
 
+// # Theory
+// A node lives as long as one wait, and a program that answers requests makes and ends nodes of the same
+// few kinds without end. A kept node is empty: whatever the user gave it was moved out or dropped before
+// it came here.
+//
+// A thread-local cannot be generic, so a kind has its place by a hash of its type, and the nodes there
+// are `Any`.
+//
+// # Not here
+// Whoever looks whether a node has ended; it must be held by nobody else.
+
+use crate::recycler::Recycler;
 use std::any::{Any, TypeId};
-use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
-use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 /// How many kinds have a place. Two kinds may share one: each may find the other's node, and frees it.
@@ -19,105 +22,24 @@ const PLACES: usize = 32;
 /// How many nodes are kept at a place below the top.
 const DEPTH: usize = 64;
 
-/// The last one on top, where a program with one wait at a time needs no more than a look.
-struct Place {
-    top: Cell<Option<Rc<dyn Any>>>,
-    below: RefCell<Vec<Rc<dyn Any>>>,
-    /// The thread is ending: what comes here is freed.
-    is_closed: Cell<bool>,
-}
-
 thread_local! {
-    /// Without a Drop, so that a look need not ask whether there was one: [`Closing`] does its work.
-    static SPARES: [ManuallyDrop<Place>; PLACES] =
-        const { [const { ManuallyDrop::new(Place::new()) }; PLACES] };
-    static CLOSING: Closing = const { Closing };
+    static NODES: [Recycler<Rc<dyn Any>>; PLACES] =
+        const { [const { Recycler::new(DEPTH) }; PLACES] };
 }
 
 /// A node that was kept, if there is one of this kind.
-///
-/// Part of its caller: a call of its own would cost a tenth of a chain.
-#[inline(always)]
+#[inline]
 pub(super) fn take<N: 'static>() -> Option<Rc<N>> {
-    match SPARES.with(|spares| spares[place::<N>()].top.take()).map(Rc::downcast) {
-        Some(Ok(node)) => Some(node),
-        Some(Err(other)) => dig(Some(other)),
-        None => dig(None),
-    }
+    // Fails at the end of the thread, when the nodes are freed already; so below.
+    let node = NODES.try_with(|nodes| nodes[place::<N>()].take());
+    node.ok().flatten()?.downcast().ok()
 }
 
 /// Keeps an empty node that nobody else holds. At the end of a thread it is freed.
 #[inline]
 pub(super) fn keep<N: 'static>(node: Rc<N>) {
-    SPARES.with(|spares| spares[place::<N>()].keep(node));
-}
-
-/// A node from below, if what lay on top was nothing, or of another kind.
-#[inline(never)]
-fn dig<N: 'static>(other: Option<Rc<dyn Any>>) -> Option<Rc<N>> {
-    SPARES.with(|spares| spares[place::<N>()].dig(other))?.downcast().ok()
-}
-
-impl Place {
-    const fn new() -> Place {
-        let below = RefCell::new(Vec::new());
-        Place { top: Cell::new(None), below, is_closed: Cell::new(false) }
-    }
-
-    fn dig(&self, other: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
-        let node = self.below.borrow_mut().pop();
-        if node.is_some() {
-            drop(other);
-            return node;
-        }
-        self.begin(other);
-        None
-    }
-
-    /// Nothing is kept here yet: from now on the end of the thread is asked for.
-    #[cold]
-    fn begin(&self, other: Option<Rc<dyn Any>>) {
-        if self.is_closed.get() {
-            return self.top.set(other);
-        }
-        // Fails if the thread is ending; then all is closed.
-        let _asked = CLOSING.try_with(|_closing| ());
-    }
-
-    #[inline]
-    fn keep(&self, node: Rc<dyn Any>) {
-        if let Some(former) = self.top.replace(Some(node)) {
-            self.bury(former);
-        }
-    }
-
-    #[inline(never)]
-    fn bury(&self, node: Rc<dyn Any>) {
-        if self.is_closed.get() {
-            let late = self.top.replace(Some(node));
-            return drop(late);
-        }
-        let mut below = self.below.borrow_mut();
-        if below.len() < DEPTH {
-            below.push(node);
-        }
-    }
-
-    /// Frees what is kept. A node of no kind lies on top from now on, so that all go to `bury`.
-    fn close(&self) {
-        self.is_closed.set(true);
-        let kept = (self.top.replace(Some(Rc::new(()))), self.below.take());
-        drop(kept);
-    }
-}
-
-/// Frees the kept nodes at the end of the thread.
-struct Closing;
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        SPARES.with(|spares| spares.iter().for_each(|place| place.close()));
-    }
+    let refused = NODES.try_with(|nodes| nodes[place::<N>()].give(node));
+    drop(refused);
 }
 
 /// Where nodes of this kind are kept; a constant, once compiled.
@@ -218,7 +140,7 @@ mod tests {
         let held = given.clone();
         let thread = std::thread::spawn(move || {
             LATE.set(Some(Late(held.clone())));
-            assert!(take::<Arc<()>>().is_none()); // from now on the end is asked for
+            assert!(take::<Arc<()>>().is_none()); // from now on the thread's end frees them
             (0..3).for_each(|_| keep(Rc::new(held.clone())));
             LATER.set(Some(Late(held)));
         });
