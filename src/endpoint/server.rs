@@ -137,6 +137,11 @@ impl ServerEndpoint {
     ///
     /// It can be listened at once; clones of the endpoint have the same socket.
     ///
+    /// Other holders may have it as well. Whether a call waits is a property of the open socket, and
+    /// accepting has no flag against it: one who has it wait again is noticed before each connection that is
+    /// accepted, but one who does so between that look and the call, while nobody is there to be accepted,
+    /// has the reactor wait for the next connection. One who shuts it down closes the port.
+    ///
     /// ```
     /// use ropewalk::Reactor;
     /// use ropewalk::ServerEndpoint;

@@ -92,6 +92,21 @@ fn a_unix_port_whose_socket_somebody_else_shut_down_serves_who_waited_and_is_clo
 }
 
 #[test]
+fn an_idle_unix_port_whose_socket_somebody_else_shut_down_is_closed_and_told_once() {
+    for how in [Shutdown::Both, Shutdown::Read] {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let path = std::env::temp_dir().join(format!("rw-idle-{how:?}-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let endpoint = ServerEndpoint::listener(listener.try_clone().unwrap());
+        let port = endpoint.serve(&reactor, async |_| Ok(())).unwrap();
+        turn(&reactor);
+        SockRef::from(&listener).shutdown(how).unwrap();
+        closed_and_told_once(&reactor, &reports, &port);
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn a_simulated_port_that_fails_for_good_is_closed_and_told_once() {
     let reports = Notes::default();
     let (simulation, notes) = (Simulation::new(1), Notes::default());
