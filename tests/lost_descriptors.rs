@@ -7,14 +7,14 @@ mod kit;
 
 use futures_util::AsyncReadExt;
 use kit::{FACES, Face, Notes, alone_and_well, hear_reports, until};
-use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport};
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport, on_peer_fault};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::File;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 struct Taker(Notes);
 
@@ -109,4 +109,30 @@ fn descriptors_that_do_not_fit_fail_their_connection_and_no_byte_is_heard_withou
             }
         }
     });
+}
+
+#[test]
+fn descriptors_that_come_with_a_datagram_are_closed_and_told_and_the_datagram_arrives() {
+    let (reactor, faults) = (Reactor::new().unwrap(), Notes::default());
+    let desk = faults.clone();
+    on_peer_fault(move |report| desk.add(format!("{} {}", report.what(), report.failure())));
+    let (socket, peer) = UnixDatagram::pair().unwrap();
+    let (far, near) = std::io::pipe().unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let sent = [near.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&sent)));
+    sendmsg(&peer, &[IoSlice::new(b"bytes")], &mut control, SendFlags::empty()).unwrap();
+    drop(near);
+    peer.send(b"more").unwrap();
+    let socket = reactor.open_datagrams(socket).unwrap();
+    let mut buffer = [0; 10];
+    for count in [5, 4] {
+        let came = reactor.run_until(async { socket.recv_from(&mut buffer).await });
+        assert_eq!(came.unwrap().0, count);
+    }
+    let why = "descriptors came with a datagram, where nobody takes them: they are closed";
+    faults.expect(&[&format!("datagram {why}")]);
+    // Nobody has its other end any more.
+    assert_eq!(std::io::Read::read(&mut { far }, &mut [0]).unwrap(), 0);
 }

@@ -6,13 +6,14 @@ mod kit;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{FACES, Face, Notes, Peer, census, until};
-use ropewalk::net::ListenError;
+use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError};
 use ropewalk::simulation::Simulation;
 use ropewalk::{Address, Port, Protocol, Reactor, Result, Stream, Transport, UnixName};
 use ropewalk::{ClientEndpoint, ServerEndpoint};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 struct Echo(Notes);
 
@@ -278,4 +279,105 @@ mod tls {
         let failure = reactor.run_until(opening).unwrap_err().to_string();
         assert!(failure.contains("is set in rustls' own configuration"), "{failure}");
     }
+}
+
+/// Answers each datagram with what it said, through either face.
+fn echo_datagrams(face: Face, reactor: &Reactor, socket: impl Into<OwnedFd>) -> Result<Address> {
+    struct Echo;
+    impl DatagramProtocol for Echo {
+        fn datagram_received(
+            &mut self,
+            transport: &DatagramTransport,
+            data: &[u8],
+            from: &Address,
+        ) -> Result {
+            transport.write_to(data, from)
+        }
+    }
+    if face == Face::Protocol {
+        return Ok(reactor.listen_datagrams(socket, Echo)?.host());
+    }
+    let socket = reactor.open_datagrams(socket)?;
+    let host = socket.host();
+    drop(reactor.spawn(async move {
+        let mut buffer = [0; 100];
+        loop {
+            let (count, from) = socket.recv_from(&mut buffer).await?;
+            socket.send_to(&buffer[..count], &from).await?;
+        }
+        #[allow(unreachable_code)]
+        Result::Ok(())
+    }));
+    Ok(host)
+}
+
+#[test]
+fn a_udp_socket_of_ones_own_is_served_in_both_faces_and_left_as_it_was_for_others() {
+    for face in FACES {
+        let reactor = Reactor::new().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (address, other) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
+        assert_eq!(echo_datagrams(face, &reactor, socket).unwrap(), address.into());
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_nonblocking(true).unwrap();
+        peer.send_to(b"hello", address).unwrap();
+        let mut answer = [0; 10];
+        until(&reactor, "the answer", || peer.recv(&mut answer).is_ok_and(|count| count == 5));
+        assert_eq!(&answer[..5], b"hello");
+        let flags = rustix::fs::fcntl_getfl(&other).unwrap();
+        assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
+    }
+}
+
+#[test]
+fn a_unix_datagram_socket_of_ones_own_is_served_and_keeps_its_path() {
+    for face in FACES {
+        let reactor = Reactor::new().unwrap();
+        let path = |end: &str| {
+            std::env::temp_dir().join(format!("rw-own-{end}-{face:?}-{}", std::process::id()))
+        };
+        let (at, from) = (path("served"), path("peer"));
+        let host = echo_datagrams(face, &reactor, UnixDatagram::bind(&at).unwrap()).unwrap();
+        assert_eq!(host, Address::Unix(UnixName::from(&at)));
+        let peer = UnixDatagram::bind(&from).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        peer.send_to(b"hello", &at).unwrap();
+        until(&reactor, "the answer", || peer.recv(&mut [0; 10]).is_ok_and(|count| count == 5));
+        drop(reactor);
+        std::fs::remove_file(at).expect("whoever made it removes it");
+        std::fs::remove_file(from).unwrap();
+    }
+}
+
+#[test]
+fn a_datagram_socket_that_was_connected_sends_to_its_peer_and_cannot_be_connected_again() {
+    let reactor = Reactor::new().unwrap();
+    let (socket, peer) =
+        (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let to = peer.local_addr().unwrap();
+    socket.connect(to).unwrap();
+    let socket = reactor.open_datagrams(socket).unwrap();
+    reactor.run_until(async { socket.send(b"hello").await }).unwrap();
+    assert_eq!(peer.recv(&mut [0; 10]).unwrap(), 5);
+    let again = socket.connect(to).unwrap_err();
+    assert!(again.to_string().ends_with(&format!("is connected to {to} already")), "{again}");
+}
+
+#[test]
+fn what_is_no_socket_for_datagrams_is_told_as_that_where_it_was_given() {
+    let reactor = Reactor::new().unwrap();
+    let stream = UnixStream::pair().unwrap().0;
+    let file = std::fs::File::open("/dev/null").unwrap();
+    for (given, why) in [
+        (OwnedFd::from(stream), "what was given is no socket for datagrams"),
+        (file.into(), "what was given is no socket"),
+    ] {
+        let failure = reactor.open_datagrams(given).unwrap_err();
+        assert_eq!(failure.to_string(), why);
+        assert_eq!(failure.location().unwrap().file(), file!());
+    }
+    let simulation = Simulation::new(1);
+    let host = simulation.host("host").reactor();
+    let failure = host.open_datagrams(UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap_err();
+    assert_eq!(failure.to_string(), "this driver takes no sockets of the system's");
 }

@@ -104,6 +104,16 @@ pub trait Driver {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Takes a socket for datagrams that somebody else made, and says to whom it is connected.
+    fn adopt_datagrams(
+        &self,
+        socket: OwnedFd,
+    ) -> io::Result<(Box<dyn DatagramSocket>, Option<Address>)> {
+        let _ = socket;
+        let why = "this driver takes no sockets of the system's";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     /// Makes a stream of descriptors that somebody else opened: pipes, terminals, files.
     fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
         let why = format!("this driver has no use for {}", pipes.name);

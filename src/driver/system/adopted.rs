@@ -1,7 +1,9 @@
-//! Sockets that others have made, listening or connected: what they are, they say themselves.
+//! Sockets that others have made, listening, connected or for datagrams: what they are, they say themselves.
 
-use super::{is_listening, tcp, unix};
-use crate::driver::{ByteStream, Listener};
+use super::unix_name::from_system;
+use super::{is_listening, tcp, udp, unix, unix_datagram};
+use crate::address::Address;
+use crate::driver::{ByteStream, DatagramSocket, Listener};
 use mio::Registry;
 use socket2::{SockAddr, Socket, Type};
 use std::io;
@@ -13,7 +15,7 @@ pub(super) fn listener(
     socket: Socket,
     name: &str,
 ) -> io::Result<Box<dyn Listener>> {
-    let at = check(&socket, name)?;
+    let at = check(&socket, Type::STREAM, name)?;
     // Apple does not say whether it listens; accepting will.
     if !cfg!(target_vendor = "apple") && !is_listening(&socket) {
         return Err(invalid(name, "a socket that does not listen"));
@@ -27,7 +29,7 @@ pub(super) fn stream(
     socket: Socket,
     name: &str,
 ) -> io::Result<Box<dyn ByteStream>> {
-    let at = check(&socket, name)?;
+    let at = check(&socket, Type::STREAM, name)?;
     if socket.peer_addr().is_err() {
         return Err(invalid(name, "a socket that is not connected"));
     }
@@ -39,10 +41,28 @@ pub(super) fn stream(
     Ok(tcp::adopt_stream(registry, socket))
 }
 
-/// The address of a stream socket.
-fn check(socket: &Socket, name: &str) -> io::Result<SockAddr> {
-    if socket.r#type().map_err(|_| invalid(name, "no socket"))? != Type::STREAM {
-        return Err(invalid(name, "no stream socket"));
+/// Each call on it says that it shall not wait: other holders find it as it was.
+pub(super) fn datagrams(
+    registry: &Rc<Registry>,
+    socket: Socket,
+    name: &str,
+) -> io::Result<(Box<dyn DatagramSocket>, Option<Address>)> {
+    let at = check(&socket, Type::DGRAM, name)?;
+    let peer = socket.peer_addr().ok();
+    if at.is_unix() {
+        let peer = peer.map(|peer| from_system(&peer));
+        return Ok((unix_datagram::adopt(registry, socket), peer));
+    }
+    let peer = peer.and_then(|peer| peer.as_socket()).map(Address::from);
+    Ok((udp::adopt(registry, socket, at.is_ipv6()), peer))
+}
+
+/// The address of a socket of this type.
+fn check(socket: &Socket, wanted: Type, name: &str) -> io::Result<SockAddr> {
+    if socket.r#type().map_err(|_| invalid(name, "no socket"))? != wanted {
+        let is_stream = wanted == Type::STREAM;
+        let what = if is_stream { "no stream socket" } else { "no socket for datagrams" };
+        return Err(invalid(name, what));
     }
     let at = socket.local_addr()?;
     if at.is_unix() || at.as_socket().is_some() {

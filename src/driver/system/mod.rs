@@ -196,6 +196,13 @@ impl Driver for SystemDriver {
         }
     }
 
+    fn adopt_datagrams(
+        &self,
+        socket: OwnedFd,
+    ) -> io::Result<(Box<dyn DatagramSocket>, Option<Address>)> {
+        adopted::datagrams(&self.registry()?, socket.into(), "what was given")
+    }
+
     fn adopt(&self, pipes: Pipes) -> io::Result<Box<dyn ByteStream>> {
         pipe::adopt(&self.registry()?, pipes)
     }

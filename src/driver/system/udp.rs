@@ -40,14 +40,21 @@ pub(super) fn bind(
         hear_own_groups_only(&socket, at)?;
     }
     socket.bind(&at.into())?;
-    let socket = UdpSocket::from_std(socket.into());
-    Ok(Box::new(UdpPort {
-        socket,
+    Ok(adopt(registry, socket, at.is_ipv6()))
+}
+
+pub(super) fn adopt(
+    registry: &Rc<Registry>,
+    socket: Socket,
+    is_v6: bool,
+) -> Box<dyn DatagramSocket> {
+    Box::new(UdpPort {
+        socket: UdpSocket::from_std(socket.into()),
         registry: registry.clone(),
-        is_v6: at.is_ipv6(),
+        is_v6,
         #[cfg(target_os = "linux")]
         control: Vec::new(),
-    }))
+    })
 }
 
 /// Without this a socket hears the groups that any other socket of the host has joined.
@@ -134,10 +141,7 @@ impl DatagramSocket for UdpPort {
 }
 
 /// Receives one datagram and says how long it was, also where that is more than there was room for.
-pub(super) fn receive(
-    socket: impl AsFd,
-    buffer: &mut [u8],
-) -> io::Result<(usize, Option<SocketAddrAny>)> {
+fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
     let (_, length, from) = rustix::net::recvfrom(socket, buffer, IN_FULL)?;
     Ok((length, from))
 }

@@ -3,18 +3,18 @@
 //! A socket that made its name in the file system takes it away again when it is dropped, unless
 //! somebody else's stands there by then.
 
-use super::dialect::QUIETLY;
+use super::dialect::{IN_FULL, QUIETLY};
 use super::name_shortage;
 use super::socket_path::SocketPath;
-use super::udp::receive;
 use super::unix_name::{from_system, sender, to_system};
 use crate::address::{Address, UnixName};
 use crate::driver::{DatagramOption, DatagramSocket, Key};
+use crate::failure::{Failure, Report, tell_peer_fault};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use rustix::net::{SocketAddrUnix, sendto, sockopt};
+use rustix::net::{RecvAncillaryBuffer, ReturnFlags, SocketAddrUnix, recvmsg, sendto, sockopt};
 use socket2::{Domain, SockRef, Socket, Type};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
@@ -41,6 +41,12 @@ pub(super) fn bind(registry: &Rc<Registry>, at: &UnixName) -> io::Result<Box<dyn
     Ok(Box::new(UnixDatagrams { socket, registry, is_registered: false, _path: path }))
 }
 
+/// Whoever made it sees to its name.
+pub(super) fn adopt(registry: &Rc<Registry>, socket: Socket) -> Box<dyn DatagramSocket> {
+    let (socket, registry) = (OwnedFd::from(socket), registry.clone());
+    Box::new(UnixDatagrams { socket, registry, is_registered: false, _path: None })
+}
+
 impl DatagramSocket for UnixDatagrams {
     fn register(&mut self, key: Key) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
@@ -51,8 +57,13 @@ impl DatagramSocket for UnixDatagrams {
     }
 
     fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
-        let (length, from) = receive(&self.socket, buffer)?;
-        Ok((length, sender(from)))
+        let (slices, mut none) = (&mut [IoSliceMut::new(buffer)], RecvAncillaryBuffer::default());
+        let message = recvmsg(&self.socket, slices, &mut none, IN_FULL)?;
+        let from = sender(message.address);
+        if message.flags.contains(ReturnFlags::CTRUNC) {
+            self.descriptors_came(&from);
+        }
+        Ok((message.bytes, from))
     }
 
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
@@ -79,6 +90,17 @@ impl DatagramSocket for UnixDatagrams {
     fn set_option(&mut self, option: DatagramOption) -> io::Result<()> {
         let why = format!("a Unix socket has no option {option:?}");
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+}
+
+impl UnixDatagrams {
+    /// Nobody has a use for descriptors here, and the system has closed them: it is told without room.
+    #[cold]
+    fn descriptors_came(&self, from: &Address) {
+        let why = "descriptors came with a datagram, where nobody takes them: they are closed";
+        let failure = Failure::in_loop_msg(why);
+        let report = Report::new("datagram", &failure, None);
+        tell_peer_fault(&report.of(from, self.host().ok().as_ref()));
     }
 }
 

@@ -28,6 +28,7 @@
 //! in turns of 64, they cost as much for each datagram as a call of its own; and each would need 64 KiB
 //! of its own to arrive in whole.
 
+mod given;
 mod incoming;
 mod outgoing;
 mod pull;

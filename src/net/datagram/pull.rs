@@ -59,6 +59,10 @@ impl Reactor {
 }
 
 impl UdpSocket {
+    pub(super) fn over(datagrams: Rc<Datagrams>) -> UdpSocket {
+        UdpSocket { datagrams }
+    }
+
     /// Waits for a datagram; gives its length and its sender.
     ///
     /// A datagram longer than the buffer is an error that says how long it was; it is lost. On a

@@ -63,7 +63,13 @@ impl Loop {
         is_shared: bool,
     ) -> io::Result<Rc<Datagrams>> {
         self.check_alive_io()?;
-        let socket = self.driver.bind(at, is_shared)?;
+        self.serve_datagrams(self.driver.bind(at, is_shared)?)
+    }
+
+    pub(super) fn serve_datagrams(
+        self: &Rc<Self>,
+        socket: Box<dyn DatagramSocket>,
+    ) -> io::Result<Rc<Datagrams>> {
         let (host, longest) = (socket.host()?, socket.longest_in_train());
         let datagrams = self.sources.insert_with(|key| {
             Rc::new(Datagrams {
@@ -119,6 +125,11 @@ impl Datagrams {
 
     pub(super) fn forget_readiness(&self, gone: Readiness) {
         self.readiness.set(self.readiness.get().without(gone));
+    }
+
+    /// What it was connected to by whoever made it.
+    pub(super) fn was_connected(&self, peer: Option<Address>) {
+        self.peer.replace(peer);
     }
 
     pub(super) fn connect(&self, peer: Address) -> Result {
