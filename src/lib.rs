@@ -1,6 +1,11 @@
 //! Twisted's model for Rust: a reactor, Deferreds, protocols and transports, with async/await as an
 //! equal face of all of it.
 #![forbid(unsafe_code)]
+// What only the simulator and the battery ask of the rooms below is no less theirs without them.
+#![cfg_attr(
+    not(all(feature = "simulation", feature = "conformance")),
+    allow(dead_code, unused_imports)
+)]
 
 #[cfg(not(unix))]
 compile_error!("ropewalk needs a Unix: sockets, pipes and descriptors as POSIX has them");
@@ -8,6 +13,7 @@ compile_error!("ropewalk needs a Unix: sockets, pipes and descriptors as POSIX h
 mod address;
 mod buffer;
 pub mod clock;
+#[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod deferred;
 pub mod driver;
@@ -24,6 +30,7 @@ pub mod process;
 pub mod protocol;
 pub mod reactor;
 mod recycler;
+#[cfg(feature = "simulation")]
 pub mod simulation;
 mod slots;
 mod stream;
@@ -54,6 +61,6 @@ pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::handle::Transport;
 
 /// The README's programs compile and run.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "simulation"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

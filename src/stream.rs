@@ -436,6 +436,7 @@ impl Reactor {
     /// Fails with [`ConnectError`](crate::net::ConnectError). Cancelling gives up.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// use futures_util::{AsyncReadExt, AsyncWriteExt};
     /// use ropewalk::simulation::Simulation;
     ///
@@ -450,6 +451,7 @@ impl Reactor {
     ///     Ok(greeting)
     /// })?;
     /// assert_eq!(greeting, "hello");
+    /// # }
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[track_caller]

@@ -1,5 +1,6 @@
 //! Every transport that there is, held to the same promises.
 
+#![cfg(all(feature = "simulation", feature = "conformance"))]
 use ropewalk::ClientEndpoint;
 use ropewalk::conformance::{self, Endpoints, Harness, Running};
 use ropewalk::simulation::{Faults, Latency, Link, Simulation, for_each_seed};

@@ -1,4 +1,5 @@
 //! A seed is one run: what the digest covers, and what finds a scenario that is not a function of it.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};

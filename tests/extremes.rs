@@ -1,5 +1,6 @@
 //! Times at the ends of what can be said: none, the least, all there is.
 
+#![cfg(feature = "simulation")]
 use futures_util::FutureExt;
 use ropewalk::clock::{Clock, TestClock};
 use ropewalk::deferred::{Cooperator, DeferredFilesystemLock, LoopingCall, TimedOut, defer_later};

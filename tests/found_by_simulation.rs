@@ -12,6 +12,7 @@
 //!
 //! What the same walk found in TLS lies in `tls_walk.rs`.
 
+#![cfg(feature = "simulation")]
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{Call, Fault, Host, Simulation};
 use ropewalk::{Address, Deferred, Failure, Protocol, Result, Transport, Trigger};

@@ -1,4 +1,5 @@
 //! Bytes that a layer of this end's holds back: that time is not the peer's.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};

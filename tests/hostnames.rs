@@ -1,5 +1,6 @@
 //! Connecting by name, in virtual time: which address is tried when, and what is told when none serves.
 
+#![cfg(feature = "simulation")]
 use ropewalk::deferred::Cancelled;
 use ropewalk::net::ConnectError;
 use ropewalk::simulation::{Host, Simulation};

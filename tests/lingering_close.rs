@@ -1,6 +1,7 @@
 //! The moment between a connection's last byte and its close: what the peer says meanwhile costs
 //! neither end anything, and nobody waits for ever.
 
+#![cfg(feature = "simulation")]
 use futures_util::AsyncWriteExt;
 use ropewalk::simulation::{Latency, Link, Simulation};
 use ropewalk::{

@@ -1,4 +1,5 @@
 //! Endpoints made in code: sockets of one's own, shared ports, and rustls' own configurations.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 #[path = "kit/mod.rs"]

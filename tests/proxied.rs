@@ -1,4 +1,5 @@
 //! Connections behind a balancer: limits of a header, and what comes in one piece with it.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 #[path = "kit/mod.rs"]

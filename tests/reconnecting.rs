@@ -1,5 +1,6 @@
 //! Clients that come back, in virtual time.
 
+#![cfg(feature = "simulation")]
 use ropewalk::ported::{ClientFactory, Connector};
 use ropewalk::ported::{ReconnectingClientFactory, Retrying};
 use ropewalk::simulation::Simulation;

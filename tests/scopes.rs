@@ -1,4 +1,5 @@
 //! Addresses of IPv6 that name their scope: nobody looks them up, and wherever an address may stand they may.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 #![cfg(target_os = "linux")]
 

@@ -1,6 +1,7 @@
 //! A system that has no memory for a send, or for a read, at the moment: nothing is lost, nobody is told,
 //! and it is asked again.
 
+#![cfg(feature = "simulation")]
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{Call, EventKind, Fault, Host, Simulation, TraceEvent};
 use ropewalk::{

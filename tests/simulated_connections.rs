@@ -4,6 +4,7 @@
 //! socket is left, and where no fault may do harm the outcome is right to the byte.
 //! `ROPEWALK_SEEDS=10000` runs a hundred times as many seeds as usual.
 
+#![cfg(feature = "simulation")]
 mod ledger;
 
 use crate::ledger::{Asker, Echo, Ledger, Watched, bytes, hosts, may_fail};

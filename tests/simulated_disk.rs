@@ -1,4 +1,5 @@
 //! What survives a crash of a simulated host, and who is cut off from whom in a partition.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};

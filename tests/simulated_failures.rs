@@ -1,4 +1,5 @@
 //! What nobody handled fails the run in which it was reported, with the seed and the user's line.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};

@@ -1,4 +1,5 @@
 //! What has no place in a simulation is refused by name, before anything is begun.
+#![cfg(feature = "simulation")]
 #![cfg(all(feature = "process", feature = "signals"))]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 

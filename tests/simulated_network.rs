@@ -1,4 +1,5 @@
 //! What the simulated network does to bytes, datagrams and clocks, each kind of trouble by its effect.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};

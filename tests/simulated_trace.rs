@@ -1,4 +1,5 @@
 //! What a simulation tells of a run: its trace, its picture, and the command that runs it again.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use ropewalk::simulation::{EventKind, Host, Link, Loss, Simulation};

@@ -1,4 +1,5 @@
 //! What the simulated network promises, seen from outside.
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};

@@ -1,5 +1,6 @@
 //! Standard input and output as a connection: through pipes, from and to files, with a terminal.
 
+#![cfg(feature = "conformance")]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
 #[path = "kit/examples.rs"]

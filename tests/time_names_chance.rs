@@ -1,5 +1,6 @@
 //! What a task asks of its reactor: regular times, addresses of names, chance; and tasks that never end.
 
+#![cfg(feature = "simulation")]
 use futures_util::{FutureExt, StreamExt};
 use ropewalk::simulation::Simulation;
 use ropewalk::{Deferred, Reactor, Result, succeed};

@@ -1,6 +1,7 @@
 //! TLS and those who mean it ill, in simulation: connections cut at every byte, and words smuggled in
 //! before TLS begins.
 
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 #![cfg(feature = "tls")]
 

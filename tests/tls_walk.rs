@@ -6,6 +6,7 @@
 //! from run to run, but for its lengths, and so the calls are the same. For that the certificate has a
 //! key whose signatures are all of one length.
 
+#![cfg(feature = "simulation")]
 #![cfg(feature = "tls")]
 
 mod ledger;

@@ -1,5 +1,6 @@
 //! Connections over real Unix sockets, and producers, against this crate and against `socat`.
 
+#![cfg(feature = "simulation")]
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
 #[path = "kit/peers.rs"]

@@ -1,8 +1,8 @@
 //! A key-value service and its reconnecting client, over a bad network, under 200 seeds.
 //!
 //! ```sh
-//! cargo run --release --example simulation               # all is well
-//! cargo run --release --example simulation -- --planted  # finds a bug, replays it, draws it
+//! cargo run --release --features simulation --example simulation               # all is well
+//! cargo run --release --features simulation --example simulation -- --planted  # finds a bug, replays it, draws it
 //! ```
 //!
 //! A client puts twenty values, one after the other, each until it is answered, and asks in the end

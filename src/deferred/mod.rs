@@ -41,7 +41,7 @@
 //!
 //! # Where it departs from Twisted
 //!
-//! The rules are Twisted's, and the order of every call is (the traces of `tests/parity` say so), but for:
+//! The rules are Twisted's, and the order of every call is (traces made by Twisted itself are compared), but for:
 //!
 #![doc = include_str!("deviations.md")]
 

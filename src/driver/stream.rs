@@ -28,6 +28,7 @@ use std::time::Duration;
 /// [`forward_byte_stream!`](crate::forward_byte_stream).
 ///
 /// ```
+/// # #[cfg(feature = "simulation")] {
 /// use ropewalk::driver::ByteStream;
 /// use ropewalk::forward_byte_stream;
 /// use std::io::{self, IoSlice};
@@ -76,6 +77,7 @@ use std::time::Duration;
 ///     Ok(heard)
 /// })?;
 /// assert_eq!(heard, "uryyb");
+/// # }
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub trait ByteStream {

@@ -30,6 +30,7 @@ thread_local! {
 /// and no more.
 ///
 /// ```
+/// # #[cfg(feature = "simulation")] {
 /// use ropewalk::simulation::Simulation;
 /// use ropewalk::{Address, Failure, Protocol, Result, Transport};
 /// use std::{cell::Cell, rc::Rc};
@@ -53,6 +54,7 @@ thread_local! {
 /// simulation.run_until(async move { Ok(opening.await?.transport().write(b"hello")) })?;
 /// simulation.run_until_idle()?;
 /// assert_eq!((told.get(), ropewalk::peer_faults()), (1, 1));
+/// # }
 /// # Ok::<(), Failure>(())
 /// ```
 pub fn on_peer_fault(hook: impl Fn(&Report<'_>) + 'static) {

@@ -9,4 +9,5 @@
 pub mod deferreds_and_futures;
 pub mod errors;
 pub mod from_twisted;
+#[cfg(feature = "simulation")]
 pub mod testing;

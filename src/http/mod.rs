@@ -12,6 +12,7 @@
 //! the [`Transport`](crate::Transport):
 //!
 //! ```
+//! # #[cfg(feature = "simulation")] {
 //! use ropewalk::http::h1::{Event, Length, Machine, ResponseHead};
 //! use ropewalk::http::{Headers, Limits, Status};
 //! use ropewalk::simulation::RecordingTransport;
@@ -48,6 +49,7 @@
 //! let mut hello = Hello(Machine::server(Limits::default()));
 //! hello.data_received(&recording.transport(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")?;
 //! assert_eq!(recording.take(), b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nHello\n");
+//! # }
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!

@@ -19,6 +19,7 @@ use std::rc::Rc;
 /// A protocol that can be reached from outside its callbacks.
 ///
 /// ```
+/// # #[cfg(feature = "simulation")] {
 /// use ropewalk::simulation::Simulation;
 /// use ropewalk::{Address, Protocol, Result, Transport};
 ///
@@ -38,6 +39,7 @@ use std::rc::Rc;
 /// let connected = simulation.run_until(connecting)?;
 /// simulation.run_until_idle()?;
 /// # let _ = connected.transport().peer();
+/// # }
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub struct Connected<P> {

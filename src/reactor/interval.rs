@@ -19,6 +19,7 @@ impl Reactor {
     /// [`LoopingCall`](crate::deferred::LoopingCall) is the same as a callback.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// use futures_util::StreamExt;
     /// use ropewalk::simulation::Simulation;
     /// use std::time::Duration;
@@ -32,6 +33,7 @@ impl Reactor {
     ///     }
     /// });
     /// simulation.run_for(Duration::from_secs(4))?; // takes no time
+    /// # }
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "LoopingCall")]

@@ -86,7 +86,7 @@ impl Reactor {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "simulation"))]
 mod tests {
     use crate::reactor::ReactorGone;
     use crate::simulation::Simulation;

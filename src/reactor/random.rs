@@ -10,11 +10,13 @@ impl Reactor {
     /// of your own here.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// use ropewalk::simulation::Simulation;
     ///
     /// let draw = |seed| Simulation::new(seed).host("any").reactor().random();
     /// assert_eq!(draw(7), draw(7));
     /// assert_ne!(draw(7), draw(8));
+    /// # }
     /// ```
     #[doc(alias = "entropy")]
     #[doc(alias = "rand")]

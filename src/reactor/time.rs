@@ -16,6 +16,7 @@ impl Reactor {
     /// The current time of the reactor's driver.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// use ropewalk::simulation::Simulation;
     /// use std::time::Duration;
     ///
@@ -24,6 +25,7 @@ impl Reactor {
     /// let before = reactor.now();
     /// simulation.run_for(Duration::from_secs(3600))?; // takes no time
     /// assert!(reactor.now() - before >= Duration::from_secs(3600));
+    /// # }
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "seconds")]

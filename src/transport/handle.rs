@@ -97,6 +97,7 @@ impl Transport {
     /// fills the memory. A write to a [`Stream`](crate::Stream) waits instead.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
@@ -104,6 +105,7 @@ impl Transport {
     /// transport.write("/ ");
     /// transport.write(format!("HTTP/{}.{}\r\n", 1, 0));
     /// assert_eq!(recording.take(), b"GET / HTTP/1.0\r\n");
+    /// # }
     /// ```
     #[inline]
     pub fn write(&self, data: impl AsRef<[u8]>) {
@@ -113,6 +115,7 @@ impl Transport {
     /// Sends several slices, in order.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// use std::io::IoSlice;
     ///
     /// # use ropewalk::simulation::RecordingTransport;
@@ -120,6 +123,7 @@ impl Transport {
     /// let transport = recording.transport();
     /// transport.write_vectored(&[IoSlice::new(b"a line"), IoSlice::new(b"\r\n")]);
     /// assert_eq!(recording.take(), b"a line\r\n");
+    /// # }
     /// ```
     #[doc(alias = "writeSequence")]
     pub fn write_vectored(&self, slices: &[IoSlice<'_>]) {
@@ -142,6 +146,7 @@ impl Transport {
     /// everything.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
@@ -150,6 +155,7 @@ impl Transport {
     /// transport.write(b", and another thing"); // dropped
     /// assert_eq!(recording.take(), b"good bye");
     /// assert!(!transport.is_connected());
+    /// # }
     /// ```
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
@@ -159,11 +165,13 @@ impl Transport {
     /// Ends the connection at once: what was written and not sent is discarded, the peer sees a reset.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
     /// transport.abort_connection();
     /// assert!(recording.is_aborted());
+    /// # }
     /// ```
     #[doc(alias = "abortConnection")]
     pub fn abort_connection(&self) {
@@ -173,12 +181,14 @@ impl Transport {
     /// Tells the peer that nothing more will be written, after what was; reading goes on.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
     /// transport.write(b"that was my question");
     /// transport.lose_write_connection();
     /// assert!(transport.is_connected()); // the answer may come
+    /// # }
     /// ```
     #[doc(alias = "loseWriteConnection")]
     pub fn lose_write_connection(&self) {
@@ -210,6 +220,7 @@ impl Transport {
     /// Resumes delivery of bytes, from the next turn on.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
@@ -217,6 +228,7 @@ impl Transport {
     /// assert!(!transport.is_reading());
     /// transport.resume_reading();
     /// assert!(transport.is_reading());
+    /// # }
     /// ```
     #[doc(alias = "resumeProducing")]
     pub fn resume_reading(&self) {
@@ -236,10 +248,12 @@ impl Transport {
     /// The other end's address; also after the end.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
     /// assert_eq!(transport.peer().to_string(), "192.168.1.1:54321");
+    /// # }
     /// ```
     #[doc(alias = "getPeer")]
     pub fn peer(&self) -> Address {
@@ -249,10 +263,12 @@ impl Transport {
     /// This end's address; also after the end.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let transport = recording.transport();
     /// assert_eq!(transport.host().to_string(), "10.0.0.1:12345");
+    /// # }
     /// ```
     #[doc(alias = "getHost")]
     pub fn host(&self) -> Address {
@@ -283,6 +299,7 @@ impl Transport {
     /// time also limits how long it is heard out (see [`lose_connection`](Transport::lose_connection)).
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// use std::time::Duration;
     ///
     /// # use ropewalk::simulation::RecordingTransport;
@@ -290,6 +307,7 @@ impl Transport {
     /// let transport = recording.transport();
     /// transport.set_close_timeout(Duration::from_secs(5));
     /// transport.lose_connection();
+    /// # }
     /// ```
     pub fn set_close_timeout(&self, timeout: Duration) {
         self.carrier.set_close_timeout(timeout);
@@ -547,6 +565,7 @@ impl Transport {
     /// The reactor that this connection belongs to.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// use std::time::Duration;
     ///
     /// # use ropewalk::simulation::RecordingTransport;
@@ -554,6 +573,7 @@ impl Transport {
     /// let transport = recording.transport();
     /// transport.reactor().call_later(Duration::from_secs(1), || println!("a second later"));
     /// recording.simulation().run_for(Duration::from_secs(1))?;
+    /// # }
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn reactor(&self) -> Reactor {

@@ -13,10 +13,13 @@ mod failing;
 mod layers;
 mod lifecycle;
 mod many;
+#[cfg(feature = "simulation")]
 mod marks;
 mod reactors;
 #[cfg(target_os = "linux")]
+#[cfg(feature = "simulation")]
 mod refusing;
+#[cfg(feature = "simulation")]
 mod settling;
 mod signals;
 mod threads;

@@ -6,9 +6,13 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+#[cfg(feature = "simulation")]
 mod far;
+#[cfg(feature = "simulation")]
 mod flushing;
+#[cfg(feature = "simulation")]
 mod in_place;
+#[cfg(feature = "simulation")]
 mod owners;
 #[cfg(target_os = "linux")]
 mod refusals;

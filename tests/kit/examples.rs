@@ -24,7 +24,7 @@ fn build() -> Result<PathBuf, String> {
         return Ok(folder);
     }
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--examples", "--features", FEATURES]);
+    command.args(["build", "--quiet", "--examples", "--features", &features()]);
     if !cfg!(feature = "signals") {
         command.arg("--no-default-features");
     }
@@ -47,12 +47,14 @@ fn build() -> Result<PathBuf, String> {
 }
 
 /// The same as this test's, so that nothing is built twice.
-const FEATURES: &str = match (cfg!(feature = "process"), cfg!(feature = "tls")) {
-    (false, false) => "",
-    (true, false) => "process",
-    (false, true) => "tls",
-    (true, true) => "process,tls",
-};
+fn features() -> String {
+    let all = [
+        ("process", cfg!(feature = "process")),
+        ("tls", cfg!(feature = "tls")),
+        ("simulation", cfg!(feature = "simulation")),
+    ];
+    all.into_iter().filter(|it| it.1).map(|it| it.0).collect::<Vec<_>>().join(",")
+}
 
 fn is_of_the_package(name: &str) -> bool {
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

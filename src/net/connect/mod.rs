@@ -223,6 +223,7 @@ impl From<(&str, u16)> for ConnectTo {
 /// No connection could be made.
 ///
 /// ```
+/// # #[cfg(feature = "simulation")] {
 /// use ropewalk::net::ConnectError;
 /// use ropewalk::simulation::Simulation;
 /// use std::io::ErrorKind;
@@ -232,6 +233,7 @@ impl From<(&str, u16)> for ConnectTo {
 /// let opening = simulation.host("client").reactor().open_tcp("server:80");
 /// let failure = simulation.run_until(opening).unwrap_err();
 /// assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::ConnectionRefused);
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct ConnectError {

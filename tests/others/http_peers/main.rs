@@ -4,7 +4,6 @@
 //! The peers come from pip (`pip install h11 httptools`); one that is not installed is said and left out.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
-#![cfg(feature = "http")]
 
 use ropewalk::http::h1::{Event, Length, Machine, RequestHead, ResponseHead};
 use ropewalk::http::{Limits, Status};
@@ -155,7 +154,7 @@ fn known() -> Vec<Row> {
 }
 
 const TABLE: &str = include_str!("disagreements.md");
-const REFUSALS: &str = include_str!("../../src/http/h1/refusals.md");
+const REFUSALS: &str = include_str!("../../../src/http/h1/refusals.md");
 
 /// Good requests and such that are taken in several ways.
 const REQUESTS: &[&str] = &[
@@ -307,7 +306,7 @@ fn hear(case: &Case) -> String {
 
 /// The peers' versions, and what they hear in each case; or why nobody does.
 fn peers(cases: &[Case]) -> Result<(Value, Vec<Value>), String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http_peers/peer.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/http_peers/peer.py");
     let mut python = Command::new("python3");
     let child = python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.map_err(|error| format!("no python3: {error}"))?;

@@ -2,12 +2,12 @@
 //!
 //! `echo '{"steps":[{"op":"new","d":0},{"op":"probe","d":0,"id":1},{"op":"callback","d":0,"v":7}]}' |
 //! cargo run --example deferred_trace` prints `probe 1 7`. The language is that of the oracle which runs
-//! the same script on Twisted; `tests/parity.rs` compares the two.
+//! the same script on Twisted; `parity.rs` compares the two.
 
 use ropewalk::{Failure, Result};
 use std::io::{Write, read_to_string, stdin, stdout};
 
-#[path = "../tests/parity/replay.rs"]
+#[path = "parity/replay.rs"]
 mod replay;
 
 fn main() -> Result {

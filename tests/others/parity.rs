@@ -7,7 +7,7 @@ mod replay;
 
 #[test]
 fn every_script_leaves_the_trace_that_it_leaves_on_twisted() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity");
     let mut scripts = 0;
     for entry in folder.read_dir().unwrap() {
         let path = entry.unwrap().path();

@@ -1,12 +1,4 @@
-//! How much fits into one simulated world: memory per connection, virtual seconds per second of a CPU.
-//!
-//! ```sh
-//! cargo bench --bench simulation               # 100 000 clients of an echo, a chat of 10 000
-//! cargo bench --bench simulation -- 10000      # that many clients, a tenth of it in the chat
-//! # instructions per message, both ends included: count two lengths and divide the difference
-//! target/release/deps/simulation-* messages 10000
-//! target/release/deps/simulation-* messages 20000
-//! ```
+//! Crowds of clients in one simulated world.
 
 use ropewalk::simulation::{Host, Latency, Link, Simulation};
 use ropewalk::{Address, Failure, Protocol, Result, Transport};
@@ -193,7 +185,7 @@ fn run_alone(part: &str, count: usize) -> Result {
     if status.success() { Ok(()) } else { Err(Failure::msg(format!("{part} failed"))) }
 }
 
-fn main() -> Result {
+pub(crate) fn main() -> Result {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let clients = match words[..] {

@@ -1,4 +1,4 @@
-//! A script of Deferred operations in, a trace of what fired out. Shared by `tests/parity.rs` and the
+//! A script of Deferred operations in, a trace of what fired out. Shared by `parity.rs` and the
 //! example `deferred_trace`.
 
 use ropewalk::clock::TestClock;

@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
-#[path = "../kit/mod.rs"]
+#[path = "../../kit/mod.rs"]
 mod kit;
 mod short_reads;
 mod waiting;

@@ -32,7 +32,7 @@ fn the_question_mark_makes_a_boxed_error_of_a_failure_and_back_it_is_the_same() 
     assert_same(&Failure::from_local(local().unwrap_err()));
     let text = fails().unwrap_err().to_string();
     assert_eq!(sendable().unwrap_err().to_string(), text);
-    assert!(format!("{:?}", local().unwrap_err()).contains("arose at tests/failures.rs"));
+    assert!(format!("{:?}", local().unwrap_err()).contains("arose at tests/others/failures.rs"));
 }
 
 #[test]
