@@ -291,3 +291,96 @@ fn a_childs_standard_input_is_flushed_too() {
     });
     std::fs::remove_file(&file).unwrap();
 }
+
+/// Reads what comes over TLS in a thread of its own: how many bytes, and how it ended.
+#[cfg(feature = "tls")]
+fn tls_reader(
+    trusted: String,
+    open: impl FnOnce(&Reactor) -> ropewalk::Deferred<Stream> + Send + 'static,
+) -> JoinHandle<(usize, std::io::Result<usize>)> {
+    thread::spawn(move || {
+        let reactor = Reactor::new().unwrap();
+        let client = ropewalk::tls::ClientConfig::trusting(trusted).server_name("localhost");
+        let opening = open(&reactor);
+        let heard = reactor.run_until(async {
+            let mut stream = opening.await?;
+            ropewalk::tls::start_tls(&stream.transport(), &client).await?;
+            let (mut buffer, mut total) = (vec![0; 100_000], 0);
+            loop {
+                match futures_util::AsyncReadExt::read(&mut stream, &mut buffer).await {
+                    Ok(count) if count > 0 => total += count,
+                    end => return Ok((total, end)),
+                }
+            }
+        });
+        heard.unwrap()
+    })
+}
+
+/// A server's configuration, and the certificate that its client is to trust.
+#[cfg(feature = "tls")]
+fn tls_ends() -> (ropewalk::tls::ServerConfig, String) {
+    let identity = ropewalk::tls::Identity::self_signed(&["localhost"]).unwrap();
+    let trusted = identity.certificate_pem();
+    (ropewalk::tls::ServerConfig::new(identity), trusted)
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_closing_tls_connection_has_sent_all_and_said_goodbye_when_a_run_returns() {
+    let (reactor, (server, client)) = (Reactor::new().unwrap(), tls_ends());
+    let stopper = reactor.clone();
+    let port = reactor.listen_tls("127.0.0.1:0", &server, move |_: &Address| Once(stopper.clone()));
+    let at = port.unwrap().host();
+    let reading = tls_reader(client, move |reactor| reactor.open_tcp(&at));
+    reactor.run().unwrap();
+    drop(reactor);
+    // Without the goodbye it would be an error.
+    all_arrived(reading);
+
+    struct Once(Reactor);
+    impl Protocol for Once {
+        fn connection_made(&mut self, transport: &Transport) {
+            transport.write(pattern(MUCH));
+            transport.lose_connection();
+            self.0.stop().unwrap();
+        }
+        fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+}
+
+/// The stream is kept open, and so nobody says goodbye.
+#[cfg(all(feature = "tls", target_os = "linux"))]
+#[test]
+fn standard_output_behind_tls_is_flushed_though_it_is_open() {
+    let name = "flushing::standard_output_behind_tls_is_flushed_though_it_is_open";
+    super::kit::alone_and_well(name, || {
+        let (server, client) = tls_ends();
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        rustix::stdio::dup2_stdin(&ours).unwrap();
+        rustix::stdio::dup2_stdout(&ours).unwrap();
+        drop(ours);
+        let reading = tls_reader(client, move |reactor| {
+            ropewalk::succeed(reactor.open_pipes(theirs.try_clone().unwrap(), theirs).unwrap())
+        });
+        let reactor = Reactor::new().unwrap();
+        let stream = reactor.open_stdio().unwrap();
+        reactor
+            .run_until(async {
+                ropewalk::tls::start_tls(&stream.transport(), &server).await?;
+                stream.transport().write(pattern(MUCH));
+                Ok(())
+            })
+            .unwrap();
+        drop((reactor, stream));
+        let nothing = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        rustix::stdio::dup2_stdin(&nothing).unwrap();
+        rustix::stdio::dup2_stdout(&nothing).unwrap();
+        // All of it, and then an end that is none in order.
+        let (total, end) = reading.join().unwrap();
+        assert_eq!(total, MUCH);
+        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    });
+}

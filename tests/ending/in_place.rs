@@ -164,3 +164,19 @@ fn a_reactor_of_a_simulated_host_polls_in_place_too() {
     client.run_until(read).unwrap();
     assert_eq!(greeting, "hello");
 }
+
+#[test]
+fn a_future_that_never_ends_by_itself_is_one_to_run_until_a_stop() {
+    let (reactor, count) = (Reactor::new().unwrap(), Cell::new(0));
+    let outcome = reactor.run_until(async {
+        loop {
+            count.set(count.get() + 1);
+            if count.get() == 3 {
+                reactor.stop().unwrap();
+            }
+            reactor.yield_now().await;
+        }
+    });
+    assert!(outcome.unwrap_err().is::<ReactorStopped>());
+    assert!(count.get() >= 3);
+}
