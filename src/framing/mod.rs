@@ -50,6 +50,7 @@ macro_rules! cuts_pieces {
 mod int;
 mod line;
 mod netstring;
+mod reachable;
 #[cfg(test)]
 mod tests;
 mod unconsumed;

@@ -1,22 +1,25 @@
 //! A protocol that is reached from outside its callbacks.
 //!
-//! The protocol lives in a `Guest` that the connection's side (`Host`) and the user's ([`Connected`])
+//! The protocol lives in a `Guest` that the connection's side (`Reachable`) and the user's ([`Connected`])
 //! share. Whoever calls it takes it out and puts it back; what the other wants meanwhile is queued and
 //! called right after.
 
 use crate::deferred::{Deferred, IntoDeferred};
-use crate::failure::{Failure, NO_PLACE, Result, catch_panic, plain_error};
+use crate::failure::{NO_PLACE, Result, catch_panic, plain_error};
 use crate::net::connection::Connection;
+use crate::net::reachable::Reachable;
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::run_reporting_panic;
 use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// A protocol that can be reached from outside its callbacks.
+///
+/// [`Reactor::connect`](crate::Reactor::connect) gives it for the protocol that it connects, and a protocol
+/// inside a [`Reachable`] has it of itself.
 ///
 /// ```
 /// # #[cfg(feature = "simulation")] {
@@ -46,24 +49,62 @@ pub struct Connected<P> {
     guest: Rc<Guest<P>>,
 }
 
-struct Guest<P> {
-    /// Absent while it is called, and once the connection is lost.
+pub(super) struct Guest<P> {
+    /// Absent before it is made, while it is called, and once the connection is lost.
     protocol: Cell<Option<P>>,
-    /// What came while the protocol was in a call.
+    /// What came while the protocol was not there to be called; none once it is over.
     calls: RefCell<VecDeque<Call<P>>>,
     transport: Transport,
+    /// It was told that the connection is lost, or is gone.
+    is_over: Cell<bool>,
 }
 
 type Call<P> = Box<dyn FnOnce(&mut P, &Transport)>;
 
 impl<P> Guest<P> {
+    /// Nobody yet, who is to come before anything is called.
+    pub(super) fn new(transport: Transport) -> Rc<Guest<P>> {
+        Rc::new(Guest {
+            protocol: Cell::default(),
+            calls: RefCell::default(),
+            transport,
+            is_over: Cell::default(),
+        })
+    }
+
+    pub(super) fn arrive(&self, protocol: P) {
+        self.protocol.set(Some(protocol));
+    }
+
+    /// The connection's own call, and after it what was wanted meanwhile; `None` if there is nobody.
+    pub(super) fn call<R>(&self, call: impl FnOnce(&mut P, &Transport) -> R) -> Option<R> {
+        let protocol = self.protocol.take();
+        Out { guest: self, protocol }.call(call)
+    }
+
+    /// The last call.
+    pub(super) fn lose(&self, call: impl FnOnce(&mut P)) {
+        self.is_over.set(true);
+        // What still waits was held up by a panic, and comes too late now.
+        let late = self.calls.take();
+        self.call(|protocol, _| call(protocol));
+        drop(late);
+    }
+
+    /// Drops the protocol: the handles that are left find nobody.
+    pub(super) fn leave(&self) {
+        self.is_over.set(true);
+        drop(self.calls.take());
+        drop(self.protocol.take());
+    }
+
     fn next_call(&self) -> Option<Call<P>> {
         self.calls.borrow_mut().pop_front()
     }
 
     fn call_or_queue(&self, call: Call<P>) {
         let Some(protocol) = self.protocol.take() else {
-            if self.transport.is_connected() {
+            if !self.is_over.get() {
                 self.calls.borrow_mut().push_back(call);
             }
             return;
@@ -93,13 +134,16 @@ impl<P: Protocol + 'static> Connected<P> {
                 return Err(panic);
             }
         };
-        let guest = Rc::new(Guest {
-            protocol: Cell::new(Some(protocol)),
-            calls: RefCell::default(),
-            transport: connection.transport(),
-        });
-        connection.begin(Box::new(Host(guest.clone())));
+        let guest = Guest::new(connection.transport());
+        guest.arrive(protocol);
+        connection.begin(Box::new(Reachable::from(guest.clone())));
         Ok(Connected { guest })
+    }
+}
+
+impl<P: 'static> Connected<P> {
+    pub(super) fn to(guest: &Rc<Guest<P>>) -> Connected<P> {
+        Connected { guest: guest.clone() }
     }
 
     /// Calls `call` with the protocol: now, or right after its callback in progress.
@@ -158,64 +202,6 @@ impl<P> Out<'_, P> {
 impl<P> Drop for Out<'_, P> {
     fn drop(&mut self) {
         self.guest.protocol.set(self.protocol.take());
-    }
-}
-
-/// The connection's side of a guest.
-struct Host<P>(Rc<Guest<P>>);
-
-impl<P: Protocol> Host<P> {
-    fn call<R>(&self, call: impl FnOnce(&mut P, &Transport) -> R) -> Option<R> {
-        let protocol = self.0.protocol.take();
-        Out { guest: &self.0, protocol }.call(call)
-    }
-}
-
-impl<P> Drop for Host<P> {
-    fn drop(&mut self) {
-        // Also after a panic in connection_lost: the handles that are left find nobody.
-        drop(self.0.protocol.take());
-    }
-}
-
-impl<P: Protocol> Protocol for Host<P> {
-    fn connection_made(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.connection_made(transport));
-    }
-
-    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
-        self.call(|protocol, transport| protocol.data_received(transport, data)).unwrap_or(Ok(()))
-    }
-
-    fn reading_resumed(&mut self, _: &Transport) -> Result {
-        self.call(|protocol, transport| protocol.reading_resumed(transport)).unwrap_or(Ok(()))
-    }
-
-    fn connection_lost(&mut self, reason: &Failure) {
-        // What still waits was held up by a panic, and comes too late now.
-        let late = self.0.calls.take();
-        self.call(|protocol, _| protocol.connection_lost(reason));
-        drop(late);
-    }
-
-    fn read_closed(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.read_closed(transport));
-    }
-
-    fn write_closed(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.write_closed(transport));
-    }
-
-    fn pause_writing(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.pause_writing(transport));
-    }
-
-    fn resume_writing(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.resume_writing(transport));
-    }
-
-    fn file_descriptor_received(&mut self, _: &Transport, descriptor: OwnedFd) {
-        self.call(|protocol, transport| protocol.file_descriptor_received(transport, descriptor));
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod connected;
 pub(crate) mod connection;
 pub(crate) mod datagram;
 pub(crate) mod listen;
+mod reachable;
 
 pub use connect::ConnectError;
 pub(crate) use connect::ConnectTo;
@@ -18,3 +19,4 @@ pub(crate) use connection::is_of_connection;
 pub use datagram::{DatagramProtocol, DatagramTransport, SendError};
 pub use listen::ListenError;
 pub(crate) use listen::{ListenUnix, Port};
+pub use reachable::Reachable;

@@ -5,6 +5,7 @@
 
 mod end;
 pub(crate) mod handle;
+mod layers;
 mod producer;
 
 pub use end::{ConnectionAborted, ConnectionDone, ConnectionLost};
