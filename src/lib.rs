@@ -11,6 +11,7 @@
 compile_error!("ropewalk needs a Unix: sockets, pipes and descriptors as POSIX has them");
 
 mod address;
+pub mod awaited;
 mod buffer;
 pub mod clock;
 #[cfg(feature = "conformance")]

@@ -10,7 +10,7 @@ const SHELVES: [&str; 11] = [
     "reactor",
     "protocol transport",
     "net simulation",
-    "tls stream policies process",
+    "tls stream awaited policies process",
     "endpoint ported",
     "framing",
     "http",

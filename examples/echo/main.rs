@@ -1,10 +1,10 @@
-//! An echo server: what comes in goes back. The same server in both faces, and line by line.
+//! An echo server: what comes in goes back. The same server in three faces, and line by line.
 //!
 //!     cargo run --release --example echo -- --face stream --lines --listen 127.0.0.1:8007
 //!
-//! Then type something into `nc 127.0.0.1 8000`. With `--lines` each line is a write of its own;
-//! lines that came together still go back in one system call, because writes are corked.
+//! Then type something into `nc 127.0.0.1 8000`. With `--lines` each line is a write of its own; corked.
 
+mod awaited;
 mod lines;
 mod protocol;
 mod stream;
@@ -15,7 +15,7 @@ use protocol::Echo;
 use ropewalk::{Address, Failure, Reactor, Result};
 use std::{io::Write, io::stdout, process::ExitCode};
 
-const USAGE: &str = "usage: echo [--listen ADDR] [--face protocol|stream] [--lines]";
+const USAGE: &str = "usage: echo [--listen ADDR] [--face protocol|stream|awaited] [--lines]";
 
 struct Options {
     listen: String,
@@ -37,6 +37,7 @@ fn run() -> Result {
         ("protocol", true) => reactor.listen_tcp(listen, |_: &Address| EchoLines::default())?,
         ("stream", false) => reactor.serve_tcp(listen, stream::echo)?,
         ("stream", true) => reactor.serve_tcp(listen, stream::echo_lines)?,
+        ("awaited", false) => reactor.listen_tcp(listen, awaited::echo)?,
         _ => return Err(Failure::msg(format!("no such face: '{face}'; {USAGE}"))),
     };
     writeln!(stdout(), "Listening on {}", port.host())?;

@@ -2,8 +2,8 @@
 //!
 //! # Theory
 //! A [`Harness`] is a way to connect two ends. [`run`] has every check of [`CHECKS`] play on it, each
-//! on a reactor of its own and in one of the two faces: echoes in every cut, much data both ways,
-//! half-close, back-pressure, pausing, losing, aborting, failing, and that each connection is lost
+//! on a reactor of its own and in one of three faces, protocols, awaited protocols and streams: echoes
+//! in every cut, much data both ways, half-close, back-pressure, pausing, losing, aborting, failing, and that each connection is lost
 //! exactly once. Whoever makes a transport of his own holds it to the same.
 //!
 //! ```
@@ -28,6 +28,7 @@ mod recorder;
 mod streams;
 
 use crate::address::Address;
+use crate::awaited::Awaited;
 use crate::deferred::{Deferred, Trigger, fail};
 use crate::endpoint::{ClientEndpoint, ServerEndpoint};
 use crate::failure::{Failure, Result, catch_panic};
@@ -124,6 +125,7 @@ pub struct Check {
 enum Face {
     Pushed,
     Pulled,
+    Awaited,
 }
 
 impl Check {
@@ -155,6 +157,11 @@ impl Check {
             Face::Pushed => {
                 let (for_server, for_client) = (server.recorder(), client.recorder());
                 let (for_server, for_client) = (Box::new(for_server), Box::new(for_client));
+                Pair::Protocols(ground.protocols(&reactor, for_server, for_client))
+            }
+            Face::Awaited => {
+                let for_server = Box::new(Awaited::new(server.recorder()));
+                let for_client = Box::new(Awaited::new(client.recorder()));
                 Pair::Protocols(ground.protocols(&reactor, for_server, for_client))
             }
         };
@@ -206,6 +213,12 @@ macro_rules! callbacks {
     };
 }
 
+macro_rules! awaited {
+    ($name:literal, $play:ident) => {
+        Check { name: $name, face: Face::Awaited, play: |scene| Box::pin(callbacks::$play(scene)) }
+    };
+}
+
 macro_rules! streams {
     ($name:literal, $play:ident) => {
         Check { name: $name, face: Face::Pulled, play: |scene| Box::pin(streams::$play(scene)) }
@@ -223,6 +236,14 @@ pub const CHECKS: &[Check] = &[
     callbacks!("abort_connection ends both at once", abort),
     callbacks!("an error ends its own connection", error),
     callbacks!("drained and addresses are told", told),
+    awaited!("awaited protocols echo in every split", echo),
+    awaited!("awaited protocols move much both ways", much),
+    awaited!("awaited protocols half-close", half_close),
+    awaited!("a paused protocol awaits nothing", pause),
+    awaited!("lose_connection sends what a handler wrote", lose),
+    awaited!("abort_connection ends both handlers", abort),
+    awaited!("an error of a handler ends its own connection", error),
+    awaited!("drained and addresses are told to handlers", told),
     streams!("streams echo in every split", echo),
     streams!("streams move much both ways", much),
     streams!("streams half-close", half_close),

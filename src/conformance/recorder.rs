@@ -1,5 +1,6 @@
 //! A protocol that notes what it is told, and lets a check wait for it.
 
+use crate::awaited::AsyncProtocol;
 use crate::failure::{Failure, Result};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
@@ -169,5 +170,34 @@ impl Protocol for Recorder {
 
     fn resume_writing(&mut self, _: &Transport) {
         self.note("room");
+    }
+}
+
+/// The same in async callbacks, each of which waits before it does anything.
+impl AsyncProtocol for Recorder {
+    async fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.reactor().yield_now().await;
+        Protocol::connection_made(self, transport);
+        Ok(())
+    }
+
+    async fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.reactor().yield_now().await;
+        Protocol::data_received(self, transport, data)
+    }
+
+    async fn read_closed(&mut self, transport: &Transport) -> Result {
+        transport.reactor().yield_now().await;
+        Protocol::read_closed(self, transport);
+        Ok(())
+    }
+
+    async fn write_closed(&mut self, transport: &Transport) -> Result {
+        Protocol::write_closed(self, transport);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        Protocol::connection_lost(self, reason);
     }
 }

@@ -47,6 +47,7 @@ macro_rules! cuts_pieces {
     };
 }
 
+mod awaited;
 mod int;
 mod line;
 mod netstring;
@@ -55,6 +56,7 @@ mod reachable;
 mod tests;
 mod unconsumed;
 
+pub use awaited::{AsyncLineProtocol, AsyncStringProtocol};
 pub use int::{Int8Receiver, Int16Receiver, Int32Receiver, IntReceiver, Prefix, send_int};
 pub use line::{LineProtocol, LineReceiver, send_line};
 pub use netstring::{NetstringReceiver, send_netstring};

@@ -4,7 +4,7 @@ use super::{Producer, Producing};
 use crate::address::Address;
 use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Readiness};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, report};
 use crate::reactor::Reactor;
 use std::fmt;
 use std::io::IoSlice;
@@ -40,6 +40,14 @@ pub(crate) trait RawTransport {
     fn lose_write_connection(&self);
     fn pause_reading(&self);
     fn resume_reading(&self);
+    /// Nothing is read while a handler is awaited, whatever the application says of reading.
+    fn hold_reading(&self) {
+        self.pause_reading();
+    }
+    /// The handler is done.
+    fn release_reading(&self) {
+        self.resume_reading();
+    }
     fn is_reading(&self) -> bool;
     fn is_connected(&self) -> bool;
     fn peer(&self) -> Address;
@@ -78,6 +86,11 @@ pub(crate) trait RawTransport {
         Err(Failure::msg("this transport takes no producer"))
     }
     fn unregister_producer(&self) {}
+    /// The application failed in a call that has no way to say so: reports it, and resets the connection.
+    fn fail(&self, what: &str, failure: Failure) {
+        report(what, &failure);
+        self.abort_connection();
+    }
     fn reactor(&self) -> Reactor;
 }
 
@@ -233,6 +246,19 @@ impl Transport {
     #[doc(alias = "resumeProducing")]
     pub fn resume_reading(&self) {
         self.carrier.resume_reading();
+    }
+
+    pub(crate) fn hold_reading(&self) {
+        self.carrier.hold_reading();
+    }
+
+    pub(crate) fn release_reading(&self) {
+        self.carrier.release_reading();
+    }
+
+    /// Ends the connection for a failure of the application's; see `RawTransport::fail`.
+    pub(crate) fn fail(&self, what: &str, failure: Failure) {
+        self.carrier.fail(what, failure);
     }
 
     /// Whether bytes are wanted: reading is not paused, and the connection is not ending.

@@ -70,6 +70,8 @@ pub(crate) struct Connection {
     readiness: Cell<Readiness>,
     state: Cell<State>,
     hold: Cell<Hold>,
+    /// A handler of the protocol's is awaited: nothing is read meanwhile, whatever the application wants.
+    is_awaited: Cell<bool>,
     /// The protocol was told to pause writing, and not yet to resume.
     is_full: Cell<bool>,
     call: Cell<Call>,
@@ -162,6 +164,7 @@ impl Connection {
             extras: RefCell::default(),
             state: Cell::new(State::NEW),
             hold: Cell::new(Hold::None),
+            is_awaited: Cell::new(false),
             is_full: Cell::new(false),
             call: Cell::new(Call::None),
             layers: Cell::new(0),

@@ -114,7 +114,7 @@ impl Connection {
 
     /// Tells the protocol that it wants bytes again, if it still does.
     pub(super) fn tell_resumed(self: &Rc<Self>) {
-        if self.hold.get() != Hold::Resumed {
+        if self.hold.get() != Hold::Resumed || self.is_awaited.get() {
             return;
         }
         self.hold.set(Hold::None);

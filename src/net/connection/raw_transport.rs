@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::driver::Readiness;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::net::connection::state::Event;
 use crate::net::connection::{Connection, Hold};
 use crate::reactor::Reactor;
@@ -41,15 +41,25 @@ impl RawTransport for Connection {
     }
 
     fn resume_reading(&self) {
-        self.note(Event::Resume);
         if self.hold.get() == Hold::Held {
-            self.hold.set(Hold::Resumed);
-            self.requeue();
+            self.hold.set(Hold::None);
+            self.read_again();
+        }
+    }
+
+    fn hold_reading(&self) {
+        self.is_awaited.set(true);
+        self.note(Event::Pause);
+    }
+
+    fn release_reading(&self) {
+        if self.is_awaited.replace(false) {
+            self.read_again();
         }
     }
 
     fn is_reading(&self) -> bool {
-        self.hold.get() != Hold::Held && self.state.get().is_open()
+        self.hold.get() != Hold::Held && !self.is_awaited.get() && self.state.get().is_open()
     }
 
     fn is_connected(&self) -> bool {
@@ -134,7 +144,23 @@ impl RawTransport for Connection {
         self.forget_producer();
     }
 
+    fn fail(&self, what: &str, failure: Failure) {
+        self.report_end(what, &failure, None);
+        self.application_failed(failure);
+    }
+
     fn reactor(&self) -> Reactor {
         Connection::reactor(self)
+    }
+}
+
+impl Connection {
+    /// Reads on, unless somebody else still wants no bytes.
+    fn read_again(&self) {
+        if self.hold.get() != Hold::Held && !self.is_awaited.get() {
+            self.note(Event::Resume);
+            self.hold.set(Hold::Resumed);
+            self.requeue();
+        }
     }
 }

@@ -1,0 +1,183 @@
+//! Datagrams, each with an awaited handler.
+
+use super::events::Events;
+use super::handling::{Handling, Holds};
+use super::lent::Lent;
+use crate::address::Address;
+use crate::failure::{Failure, Result, report};
+use crate::net::datagram::{DatagramProtocol, DatagramTransport};
+use crate::reactor::Reactor;
+use std::fmt;
+use std::rc::Rc;
+
+/// Meaning for datagrams, as async callbacks: each is awaited to its end before the next is called.
+///
+/// Datagrams that come while one is handled wait, 256 at most; what comes then is lost, as datagrams
+/// are. A handler that fails or panics is reported, and the socket serves on.
+///
+/// ```
+/// use ropewalk::awaited::{AsyncDatagramProtocol, AwaitedDatagrams};
+/// use ropewalk::net::DatagramTransport;
+/// use ropewalk::{Address, Reactor, Result};
+/// use std::time::Duration;
+///
+/// struct Echo;
+/// impl AsyncDatagramProtocol for Echo {
+///     async fn datagram_received(
+///         &mut self,
+///         transport: &DatagramTransport,
+///         data: &[u8],
+///         from: &Address,
+///     ) -> Result {
+///         transport.reactor().sleep(Duration::from_millis(1)).await;
+///         transport.write_to(data, from)
+///     }
+/// }
+/// let reactor = Reactor::new()?;
+/// reactor.listen_udp("127.0.0.1:0", AwaitedDatagrams::new(Echo))?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[allow(async_fn_in_trait, reason = "a reactor has one thread: nobody asks whether they are Send")]
+#[doc(alias = "IDatagramProtocol")]
+pub trait AsyncDatagramProtocol {
+    /// The socket is open; what this awaits is awaited before the first datagram is handled.
+    #[doc(alias = "startProtocol")]
+    async fn started(&mut self, transport: &DatagramTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// A datagram arrived, whole.
+    #[doc(alias = "datagramReceived")]
+    async fn datagram_received(
+        &mut self,
+        transport: &DatagramTransport,
+        data: &[u8],
+        from: &Address,
+    ) -> Result;
+
+    /// The peer that the socket is connected to refused an earlier datagram, or cannot be reached.
+    #[doc(alias = "connectionRefused")]
+    async fn connection_refused(
+        &mut self,
+        transport: &DatagramTransport,
+        reason: &Failure,
+    ) -> Result {
+        let _ = (transport, reason);
+        Ok(())
+    }
+
+    /// The socket is closed. A handler that waited is dropped.
+    #[doc(alias = "stopProtocol")]
+    fn stopped(&mut self) {}
+}
+
+/// The [`DatagramProtocol`] around an [`AsyncDatagramProtocol`].
+pub struct AwaitedDatagrams<P> {
+    /// Until the socket is open; then the handlers have it.
+    protocol: Option<P>,
+    handling: Option<Rc<Handling<DatagramTransport, Event>>>,
+}
+
+enum Event {
+    Started,
+    Datagram(Lent, Address),
+    Refused(Failure),
+}
+
+/// So many datagrams wait for the handler of an earlier one.
+const MOST: usize = 256;
+
+impl<P: AsyncDatagramProtocol> AwaitedDatagrams<P> {
+    /// Around a protocol, for one socket.
+    pub fn new(protocol: P) -> AwaitedDatagrams<P> {
+        AwaitedDatagrams { protocol: Some(protocol), handling: None }
+    }
+}
+
+impl<P> AwaitedDatagrams<P> {
+    fn handle(&self, event: Event) -> Result {
+        match &self.handling {
+            Some(handling) => handling.handle(event),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<P: AsyncDatagramProtocol + 'static> DatagramProtocol for AwaitedDatagrams<P> {
+    fn started(&mut self, transport: &DatagramTransport) {
+        let Some(protocol) = self.protocol.take() else { return };
+        self.handling = Some(Handling::new(protocol, transport, handle, |it, _| it.stopped()));
+        // What fails is reported where it does.
+        let _ = self.handle(Event::Started);
+    }
+
+    fn datagram_received(&mut self, _: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+        match &self.handling {
+            Some(handling) if handling.waiting() < MOST => {
+                handling.handle(Event::Datagram(handling.lend(data), from.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn connection_refused(&mut self, _: &DatagramTransport, reason: &Failure) {
+        let _ = self.handle(Event::Refused(reason.clone()));
+    }
+
+    fn stopped(&mut self) {
+        if let Some(handling) = &self.handling {
+            handling.lose(Failure::without_backtrace(crate::transport::ConnectionDone));
+        }
+    }
+}
+
+async fn handle<P: AsyncDatagramProtocol>(
+    protocol: &mut P,
+    transport: &DatagramTransport,
+    events: &Events<Event>,
+) -> Result {
+    match events.take() {
+        Some(Event::Datagram(data, from)) => {
+            protocol.datagram_received(transport, &data, &from).await
+        }
+        Some(Event::Started) => protocol.started(transport).await,
+        Some(Event::Refused(reason)) => protocol.connection_refused(transport, &reason).await,
+        None => Ok(()),
+    }
+}
+
+impl Holds for DatagramTransport {
+    fn hold(&self) {}
+
+    fn release(&self) {}
+
+    fn take_failure(&self, failure: Failure) -> Option<Failure> {
+        report("unhandled failure in a handler", &failure);
+        None
+    }
+
+    fn fail(&self, _: Failure) {}
+
+    fn tell_last_panic(&self, failure: &Failure) {
+        report("panic in stopped", failure);
+    }
+
+    fn reactor(&self) -> Reactor {
+        DatagramTransport::reactor(self)
+    }
+}
+
+impl<P> Drop for AwaitedDatagrams<P> {
+    fn drop(&mut self) {
+        if let Some(handling) = &self.handling {
+            handling.abandon();
+        }
+    }
+}
+
+impl<P> fmt::Debug for AwaitedDatagrams<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwaitedDatagrams").finish_non_exhaustive()
+    }
+}
