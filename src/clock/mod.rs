@@ -1,20 +1,39 @@
 //! Time and timers: what a reactor, a test clock and a simulated host have in common.
 //!
-//! # Theory
-//! `Timers` is a heap of calls that wait for their time. The heap is ordered by deadline and
-//! then by order of insertion, so that equal deadlines run in the order of their `call_later`
-//! (Twisted's own heap leaves that order open; its test clock has it). Each call remembers its
-//! place in the heap, so cancelling and moving one costs a walk of the heap's height, never a
-//! search.
+//! A timer calls once, when its time has come, and can be cancelled, moved or asked for its time until
+//! then. Timers of the same time are called in the order in which they were made; one that is made with
+//! no delay from inside another waits for the next batch.
 //!
-//! # Invariants
-//! * Calls run in batches: whatever is due when a batch begins is taken out first, then called. A
-//!   call made with no delay from inside a timer therefore waits for the next batch.
-//! * A call in a taken batch is still pending: cancelling or moving it works until its own moment.
-//! * No borrow of the heap is alive while a call runs or is dropped.
+//! ```
+//! use ropewalk::clock::{Clock, TestClock};
+//! use std::time::Duration;
+//! use std::{cell::Cell, rc::Rc};
 //!
-//! # Not here
-//! Who waits until the next deadline: that is the reactor's turn (`reactor/turn.rs`).
+//! let clock = TestClock::new();
+//! let rang = Rc::new(Cell::new(false));
+//! let ring = rang.clone();
+//! let alarm = clock.call_later(Duration::from_secs(60), Box::new(move || ring.set(true)));
+//! clock.advance(Duration::from_secs(59));
+//! assert!(alarm.is_active() && !rang.get());
+//! clock.advance(Duration::from_secs(1)); // virtual ones: nothing waits
+//! assert!(rang.get());
+//! ```
+
+// # Theory
+// `Timers` is a heap of calls that wait for their time. The heap is ordered by deadline and
+// then by order of insertion, so that equal deadlines run in the order of their `call_later`
+// (Twisted's own heap leaves that order open; its test clock has it). Each call remembers its
+// place in the heap, so cancelling and moving one costs a walk of the heap's height, never a
+// search.
+//
+// # Invariants
+// * Calls run in batches: whatever is due when a batch begins is taken out first, then called. A
+//   call made with no delay from inside a timer therefore waits for the next batch.
+// * A call in a taken batch is still pending: cancelling or moving it works until its own moment.
+// * No borrow of the heap is alive while a call runs or is dropped.
+//
+// # Not here
+// Who waits until the next deadline: that is the reactor's turn (`reactor/turn.rs`).
 
 mod heap;
 

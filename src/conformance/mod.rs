@@ -1,6 +1,5 @@
 //! One battery of checks for every transport: what a connection promises, whatever carries it.
 //!
-//! # Theory
 //! A [`Harness`] is a way to connect two ends. [`run`] has every check of [`CHECKS`] play on it, each
 //! on a reactor of its own and in one of three faces, protocols, awaited protocols and streams: echoes
 //! in every cut, much data both ways, half-close, back-pressure, pausing, losing, aborting, failing, and that each connection is lost
@@ -15,13 +14,13 @@
 //! conformance::run(&tcp)?;
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
-//!
-//! # Invariants
-//! * A check never waits for a time: it waits for what it expects, and fails after a minute.
-//! * A check that fails says its name and what it saw instead.
-//!
-//! # Not here
-//! What only some transports have: descriptors, certificates.
+
+// # Invariants
+// * A check never waits for a time: it waits for what it expects, and fails after a minute.
+// * A check that fails says its name and what it saw instead.
+//
+// # Not here
+// What only some transports have: descriptors, certificates.
 
 mod callbacks;
 mod recorder;

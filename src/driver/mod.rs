@@ -1,21 +1,20 @@
 //! The one door to the outside world: time, readiness, sockets, names and blocking work.
 //!
-//! # Theory
 //! Whatever a program cannot compute by itself comes through a [`Driver`]. Behind it stands the
 //! operating system ([`SystemDriver`]) or a seeded simulation of one; the reactor, its tasks, the
 //! connections and the protocols are the same code above both. A driver makes sockets; each socket
 //! is registered once, with a [`Key`], for both directions, and from then on [`Driver::wait`] names
 //! the key whenever its readiness *rises* (edges, not levels).
-//!
-//! # Invariants
-//! * Only [`Driver::wait`] blocks.
-//! * Every call that would block returns [`std::io::ErrorKind::WouldBlock`] instead, and an edge
-//!   follows when it no longer would.
-//! * A socket leaves the driver when it is dropped; events that name it may still be under way,
-//!   which is why a key has a generation.
-//!
-//! # Not here
-//! What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
+
+// # Invariants
+// * Only `Driver::wait` blocks.
+// * Every call that would block returns `std::io::ErrorKind::WouldBlock` instead, and an edge
+//   follows when it no longer would.
+// * A socket leaves the driver when it is dropped; events that name it may still be under way,
+//   which is why a key has a generation.
+//
+// # Not here
+// What a connection does with its bytes: `net/`. The order of a turn: `reactor/`.
 
 mod any;
 mod datagram;

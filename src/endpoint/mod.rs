@@ -4,7 +4,7 @@
 //! a line of a configuration into something that listens or connects; a program that takes such a
 //! line runs over any transport.
 //!
-//! # Theory
+//! # Descriptions
 //! A description is a type and its arguments, all separated by colons:
 //! ```text
 //!   type [ ":" argument ]*         argument = value | keyword "=" value
@@ -50,13 +50,6 @@
 //! In code, an endpoint can also be made by [`ServerEndpoint::tcp`], [`ServerEndpoint::unix`], of a socket of
 //! one's own ([`ServerEndpoint::listener`], [`ClientEndpoint::connected`]), or from an address.
 //!
-//! # Invariants
-//! * A description that cannot be used says where and why, with a caret under the place; none makes
-//!   a panic.
-//! * A socket that is named by its number, `fd` or `systemd`, is taken over: its port alone has it, and what
-//!   is open under the number afterwards is `/dev/null`. So it can be listened at once.
-//! * Nothing is opened, looked up or read before `listen` or `connect`.
-//!
 //! # Deviations from Twisted's grammar
 //! Types and keywords never depend on case (Twisted's do for some types); an argument given twice is
 //! an error (there the later wins, or a `TypeError`); `tcp` clients use IPv6 as well; [`quote`] also
@@ -67,9 +60,16 @@
 //! read when they are needed, not when the text is. The text for `process`, and `endpoint` for `tls`
 //! servers, are ours: there both can be had as objects only. `haproxy` within
 //! `haproxy` is refused.
-//!
-//! # Not here
-//! How connecting by name races its addresses: `net/connect/`.
+
+// # Invariants
+// * A description that cannot be used says where and why, with a caret under the place; none makes
+//   a panic.
+// * A socket that is named by its number, `fd` or `systemd`, is taken over: its port alone has it, and what
+//   is open under the number afterwards is `/dev/null`. So it can be listened at once.
+// * Nothing is opened, looked up or read before `listen` or `connect`.
+//
+// # Not here
+// How connecting by name races its addresses: `net/connect/`.
 
 mod arguments;
 pub(crate) mod client;

@@ -1,25 +1,24 @@
 //! Framings: bytes become lines, netstrings or strings with a length before them.
 //!
-//! # Theory
 //! A framing is a [`Protocol`](crate::Protocol) around a smaller one. It cuts what arrives, wherever
 //! the network cut it before, and calls the smaller protocol once for each whole piece. A piece that
 //! is all in one read is handed over where it lies, without a copy; the unfinished rest is kept.
-//!
-//! # Invariants
-//! * Every framing has a limit, on unless raised: what one peer makes this end keep is bounded.
-//! * Once reading is paused or the connection is being lost, no further piece is delivered, not even
-//!   one that is here already. `resume_reading` delivers what was kept, in order.
-//! * The peer's end is told after every whole piece that came before it.
-//! * A peer that breaks the framing loses its connection; [`ConnectionLost`]
-//!   says why, and nothing is reported: it is the peer's mistake.
 //!
 //! # Deviations from Twisted
 //! A protocol's mode (lines or raw bytes) is asked of it instead of being set on the receiver, so that
 //! no call can come back into a call. A delimiter that is cut by the network never makes a line too
 //! long (Twisted's `LineOnlyReceiver` thinks so). Limits hold for sending as well.
-//!
-//! # Not here
-//! Framings for streams: the extensions of `AsyncBufRead` cut lines there.
+
+// # Invariants
+// * Every framing has a limit, on unless raised: what one peer makes this end keep is bounded.
+// * Once reading is paused or the connection is being lost, no further piece is delivered, not even
+//   one that is here already. `resume_reading` delivers what was kept, in order.
+// * The peer's end is told after every whole piece that came before it.
+// * A peer that breaks the framing loses its connection; `ConnectionLost`
+//   says why, and nothing is reported: it is the peer's mistake.
+//
+// # Not here
+// Framings for streams: the extensions of `AsyncBufRead` cut lines there.
 
 /// How a framing is a protocol. It needs a `protocol`, a `kept` and a `deliver`.
 macro_rules! cuts_pieces {

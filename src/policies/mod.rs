@@ -1,6 +1,5 @@
 //! Policies: what a server demands of connections, whatever is spoken on them.
 //!
-//! # Theory
 //! A [`Policy`] says two things of a connection: whether it is admitted, by its peer's address, and
 //! what is put under it. What watches or holds back bytes is a layer between the connection and its
 //! stream, so that both faces have it and neither knows. [`factory`] and [`handler`] put a policy
@@ -18,13 +17,13 @@
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!
-//! # Invariants
-//! * What a policy counts is given back when the connection's protocol or handler is dropped.
-//! * No code of the user's runs while a layer is called: a log is told of bytes a little later.
-//!
 //! # Deviations from Twisted
 //! The bytes themselves are held back, not only their producers, and exactly; a peer is counted by its
 //! address without the port; a connection refused is closed, there is no protocol for the overflow.
+
+// # Invariants
+// * What a policy counts is given back when the connection's protocol or handler is dropped.
+// * No code of the user's runs while a layer is called: a log is told of bytes a little later.
 
 mod idle;
 mod layer;

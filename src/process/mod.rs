@@ -39,9 +39,9 @@
 //!   `process_value` fails when a signal ended the child.
 //! * Of descriptors that are not mentioned the first three are the null device; others are closed if
 //!   whoever opened them marked them so, as all of Rust does.
-//!
-//! # Not here
-//! A shell: give one as the program, with `-c`.
+
+// # Not here
+// A shell: give one as the program, with `-c`.
 
 #[cfg(feature = "process")]
 mod child;

@@ -17,11 +17,6 @@
 //! itself, as `yield_now` does, always waits for the next turn. A task that waits for a stream's bytes is
 //! polled once for each such stream that is ready, where a protocol would be called.
 //!
-//! # Invariants
-//! * No borrow of a table is alive while user code runs or while what the user gave us is dropped.
-//! * A panic in user code ends the call it happened in, is reported, and nothing else.
-//! * A reactor belongs to one thread. [`Remote`] is the piece that others may hold.
-//!
 //! # Life and death
 //! A reactor ends with **the value that made it**, that of [`Reactor::new`] or [`Reactor::with_driver`]:
 //! the owner. What `clone`, [`Reactor::current`], `transport.reactor()` and a simulated host give is a
@@ -71,9 +66,14 @@
 //! | A stop cuts off what connections have still to send. | Those that are ending are flushed, for 5 s at most; what is cut off is reset. |
 //! | Work in threads is waited for without a limit. | For a minute; then it is reported. |
 //! | A Deferred that is cancelled and has no errback is logged. | Not reported: somebody asked for it. |
-//!
-//! # Not here
-//! Sockets (`driver/`), what a connection does (`net/`).
+
+// # Invariants
+// * No borrow of a table is alive while user code runs or while what the user gave us is dropped.
+// * A panic in user code ends the call it happened in, is reported, and nothing else.
+// * A reactor belongs to one thread. `Remote` is the piece that others may hold.
+//
+// # Not here
+// Sockets (`driver/`), what a connection does (`net/`).
 
 mod descriptor;
 mod ending;

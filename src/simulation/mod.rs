@@ -1,6 +1,5 @@
 //! A network of hosts in one thread: seeded, in virtual time, with every fault on demand.
 //!
-//! # Theory
 //! A [`Simulation`] owns a world: a clock that jumps, a seeded generator, an agenda of what will
 //! happen, links and hosts. Each [`Host`] gives a [`Reactor`](crate::Reactor) of its own, whose driver is the world:
 //! reactor, connections, protocols, Deferreds and tasks above it are the code that runs in
@@ -22,15 +21,15 @@
 //! in order after the link's latency, a lost packet comes later, a cut link holds everything back
 //! until it heals or the sender gives up, a crashed host answers nothing, and a restarted one resets
 //! what it does not know.
-//!
-//! # Invariants
-//! * Nothing in here asks the real clock, the real network or a real thread.
-//! * No borrow of the world is alive while a reactor is turned or anything of the user's is called.
-//!
-//! # Not here
-//! Descriptors of the system, Unix sockets, child processes and signals: whoever asks for one is told so
-//! (`Unsupported`). Files, whose contents are no part of a seed, but for [`Disk`]. Other threads, whose
-//! order no seed decides.
+
+// # Invariants
+// * Nothing in here asks the real clock, the real network or a real thread.
+// * No borrow of the world is alive while a reactor is turned or anything of the user's is called.
+//
+// # Not here
+// Descriptors of the system, Unix sockets, child processes and signals: whoever asks for one is told so
+// (`Unsupported`). Files, whose contents are no part of a seed, but for `Disk`. Other threads, whose
+// order no seed decides.
 
 mod datagram;
 mod deadlock;

@@ -56,9 +56,9 @@
 //! assert_eq!(greeting, "hello, whoever you are");
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
-//!
-//! # Not here
-//! How a connection carries a layer and waits for its handshake: `net/connection/layer.rs`.
+
+// # Not here
+// How a connection carries a layer and waits for its handshake: `net/connection/layer.rs`.
 
 mod client;
 mod config;
