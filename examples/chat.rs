@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn run() -> Result {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let (reactor, room, mut number) = (Reactor::new()?, Room::default(), 0);
-    let port = reactor.listen_tcp(address, move |_: &Address| {
+    let port = reactor.listen(address, move |_: &Address| {
         number += 1;
         LineReceiver::new(Member { number, room: room.clone() }).delimiter(b"\n")
     })?;

@@ -37,7 +37,7 @@ fn main() -> Result {
     for name in ["Ann", "Bob"] {
         reactor.listen_multicast((GROUP, PORT), Member(name))?;
     }
-    let caller = reactor.open_udp("127.0.0.1:0")?;
+    let caller = reactor.bind_udp("127.0.0.1:0")?;
     caller.transport().set_multicast_interface(Ipv4Addr::LOCALHOST)?;
     caller.transport().set_multicast_ttl(1)?;
 

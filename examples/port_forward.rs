@@ -15,7 +15,7 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 async fn forward(near: Stream, to: &ClientEndpoint) -> Result {
-    let far = to.open(&near.reactor()).await?;
+    let far = near.reactor().open(to).await?;
     let ends = [near.transport(), far.transport()];
     let (near_read, near_write) = near.split();
     let (far_read, far_write) = far.split();
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn run() -> Result {
     let ((from, to), reactor) = (arguments()?, Reactor::new()?);
     let text = to.to_string();
-    let port = from.serve(&reactor, async move |near| forward(near, &to).await)?;
+    let port = reactor.serve(&from, async move |near| forward(near, &to).await)?;
     writeln!(stdout(), "forwarding {} to {text}", port.host())?;
     reactor.run()
 }

@@ -8,7 +8,7 @@
 
 use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
-use ropewalk::{Reactor, Result, Stream};
+use ropewalk::{ClientEndpoint, Reactor, Result, ServerEndpoint, Stream};
 use std::io::{Write, stdout};
 
 async fn echo(stream: Stream) -> Result {
@@ -36,14 +36,15 @@ fn main() -> Result {
     let certificate = identity.certificate_pem();
     let server = ServerConfig::new(identity);
     if let Some(port) = std::env::args().nth(1) {
-        let port = reactor.serve_tls(format!("localhost:{port}"), &server, echo)?;
+        let port =
+            reactor.serve(ServerEndpoint::from(format!("localhost:{port}")).tls(&server), echo)?;
         std::fs::write("tls_echo.pem", certificate)?;
         writeln!(stdout(), "echoing at {}", port.host())?;
         return reactor.run();
     }
-    let port = reactor.serve_tls("127.0.0.1:0", &server, echo)?;
+    let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), echo)?;
     let client = ClientConfig::trusting(certificate).server_name("localhost");
-    let opening = reactor.open_tls(&port.host(), &client);
+    let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
     let answer = reactor.run_until(async move { say(opening.await?, "hello, TLS\n").await })?;
     Ok(write!(stdout(), "the echo: {answer}")?)
 }

@@ -20,7 +20,7 @@ fn serve(reactor: &Reactor, at: &str) -> Result<Address> {
 }
 
 fn serve_async(reactor: &Reactor, at: &str) -> Result<Address> {
-    let socket = reactor.open_udp(at)?;
+    let socket = reactor.bind_udp(at)?;
     let host = socket.host();
     reactor.spawn(echo(socket));
     Ok(host)
@@ -48,7 +48,7 @@ fn main() -> Result {
     let server = make(&reactor, if once { "127.0.0.1:0" } else { "127.0.0.1:8007" })?;
     writeln!(stdout(), "echoing at {server}")?;
 
-    let client = reactor.open_udp("127.0.0.1:0")?;
+    let client = reactor.bind_udp("127.0.0.1:0")?;
     client.connect(server)?;
     reactor.run_until(async move {
         client.send(b"hello, datagram").await?;

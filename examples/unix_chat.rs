@@ -4,7 +4,7 @@
 //!     socat - UNIX-CONNECT:chat.sock             in two other terminals: type, and see
 //!     cargo run --example unix_chat @chat        without a file (Linux): ABSTRACT-CONNECT:chat
 
-use ropewalk::{Address, Failure, ListenUnix, Protocol, Reactor, Result, Transport};
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, ServerEndpoint, Transport};
 use std::io::{Write, stdout};
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -51,7 +51,7 @@ fn main() -> Result {
         return Err(Failure::msg(format!("no option {name}; usage: unix_chat [PATH|@NAME]")));
     }
     let (reactor, guests, mut number) = (Reactor::new()?, Guests::default(), 0);
-    let port = reactor.listen_unix(ListenUnix::new(name).mode(0o600), move |_: &Address| {
+    let port = reactor.listen(ServerEndpoint::unix(name).mode(0o600), move |_: &Address| {
         number += 1;
         Guest { number, guests: guests.clone() }
     })?;

@@ -27,6 +27,7 @@ pub mod http;
 pub mod net;
 pub mod policies;
 pub mod ported;
+pub mod prelude;
 pub mod process;
 pub mod protocol;
 pub mod reactor;
@@ -46,15 +47,16 @@ pub use deferred::many::{gather_results, race};
 pub use deferred::ready::{fail, succeed};
 pub use deferred::trigger::Trigger;
 pub use endpoint::client::ClientEndpoint;
+pub use endpoint::listener::Listener;
 pub use endpoint::server::ServerEndpoint;
 pub use failure::{
     Failure, FailureError, Panicked, Report, Result, on_peer_fault, on_report, peer_faults,
 };
-pub use net::connect::ConnectTo;
 pub use net::connected::Connected;
 pub use net::datagram::UdpSocket;
-pub use net::listen::{ListenUnix, Port};
+pub use net::listen::Port;
 pub use protocol::contract::{Factory, Protocol};
+pub use reactor::current::{interval, sleep, spawn, timeout, yield_now};
 pub use reactor::handle::Reactor;
 pub use reactor::react::react;
 pub use reactor::remote::Remote;

@@ -6,20 +6,18 @@
 //!
 //! Dropping a stream ends its connection in order. A handler that fails or panics resets it.
 
-use crate::address::{Address, UnixName};
+use crate::address::Address;
 use crate::buffer::{Buffer, LARGE};
-use crate::deferred::{Deferred, IntoDeferred};
+use crate::deferred::IntoDeferred;
 use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
-use crate::net::connect::ConnectTo;
 use crate::net::connection::Connection;
-use crate::net::listen::{Acceptor, ListenUnix, Port};
+use crate::net::listen::Acceptor;
 use crate::reactor::{Loop, Reactor};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -39,11 +37,11 @@ use std::task::{Context, Poll, ready};
 /// use ropewalk::Reactor;
 ///
 /// let reactor = Reactor::new()?;
-/// let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+/// let port = reactor.serve("127.0.0.1:0", async |mut stream| {
 ///     stream.write_all(b"hello").await?;
 ///     Ok(())
 /// })?;
-/// let greeting = reactor.open_tcp(&port.host()).add_callback(|mut stream| {
+/// let greeting = reactor.open(&port.host()).add_callback(|mut stream| {
 ///     stream.reactor().spawn(async move {
 ///         let mut greeting = String::new();
 ///         stream.read_to_string(&mut greeting).await?;
@@ -81,7 +79,7 @@ impl Stream {
     /// use ropewalk::Reactor;
     ///
     /// let reactor = Reactor::new()?;
-    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    /// reactor.serve("127.0.0.1:0", async |stream| {
     ///     Ok(stream.transport().write(b"no room at the inn\r\n")) // needs no await
     /// })?;
     /// # Ok::<(), ropewalk::Failure>(())
@@ -120,7 +118,7 @@ impl Stream {
     /// use ropewalk::Reactor;
     ///
     /// let reactor = Reactor::new()?;
-    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    /// reactor.serve("127.0.0.1:0", async |stream| {
     ///     let (reader, mut writer) = stream.split();
     ///     copy_buf(reader, &mut writer).await?; // an echo
     ///     Ok(())
@@ -360,106 +358,6 @@ macro_rules! debugs {
 
 debugs!(Stream, ReadHalf, WriteHalf);
 
-impl Reactor {
-    /// Accepts TCP connections at an address and runs `handler` for each, in a task of its own.
-    ///
-    /// The address is as in [`Reactor::listen_tcp`]. A handler that fails or panics resets its
-    /// connection, and the failure is reported unless it is the peer that went away. What it wrote
-    /// before still goes out if the system takes it; to answer and then end, write and return `Ok`.
-    ///
-    /// A handler that uses what is outside of it is an `async move` closure; what all connections share
-    /// is in an [`Rc`].
-    ///
-    /// ```
-    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
-    /// use ropewalk::Reactor;
-    /// use std::{cell::Cell, rc::Rc};
-    ///
-    /// let reactor = Reactor::new()?;
-    /// let all = Rc::new(Cell::new(0));
-    /// reactor.serve_tcp("127.0.0.1:0", async move |mut stream| {
-    ///     let mut buf = [0; 4096];
-    ///     loop {
-    ///         let n = stream.read(&mut buf).await?;
-    ///         if n == 0 { return Ok(()) }
-    ///         all.set(all.get() + n);
-    ///         stream.write_all(&buf[..n]).await?;
-    ///     }
-    /// })?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    pub fn serve_tcp<A, H, R>(&self, address: A, handler: H) -> Result<Port>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-        H: AsyncFn(Stream) -> R + 'static,
-        R: IntoDeferred<Output = ()> + 'static,
-    {
-        self.inner().listen_tcp(address, service(handler))
-    }
-
-    /// Accepts connections at a Unix socket and runs `handler` for each, as [`Reactor::serve_tcp`] does.
-    #[track_caller]
-    pub fn serve_unix<H, R>(&self, at: impl Into<ListenUnix>, handler: H) -> Result<Port>
-    where
-        H: AsyncFn(Stream) -> R + 'static,
-        R: IntoDeferred<Output = ()> + 'static,
-    {
-        self.inner().listen_unix(&at.into(), service(handler))
-    }
-
-    /// Connects to a Unix socket and gives the stream.
-    ///
-    /// ```
-    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
-    /// use ropewalk::Reactor;
-    ///
-    /// let reactor = Reactor::new()?;
-    /// let path = std::env::temp_dir().join(format!("greeter-{}", std::process::id()));
-    /// reactor.serve_unix(&path, async |mut stream| Ok(stream.write_all(b"hello").await?))?;
-    /// let opening = reactor.open_unix(&path);
-    /// let greeting = reactor.run_until(async move {
-    ///     let mut greeting = String::new();
-    ///     opening.await?.read_to_string(&mut greeting).await?;
-    ///     Ok(greeting)
-    /// })?;
-    /// assert_eq!(greeting, "hello");
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    pub fn open_unix(&self, to: impl Into<UnixName>) -> Deferred<Stream> {
-        self.inner().connect(ConnectTo::unix(to)).map(Stream::new)
-    }
-
-    /// Connects by TCP and gives the stream.
-    ///
-    /// Fails with [`ConnectError`](crate::net::ConnectError). Cancelling gives up.
-    ///
-    /// ```
-    /// # #[cfg(feature = "simulation")] {
-    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
-    /// use ropewalk::simulation::Simulation;
-    ///
-    /// let simulation = Simulation::new(1);
-    /// simulation.host("server").reactor().serve_tcp("0.0.0.0:80", async |mut stream| {
-    ///     Ok(stream.write_all(b"hello").await?)
-    /// })?;
-    /// let reactor = simulation.host("client").reactor();
-    /// let greeting = simulation.run_until(async move {
-    ///     let mut greeting = String::new();
-    ///     reactor.open_tcp("server:80").await?.read_to_string(&mut greeting).await?;
-    ///     Ok(greeting)
-    /// })?;
-    /// assert_eq!(greeting, "hello");
-    /// # }
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    pub fn open_tcp(&self, to: impl Into<ConnectTo>) -> Deferred<Stream> {
-        self.inner().connect(to.into()).map(Stream::new)
-    }
-}
-
 /// Welcomes each connection with a task that runs the handler.
 #[track_caller]
 pub(crate) fn service<H, R>(handler: H) -> Box<dyn Acceptor>
@@ -515,12 +413,12 @@ mod tests {
     #[test]
     fn bytes_wake_the_task_that_a_stream_was_given_to_by_one_that_is_done() {
         let reactor = Reactor::new().unwrap();
-        let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+        let port = reactor.serve("127.0.0.1:0", async |mut stream| {
             let mut word = [0; 2];
             stream.read_exact(&mut word).await?;
             Ok(stream.write_all(b"answer").await?)
         });
-        let stream = reactor.open_tcp(&port.unwrap().host());
+        let stream = reactor.open(&port.unwrap().host());
         let stream = reactor.run_until(stream).unwrap();
         let first = reactor.spawn(async move {
             let mut stream = stream;

@@ -110,7 +110,7 @@ impl Stage {
             let (notes, gate, transports) = (log.clone(), pass.clone(), all.clone());
             Awaited::new(Actor { notes, gate, transports })
         };
-        let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+        let port = reactor.listen("127.0.0.1:0", build).unwrap();
         Stage { reactor, notes, reports, gate, transports, port }
     }
 
@@ -262,7 +262,7 @@ fn nothing_is_read_from_a_peer_that_does_not_take_what_is_written() {
     }
     let count = seen.clone();
     let build = move |_: &Address| Awaited::new(Echo(count.clone()));
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(&[1; 60_000]);
     turn(&reactor);
@@ -344,7 +344,7 @@ fn lines_that_came_together_are_handled_one_by_one_and_no_line_is_endless() {
     let build = move |_: &Address| {
         LineReceiver::new(Awaited::new(Lines(log.clone(), pass.clone()))).max_length(10)
     };
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"one\r\ntwo\r\nthree is longer than ten");
     until(&reactor, "the first line", || notes.has("begins one"));
@@ -368,7 +368,7 @@ fn the_end_of_a_peer_comes_after_its_last_line_was_handled() {
     let (log, pass) = (notes.clone(), gate.clone());
     let build =
         move |_: &Address| LineReceiver::new(Awaited::new(Lines(log.clone(), pass.clone())));
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"one\r\ntwo\r\n");
     peer.half_close();
@@ -391,7 +391,7 @@ fn strings_are_handled_one_by_one_with_the_limits_of_their_framing() {
     }
     let reactor = Reactor::new().unwrap();
     let build = |_: &Address| NetstringReceiver::new(Awaited::new(Strings)).max_length(10);
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"3:one,3:two,11:");
     peer.until_heard(&reactor, b"3:one,3:two,");
@@ -475,7 +475,7 @@ fn a_handler_calls_every_method_of_its_transport() {
     let (reports, reactor, notes) = (hear_reports(), Reactor::new().unwrap(), Notes::default());
     let log = notes.clone();
     let build = move |_: &Address| Awaited::new(All(log.clone()));
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"go");
     peer.until_heard(&reactor, b"onetwoonetwo");
@@ -507,7 +507,7 @@ fn panics_in_the_drop_of_a_handler_and_in_connection_lost_are_said_and_end_nothi
     let (reports, reactor, notes) = (hear_reports(), Reactor::new().unwrap(), Notes::default());
     let log = notes.clone();
     let build = move |_: &Address| Awaited::new(Bad(log.clone()));
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"go");
     until(&reactor, "it begins", || notes.has("begins"));

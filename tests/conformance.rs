@@ -151,7 +151,8 @@ mod tls {
     use ropewalk::simulation::{Simulation, for_each_seed};
     use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     use ropewalk::{
-        Address, ConnectTo, Deferred, ListenUnix, Port, Protocol, Reactor, Result, Stream, fail,
+        Address, ClientEndpoint, Deferred, Port, Protocol, Reactor, Result, ServerEndpoint, Stream,
+        fail,
     };
     use std::cell::Cell;
 
@@ -169,21 +170,6 @@ mod tls {
         Unix(&'static str, usize),
     }
 
-    /// Calls the port's method for TCP or for Unix sockets; gives the port.
-    macro_rules! listen {
-        ($tls:ident, $reactor:ident.$tcp:ident or $unix:ident, $with:expr) => {
-            match &$tls.over {
-                Over::Tcp => $reactor.$tcp("127.0.0.1:0", &$tls.server, $with),
-                Over::Simulated(_) => $reactor.$tcp("0.0.0.0:0", &$tls.server, $with),
-                Over::Unix(name, layers) => {
-                    let at = ListenUnix::new(Tls::name(name));
-                    let dress = |at: ListenUnix, _| at.tls(&$tls.server);
-                    $reactor.$unix((0..*layers).fold(at, dress), $with)
-                }
-            }
-        };
-    }
-
     impl Tls {
         fn over(over: Over) -> Tls {
             let identity = Identity::self_signed(&["localhost"]).expect("it is a name");
@@ -195,19 +181,28 @@ mod tls {
             }
         }
 
+        fn at(&self) -> ServerEndpoint {
+            let (at, layers) = match &self.over {
+                Over::Tcp => ("127.0.0.1:0".into(), 1),
+                Over::Simulated(_) => ("0.0.0.0:0".into(), 1),
+                Over::Unix(name, layers) => (ServerEndpoint::unix(Tls::name(name)), *layers),
+            };
+            (0..layers).fold(at, |at, _| at.tls(&self.server))
+        }
+
         /// An abstract one, of this process' own.
         fn name(name: &str) -> ropewalk::UnixName {
             let name = format!("ropewalk-conformance-{name}-{}", std::process::id());
             ropewalk::UnixName::Abstract(name.into_bytes().into())
         }
 
-        fn to(&self, port: &Port) -> ConnectTo {
+        fn to(&self, port: &Port) -> ClientEndpoint {
             let (to, layers) = match &self.over {
-                Over::Tcp => (ConnectTo::from(&port.host()), 1),
+                Over::Tcp => (ClientEndpoint::from(&port.host()), 1),
                 Over::Simulated(_) => {
-                    (ConnectTo::from(("host", port.host().port().expect("it is TCP's"))), 1)
+                    (ClientEndpoint::from(("host", port.host().port().expect("it is TCP's"))), 1)
                 }
-                Over::Unix(name, layers) => (ConnectTo::unix(Tls::name(name)), *layers),
+                Over::Unix(name, layers) => (ClientEndpoint::unix(Tls::name(name)), *layers),
             };
             (0..layers).fold(to, |to, _| to.tls(&self.client))
         }
@@ -233,7 +228,7 @@ mod tls {
                 trigger.callback(()).expect("one connection");
                 server.take().expect("one connection")
             };
-            let port = match listen!(self, reactor.listen_tls or listen_unix, build) {
+            let port = match reactor.listen(self.at(), build) {
                 Ok(port) => port,
                 Err(failure) => return fail(failure),
             };
@@ -250,11 +245,11 @@ mod tls {
         fn streams(&self, reactor: &Reactor) -> Deferred<(Stream, Stream)> {
             let (trigger, served) = Deferred::new();
             let give = async move |stream| Ok(trigger.callback(stream)?);
-            let port = match listen!(self, reactor.serve_tls or serve_unix, give) {
+            let port = match reactor.serve(self.at(), give) {
                 Ok(port) => port,
                 Err(failure) => return fail(failure),
             };
-            let opening = reactor.open_tcp(self.to(&port));
+            let opening = reactor.open(self.to(&port));
             reactor.spawn(async move {
                 let client = opening.await?;
                 let server = served.await?;

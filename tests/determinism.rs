@@ -38,14 +38,14 @@ fn expect_different([one, other]: [u64; 2]) {
 fn say(server: &Host, client: &Host, bytes: &'static [u8]) {
     server
         .reactor()
-        .serve_tcp("0.0.0.0:7", async |mut stream| {
+        .serve("0.0.0.0:7", async |mut stream| {
             stream.read_to_end(&mut Vec::new()).await?;
             Ok(())
         })
         .unwrap();
     let reactor = client.reactor();
     drop(client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         stream.write_all(bytes).await?;
         Ok(())
     }));
@@ -65,7 +65,7 @@ fn the_digest_covers_the_bytes_of_streams_and_datagrams() {
     }
     let send = |bytes: &'static [u8]| {
         move |_: &Simulation, server: &Host, client: &Host| {
-            let socket = client.reactor().open_udp("0.0.0.0:0").unwrap();
+            let socket = client.reactor().bind_udp("0.0.0.0:0").unwrap();
             let to = Address::from(SocketAddr::new(server.ip(), 53));
             drop(client.reactor().spawn(async move { socket.send_to(bytes, &to).await }));
         }
@@ -93,14 +93,14 @@ fn the_digest_covers_what_is_done_to_the_network_and_to_hosts() {
     expect_different(digests_of(|s, _, _| s.note("one"), |s, _, _| s.note("two")));
     let listen = |at: &'static str| {
         move |_: &Simulation, server: &Host, _: &Host| {
-            server.reactor().serve_tcp(at, async |_| Ok(())).map(drop).unwrap();
+            server.reactor().serve(at, async |_| Ok(())).map(drop).unwrap();
         }
     };
     expect_different(digests_of(listen("0.0.0.0:80"), listen("0.0.0.0:81")));
     let fail = |fault: Fault| {
         move |_: &Simulation, server: &Host, _: &Host| {
             server.fail_next(Call::Listen, fault);
-            let _ = server.reactor().serve_tcp("0.0.0.0:80", async |_| Ok(()));
+            let _ = server.reactor().serve("0.0.0.0:80", async |_| Ok(()));
         }
     };
     let kinds = [std::io::ErrorKind::OutOfMemory, std::io::ErrorKind::TimedOut].map(Fault::Error);

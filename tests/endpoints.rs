@@ -42,8 +42,8 @@ fn in_both_faces(text: &str, check: impl Fn(&Reactor, &Port)) {
     let endpoint: ServerEndpoint = text.parse().unwrap_or_else(|bad| panic!("{bad}"));
     for face in 0..2 {
         let port = match face {
-            0 => endpoint.listen(&reactor, |_: &Address| Mirror),
-            _ => endpoint.serve(&reactor, mirror),
+            0 => reactor.listen(&endpoint, |_: &Address| Mirror),
+            _ => reactor.serve(&endpoint, mirror),
         };
         let port = port.unwrap_or_else(|failure| panic!("{text}: {failure}"));
         check(&reactor, &port);
@@ -81,7 +81,7 @@ fn client(text: &str) -> ClientEndpoint {
 fn tcp_listens_and_connects() {
     in_both_faces("tcp:0:interface=127.0.0.1", |reactor, port| {
         let client = client(&format!("tcp:127.0.0.1:{}", port_of(port)));
-        let text = answer(reactor, client.open(reactor), vec![b"hello".into()]).unwrap();
+        let text = answer(reactor, reactor.open(&client), vec![b"hello".into()]).unwrap();
         assert!(text.ends_with(&format!(" at {}\nhello", port.host())), "{text}");
         let (text, reason) = told(reactor, &client, b"hello").unwrap();
         assert!(text.ends_with(&format!(" at {}\nhello", port.host())), "{text}");
@@ -95,7 +95,7 @@ fn tcp6_listens_at_every_address_unless_told_otherwise() {
         return println!("skipped: this machine has no IPv6");
     }
     in_both_faces(r"tcp6:0:interface=\:\:1", |reactor, port| {
-        let opening = client(&format!(r"tcp:\:\:1:{}", port_of(port))).open(reactor);
+        let opening = reactor.open(client(&format!(r"tcp:\:\:1:{}", port_of(port))));
         assert!(answer(reactor, opening, vec![]).unwrap().contains(&format!("at {}", port.host())));
     });
 }
@@ -105,7 +105,7 @@ fn unix_listens_and_connects_at_a_path_with_a_colon() {
     let path = std::env::temp_dir().join(format!("ropewalk:endpoints:{}", std::process::id()));
     let path = quote(path.to_str().unwrap());
     in_both_faces(&format!("unix:{path}:mode=600"), |reactor, _| {
-        let opening = client(&format!("unix:{path}")).open(reactor);
+        let opening = reactor.open(client(&format!("unix:{path}")));
         assert!(answer(reactor, opening, vec![b"hello".into()]).unwrap().ends_with("\nhello"));
     });
 }
@@ -114,7 +114,7 @@ fn unix_listens_and_connects_at_a_path_with_a_colon() {
 fn systemd_without_sockets_says_so() {
     let reactor = Reactor::new().unwrap();
     let endpoint: ServerEndpoint = "systemd:name=http".parse().unwrap();
-    let text = endpoint.serve(&reactor, mirror).unwrap_err().to_string();
+    let text = reactor.serve(&endpoint, mirror).unwrap_err().to_string();
     assert_eq!(text, "cannot listen at systemd:name=http: systemd passed this process no sockets");
 }
 
@@ -128,7 +128,7 @@ fn haproxy_headers_of_both_versions_name_the_peer_in_every_cut() {
         for header in [LINE, BLOCK] {
             for cut in 0..=header.len() {
                 let rest = [&header[cut..], b"hello"].concat();
-                let opening = reactor.open_tcp(&port.host());
+                let opening = reactor.open(&port.host());
                 let text = answer(reactor, opening, vec![header[..cut].into(), rest]).unwrap();
                 assert_eq!(text, "192.0.2.1:4096 at 192.0.2.2:80\nhello", "cut at {cut}");
             }
@@ -139,7 +139,7 @@ fn haproxy_headers_of_both_versions_name_the_peer_in_every_cut() {
 #[test]
 fn a_balancers_own_check_keeps_the_real_addresses() {
     in_both_faces(BEHIND, |reactor, port| {
-        let opening = reactor.open_tcp(&port.host());
+        let opening = reactor.open(&port.host());
         let text = answer(reactor, opening, vec![b"PROXY UNKNOWN\r\nhello".into()]).unwrap();
         assert!(text.starts_with("127.0.0.1:") && text.ends_with("\nhello"), "{text}");
     });
@@ -153,10 +153,10 @@ fn what_is_no_header_ends_its_connection_and_the_server_lives() {
     in_both_faces(BEHIND, |reactor, port| {
         for bad in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PROXY TCP9 a b c d\r\n", &LINE[..20]] {
             // Whether as an end or as a reset, the peer hears nothing.
-            let said = answer(reactor, reactor.open_tcp(&port.host()), vec![bad.into()]);
+            let said = answer(reactor, reactor.open(&port.host()), vec![bad.into()]);
             assert_eq!(said.unwrap_or_default(), "");
         }
-        let opening = reactor.open_tcp(&port.host());
+        let opening = reactor.open(&port.host());
         let good = vec![[LINE, b"hello"].concat()];
         assert!(answer(reactor, opening, good).unwrap().ends_with("hello"));
     });
@@ -194,14 +194,13 @@ fn told(
 ) -> Result<(String, Failure)> {
     let (told, telling) = Deferred::new();
     let asker = Asker { question, answer: Vec::new(), told };
-    let connecting = client.connect_protocol(reactor, asker);
+    let connecting = ropewalk::ported::connect_protocol(reactor, client, asker);
     reactor.run_until(connecting.add_callback(|_| telling))
 }
 
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
-    use ropewalk::endpoint::{wrap_client_tls, wrap_server_tls};
     use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
     use std::fs;
     use std::path::PathBuf;
@@ -240,7 +239,7 @@ mod tls {
 
     /// Both faces of a client hear the mirror through TLS.
     fn mirrors(reactor: &Reactor, client: &ClientEndpoint) {
-        let said = answer(reactor, client.open(reactor), vec![b"hello".into()]).unwrap();
+        let said = answer(reactor, reactor.open(client), vec![b"hello".into()]).unwrap();
         assert!(said.ends_with("\nhello"), "{client}: {said}");
         let (said, reason) = told(reactor, client, b"hello").unwrap();
         assert!(said.ends_with("hello"), "{client}: {said}");
@@ -255,14 +254,14 @@ mod tls {
         std::fs::write(&roots, identity.certificate_pem()).unwrap();
         let config = ServerConfig::new(identity);
         ropewalk::on_report(|_| ()); // of the client below that does not trust it
-        let port = reactor.serve_tls("127.0.0.1:0", &config, mirror).unwrap();
+        let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&config), mirror).unwrap();
         let text = format!("tls:127.0.0.1:{}", port_of(&port));
         let trusting = format!("{text}:trustRoots={}", quote(roots.to_str().unwrap()));
-        let said = answer(&reactor, client(&trusting).open(&reactor), vec![b"hello".into()]);
+        let said = answer(&reactor, reactor.open(client(&trusting)), vec![b"hello".into()]);
         std::fs::remove_file(&roots).unwrap();
         assert!(said.unwrap().ends_with("\nhello"));
-        assert!(answer(&reactor, client(&text).open(&reactor), vec![]).is_err());
-        let failure = answer(&reactor, client(&trusting).open(&reactor), vec![]).unwrap_err();
+        assert!(answer(&reactor, reactor.open(client(&text)), vec![]).is_err());
+        let failure = answer(&reactor, reactor.open(client(&trusting)), vec![]).unwrap_err();
         assert!(failure.to_string().starts_with("cannot read "), "{failure}");
     }
 
@@ -280,12 +279,12 @@ mod tls {
             };
             mirrors(reactor, &client("one.test"));
             mirrors(reactor, &client("www.two.test"));
-            let stranger = answer(reactor, client("three.test").open(reactor), vec![]);
+            let stranger = answer(reactor, reactor.open(client("three.test")), vec![]);
             assert!(stranger.unwrap_err().to_string().contains("certificate"));
 
             directory.write("three.pem", &identity("three.test"));
             // The directory is not looked at again at once.
-            let try_again = |_| answer(reactor, client("three.test").open(reactor), vec![]).is_ok();
+            let try_again = |_| answer(reactor, reactor.open(client("three.test")), vec![]).is_ok();
             assert!((0..1000).any(try_again), "it never was");
             mirrors(reactor, &client("three.test"));
             fs::remove_file(directory.0.join("three.pem")).unwrap();
@@ -302,9 +301,9 @@ mod tls {
         ropewalk::on_report(move |report| sink.borrow_mut().push(report.to_string()));
         let reactor = Reactor::new().unwrap();
         let text = format!("tls:{}:0:interface=127.0.0.1", directory.quoted(""));
-        let port = text.parse::<ServerEndpoint>().unwrap().serve(&reactor, mirror).unwrap();
+        let port = reactor.serve(text, mirror).unwrap();
         fs::write(directory.0.join("a.pem"), "nothing of use").unwrap();
-        let client = wrap_client_tls(&roots.server_name("a.test"), &port.host());
+        let client = ClientEndpoint::from(&port.host()).tls(&roots.server_name("a.test"));
         let is_told = |_| {
             mirrors(&reactor, &client);
             !reports.borrow().is_empty()
@@ -334,11 +333,11 @@ mod tls {
             let text = format!("ssl:127.0.0.1:{}:caCertsDir={certificate}", port_of(port));
             let named = client(&format!("{text}:hostname=server.test"));
             mirrors(reactor, &named);
-            let stream = reactor.run_until(named.open(reactor)).unwrap();
+            let stream = reactor.run_until(reactor.open(&named)).unwrap();
             let session = session(&stream.transport()).unwrap();
             assert_eq!(session.peer_certificates().len(), 2, "the chain comes behind");
             drop(stream);
-            let failure = answer(reactor, client(&text).open(reactor), vec![]).unwrap_err();
+            let failure = answer(reactor, reactor.open(client(&text)), vec![]).unwrap_err();
             assert!(failure.to_string().contains("certificate cannot be trusted"), "{failure}");
         });
     }
@@ -354,7 +353,7 @@ mod tls {
         let [both, key, roots] = ["both.pem", "key", "roots"].map(|it| directory.quoted(it));
         ropewalk::on_report(|_| ()); // of the client below that shows none
         let reactor = Reactor::new().unwrap();
-        let port = reactor.serve_tls("127.0.0.1:0", &config, mirror).unwrap();
+        let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&config), mirror).unwrap();
         let at = format!("127.0.0.1:{}", port_of(&port));
         for text in [
             format!("tls:{at}:trustRoots={roots}:certificate={both}"),
@@ -364,7 +363,7 @@ mod tls {
             mirrors(&reactor, &client(&text));
         }
         let nobody = client(&format!("tls:{at}:trustRoots={roots}"));
-        assert!(answer(&reactor, nobody.open(&reactor), vec![]).is_err());
+        assert!(answer(&reactor, reactor.open(&nobody), vec![]).is_err());
     }
 
     #[test]
@@ -381,29 +380,28 @@ mod tls {
         let trusting = directory.quoted("bus.pem");
         in_both_faces(&format!("tls:{certificates}:endpoint={unix}"), |reactor, _| {
             mirrors(reactor, &client(&format!("tls:bus:endpoint={unix}:trustRoots={trusting}")));
-            mirrors(reactor, &wrap_client_tls(&roots, client(&format!("unix:{socket}"))));
+            mirrors(reactor, &client(&format!("unix:{socket}")).tls(&roots));
         });
 
         let reactor = Reactor::new().unwrap();
         let server: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse().unwrap();
-        let server = wrap_server_tls(&config, wrap_server_tls(&config, server));
+        let server = server.tls(&config).tls(&config);
         assert_eq!(server.to_string(), "TLS over TLS over tcp:0:interface=127.0.0.1");
-        let port = server.listen(&reactor, |_: &Address| Mirror).unwrap();
-        mirrors(&reactor, &wrap_client_tls(&roots, wrap_client_tls(&roots, &port.host())));
+        let port = reactor.listen(&server, |_: &Address| Mirror).unwrap();
+        mirrors(&reactor, &ClientEndpoint::from(&port.host()).tls(&roots).tls(&roots));
 
         let behind: ServerEndpoint = BEHIND.parse().unwrap();
-        let port = wrap_server_tls(&config, behind).serve(&reactor, mirror).unwrap();
-        let answer =
-            reactor.run_until(reactor.open_tcp(&port.host()).add_callback(|mut stream| {
-                stream.reactor().spawn(async move {
-                    stream.write_all(LINE).await?;
-                    ropewalk::tls::start_tls(&stream.transport(), &roots).await?;
-                    stream.close().await?;
-                    let mut answer = String::new();
-                    stream.read_to_string(&mut answer).await?;
-                    Ok(answer)
-                })
-            }));
+        let port = reactor.serve(behind.tls(&config), mirror).unwrap();
+        let answer = reactor.run_until(reactor.open(&port.host()).add_callback(|mut stream| {
+            stream.reactor().spawn(async move {
+                stream.write_all(LINE).await?;
+                ropewalk::tls::start_tls(&stream.transport(), &roots).await?;
+                stream.close().await?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await?;
+                Ok(answer)
+            })
+        }));
         assert_eq!(answer.unwrap(), "192.0.2.1:4096 at 192.0.2.2:80\n");
     }
 
@@ -416,7 +414,7 @@ mod tls {
             ("ssl:0:/dev/null", "/dev/null with the key /dev/null: there is no certificate"),
         ] {
             let endpoint: ServerEndpoint = text.parse().unwrap();
-            let failure = endpoint.listen(&reactor, |_: &Address| Mirror).unwrap_err();
+            let failure = reactor.listen(&endpoint, |_: &Address| Mirror).unwrap_err();
             assert!(failure.is::<ropewalk::net::ListenError>());
             let failure = failure.to_string();
             assert!(failure.starts_with(&format!("cannot listen at {text}: {why}")), "{failure}");
@@ -425,7 +423,7 @@ mod tls {
             ("tls:h:1:trustRoots=/no/such", "cannot read /no/such: "),
             ("tls:h:1:certificate=/no/such", "cannot read /no/such: "),
         ] {
-            let failure = reactor.run_until(client(text).open(&reactor)).unwrap_err().to_string();
+            let failure = reactor.run_until(reactor.open(client(text))).unwrap_err().to_string();
             assert!(failure.contains(why), "{failure}");
         }
     }
@@ -473,7 +471,7 @@ mod process {
     fn a_program_that_ends_well_is_a_connection_that_does_in_both_faces() {
         let reactor = Reactor::new().unwrap();
         let cat = client("process:/bin/cat:-");
-        let said = answer(&reactor, cat.open(&reactor), vec![b"hel".into(), b"lo".into()]);
+        let said = answer(&reactor, reactor.open(&cat), vec![b"hel".into(), b"lo".into()]);
         assert_eq!(said.unwrap(), "hello");
         let (said, reason) = told(&reactor, &cat, b"hello").unwrap();
         assert_eq!(said, "hello");
@@ -491,7 +489,7 @@ mod process {
         assert_eq!(why.and_then(ProcessTerminated::exit_code), Some(7), "{reason}");
         assert!(reason.to_string().contains("stdio of sh"), "{reason}");
 
-        let failure = answer(&reactor, fails.open(&reactor), vec![]).unwrap_err().to_string();
+        let failure = answer(&reactor, reactor.open(&fails), vec![]).unwrap_err().to_string();
         assert!(failure.contains("the process sh ended with exit status: 7"), "{failure}");
     }
 
@@ -502,7 +500,7 @@ mod process {
         let early = client("process:sh:-c:exec >&-; read line; exit 3");
         let (trigger, lost) = Deferred::new();
         let asker = Asker { question: b"", answer: Vec::new(), told: trigger };
-        let connected = early.connect(&reactor, {
+        let connected = reactor.connect(&early, {
             let mut asker = Some(asker);
             move |_: &Address| Patient(asker.take().expect("it connects once"))
         });
@@ -529,7 +527,7 @@ mod process {
         let reactor = Reactor::new().unwrap();
         // Deaf to the end of its input, and silent: nothing but a signal ends it.
         let stubborn = client("process:sh:-c:echo $$; exec sleep 1000");
-        let opening = stubborn.open(&reactor);
+        let opening = reactor.open(&stubborn);
         let pid = reactor.run_until(async move {
             let mut stream = opening.await?;
             let mut line = [0; 16];
@@ -552,7 +550,7 @@ mod process {
     #[test]
     fn a_program_that_is_not_there_is_a_failure_that_names_it() {
         let reactor = Reactor::new().unwrap();
-        let failure = reactor.run_until(client("process:/no/such:x").open(&reactor)).unwrap_err();
+        let failure = reactor.run_until(reactor.open(client("process:/no/such:x"))).unwrap_err();
         assert!(failure.is::<SpawnError>() && !failure.is::<ConnectionAborted>());
         assert!(failure.to_string().starts_with("cannot start /no/such: "), "{failure}");
     }

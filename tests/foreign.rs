@@ -11,7 +11,7 @@ mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::transport::ConnectionDone;
-use ropewalk::{ConnectTo, Failure, Protocol, Reactor, Result, Stream, Transport};
+use ropewalk::{ClientEndpoint, Failure, Protocol, Reactor, Result, Stream, Transport};
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -131,7 +131,7 @@ impl Drop for Place {
 // ---- the same question in both faces ----
 
 /// Asks, ends its half, and gives the whole answer and whether it ended in order.
-fn ask_as_a_protocol(reactor: &Reactor, to: ConnectTo, question: &[u8]) -> (String, Failure) {
+fn ask_as_a_protocol(reactor: &Reactor, to: ClientEndpoint, question: &[u8]) -> (String, Failure) {
     let ear = Ear::default();
     let answer = ear.clone();
     let connecting = reactor.connect(to, move |_: &ropewalk::Address| ear.clone());
@@ -142,8 +142,12 @@ fn ask_as_a_protocol(reactor: &Reactor, to: ConnectTo, question: &[u8]) -> (Stri
     (answer.text(), reason)
 }
 
-fn ask_as_a_stream(reactor: &Reactor, to: ConnectTo, question: &'static [u8]) -> Result<String> {
-    let opening = reactor.open_tcp(to);
+fn ask_as_a_stream(
+    reactor: &Reactor,
+    to: ClientEndpoint,
+    question: &'static [u8],
+) -> Result<String> {
+    let opening = reactor.open(to);
     reactor.run_until(async move { exchange(opening.await?, question).await })
 }
 
@@ -156,7 +160,7 @@ async fn exchange(mut stream: Stream, question: &[u8]) -> Result<String> {
 }
 
 /// The answer comes only after the end of the question: `tac` knows its last line first.
-fn is_answered_backwards(reactor: &Reactor, to: &ConnectTo) {
+fn is_answered_backwards(reactor: &Reactor, to: &ClientEndpoint) {
     let (answer, reason) = ask_as_a_protocol(reactor, to.clone(), b"one\ntwo\n");
     assert_eq!(answer, "two\none\n");
     assert!(reason.is::<ConnectionDone>(), "{reason}");
@@ -170,7 +174,7 @@ fn socat_listens_at_a_path_and_executes_a_program_for_each_of_us() {
     let arguments = ["-d", "-d", "-t60", &listen, "EXEC:tac"];
     let Some(socat) = Program::start(&reactor, "socat", &arguments) else { return };
     socat.said.until_has(&reactor, "listening on");
-    is_answered_backwards(&reactor, &ConnectTo::unix(&*place.0));
+    is_answered_backwards(&reactor, &ClientEndpoint::unix(&*place.0));
 }
 
 #[cfg(target_os = "linux")]
@@ -182,7 +186,7 @@ fn socat_listens_at_an_abstract_name() {
     let arguments = ["-d", "-d", "-t60", &listen, "EXEC:tac"];
     let Some(socat) = Program::start(&reactor, "socat", &arguments) else { return };
     socat.said.until_has(&reactor, "listening on");
-    is_answered_backwards(&reactor, &ConnectTo::unix(format!("@{name}")));
+    is_answered_backwards(&reactor, &ClientEndpoint::unix(format!("@{name}")));
 }
 
 #[test]
@@ -274,9 +278,9 @@ mod openssl {
         pulled.replace(Some(pushed.clone()));
         let any = "127.0.0.1:0";
         let ports = [
-            reactor.listen_tcp(any, move |_: &Address| Mail(pushed.clone())).unwrap(),
+            reactor.listen(any, move |_: &Address| Mail(pushed.clone())).unwrap(),
             reactor
-                .serve_tcp(any, async move |stream| {
+                .serve(any, async move |stream| {
                     let config = pulled.borrow().clone().unwrap();
                     mail(stream, config).await
                 })
@@ -300,7 +304,7 @@ mod openssl {
     }
 
     /// A server that sends each line back in reverse; where it listens, and what its clients trust.
-    fn reversing(reactor: &Reactor) -> Option<(Program, ConnectTo)> {
+    fn reversing(reactor: &Reactor) -> Option<(Program, ClientEndpoint)> {
         let (certificate, key) = (Place::new("certificate"), Place::new("key"));
         let identity = Identity::self_signed(&["localhost"]).unwrap();
         std::fs::write(&certificate.0, identity.certificate_pem()).unwrap();
@@ -312,7 +316,7 @@ mod openssl {
         let openssl = Program::start(reactor, "openssl", &arguments)?;
         openssl.said.until_has(reactor, "ACCEPT");
         let trusting = ClientConfig::trusting(identity.certificate_pem());
-        Some((openssl, ConnectTo::from(free).tls(&trusting.server_name("localhost"))))
+        Some((openssl, ClientEndpoint::from(free).tls(&trusting.server_name("localhost"))))
     }
 
     #[test]
@@ -342,7 +346,7 @@ mod openssl {
                 let reason = ear.until_lost(&reactor);
                 reason.check::<ConnectionLost>().expect("not done").kind()
             } else {
-                let mut stream = reactor.run_until(reactor.open_tcp(to)).unwrap();
+                let mut stream = reactor.run_until(reactor.open(to)).unwrap();
                 let read = reactor.run_until(async move {
                     stream.write_all(b"star\n").await?;
                     stream.read_exact(&mut [0; 5]).await?;

@@ -57,7 +57,7 @@ fn end_beside_silence(
     let simulation = Simulation::new(1);
     let (server, client) = (simulation.host("server"), simulation.host("client"));
     let quiet = |_: &Address| Patient;
-    server.reactor().listen_tcp("0.0.0.0:7", quiet)?;
+    server.reactor().listen("0.0.0.0:7", quiet)?;
     prepare(&client);
     let (lost, end) = Deferred::new();
     let mut probe = Some(Probe { begin, half, lost: Some(lost) });
@@ -117,10 +117,10 @@ impl Protocol for Generous {
 fn a_large_write_in_a_callback_that_finds_no_room_goes_out_when_there_is_some() {
     let simulation = Simulation::new(1);
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    server.reactor().listen_tcp("0.0.0.0:7", |_: &Address| Generous).unwrap();
+    server.reactor().listen("0.0.0.0:7", |_: &Address| Generous).unwrap();
     let reactor = client.reactor();
     let asking = client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         let mut answer = vec![0; 50_000];
         for _ in 0..2 {
             stream.write_all(b"?").await?;
@@ -140,7 +140,7 @@ fn a_read_that_fails_in_a_poll_that_wrote_ends_the_connection() {
     let (over, host) = (is_over.clone(), server.clone());
     server
         .reactor()
-        .serve_tcp("0.0.0.0:7", async move |mut stream| {
+        .serve("0.0.0.0:7", async move |mut stream| {
             let mut byte = [0];
             stream.read_exact(&mut byte).await?;
             stream.write_all(b"first").await?;
@@ -152,7 +152,7 @@ fn a_read_that_fails_in_a_poll_that_wrote_ends_the_connection() {
         .unwrap();
     let reactor = client.reactor();
     let asking = client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         // Nothing else shall happen that would wake the connection.
         reactor.sleep(Duration::from_secs(1)).await;
         stream.write_all(b"ab").await?;

@@ -23,8 +23,8 @@ impl LineProtocol for Slow {
 #[test]
 fn lines_held_back_by_a_pause_are_answered_one_by_one_and_before_the_peers_end() {
     let reactor = Reactor::new().unwrap();
-    let port = reactor.listen_tcp("127.0.0.1:0", |_: &Address| LineReceiver::new(Slow)).unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let port = reactor.listen("127.0.0.1:0", |_: &Address| LineReceiver::new(Slow)).unwrap();
+    let opening = reactor.open(&port.host());
     let answers = reactor.run_until(async move {
         let mut stream = opening.await?;
         stream.write_all(b"one\r\ntwo\r\nthree\r\nunfinished").await?;

@@ -61,7 +61,7 @@ fn rate(bytes_per_second: u32) -> NonZeroU32 {
 
 /// Reads to the end: how many bytes, and what went wrong.
 async fn heard(reactor: &Reactor, at: &str) -> (usize, Option<ErrorKind>) {
-    let mut stream = match reactor.open_tcp(at).await {
+    let mut stream = match reactor.open(at).await {
         Ok(stream) => stream,
         Err(failure) => panic!("{failure}"),
     };
@@ -78,9 +78,9 @@ fn both<P: Policy + Clone + 'static>(
 ) -> Result {
     let (pushed, bytes) = (says_so.clone(), says_so.bytes);
     let factory = policies::factory(policy(), move |_: &Address| pushed.clone());
-    server.reactor().listen_tcp("0.0.0.0:1", factory)?;
+    server.reactor().listen("0.0.0.0:1", factory)?;
     let handler = policies::handler(policy(), async move |stream| says(stream, bytes).await);
-    server.reactor().serve_tcp("0.0.0.0:2", handler)?;
+    server.reactor().serve("0.0.0.0:2", handler)?;
     Ok(())
 }
 
@@ -112,9 +112,9 @@ fn a_throttle_is_shared_in_rounds_and_who_wants_much_waits_for_no_one_else() {
     let (simulation, server, client) = hosts(1);
     let throttle = Throttle::new().writing(rate(10_000));
     let greedy = policies::handler(throttle.clone(), async |stream| says(stream, 40_000).await);
-    server.reactor().serve_tcp("0.0.0.0:1", greedy).unwrap();
+    server.reactor().serve("0.0.0.0:1", greedy).unwrap();
     let modest = policies::handler(throttle, async |stream| says(stream, 2000).await);
-    server.reactor().serve_tcp("0.0.0.0:2", modest).unwrap();
+    server.reactor().serve("0.0.0.0:2", modest).unwrap();
     let order = Rc::new(RefCell::new(Vec::new()));
     let ask = |at: &'static str| {
         let (reactor, order) = (client.reactor(), order.clone());
@@ -138,12 +138,12 @@ fn many_who_want_the_same_get_it_at_about_the_same_time() {
     let (simulation, server, client) = hosts(1);
     let throttle = Throttle::new().writing(rate(10_000));
     let handler = policies::handler(throttle, async |stream| says(stream, 10_000).await);
-    server.reactor().serve_tcp("0.0.0.0:1", handler).unwrap();
+    server.reactor().serve("0.0.0.0:1", handler).unwrap();
     let heard_by: Rc<[Cell<usize>; 10]> = Rc::default();
     for number in 0..10 {
         let (reactor, heard_by) = (client.reactor(), heard_by.clone());
         drop(client.reactor().spawn(async move {
-            let mut stream = reactor.open_tcp("server:1").await?;
+            let mut stream = reactor.open("server:1").await?;
             let mut buffer = [0; 4096];
             loop {
                 match stream.read(&mut buffer).await? {
@@ -167,7 +167,7 @@ fn a_peer_that_takes_nothing_is_cut_off_under_a_throttle_too() {
     both(&server, &says, || Throttle::new().writing(rate(50_000))).unwrap();
     let reactor = client.reactor();
     let opening = client.reactor().spawn(async move {
-        let deaf = reactor.open_tcp("server:1").await?;
+        let deaf = reactor.open("server:1").await?;
         reactor.sleep(Duration::from_secs(200)).await;
         drop(deaf);
         Ok(())
@@ -185,7 +185,7 @@ fn a_crashed_host_leaves_the_throttle_to_the_others_of_its_thread() {
     let throttle = Throttle::new().writing(rate(1000));
     for host in [&other, &server] {
         let handler = policies::handler(throttle.clone(), async |stream| says(stream, 600).await);
-        host.reactor().serve_tcp("0.0.0.0:1", handler).unwrap();
+        host.reactor().serve("0.0.0.0:1", handler).unwrap();
     }
     let ask = |at: &'static str| {
         let reactor = client.reactor();
@@ -323,11 +323,11 @@ fn what_a_throttle_did_not_let_in_yet_does_not_cost_the_peer_the_answer() {
         let (simulation, server, client) = hosts(1);
         let slow = Throttle::new().reading(rate(1000));
         let factory = policies::factory(slow.clone(), |_: &Address| Curt);
-        server.reactor().listen_tcp("0.0.0.0:1", factory).unwrap();
-        server.reactor().serve_tcp("0.0.0.0:2", policies::handler(slow, curt)).unwrap();
+        server.reactor().listen("0.0.0.0:1", factory).unwrap();
+        server.reactor().serve("0.0.0.0:2", policies::handler(slow, curt)).unwrap();
         let reactor = client.reactor();
         let one = client.reactor().spawn(async move {
-            let mut stream = reactor.open_tcp(at).await?;
+            let mut stream = reactor.open(at).await?;
             stream.write_all(&vec![b'q'; said]).await?;
             reactor.sleep(Duration::from_secs(15)).await;
             let mut bytes = Vec::new();
@@ -355,11 +355,11 @@ fn a_peer_that_a_throttle_keeps_waiting_is_not_taken_for_silent() {
         match inner {
             true => {
                 let handler = policies::handler((idle, slow), in_pieces);
-                server.reactor().serve_tcp("0.0.0.0:1", handler)
+                server.reactor().serve("0.0.0.0:1", handler)
             }
             false => {
                 let handler = policies::handler((slow, idle), in_pieces);
-                server.reactor().serve_tcp("0.0.0.0:1", handler)
+                server.reactor().serve("0.0.0.0:1", handler)
             }
         }
         .unwrap();
@@ -385,12 +385,12 @@ fn a_peer_whose_bytes_a_throttle_does_not_let_in_is_not_taken_for_silent() {
         stream.write_all(count.to_string().as_bytes()).await?;
         Ok(())
     };
-    server.reactor().serve_tcp("0.0.0.0:1", policies::handler(policy, counts)).unwrap();
+    server.reactor().serve("0.0.0.0:1", policies::handler(policy, counts)).unwrap();
     let all: Vec<_> = (0..100)
         .map(|_| {
             let reactor = client.reactor();
             client.reactor().spawn(async move {
-                let mut stream = reactor.open_tcp("server:1").await?;
+                let mut stream = reactor.open("server:1").await?;
                 stream.write_all(&[b'q'; 500]).await?;
                 stream.close().await?;
                 let mut answer = String::new();
@@ -409,7 +409,7 @@ fn a_peer_that_says_nothing_is_silent_under_a_throttle_too() {
     let (simulation, server, client) = hosts(1);
     let slow = Throttle::new().reading(rate(1000)).writing(rate(1000));
     let policy = (slow, IdleTimeout::new(Duration::from_secs(3)));
-    server.reactor().serve_tcp("0.0.0.0:1", policies::handler(policy, curt)).unwrap();
+    server.reactor().serve("0.0.0.0:1", policies::handler(policy, curt)).unwrap();
     let reactor = client.reactor();
     let one = client.reactor().spawn(async move { Ok(heard(&reactor, "server:1").await) });
     assert_eq!(simulation.run_until(one).unwrap(), (0, None));
@@ -431,10 +431,10 @@ fn a_handshake_that_a_throttle_below_it_holds_back_has_its_time() {
         stream.write_all(b"a secret").await?;
         Ok(())
     });
-    server.reactor().serve_tcp("0.0.0.0:1", handler).unwrap();
+    server.reactor().serve("0.0.0.0:1", handler).unwrap();
     let reactor = client.reactor();
     let secret = client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:1").await?;
+        let mut stream = reactor.open("server:1").await?;
         let patient = trusting.handshake_timeout(Duration::from_secs(3600));
         start_tls(&stream.transport(), &patient).await?;
         let mut secret = Vec::new();

@@ -4,7 +4,7 @@
 use ropewalk::deferred::Cancelled;
 use ropewalk::net::ConnectError;
 use ropewalk::simulation::{Host, Simulation};
-use ropewalk::{ConnectTo, Deferred, Result, Stream, succeed};
+use ropewalk::{ClientEndpoint, Deferred, Result, Stream, succeed};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,12 +27,12 @@ fn good(simulation: &Simulation) -> Host {
         futures_util::AsyncReadExt::read(&mut stream, &mut [0]).await?;
         Ok(())
     };
-    host.reactor().serve_tcp("0.0.0.0:80", handler).expect("the port is free");
+    host.reactor().serve("0.0.0.0:80", handler).expect("the port is free");
     host
 }
 
-fn open(client: &Host, to: ConnectTo) -> Deferred<Stream> {
-    client.reactor().open_tcp(to)
+fn open(client: &Host, to: ClientEndpoint) -> Deferred<Stream> {
+    client.reactor().open(to)
 }
 
 /// The hosts' links are fast: what takes long is waiting.
@@ -85,7 +85,7 @@ fn a_time_limit_tells_what_had_failed_before_it() {
     let (refuses, silent) = (simulation.host("refuses"), simulation.host("silent"));
     let client = client(&simulation, &[&refuses, &silent]);
     simulation.cut(&client, &silent);
-    let to = ConnectTo::new("name:80").timeout(Duration::from_secs(3));
+    let to = ClientEndpoint::from("name:80").timeout(Duration::from_secs(3));
     let text = simulation.run_until(open(&client, to)).unwrap_err().to_string();
     assert!(text.contains(&format!("{}:80: ", refuses.ip())), "{text}");
     assert!(text.ends_with("; no connection within 3s"), "{text}");

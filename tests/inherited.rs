@@ -32,8 +32,8 @@ fn left(descriptor: impl Into<OwnedFd>) -> i32 {
 fn listen(face: Face, reactor: &Reactor, number: i32) -> Result<Port> {
     let endpoint: ServerEndpoint = format!("fd:{number}").parse().unwrap();
     match face {
-        Face::Protocol => endpoint.listen(reactor, |_: &Address| Echo),
-        Face::Stream => endpoint.serve(reactor, async |stream| {
+        Face::Protocol => reactor.listen(&endpoint, |_: &Address| Echo),
+        Face::Stream => reactor.serve(&endpoint, async |stream| {
             let (mut reader, mut writer) = stream.split();
             futures_util::io::copy(&mut reader, &mut writer).await?;
             Ok(())

@@ -85,8 +85,8 @@ fn a_layer_that_forwards_all_is_not_to_be_seen() {
             transport.replace_stream(|below| Box::new(Whole(below))).unwrap();
         })
     };
-    let port = reactor.listen_tcp("127.0.0.1:0", put_on).unwrap();
-    let opening = reactor.open_tcp(port.host().socket_addr().unwrap());
+    let port = reactor.listen("127.0.0.1:0", put_on).unwrap();
+    let opening = reactor.open(port.host().socket_addr().unwrap());
     let heard = reactor.run_until(async move {
         let mut stream = opening.await?;
         futures_util::AsyncWriteExt::write_all(&mut stream, b"there and back").await?;

@@ -15,7 +15,7 @@ const SHELVES: [&str; 11] = [
     "framing",
     "http",
     "application conformance",
-    "guide lib",
+    "guide lib prelude",
 ];
 
 /// A crate that is named in one place.
@@ -124,6 +124,7 @@ fn names(code: &str) -> Vec<&str> {
         for (i, c) in path.char_indices() {
             match c {
                 '{' => depth += 1,
+                '}' if depth == 1 => break,
                 '}' => depth -= 1,
                 ',' if depth == 1 => part_begins = true,
                 c if part_begins && is_part(c) => {

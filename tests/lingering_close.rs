@@ -5,7 +5,8 @@
 use futures_util::AsyncWriteExt;
 use ropewalk::simulation::{Latency, Link, Simulation};
 use ropewalk::{
-    Address, ConnectTo, Deferred, Failure, Protocol, Reactor, Result, Stream, Transport,
+    Address, ClientEndpoint, Deferred, Failure, Protocol, Reactor, Result, ServerEndpoint, Stream,
+    Transport,
 };
 use std::time::Duration;
 
@@ -80,12 +81,15 @@ impl Wire {
         let build = move |_: &Address| server.take().expect("one connection");
         #[cfg(feature = "tls")]
         if let Some((config, _)) = &self.tls {
-            return reactor.listen_tls(at, config, build).expect("a port").host();
+            return reactor
+                .listen(ServerEndpoint::from(at).tls(config), build)
+                .expect("a port")
+                .host();
         }
-        reactor.listen_tcp(at, build).expect("a port").host()
+        reactor.listen(at, build).expect("a port").host()
     }
 
-    fn to(&self, to: impl Into<ConnectTo>) -> ConnectTo {
+    fn to(&self, to: impl Into<ClientEndpoint>) -> ClientEndpoint {
         #[cfg(feature = "tls")]
         if let Some((_, config)) = &self.tls {
             return to.into().tls(config);
@@ -236,7 +240,7 @@ fn all_that_a_client_wrote_arrives_though_it_read_nothing() {
             let reactor = Reactor::new().unwrap();
             let (server, heard) = end(greet);
             let host = wire.listen(&reactor, "127.0.0.1:0", server);
-            let opening = reactor.open_tcp(wire.to(&host));
+            let opening = reactor.open(wire.to(&host));
             let outcome = reactor.run_until(async move {
                 let mut stream: Stream = opening.await?;
                 stream.write_all(&vec![7; MUCH]).await?;

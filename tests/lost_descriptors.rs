@@ -7,7 +7,9 @@ mod kit;
 
 use futures_util::AsyncReadExt;
 use kit::{FACES, Face, Notes, alone_and_well, hear_reports, until};
-use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport, on_peer_fault};
+use ropewalk::{
+    Address, Failure, Protocol, Reactor, Result, ServerEndpoint, Stream, Transport, on_peer_fault,
+};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::File;
@@ -66,11 +68,13 @@ fn heard(face: Face, room: usize) -> Vec<String> {
     let name = format!("@rw-lost-{face:?}-{room}-{}", std::process::id());
     let desk = notes.clone();
     match face {
-        Face::Protocol => {
-            reactor.listen_unix(name.as_str(), move |_: &Address| Taker(desk.clone())).unwrap()
-        }
+        Face::Protocol => reactor
+            .listen(ServerEndpoint::unix(name.as_str()), move |_: &Address| Taker(desk.clone()))
+            .unwrap(),
         Face::Stream => reactor
-            .serve_unix(name.as_str(), async move |stream| take(&desk, stream).await)
+            .serve(ServerEndpoint::unix(name.as_str()), async move |stream| {
+                take(&desk, stream).await
+            })
             .unwrap(),
     };
     let at = {

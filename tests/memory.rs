@@ -49,8 +49,8 @@ fn echo(face: Face, reactor: &Reactor) -> Port {
         }
     };
     let port = match face {
-        Face::Protocol => reactor.listen_tcp("127.0.0.1:0", |_: &Address| Echo),
-        Face::Stream => reactor.serve_tcp("127.0.0.1:0", handler),
+        Face::Protocol => reactor.listen("127.0.0.1:0", |_: &Address| Echo),
+        Face::Stream => reactor.serve("127.0.0.1:0", handler),
     };
     port.unwrap()
 }
@@ -69,7 +69,7 @@ fn a_write_of_much_to_a_peer_that_reads_nothing_costs_next_to_no_memory() {
         told.set(true);
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let before = resident();
     let _deaf = Peer::call(&port);
     (0..50).for_each(|_| turn(&reactor));
@@ -94,7 +94,7 @@ fn what_a_callback_writes_to_a_peer_that_reads_nothing_is_kept_once() {
     let _guard = alone();
     let (reactor, is_written) = (Reactor::new().unwrap(), Rc::new(Cell::new(false)));
     let told = is_written.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Gusher(told.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Gusher(told.clone())).unwrap();
     let mut deaf = Peer::call(&port);
     turn(&reactor);
     let before = resident();
@@ -163,7 +163,7 @@ fn streams_that_connect_leave_no_memory_behind() {
     let at = echo(Face::Protocol, &reactor).host();
     let ask = |count: usize| {
         for _ in 0..count {
-            let opening = reactor.open_tcp(&at);
+            let opening = reactor.open(&at);
             let asked = reactor.run_until(async move {
                 let mut stream = opening.await?;
                 stream.write_all(b"go").await?;

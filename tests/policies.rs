@@ -34,8 +34,8 @@ fn both<P: Policy + Clone + 'static>(reactor: &Reactor, policy: P) -> [Port; 2] 
     let pushed = policies::factory(policy.clone(), |_: &Address| Echo);
     let pulled = policies::handler(policy, echo);
     [
-        reactor.listen_tcp("127.0.0.1:0", pushed).expect("a port of this machine"),
-        reactor.serve_tcp("127.0.0.1:0", pulled).expect("a port of this machine"),
+        reactor.listen("127.0.0.1:0", pushed).expect("a port of this machine"),
+        reactor.serve("127.0.0.1:0", pulled).expect("a port of this machine"),
     ]
 }
 
@@ -51,17 +51,17 @@ async fn said_back(mut stream: Stream, data: &[u8]) -> Result<Vec<u8>> {
 fn a_connection_over_the_limit_is_closed_and_the_place_is_free_again_later() {
     let reactor = Reactor::new().unwrap();
     for port in both(&reactor, ConnectionLimit::new().per_peer(1)) {
-        let first = reactor.open_tcp(&port.host());
+        let first = reactor.open(&port.host());
         let (again, to) = (reactor.clone(), port.host());
         let outcome = reactor.run_until(async move {
             let mut first = first.await?;
             first.write_all(b"x").await?;
             first.read_exact(&mut [0]).await?;
-            let refused = again.open_tcp(&to).await?.read(&mut [0; 9]).await;
+            let refused = again.open(&to).await?.read(&mut [0; 9]).await;
             let echoed = said_back(first, b"first").await?;
             // The server counts its end of the first as well: it may take a turn.
             loop {
-                let mut third = again.open_tcp(&to).await?;
+                let mut third = again.open(&to).await?;
                 if third.write_all(b"y").await.is_ok()
                     && third.read(&mut [0]).await.is_ok_and(|n| n == 1)
                 {
@@ -93,8 +93,8 @@ fn a_silent_connection_is_lost_in_order() {
     let (trigger, lost) = Deferred::new();
     let idle = IdleTimeout::new(Duration::from_millis(5));
     let factory = policies::factory(idle, move |_: &Address| Mourner(trigger.clone()));
-    let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let port = reactor.listen("127.0.0.1:0", factory).unwrap();
+    let opening = reactor.open(&port.host());
     let reason = reactor.run_until(async move {
         let mut stream = opening.await?;
         assert_eq!(stream.read(&mut [0]).await?, 0);
@@ -112,7 +112,7 @@ fn a_throttle_cuts_what_passes_and_loses_nothing() {
     let log = TrafficLog::new(move |traffic| sink.borrow_mut().push(traffic.bytes.len()));
     let data: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
     for port in both(&reactor, (log, Throttle::new().reading(rate).writing(rate))) {
-        let (sent, opening) = (data.clone(), reactor.open_tcp(&port.host()));
+        let (sent, opening) = (data.clone(), reactor.open(&port.host()));
         let answer = reactor.run_until(async move {
             let (mut reading, mut writing) = opening.await?.split();
             let mut answer = Vec::new();
@@ -141,7 +141,7 @@ fn a_traffic_log_tells_every_byte_in_order() {
         sink.borrow_mut().push(tail.to_owned());
     });
     for port in both(&reactor, log) {
-        let opening = reactor.open_tcp(&port.host());
+        let opening = reactor.open(&port.host());
         let rest = reactor.run_until(async move {
             let mut stream = opening.await?;
             stream.write_all(b"a\n").await?;

@@ -38,8 +38,8 @@ impl Protocol for Echo {
 fn listen(face: Face, reactor: &Reactor, text: &str) -> Port {
     let endpoint: ServerEndpoint = text.parse().unwrap();
     let port = match face {
-        Face::Protocol => endpoint.listen(reactor, |_: &Address| Echo),
-        Face::Stream => endpoint.serve(reactor, async |stream: Stream| {
+        Face::Protocol => reactor.listen(&endpoint, |_: &Address| Echo),
+        Face::Stream => reactor.serve(&endpoint, async |stream: Stream| {
             let (mut reader, mut writer) = stream.split();
             futures_util::io::copy(&mut reader, &mut writer).await?;
             Ok(())
@@ -76,7 +76,7 @@ fn a_header_that_is_not_there_in_time_ends_the_connection_and_not_before() {
             let _port = listen(face, &server.reactor(), "haproxy:tcp:80");
             let ended = Notes::default();
             let note = ended.clone();
-            let opening = client.reactor().open_tcp("server:80");
+            let opening = client.reactor().open("server:80");
             let talk = client.reactor().spawn(async move {
                 let mut stream = opening.await?;
                 stream.write_all(sent).await?;
@@ -126,7 +126,7 @@ fn an_end_behind_bytes_that_came_with_the_header_is_told_after_them() {
     let transport = Rc::<RefCell<Option<Transport>>>::default();
     let (kept, desk) = (transport.clone(), notes.clone());
     let factory = move |_: &Address| Patient { notes: desk.clone(), transport: kept.clone() };
-    let port = HERE.parse::<ServerEndpoint>().unwrap().listen(&reactor, factory).unwrap();
+    let port = reactor.listen(HERE, factory).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(&[LINE, b"hello"].concat());
     peer.half_close();

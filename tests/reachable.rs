@@ -24,8 +24,8 @@ type Notes = Rc<RefCell<Vec<String>>>;
 fn talk(factory: impl Factory + 'static, said: &'static [u8]) -> (Simulation, Result<String>) {
     let simulation = Simulation::new(7);
     let server = simulation.host("server");
-    server.reactor().listen_tcp("0.0.0.0:80", factory).unwrap();
-    let opening = simulation.host("client").reactor().open_tcp("server:80");
+    server.reactor().listen("0.0.0.0:80", factory).unwrap();
+    let opening = simulation.host("client").reactor().open("server:80");
     let heard = simulation.run_until(async move {
         let mut stream = opening.await?;
         stream.write_all(said).await?;
@@ -231,9 +231,9 @@ fn a_deferred_that_is_fired_elsewhere_reaches_the_protocol() {
     };
     let simulation = Simulation::new(3);
     let (server, other) = (simulation.host("server"), simulation.host("other"));
-    server.reactor().listen_tcp("0.0.0.0:80", build).unwrap();
+    server.reactor().listen("0.0.0.0:80", build).unwrap();
     drop(other.reactor().call_later(9 * SECOND, move || trigger.callback(42).unwrap()));
-    let opening = simulation.host("client").reactor().open_tcp("server:80");
+    let opening = simulation.host("client").reactor().open("server:80");
     let heard = simulation.run_until(async move {
         let mut stream = opening.await?;
         stream.write_all(b"?").await?;

@@ -124,7 +124,7 @@ fn a_lost_connection_is_made_again_and_success_resets_the_wait() {
     let server = simulation.host("server").reactor();
     let client = client(&simulation, |factory| factory.jitter(0.0));
     simulation.run_for(Duration::from_secs(3)).unwrap();
-    server.serve_tcp("0.0.0.0:80", async |_| Ok(())).unwrap();
+    server.serve("0.0.0.0:80", async |_| Ok(())).unwrap();
     simulation.run_for(Duration::from_secs(3)).unwrap();
     assert_eq!(
         notes(&client),

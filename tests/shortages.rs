@@ -5,7 +5,8 @@
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{Call, EventKind, Fault, Host, Simulation, TraceEvent};
 use ropewalk::{
-    Address, ConnectTo, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger,
+    Address, ClientEndpoint, Deferred, Failure, Protocol, Reactor, Result, ServerEndpoint,
+    Transport, Trigger,
 };
 use std::io::ErrorKind::OutOfMemory;
 use std::time::Duration;
@@ -64,12 +65,12 @@ const WIRES: &[Wire] = &[
 
 impl Wire {
     /// Serves one connection, and says how to reach it.
-    fn listen(self, reactor: &Reactor, server: End) -> ConnectTo {
+    fn listen(self, reactor: &Reactor, server: End) -> ClientEndpoint {
         let mut server = Some(server);
         let build = move |_: &Address| server.take().expect("one connection");
         match self {
             Wire::Plain => {
-                reactor.listen_tcp("0.0.0.0:7", build).expect("a port");
+                reactor.listen("0.0.0.0:7", build).expect("a port");
                 "server:7".into()
             }
             #[cfg(feature = "tls")]
@@ -78,8 +79,10 @@ impl Wire {
                 let identity = Identity::self_signed(&["server"]).expect("it is a name");
                 let trusted = ClientConfig::trusting(identity.certificate_pem());
                 let config = ServerConfig::new(identity);
-                reactor.listen_tls("0.0.0.0:7", &config, build).expect("a port");
-                ConnectTo::from("server:7").tls(&trusted.server_name("server"))
+                reactor
+                    .listen(ServerEndpoint::from("0.0.0.0:7").tls(&config), build)
+                    .expect("a port");
+                ClientEndpoint::from("server:7").tls(&trusted.server_name("server"))
             }
         }
     }
@@ -127,7 +130,7 @@ fn a_stream_whose_sends_find_no_memory_sends_all_and_is_told_of_the_last_byte() 
         starve(&client, Call::Write);
         let reactor = client.reactor();
         let saying = client.reactor().spawn(async move {
-            let mut stream = reactor.open_tcp(to).await?;
+            let mut stream = reactor.open(to).await?;
             stream.write_all(&vec![7; MUCH]).await?;
             stream.flush().await?;
             stream.close().await?;

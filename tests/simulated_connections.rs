@@ -14,7 +14,7 @@ use ropewalk::simulation::{
     Faults, Latency, Link, Simulation, SweepReport, for_each_seed, sweep_faults,
 };
 use ropewalk::{
-    Address, ConnectTo, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger,
+    Address, ClientEndpoint, Deferred, Failure, Protocol, Reactor, Result, Transport, Trigger,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -45,7 +45,7 @@ fn echo_with_callbacks(simulation: &Simulation) -> Result {
     let ledger = Ledger::new();
     let (server, client) = hosts(simulation);
     let watch = ledger.clone();
-    let port = server.reactor().listen_tcp("0.0.0.0:7", move |_: &Address| watch.watch(Echo));
+    let port = server.reactor().listen("0.0.0.0:7", move |_: &Address| watch.watch(Echo));
     if may_not_listen(simulation, port)? {
         return Ok(());
     }
@@ -68,7 +68,7 @@ fn echo_with_async(simulation: &Simulation) -> Result {
     simulation.keep_trace();
     let ledger = Ledger::new();
     let (server, client) = hosts(simulation);
-    let port = server.reactor().serve_tcp("0.0.0.0:7", async |mut stream| {
+    let port = server.reactor().serve("0.0.0.0:7", async |mut stream| {
         let mut buffer = [0; 700];
         loop {
             let count = stream.read(&mut buffer).await?;
@@ -84,7 +84,7 @@ fn echo_with_async(simulation: &Simulation) -> Result {
     for size in [5, 80_000] {
         let reactor = client.reactor();
         let asking = client.reactor().spawn(async move {
-            let (mut read, mut write) = reactor.open_tcp("server:7").await?.split();
+            let (mut read, mut write) = reactor.open("server:7").await?.split();
             let writing = reactor.spawn(async move {
                 write.write_all(&bytes(size)).await?;
                 write.flush().await?;
@@ -177,7 +177,7 @@ fn poetry(simulation: &Simulation) -> Result {
     let poem = Rc::new(bytes(95));
     let (watch, words) = (ledger.clone(), poem.clone());
     let build = move |_: &Address| watch.watch(Poet { poem: words.clone() });
-    if may_not_listen(simulation, server.reactor().listen_tcp("0.0.0.0:7", build))? {
+    if may_not_listen(simulation, server.reactor().listen("0.0.0.0:7", build))? {
         return Ok(());
     }
     let poems: Vec<_> = (0..2)
@@ -261,7 +261,7 @@ fn chat(simulation: &Simulation) -> Result {
     let room = Room::default();
     let (watch, seats) = (ledger.clone(), room.clone());
     let build = move |_: &Address| watch.watch(Chatter { room: seats.clone() });
-    if may_not_listen(simulation, server.reactor().listen_tcp("0.0.0.0:7", build))? {
+    if may_not_listen(simulation, server.reactor().listen("0.0.0.0:7", build))? {
         return Ok(());
     }
     let guests: Vec<_> = (0..3)
@@ -357,12 +357,12 @@ fn reconnecting(simulation: &Simulation) -> Result {
     let (server, client) = hosts(simulation);
     let watch = ledger.clone();
     let build = move |_: &Address| watch.watch(Echo);
-    if may_not_listen(simulation, server.reactor().listen_tcp("0.0.0.0:7", build))? {
+    if may_not_listen(simulation, server.reactor().listen("0.0.0.0:7", build))? {
         return Ok(());
     }
     let (done, answered) = Deferred::new();
     let factory = Stubborn { ledger: ledger.clone(), done, answer: Rc::default() };
-    let to = ConnectTo::new("server:7").timeout(Duration::from_secs(5));
+    let to = ClientEndpoint::from("server:7").timeout(Duration::from_secs(5));
     client.reactor().connect_tcp(to, factory);
     let answer = simulation.run_until(answered)?;
     if answer != b"anybody there?" {
@@ -450,7 +450,7 @@ fn slow_reader(simulation: &Simulation) -> Result {
     let (server, client) = hosts(simulation);
     let watch = ledger.clone();
     let build = move |_: &Address| watch.watch(Pusher { left: ALL, is_paused: false });
-    if may_not_listen(simulation, server.reactor().listen_tcp("0.0.0.0:7", build))? {
+    if may_not_listen(simulation, server.reactor().listen("0.0.0.0:7", build))? {
         return Ok(());
     }
     let (done, got) = Deferred::new();

@@ -4,7 +4,7 @@
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::simulation::{Disk, Draw, Host, Simulation, check_determinism, for_all};
-use ropewalk::{ConnectTo, Failure, Protocol, Result, Transport};
+use ropewalk::{ClientEndpoint, Failure, Protocol, Result, Transport};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -185,8 +185,8 @@ fn what_a_program_writes_while_a_crash_takes_it_away_is_not_written() {
     }
     let (simulation, server, disk) = host_with_disk(1);
     let build = move |_: &ropewalk::Address| Scribe(disk.clone());
-    server.reactor().listen_tcp("0.0.0.0:7", build).unwrap();
-    let opening = simulation.host("client").reactor().open_tcp("server:7");
+    server.reactor().listen("0.0.0.0:7", build).unwrap();
+    let opening = simulation.host("client").reactor().open("server:7");
     let _stream = simulation.run_until(opening).unwrap();
     simulation.run_for(SECOND).unwrap();
     server.restart();
@@ -213,9 +213,9 @@ fn what_a_crash_does_to_a_disk_follows_from_the_seed() {
 /// Whether a client hears a server's greeting within three seconds.
 fn reaches(simulation: &Simulation, from: &Host, to: &Host) -> bool {
     let reactor = from.reactor();
-    let to = ConnectTo::new(format!("{}:7", to.name())).timeout(3 * SECOND);
+    let to = ClientEndpoint::from(format!("{}:7", to.name())).timeout(3 * SECOND);
     let greeting = from.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp(to).await?;
+        let mut stream = reactor.open(to).await?;
         stream.read_to_end(&mut Vec::new()).await?;
         Ok(())
     });
@@ -228,7 +228,7 @@ fn four_hosts() -> (Simulation, [Host; 4]) {
     for host in &hosts {
         host.boot(|reactor| {
             let greet = async |mut stream: ropewalk::Stream| Ok(stream.write_all(b"hello").await?);
-            reactor.serve_tcp("0.0.0.0:7", greet).map(drop)
+            reactor.serve("0.0.0.0:7", greet).map(drop)
         });
     }
     (simulation, hosts)

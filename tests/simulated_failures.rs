@@ -75,7 +75,7 @@ fn a_program_that_does_not_boot_fails_the_run_with_its_line() {
     let line = line!() + 3;
     let failure = failure_of(|_, server, _| {
         server.boot(|reactor| {
-            reactor.serve_tcp("10.9.9.9:80", async |_| Ok(()))?;
+            reactor.serve("10.9.9.9:80", async |_| Ok(()))?;
             Ok(())
         });
     });
@@ -207,7 +207,7 @@ impl Protocol for Fragile {
 fn say_a_word(client: &Host) {
     let reactor = client.reactor();
     drop(client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         stream.write_all(b"word").await?;
         // What the server makes of it is the server's.
         let _ = stream.close().await;
@@ -220,7 +220,7 @@ fn say_a_word(client: &Host) {
 fn a_protocol_that_panics_or_fails_anywhere_fails_the_run() {
     for place in [Place::Made, Place::Data, Place::Error, Place::ReadClosed, Place::Lost] {
         let failure = failure_of(|_, server, client| {
-            server.reactor().listen_tcp("0.0.0.0:7", move |_: &Address| Fragile(place)).unwrap();
+            server.reactor().listen("0.0.0.0:7", move |_: &Address| Fragile(place)).unwrap();
             say_a_word(client);
         });
         expect_unhandled(&failure, "in a protocol");
@@ -231,7 +231,7 @@ fn a_protocol_that_panics_or_fails_anywhere_fails_the_run() {
 fn a_factory_that_panics_fails_the_run() {
     let failure = failure_of(|_, server, client| {
         let build = |_: &Address| -> Fragile { panic!("in a factory") };
-        server.reactor().listen_tcp("0.0.0.0:7", build).unwrap();
+        server.reactor().listen("0.0.0.0:7", build).unwrap();
         say_a_word(client);
     });
     expect_unhandled(&failure, "panicked: in a factory");
@@ -242,13 +242,13 @@ fn a_handler_that_fails_or_panics_fails_the_run() {
     let line = line!() + 2;
     let failure = failure_of(|_, server, client| {
         let handler = async |_: Stream| Err::<(), Failure>(Failure::msg("in a handler"));
-        server.reactor().serve_tcp("0.0.0.0:7", handler).unwrap();
+        server.reactor().serve("0.0.0.0:7", handler).unwrap();
         say_a_word(client);
     });
     expect_unhandled_here(&failure, "in a handler", line);
     let failure = failure_of(|_, server, client| {
         let handler = async |_: Stream| if true { panic!("in a handler") } else { Ok(()) };
-        server.reactor().serve_tcp("0.0.0.0:7", handler).unwrap();
+        server.reactor().serve("0.0.0.0:7", handler).unwrap();
         say_a_word(client);
     });
     expect_unhandled(&failure, "panicked: in a handler");
@@ -268,7 +268,7 @@ fn a_datagram_protocol_that_fails_or_panics_fails_the_run() {
     for panics in [false, true] {
         let failure = failure_of(|_, server, client| {
             let _ = server.reactor().listen_udp("0.0.0.0:53", Deaf(panics)).unwrap();
-            let mouth = client.reactor().open_udp("0.0.0.0:0").unwrap();
+            let mouth = client.reactor().bind_udp("0.0.0.0:0").unwrap();
             let to = Address::from(std::net::SocketAddr::new(server.ip(), 53));
             drop(client.reactor().spawn(async move { mouth.send_to(b"?", &to).await }));
         });
@@ -392,7 +392,7 @@ fn a_predicate_may_use_the_simulation() {
 
 /// Answers with what comes, as streams do.
 fn serve_echo(reactor: &Reactor) -> Result {
-    reactor.serve_tcp("0.0.0.0:7", async |mut stream| {
+    reactor.serve("0.0.0.0:7", async |mut stream| {
         let mut buffer = [0; 64];
         loop {
             let count = stream.read(&mut buffer).await?;
@@ -409,7 +409,7 @@ fn serve_echo(reactor: &Reactor) -> Result {
 fn ask(reactor: &Reactor) -> Deferred<()> {
     let asker = reactor.clone();
     reactor.spawn(async move {
-        let Ok(mut stream) = asker.open_tcp("server:7").await else { return Ok(()) };
+        let Ok(mut stream) = asker.open("server:7").await else { return Ok(()) };
         let asked = stream.write_all(&[7; 300]).await;
         let closed = stream.close().await;
         if asked.is_ok() && closed.is_ok() {
@@ -469,8 +469,8 @@ fn what_a_program_says_while_a_crash_takes_it_away_fails_no_run_but_a_panic_does
             drop(unwatched);
             Last(Some(trigger), panics)
         };
-        server.reactor().listen_tcp("0.0.0.0:7", build).unwrap();
-        let opening = client.reactor().open_tcp("server:7");
+        server.reactor().listen("0.0.0.0:7", build).unwrap();
+        let opening = client.reactor().open("server:7");
         let _stream = simulation.run_until(opening).unwrap();
         simulation.run_for(SECOND).unwrap();
         simulation.at(simulation.time(), {
@@ -549,7 +549,7 @@ fn a_single_fault_that_makes_a_task_panic_is_found_by_the_walk() {
         }
         let reactor = client.reactor();
         drop(client.reactor().spawn(async move {
-            reactor.open_tcp("server:7").await.expect("it is there");
+            reactor.open("server:7").await.expect("it is there");
         }));
         simulation.run_until_idle()
     });

@@ -51,7 +51,7 @@ fn processes_are_refused_in_every_face_and_none_is_started() {
     expect_refused(wait(reactor.spawn_process(Deaf, touch()).map(drop)), why);
     let client: ClientEndpoint = format!("process:/bin/touch:{}", file.display()).parse().unwrap();
     let why = "cannot start /bin/touch: a simulated host has no processes";
-    let told = wait(client.open(&reactor).map(drop)).unwrap_err();
+    let told = wait(reactor.open(&client).map(drop)).unwrap_err();
     assert!(told.to_string().ends_with(why), "{told}");
     assert!(!file.exists(), "nobody has run it");
 }
@@ -71,7 +71,7 @@ fn descriptors_of_the_system_are_refused_in_both_faces() {
 
 fn serve(reactor: &Reactor, text: &str) -> Result {
     let server: ServerEndpoint = text.parse()?;
-    server.serve(reactor, async |_: Stream| Ok(())).map(drop)
+    reactor.serve(&server, async |_: Stream| Ok(())).map(drop)
 }
 
 #[test]
@@ -90,11 +90,12 @@ fn unix_sockets_are_refused_for_streams_and_datagrams() {
     let (simulation, reactor) = simulated();
     let why = "cannot listen at unix:/tmp/nowhere: a simulated host has no Unix sockets";
     let name = PathBuf::from("/tmp/nowhere");
-    expect_refused(reactor.serve_unix(&name, async |_: Stream| Ok(())), why);
+    expect_refused(reactor.serve(ServerEndpoint::unix(&name), async |_: Stream| Ok(())), why);
     expect_refused(reactor.open_unix_datagram(name.clone()), why);
-    let told = simulation.run_until(reactor.open_unix(&name)).unwrap_err().to_string();
+    let told =
+        simulation.run_until(reactor.open(ClientEndpoint::unix(&name))).unwrap_err().to_string();
     assert!(told.ends_with("a simulated host has no Unix sockets"), "{told}");
-    let socket = reactor.open_udp("0.0.0.0:0").unwrap();
+    let socket = reactor.bind_udp("0.0.0.0:0").unwrap();
     let sending = async move { socket.send_to("x", &name.into()).await };
     let told = simulation.run_until(sending).unwrap_err().to_string();
     assert!(told.ends_with("a simulated host has no Unix sockets"), "{told}");

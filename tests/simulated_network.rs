@@ -6,7 +6,7 @@ use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::net::ConnectError;
 use ropewalk::simulation::{EventKind, Host, Latency, Link, Simulation, TraceEvent};
 use ropewalk::{
-    Address, ConnectTo, Connected, Deferred, Failure, Protocol, Result, Stream, Transport,
+    Address, ClientEndpoint, Connected, Deferred, Failure, Protocol, Result, Stream, Transport,
 };
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -35,7 +35,7 @@ fn two_hosts(link: Link) -> (Simulation, Host, Host, Rc<Cell<usize>>) {
                 }
             }
         };
-        reactor.serve_tcp("0.0.0.0:7", handler).map(drop)
+        reactor.serve("0.0.0.0:7", handler).map(drop)
     });
     (simulation, server, client, read)
 }
@@ -48,7 +48,7 @@ fn quick() -> Link {
 fn upload(client: &Host, bytes: usize) -> Deferred<()> {
     let reactor = client.reactor();
     client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         stream.write_all(&vec![7; bytes]).await?;
         stream.close().await?;
         stream.read_to_end(&mut Vec::new()).await?;
@@ -59,7 +59,7 @@ fn upload(client: &Host, bytes: usize) -> Deferred<()> {
 #[test]
 fn a_stream_over_a_link_that_loses_comes_late_and_whole() {
     let (simulation, server, client, read) = two_hosts(quick());
-    let mut stream = simulation.run_until(client.reactor().open_tcp("server:7")).unwrap();
+    let mut stream = simulation.run_until(client.reactor().open("server:7")).unwrap();
     // Only now, so that it is the stream's bytes that are late.
     simulation.set_link(&client, &server, quick().loss(0.9));
     let start = simulation.time();
@@ -79,7 +79,7 @@ fn segments_that_were_lost_hold_those_behind_them_back() {
     let (simulation, _, client, _) = two_hosts(quick().loss(0.3));
     let reactor = client.reactor();
     let writing = client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         for number in 0..50u8 {
             stream.write_all(&[number]).await?;
             reactor.sleep(Duration::from_millis(10)).await;
@@ -109,8 +109,8 @@ fn connections_share_the_bandwidth_of_a_link() {
 #[test]
 fn datagrams_wait_for_the_bandwidth_of_a_link() {
     let (simulation, server, client, _) = two_hosts(quick().bandwidth(10_000));
-    let mouth = client.reactor().open_udp("0.0.0.0:0").unwrap();
-    let ear = server.reactor().open_udp("0.0.0.0:53").unwrap();
+    let mouth = client.reactor().bind_udp("0.0.0.0:0").unwrap();
+    let ear = server.reactor().bind_udp("0.0.0.0:53").unwrap();
     let to = Address::from(SocketAddr::new(server.ip(), 53));
     let sending = client.reactor().spawn(async move {
         for _ in 0..10 {
@@ -133,8 +133,8 @@ fn datagrams_wait_for_the_bandwidth_of_a_link() {
 #[test]
 fn a_link_that_loses_everything_lets_nobody_connect() {
     let (simulation, _, client, _) = two_hosts(quick().loss(1.0));
-    let to = ConnectTo::new("server:7").timeout(600 * SECOND);
-    let failure = simulation.run_until(client.reactor().open_tcp(to)).unwrap_err();
+    let to = ClientEndpoint::from("server:7").timeout(600 * SECOND);
+    let failure = simulation.run_until(client.reactor().open(to)).unwrap_err();
     assert_eq!(failure.check::<ConnectError>().map(ConnectError::kind), Some(ErrorKind::TimedOut));
 }
 
@@ -143,7 +143,7 @@ fn a_link_that_loses_everything_lets_nobody_connect() {
 fn a_peer_that_does_not_read_takes_a_window_and_no_more() {
     let (simulation, server, client, _) = two_hosts(quick().window(10_000));
     let reactor = client.reactor();
-    let opening = client.reactor().open_tcp("server:7");
+    let opening = client.reactor().open("server:7");
     let mut stream = simulation.run_until(opening).unwrap();
     simulation.run_for(SECOND).unwrap();
     server.pause();
@@ -237,9 +237,9 @@ fn a_host_that_crashed_holds_no_descriptor_and_no_port_of_its_former_life() {
     let simulation = Simulation::new(1);
     let server = simulation.host("server");
     let boot = |reactor: &ropewalk::Reactor| {
-        let socket = reactor.open_udp("0.0.0.0:53")?;
+        let socket = reactor.bind_udp("0.0.0.0:53")?;
         drop(reactor.spawn(async move { socket.recv_from(&mut [0; 9]).await.map(drop) }));
-        reactor.serve_tcp("0.0.0.0:53", async |_| Ok(())).map(drop)
+        reactor.serve("0.0.0.0:53", async |_| Ok(())).map(drop)
     };
     server.boot(boot);
     assert_eq!(server.descriptors(), 2);

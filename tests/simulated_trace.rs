@@ -23,7 +23,7 @@ fn trace_of(prepare: impl FnOnce(&Simulation, &Host, &Host)) -> (String, Vec<Los
     let simulation = Simulation::new(1);
     simulation.keep_trace();
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    let socket = Rc::new(client.reactor().open_udp("0.0.0.0:0").unwrap());
+    let socket = Rc::new(client.reactor().bind_udp("0.0.0.0:0").unwrap());
     prepare(&simulation, &server, &client);
     send(&simulation, &socket, SocketAddr::new(server.ip(), 53), "who is there?");
     let losses = simulation.happenings().into_iter().filter_map(|happening| match happening.what {
@@ -37,7 +37,7 @@ fn trace_of(prepare: impl FnOnce(&Simulation, &Host, &Host)) -> (String, Vec<Los
 fn the_trace_tells_to_whom_a_datagram_goes_and_what_it_is() {
     let ear = std::cell::Cell::new(None);
     let (trace, losses) = trace_of(|_, server, _| {
-        ear.set(Some(server.reactor().open_udp("0.0.0.0:53").unwrap()));
+        ear.set(Some(server.reactor().bind_udp("0.0.0.0:53").unwrap()));
     });
     assert!(
         trace.contains("client           sends 13 bytes to 10.0.0.1:53: who is there?"),
@@ -68,8 +68,8 @@ fn the_trace_tells_that_a_socket_did_not_take_a_datagram() {
     let simulation = Simulation::new(1);
     simulation.keep_trace();
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    let mouth = Rc::new(client.reactor().open_udp("0.0.0.0:0").unwrap());
-    let ear = server.reactor().open_udp("0.0.0.0:53").unwrap();
+    let mouth = Rc::new(client.reactor().bind_udp("0.0.0.0:0").unwrap());
+    let ear = server.reactor().bind_udp("0.0.0.0:53").unwrap();
     let at = SocketAddr::new(server.ip(), 53);
     // Nobody reads: what is beyond the socket's queue, and the reactor's own, is lost.
     for _ in 0..2_000 {
@@ -82,7 +82,7 @@ fn the_trace_tells_that_a_socket_did_not_take_a_datagram() {
     };
     assert!(simulation.happenings().iter().any(full));
     let other = SocketAddr::new(client.ip(), 9);
-    let narrow = server.reactor().open_udp("0.0.0.0:54").unwrap();
+    let narrow = server.reactor().bind_udp("0.0.0.0:54").unwrap();
     narrow.connect(Address::from(other)).unwrap();
     send(&simulation, &mouth, SocketAddr::new(server.ip(), 54), "x");
     assert!(simulation.trace().contains("the socket is connected to another"));
@@ -166,10 +166,10 @@ fn questions(times: usize) -> String {
             }
         }
     };
-    server.reactor().serve_tcp("0.0.0.0:7", echo).unwrap();
+    server.reactor().serve("0.0.0.0:7", echo).unwrap();
     let reactor = client.reactor();
     let asking = client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         for _ in 0..times {
             stream.write_all(b"question").await?;
             stream.read_exact(&mut [0; 8]).await?;
@@ -226,7 +226,7 @@ fn a_datagram_that_was_lost_goes_half_the_way() {
     let simulation = Simulation::new(1);
     simulation.keep_trace();
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    let socket = Rc::new(client.reactor().open_udp("0.0.0.0:0").unwrap());
+    let socket = Rc::new(client.reactor().bind_udp("0.0.0.0:0").unwrap());
     simulation.set_link(&client, &server, Link::new().loss(1.0));
     send(&simulation, &socket, SocketAddr::new(server.ip(), 53), "lost");
     let picture = simulation.to_svg();

@@ -5,7 +5,7 @@
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::net::ConnectError;
 use ropewalk::simulation::{Deadlock, Faults, Host, Latency, Link, Simulation, Why};
-use ropewalk::{Address, ConnectTo, Deferred, Failure, Protocol, Reactor, Transport};
+use ropewalk::{Address, ClientEndpoint, Deferred, Failure, Protocol, Reactor, Transport};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 fn serve_echo(host: &Host) {
     host.boot(|reactor| {
-        reactor.serve_tcp("0.0.0.0:7", async |mut stream| {
+        reactor.serve("0.0.0.0:7", async |mut stream| {
             let mut buffer = [0; 512];
             loop {
                 let count = stream.read(&mut buffer).await?;
@@ -30,7 +30,7 @@ fn serve_echo(host: &Host) {
 fn ask(reactor: &Reactor, question: Vec<u8>) -> Deferred<Vec<u8>> {
     let asker = reactor.clone();
     reactor.spawn(async move {
-        let (mut read, mut write) = asker.open_tcp("server:7").await?.split();
+        let (mut read, mut write) = asker.open("server:7").await?.split();
         let writing = asker.spawn(async move {
             write.write_all(&question).await?;
             write.close().await?;
@@ -55,7 +55,7 @@ fn a_late_future_is_dropped_when_its_limit_has_passed_and_may_have_borrowed() {
     let (simulation, _, client) = two_hosts(1);
     let reactor = client.reactor();
     let reading = client.reactor().spawn(async move {
-        let mut stream = reactor.open_tcp("server:7").await?;
+        let mut stream = reactor.open("server:7").await?;
         let mut answer = [0; 4];
         let late = reactor.timeout(Duration::from_secs(9), stream.read_exact(&mut answer)).await;
         assert_eq!(late.unwrap_err().to_string(), "timed out after 9s");
@@ -107,8 +107,8 @@ fn a_simulated_host_runs_as_a_real_one_does() {
 fn nobody_listening_refuses_and_nobody_there_is_unreachable() {
     let (simulation, server, client) = two_hosts(4);
     let kind = |to: &str, wait: u64| {
-        let to = ConnectTo::new(to).timeout(Duration::from_secs(wait));
-        let failure = simulation.run_until(client.reactor().open_tcp(to)).unwrap_err();
+        let to = ClientEndpoint::from(to).timeout(Duration::from_secs(wait));
+        let failure = simulation.run_until(client.reactor().open(to)).unwrap_err();
         failure.check::<ConnectError>().map(ConnectError::kind)
     };
     assert_eq!(kind("server:8", 30), Some(ErrorKind::ConnectionRefused));
@@ -135,7 +135,7 @@ fn a_deadlock_is_found_and_says_who_waits_for_what() {
     let (simulation, _, client) = two_hosts(6);
     let reactor = client.reactor();
     let waiting = reactor.spawn(async move {
-        let mut stream = Reactor::current().unwrap().open_tcp("server:7").await?;
+        let mut stream = Reactor::current().unwrap().open("server:7").await?;
         let mut byte = [0];
         stream.read_exact(&mut byte).await?;
         Ok(())
@@ -393,7 +393,7 @@ fn an_abort_is_a_loss_at_the_other_end_of_a_pump() {
 fn a_connected_datagram_socket_hears_of_a_refusal_and_lives_on() {
     let simulation = Simulation::new(16);
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    let socket = client.reactor().open_udp("0.0.0.0:0").unwrap();
+    let socket = client.reactor().bind_udp("0.0.0.0:0").unwrap();
     socket.connect(Address::from(std::net::SocketAddr::new(server.ip(), 53))).unwrap();
     let asking = async move {
         socket.send(b"?").await?;
@@ -412,7 +412,7 @@ fn datagrams_come_once_late_twice_or_never() {
     let link = Link::new().latency(radio).loss(0.2).duplication(0.2);
     simulation.set_link(&client, &server, link);
     let heard = Rc::new(RefCell::new(Vec::new()));
-    let (ear, inbox) = (server.reactor().open_udp("0.0.0.0:53").unwrap(), heard.clone());
+    let (ear, inbox) = (server.reactor().bind_udp("0.0.0.0:53").unwrap(), heard.clone());
     let hearing = server.reactor().spawn(async move {
         let mut buffer = [0; 16];
         loop {
@@ -423,7 +423,7 @@ fn datagrams_come_once_late_twice_or_never() {
         #[expect(unreachable_code, reason = "it says what the task would give")]
         Ok(())
     });
-    let mouth = client.reactor().open_udp("0.0.0.0:0").unwrap();
+    let mouth = client.reactor().bind_udp("0.0.0.0:0").unwrap();
     let to = Address::from(std::net::SocketAddr::new(server.ip(), 53));
     let saying = async move {
         for number in 0..100 {
@@ -447,17 +447,17 @@ fn a_name_to_listen_at_is_one_of_the_simulation() {
     let (server, client) = (simulation.host("server"), simulation.host("client"));
     let reactor = server.reactor();
     let greet = async |mut stream: ropewalk::Stream| Ok(stream.write_all(b"hello").await?);
-    assert_eq!(reactor.serve_tcp("server:80", greet).unwrap().host().to_string(), "10.0.0.1:80");
-    assert!(reactor.serve_tcp(("localhost", 81), greet).is_ok());
-    assert!(reactor.open_udp("server:53").is_ok());
-    let elsewhere = reactor.serve_tcp("client:80", greet).unwrap_err().to_string();
+    assert_eq!(reactor.serve("server:80", greet).unwrap().host().to_string(), "10.0.0.1:80");
+    assert!(reactor.serve(("localhost", 81), greet).is_ok());
+    assert!(reactor.bind_udp("server:53").is_ok());
+    let elsewhere = reactor.serve("client:80", greet).unwrap_err().to_string();
     assert!(elsewhere.contains("client:80"), "{elsewhere}");
-    let unknown = reactor.serve_tcp(("nobody", 80), greet).unwrap_err().to_string();
+    let unknown = reactor.serve(("nobody", 80), greet).unwrap_err().to_string();
     assert!(unknown.ends_with("no host has that name"), "{unknown}");
     let reactor = client.reactor();
     let greeting = simulation.run_until(async move {
         let mut greeting = String::new();
-        reactor.open_tcp("server:80").await?.read_to_string(&mut greeting).await?;
+        reactor.open("server:80").await?.read_to_string(&mut greeting).await?;
         Ok(greeting)
     });
     assert_eq!(greeting.unwrap(), "hello");

@@ -119,7 +119,7 @@ fn a_name_without_an_address_is_a_failure_that_names_it() {
 fn hosts_of_a_simulation_find_each_other_by_name() {
     let simulation = Simulation::new(1);
     let [db, web] = ["db", "web"].map(|name| simulation.host(name).reactor());
-    let port = db.serve_tcp("db:80", async |_| Ok(())).unwrap();
+    let port = db.serve("db:80", async |_| Ok(())).unwrap();
     let (found, missing) = (web.resolve("db", 80), web.resolve("nobody", 80));
     simulation.run_for(SECOND).unwrap();
     let found = found.now_or_never().unwrap().unwrap();
@@ -163,7 +163,7 @@ fn what_never_returns_may_be_spawned_served_and_called_later() -> Result {
         #[allow(unreachable_code)]
         Ok(())
     });
-    reactor.serve_tcp("any:80", async |stream| {
+    reactor.serve("any:80", async |stream| {
         loop {
             stream.reactor().sleep(SECOND).await;
         }

@@ -12,8 +12,8 @@ use ropewalk::net::ConnectError;
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, TlsError, session, start_tls};
 use ropewalk::transport::{ConnectionDone, ConnectionLost};
 use ropewalk::{
-    Address, ConnectTo, Deferred, Failure, ListenUnix, Port, Protocol, Reactor, Result, Stream,
-    Transport, Trigger,
+    Address, ClientEndpoint, Deferred, Failure, Port, Protocol, Reactor, Result, ServerEndpoint,
+    Stream, Transport, Trigger,
 };
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, ErrorKind, Read, Write};
@@ -69,11 +69,13 @@ fn bulk() -> Vec<u8> {
 #[test]
 fn both_faces_echo_much_and_little() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
-    let callbacks = reactor.listen_tls("127.0.0.1:0", &server, |_: &Address| Echo).unwrap();
-    let task = reactor.serve_tls("127.0.0.1:0", &server, echo).unwrap();
+    let callbacks = reactor
+        .listen(ServerEndpoint::from("127.0.0.1:0").tls(&server), |_: &Address| Echo)
+        .unwrap();
+    let task = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), echo).unwrap();
     for port in [callbacks, task] {
         for sent in [&b"x"[..], &bulk()] {
-            let opening = reactor.open_tls(&port.host(), &client);
+            let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
             assert!(open_and_exchange(&reactor, opening, sent).unwrap() == sent);
         }
     }
@@ -107,15 +109,17 @@ fn listen_for_end(reactor: &Reactor, server: &ServerConfig) -> (Port, Deferred<F
     let (trigger, reason) = Deferred::new();
     let made = Rc::new(Cell::new(0));
     let factory = move |_: &Address| Listens { made: made.clone(), lost: Some(trigger.clone()) };
-    (reactor.listen_tls("127.0.0.1:0", server, factory).unwrap(), reason)
+    (reactor.listen(ServerEndpoint::from("127.0.0.1:0").tls(server), factory).unwrap(), reason)
 }
 
 #[test]
 fn an_address_that_tls_cannot_have_is_said_to_be_wrong_where_it_was_asked_for() {
     let (reactor, (server, _)) = (Reactor::new().unwrap(), ends());
     for failure in [
-        reactor.listen_tls("nonsense", &server, |_: &Address| Echo).unwrap_err(),
-        reactor.serve_tls("nonsense", &server, echo).unwrap_err(),
+        reactor
+            .listen(ServerEndpoint::from("nonsense").tls(&server), |_: &Address| Echo)
+            .unwrap_err(),
+        reactor.serve(ServerEndpoint::from("nonsense").tls(&server), echo).unwrap_err(),
     ] {
         assert_eq!(failure.location().unwrap().file(), file!(), "{failure:?}");
     }
@@ -125,7 +129,7 @@ fn an_address_that_tls_cannot_have_is_said_to_be_wrong_where_it_was_asked_for() 
 fn relay(reactor: &Reactor, to: Address) -> Port {
     let carry = async move |stream: Stream| {
         let reactor = stream.reactor();
-        let (mut reader, mut writer) = reactor.open_tcp(&to).await?.split();
+        let (mut reader, mut writer) = reactor.open(&to).await?.split();
         let (mut near, mut back) = stream.split();
         reactor.spawn(async move {
             let _ = futures_util::io::copy(&mut reader, &mut back).await;
@@ -139,7 +143,7 @@ fn relay(reactor: &Reactor, to: Address) -> Port {
             writer.write_all(&buffer[..count]).await?;
         }
     };
-    reactor.serve_tcp("127.0.0.1:0", carry).unwrap()
+    reactor.serve("127.0.0.1:0", carry).unwrap()
 }
 
 #[test]
@@ -156,8 +160,9 @@ fn a_peer_that_ends_without_a_word_is_no_failure_of_the_handler() {
         told.take().expect("there is one client").callback(failure)?;
         outcome
     };
-    let port = reactor.serve_tls("127.0.0.1:0", &server, handler).unwrap();
-    let opening = reactor.open_tls(&relay(&reactor, port.host()).host(), &client);
+    let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), handler).unwrap();
+    let opening =
+        reactor.open(ClientEndpoint::from(&relay(&reactor, port.host()).host()).tls(&client));
 
     let stream = reactor.run_until(opening).unwrap();
     stream.transport().abort_connection();
@@ -173,13 +178,14 @@ fn a_peer_that_ends_without_a_word_is_no_failure_of_the_handler() {
 fn an_end_in_order_is_done_and_a_cut_is_lost() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
     let (port, reason) = listen_for_end(&reactor, &server);
-    let stream = reactor.run_until(reactor.open_tls(&port.host(), &client)).unwrap();
+    let stream =
+        reactor.run_until(reactor.open(ClientEndpoint::from(&port.host()).tls(&client))).unwrap();
     drop(stream);
     assert!(reactor.run_until(reason).unwrap().is::<ConnectionDone>());
 
     let (port, reason) = listen_for_end(&reactor, &server);
     let relay = relay(&reactor, port.host());
-    let opening = reactor.open_tls(&relay.host(), &client);
+    let opening = reactor.open(ClientEndpoint::from(&relay.host()).tls(&client));
     let stream = reactor.run_until(opening).unwrap();
     stream.transport().abort_connection();
     let reason = reactor.run_until(reason).unwrap();
@@ -205,15 +211,19 @@ fn what_is_wrong_with_a_server_is_said_with_its_address() {
     ];
     for (identity, client, expected) in cases {
         let server = ServerConfig::new(identity.clone());
-        let port = reactor.serve_tls("127.0.0.1:0", &server, echo).unwrap();
-        let failure = reactor.run_until(reactor.open_tls(&port.host(), &client)).unwrap_err();
+        let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), echo).unwrap();
+        let failure = reactor
+            .run_until(reactor.open(ClientEndpoint::from(&port.host()).tls(&client)))
+            .unwrap_err();
         let text = failure.to_string();
         assert!(failure.is::<ConnectError>() && text.contains(expected), "{text}");
         assert!(text.contains(&port.host().to_string()), "{text}");
     }
     let anybody = ClientConfig::dangerously_trusting_anybody();
-    let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(old), echo).unwrap();
-    let opening = reactor.open_tls(&port.host(), &anybody);
+    let port = reactor
+        .serve(ServerEndpoint::from("127.0.0.1:0").tls(&ServerConfig::new(old)), echo)
+        .unwrap();
+    let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&anybody));
     assert_eq!(open_and_exchange(&reactor, opening, b"so be it").unwrap(), b"so be it");
 }
 
@@ -221,7 +231,9 @@ fn what_is_wrong_with_a_server_is_said_with_its_address() {
 fn a_server_outlives_garbage_cuts_and_silence() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
     let server = server.handshake_timeout(Duration::from_millis(50));
-    let port = reactor.listen_tls("127.0.0.1:0", &server, |_: &Address| Echo).unwrap();
+    let port = reactor
+        .listen(ServerEndpoint::from("127.0.0.1:0").tls(&server), |_: &Address| Echo)
+        .unwrap();
     let address = port.host().socket_addr().unwrap();
     let said = Rc::new(RefCell::new(Vec::new()));
     let heard = said.clone();
@@ -252,8 +264,10 @@ fn a_server_outlives_garbage_cuts_and_silence() {
     assert!(said.borrow().iter().all(|line| line.contains("127.0.0.1:")), "{said:?}");
 
     // The port was closed by the stop: a new one shows that the reactor and the configuration are well.
-    let port = reactor.listen_tls("127.0.0.1:0", &server, |_: &Address| Echo).unwrap();
-    let opening = reactor.open_tls(&port.host(), &client);
+    let port = reactor
+        .listen(ServerEndpoint::from("127.0.0.1:0").tls(&server), |_: &Address| Echo)
+        .unwrap();
+    let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
     assert_eq!(open_and_exchange(&reactor, opening, b"alive").unwrap(), b"alive");
 }
 
@@ -262,30 +276,34 @@ fn a_server_that_is_silent_or_no_tls_at_all_fails_the_connection() {
     let (reactor, (_, client)) = (Reactor::new().unwrap(), ends());
     let client = client.handshake_timeout(Duration::from_millis(50));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let opening = reactor.open_tls(silent.local_addr().unwrap(), &client);
+    let opening = reactor.open(ClientEndpoint::from(silent.local_addr().unwrap()).tls(&client));
     let failure = reactor.run_until(opening).unwrap_err();
     assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::TimedOut);
 
     let plain = reactor
-        .serve_tcp("127.0.0.1:0", async |mut stream| {
+        .serve("127.0.0.1:0", async |mut stream| {
             stream.write_all(b"220 mail.example.org\r\n").await?;
             stream.read_to_end(&mut Vec::new()).await?;
             Ok(())
         })
         .unwrap();
-    let failure = reactor.run_until(reactor.open_tls(&plain.host(), &client)).unwrap_err();
+    let failure = reactor
+        .run_until(reactor.open(ClientEndpoint::from(&plain.host()).tls(&client)))
+        .unwrap_err();
     assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::InvalidData);
     assert!(failure.to_string().contains("is not TLS"), "{failure}");
 
-    let hangs_up = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(())).unwrap();
-    reactor.run_until(reactor.open_tls(&hangs_up.host(), &client)).unwrap_err();
+    let hangs_up = reactor.serve("127.0.0.1:0", async |_| Ok(())).unwrap();
+    reactor
+        .run_until(reactor.open(ClientEndpoint::from(&hangs_up.host()).tls(&client)))
+        .unwrap_err();
 }
 
 #[test]
 fn giving_up_a_handshake_closes_its_connection() {
     let (reactor, (_, client)) = (Reactor::new().unwrap(), ends());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let opening = reactor.open_tls(silent.local_addr().unwrap(), &client);
+    let opening = reactor.open(ClientEndpoint::from(silent.local_addr().unwrap()).tls(&client));
     let (mut accepted, _) = reactor
         .run_until(async move {
             let accepting = async move { Ok(silent.accept()?) };
@@ -318,7 +336,7 @@ fn names_protocols_and_certificates_are_agreed_upon() {
         .alpn(["h2", "chat"])
         .require_client_certificate(visitor.certificate_pem());
     let port = reactor
-        .serve_tls("127.0.0.1:0", &server, async |mut stream| {
+        .serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async |mut stream| {
             let session = session(&stream.transport()).unwrap();
             let (name, alpn) = (session.server_name().unwrap(), session.alpn().unwrap());
             let text =
@@ -332,7 +350,7 @@ fn names_protocols_and_certificates_are_agreed_upon() {
             .server_name(name)
             .identity(visitor.clone())
             .alpn(["chat"]);
-        let opening = reactor.open_tls(&port.host(), &client);
+        let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
         let got = open_and_exchange(&reactor, opening, b"").unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), format!("{name} chat 1"));
     }
@@ -341,7 +359,7 @@ fn names_protocols_and_certificates_are_agreed_upon() {
         assert!(report.to_string().contains("no certificate"), "{report}")
     });
     let client = ClientConfig::trusting(main.certificate_pem()).server_name("localhost");
-    let opening = reactor.open_tls(&port.host(), &client.alpn(["chat"]));
+    let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client.alpn(["chat"])));
     let refused = open_and_exchange(&reactor, opening, b"").unwrap_err();
     assert!(refused.chain().any(|it| it.to_string().contains("lost")), "{refused:?}");
 }
@@ -349,10 +367,10 @@ fn names_protocols_and_certificates_are_agreed_upon() {
 #[test]
 fn those_who_met_before_shake_hands_shortly() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
-    let port = reactor.serve_tls("127.0.0.1:0", &server, echo).unwrap();
+    let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), echo).unwrap();
     let mut resumed = Vec::new();
     for _ in 0..2 {
-        let opening = reactor.open_tls(&port.host(), &client);
+        let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
         let is_resumed = reactor
             .run_until(async move {
                 let stream = opening.await?;
@@ -370,7 +388,7 @@ fn those_who_met_before_shake_hands_shortly() {
 fn half_a_connection_ends_and_the_other_half_goes_on() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
     let port = reactor
-        .serve_tls("127.0.0.1:0", &server, async |mut stream| {
+        .serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async |mut stream| {
             let mut all = Vec::new();
             stream.read_to_end(&mut all).await?;
             // Only now, when the peer's half is over.
@@ -379,7 +397,7 @@ fn half_a_connection_ends_and_the_other_half_goes_on() {
         })
         .unwrap();
     let sent = bulk();
-    let opening = reactor.open_tls(&port.host(), &client);
+    let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
     assert!(open_and_exchange(&reactor, opening, &sent).unwrap() == sent);
 }
 
@@ -391,7 +409,7 @@ fn what_a_slow_reader_has_not_taken_counts_as_not_sent() {
     let is_drained = Rc::new(Cell::new(false));
     let flag = is_drained.clone();
     let port = reactor
-        .serve_tls("127.0.0.1:0", &server, async move |mut stream| {
+        .serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async move |mut stream| {
             let flag = flag.clone();
             stream.transport().write(&*to_send);
             stream.transport().drained().await?;
@@ -400,7 +418,7 @@ fn what_a_slow_reader_has_not_taken_counts_as_not_sent() {
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open_tls(&port.host(), &client);
+    let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
     let got = reactor
         .run_until(async move {
             let mut stream = opening.await?;
@@ -420,14 +438,14 @@ fn layers_lie_over_unix_sockets_and_over_each_other() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
     for layers in 1..=3 {
         let path = Path::new();
-        let mut at = ListenUnix::new(&path.0);
-        let mut to = ConnectTo::unix(&path.0);
+        let mut at = ServerEndpoint::unix(&path.0);
+        let mut to = ClientEndpoint::unix(&path.0);
         for _ in 0..layers {
             (at, to) = (at.tls(&server), to.tls(&client));
         }
-        let port = reactor.listen_unix(at, |_: &Address| Echo).unwrap();
+        let port = reactor.listen(at, |_: &Address| Echo).unwrap();
         let sent = bulk();
-        assert!(open_and_exchange(&reactor, reactor.open_tcp(to), &sent).unwrap() == sent);
+        assert!(open_and_exchange(&reactor, reactor.open(to), &sent).unwrap() == sent);
         reactor.run_until(port.stop_listening()).unwrap();
     }
 }
@@ -455,9 +473,8 @@ impl Protocol for Upgrades {
 #[test]
 fn a_live_connection_starts_tls_in_both_faces() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
-    let port =
-        reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Upgrades(server.clone())).unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Upgrades(server.clone())).unwrap();
+    let opening = reactor.open(&port.host());
     let got = reactor
         .run_until(async move {
             let mut stream = opening.await?;
@@ -478,7 +495,7 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
     let plain = Rc::new(bulk().repeat(12));
     let to_send = plain.clone();
     let port = reactor
-        .serve_tcp("127.0.0.1:0", async move |mut stream| {
+        .serve("127.0.0.1:0", async move |mut stream| {
             let to_send = to_send.clone();
             stream.transport().write(&*to_send);
             let starting = start_tls(&stream.transport(), &server);
@@ -489,7 +506,7 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let opening = reactor.open(&port.host());
     let got = reactor
         .run_until(async move {
             let mut stream = opening.await?;
@@ -508,8 +525,8 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
 #[test]
 fn a_start_of_tls_with_somebody_who_speaks_none_says_so() {
     let (reactor, (_, client)) = (Reactor::new().unwrap(), ends());
-    let port = reactor.listen_tcp("127.0.0.1:0", |_: &Address| Echo).unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let port = reactor.listen("127.0.0.1:0", |_: &Address| Echo).unwrap();
+    let opening = reactor.open(&port.host());
     let failure = reactor
         .run_until(async move {
             let stream = opening.await?;
@@ -587,7 +604,7 @@ fn openssl_as_a_client_verifies_names_and_hears_the_goodbye() {
     for version in ["-tls1_3", "-tls1_2"] {
         let reactor = Reactor::new().unwrap();
         let port = reactor
-            .serve_tls("127.0.0.1:0", &server, async |mut stream| {
+            .serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async |mut stream| {
                 let session = session(&stream.transport()).unwrap();
                 let mut line = [0; 6];
                 stream.read_exact(&mut line).await?;
@@ -640,7 +657,7 @@ fn openssl_as_a_server_is_trusted_and_echoes_in_reverse() {
     let mut lines = output.lines().map(|line| line.unwrap());
     assert!(lines.any(|line| line.contains("ACCEPT")));
     let reactor = Reactor::new().unwrap();
-    let opening = reactor.open_tls(free, &client.alpn(["chat"]));
+    let opening = reactor.open(ClientEndpoint::from(free).tls(&client.alpn(["chat"])));
     let got = reactor.run_until(async move {
         let mut stream = opening.await?;
         assert_eq!(session(&stream.transport()).unwrap().alpn(), Some(&b"chat"[..]));
@@ -661,7 +678,7 @@ fn curl_gets_a_page_and_no_complaint_about_its_end() {
     let trusted = Path::with(&identity.certificate_pem());
     let server = ServerConfig::new(identity).alpn(["http/1.1"]);
     let port = reactor
-        .serve_tls("127.0.0.1:0", &server, async |mut stream| {
+        .serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async |mut stream| {
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];

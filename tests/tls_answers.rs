@@ -10,7 +10,7 @@ use ropewalk::tls::rustls::pki_types::CertificateDer;
 use ropewalk::tls::rustls::pki_types::pem::PemObject;
 use ropewalk::tls::rustls::{self, AlertDescription, ClientConnection};
 use ropewalk::tls::{Identity, ServerConfig};
-use ropewalk::{Address, Port, Protocol, Reactor, Result, Stream, Transport};
+use ropewalk::{Address, Port, Protocol, Reactor, Result, ServerEndpoint, Stream, Transport};
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 
@@ -26,12 +26,17 @@ impl Protocol for Echo {
 fn serve(face: Face, reactor: &Reactor, identity: &Identity) -> Port {
     let config = ServerConfig::new(identity.clone());
     let port = match face {
-        Face::Protocol => reactor.listen_tls("127.0.0.1:0", &config, |_: &Address| Echo),
-        Face::Stream => reactor.serve_tls("127.0.0.1:0", &config, async |stream: Stream| {
-            let (mut reader, mut writer) = stream.split();
-            futures_util::io::copy(&mut reader, &mut writer).await?;
-            Ok(())
-        }),
+        Face::Protocol => {
+            reactor.listen(ServerEndpoint::from("127.0.0.1:0").tls(&config), |_: &Address| Echo)
+        }
+        Face::Stream => reactor.serve(
+            ServerEndpoint::from("127.0.0.1:0").tls(&config),
+            async |stream: Stream| {
+                let (mut reader, mut writer) = stream.split();
+                futures_util::io::copy(&mut reader, &mut writer).await?;
+                Ok(())
+            },
+        ),
     };
     port.unwrap()
 }

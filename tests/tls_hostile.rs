@@ -11,7 +11,9 @@ use ropewalk::net::ConnectError;
 use ropewalk::simulation::{Host, Link, Simulation};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session, start_tls};
 use ropewalk::transport::ConnectionLost;
-use ropewalk::{Address, Deferred, Failure, Protocol, Result, Stream, Transport};
+use ropewalk::{
+    Address, ClientEndpoint, Deferred, Failure, Protocol, Result, ServerEndpoint, Stream, Transport,
+};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -67,7 +69,7 @@ fn serve_cut(simulation: &Simulation, at: usize, all: Rc<Cell<usize>>) {
     let relay = simulation.host("relay").reactor();
     let serve = async move |stream: Stream| {
         let (reactor, transport) = (stream.reactor(), stream.transport());
-        let (mut from_server, mut to_server) = reactor.open_tcp("server:7").await?.split();
+        let (mut from_server, mut to_server) = reactor.open("server:7").await?.split();
         let (mut from_client, mut to_client) = stream.split();
         reactor.spawn(async move {
             let _ = futures_util::io::copy(&mut from_client, &mut to_server).await;
@@ -80,7 +82,7 @@ fn serve_cut(simulation: &Simulation, at: usize, all: Rc<Cell<usize>>) {
         transport.lose_connection();
         Ok(())
     };
-    relay.serve_tcp("0.0.0.0:7", serve).unwrap();
+    relay.serve("0.0.0.0:7", serve).unwrap();
 }
 
 #[test]
@@ -90,10 +92,13 @@ fn an_answer_cut_at_any_byte_fails_the_handshake_once_and_says_whose() {
     loop {
         let simulation = Simulation::new(1);
         let (server, client) = hosts(&simulation);
-        server.reactor().serve_tls("0.0.0.0:7", &server_config, async |_| Ok(())).unwrap();
+        server
+            .reactor()
+            .serve(ServerEndpoint::from("0.0.0.0:7").tls(&server_config), async |_| Ok(()))
+            .unwrap();
         let passed = Rc::new(Cell::new(0));
         serve_cut(&simulation, cuts, passed.clone());
-        let opening = client.reactor().open_tls("relay:7", &client_config);
+        let opening = client.reactor().open(ClientEndpoint::from("relay:7").tls(&client_config));
         match simulation.run_until(opening) {
             // The cut was behind what a handshake needs.
             Ok(_) => break,
@@ -120,8 +125,11 @@ fn an_end_behind_half_a_hello_is_noticed_at_once() {
     let (server, client) = hosts(&simulation);
     let (server_config, _) = ends();
     let config = server_config.handshake_timeout(Duration::from_secs(3600));
-    server.reactor().serve_tls("0.0.0.0:7", &config, async |_| Ok(())).unwrap();
-    let opening = client.reactor().open_tcp("server:7");
+    server
+        .reactor()
+        .serve(ServerEndpoint::from("0.0.0.0:7").tls(&config), async |_| Ok(()))
+        .unwrap();
+    let opening = client.reactor().open("server:7");
     let stream = simulation.run_until(opening).unwrap();
     simulation.run_for(Duration::from_secs(1)).unwrap();
     // One edge will tell of both.
@@ -143,8 +151,8 @@ fn a_reset_behind_half_a_record_is_noticed_at_once() {
     let told = Told::default();
     let protocol = told.clone();
     let build = move |_: &Address| protocol.clone();
-    server.reactor().listen_tls("0.0.0.0:7", &server_config, build).unwrap();
-    let opening = client.reactor().open_tls("server:7", &client_config);
+    server.reactor().listen(ServerEndpoint::from("0.0.0.0:7").tls(&server_config), build).unwrap();
+    let opening = client.reactor().open(ClientEndpoint::from("server:7").tls(&client_config));
     let stream = simulation.run_until(opening).unwrap();
     simulation.run_for(Duration::from_secs(1)).unwrap();
     // Of the record no more than fits on the way arrives. One edge will tell of it and of the reset.
@@ -212,8 +220,8 @@ fn lines_smuggled_in_before_tls_are_not_taken_for_lines_of_it() {
         let lines = Lines { config, heard: Rc::default(), told: Told::default() };
         let each = lines.clone();
         let build = move |_: &Address| LineReceiver::new(each.clone());
-        server.reactor().listen_tcp("0.0.0.0:7", build).unwrap();
-        let upgrading = upgrade(client.reactor().open_tcp("server:7"), text, client_config);
+        server.reactor().listen("0.0.0.0:7", build).unwrap();
+        let upgrading = upgrade(client.reactor().open("server:7"), text, client_config);
         simulation.run_until(client.reactor().spawn(upgrading)).unwrap_err();
         simulation.run_until_idle().unwrap();
         assert_eq!(*lines.heard.borrow(), ["STARTTLS false"]);
@@ -250,8 +258,8 @@ fn half_a_line_smuggled_in_before_tls_does_not_become_a_line_of_it() {
     let lines = Lines { config, heard: Rc::default(), told: Told::default() };
     let each = lines.clone();
     let build = move |_: &Address| LineReceiver::new(Late(each.clone()));
-    server.reactor().listen_tcp("0.0.0.0:7", build).unwrap();
-    let opening = client.reactor().open_tcp("server:7");
+    server.reactor().listen("0.0.0.0:7", build).unwrap();
+    let opening = client.reactor().open("server:7");
     let asking = client.reactor().spawn(async move {
         let mut stream = upgrade(opening, b"STARTTLS\r\nRCPT TO: mallory ", client_config).await?;
         stream.write_all(b", said alice\r\n").await?;
@@ -282,8 +290,8 @@ fn what_a_stream_read_ahead_of_tls_is_not_taken_for_a_part_of_it() {
         stream.read_line(&mut line).await?;
         Err(Failure::msg(format!("it read {line:?}")))
     };
-    server.reactor().serve_tcp("0.0.0.0:7", handler).unwrap();
-    let opening = client.reactor().open_tcp("server:7");
+    server.reactor().serve("0.0.0.0:7", handler).unwrap();
+    let opening = client.reactor().open("server:7");
     let asking = client.reactor().spawn(async move {
         let mut stream = upgrade(opening, b"STARTTLS\nRCPT TO: mallory\n", client_config).await?;
         stream.read_to_end(&mut Vec::new()).await?;
@@ -325,8 +333,8 @@ fn a_protocol_gets_what_came_with_the_word_that_starts_tls_with_that_word() {
     let heard = Heard::default();
     let notes = heard.clone();
     let build = move |_: &Address| Raw { config: config.clone(), heard: notes.clone() };
-    server.reactor().listen_tcp("0.0.0.0:7", build).unwrap();
-    let opening = client.reactor().open_tcp("server:7");
+    server.reactor().listen("0.0.0.0:7", build).unwrap();
+    let opening = client.reactor().open("server:7");
     let asking = client.reactor().spawn(async move {
         let mut stream = upgrade(opening, b"STARTTLS, and more", client_config).await?;
         stream.write_all(b"a secret").await?;
@@ -353,8 +361,8 @@ fn a_hello_right_behind_the_word_that_starts_tls_is_a_hello_to_who_has_not_read_
         stream.write_all(b"welcome").await?;
         Ok(())
     };
-    server.reactor().serve_tcp("0.0.0.0:7", handler).unwrap();
-    let opening = client.reactor().open_tcp("server:7");
+    server.reactor().serve("0.0.0.0:7", handler).unwrap();
+    let opening = client.reactor().open("server:7");
     let asking = client.reactor().spawn(async move {
         let mut stream = opening.await?;
         stream.transport().write(b"STARTTLS");
@@ -379,8 +387,8 @@ fn a_slow_peer_gets_all_that_was_written_before_tls_though_the_connection_is_bei
         stream.transport().write(b"welcome");
         Ok(())
     };
-    server.reactor().serve_tcp("0.0.0.0:7", handler).unwrap();
-    let opening = client.reactor().open_tcp("server:7");
+    server.reactor().serve("0.0.0.0:7", handler).unwrap();
+    let opening = client.reactor().open("server:7");
     let asking = client.reactor().spawn(async move {
         let mut stream = opening.await?;
         stream.read_exact(&mut vec![0; 3_000_000]).await?;

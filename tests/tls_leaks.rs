@@ -8,7 +8,7 @@ mod kit;
 
 use kit::{census, until};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
-use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+use ropewalk::{Address, ClientEndpoint, Protocol, Reactor, Result, ServerEndpoint, Transport};
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -55,7 +55,7 @@ fn hello(reactor: &Reactor) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let config = ClientConfig::dangerously_trusting_anybody();
-    let opening = reactor.open_tls(listener.local_addr().unwrap(), &config);
+    let opening = reactor.open(ClientEndpoint::from(listener.local_addr().unwrap()).tls(&config));
     let mut caller = None;
     until(reactor, "a call", || {
         caller = listener.accept().ok();
@@ -138,7 +138,9 @@ fn bad_handshakes_leave_nothing_behind_and_are_told_to_who_hears_of_peers_alone(
     let identity = Identity::self_signed(&["localhost"]).unwrap();
     let client = ClientConfig::trusting(identity.certificate_pem()).server_name("localhost");
     let server = ServerConfig::new(identity).handshake_timeout(Duration::from_millis(300));
-    let port = reactor.listen_tls("127.0.0.1:0", &server, |_: &Address| Echo).unwrap();
+    let port = reactor
+        .listen(ServerEndpoint::from("127.0.0.1:0").tls(&server), |_: &Address| Echo)
+        .unwrap();
     let at = port.host().socket_addr().unwrap();
     let hello = hello(&reactor);
     assert!(hello.len() > 200, "{} bytes", hello.len());
@@ -169,7 +171,7 @@ fn bad_handshakes_leave_nothing_behind_and_are_told_to_who_hears_of_peers_alone(
         assert!(said.iter().all(|line| line.contains("127.0.0.1:")), "{said:?}");
     }
     reports.expect(&[]);
-    let opening = reactor.open_tls(&port.host(), &client);
+    let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
     let echo = reactor.run_until(async move {
         use futures_util::{AsyncReadExt, AsyncWriteExt};
         let mut stream = opening.await?;

@@ -19,7 +19,8 @@ use ropewalk::simulation::{
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
 use ropewalk::transport::ConnectionDone;
 use ropewalk::{
-    Address, ConnectTo, Deferred, Failure, Protocol, Result, Stream, Transport, Trigger,
+    Address, ClientEndpoint, Deferred, Failure, Protocol, Result, ServerEndpoint, Stream,
+    Transport, Trigger,
 };
 use std::rc::Rc;
 use std::time::Duration;
@@ -100,7 +101,8 @@ fn echo_with_callbacks(simulation: &Simulation) -> Result {
     let (server, client) = hosts(simulation);
     let watch = ledger.clone();
     let build = move |_: &Address| watch.watch(Echo);
-    let port = server.reactor().listen_tls("0.0.0.0:7", &server_config(), build);
+    let port =
+        server.reactor().listen(ServerEndpoint::from("0.0.0.0:7").tls(&server_config()), build);
     if judge(simulation, port)?.is_none() {
         return Ok(());
     }
@@ -111,7 +113,7 @@ fn echo_with_callbacks(simulation: &Simulation) -> Result {
         let mut asker = Some(asker);
         let watch = ledger.clone();
         let build = move |_: &Address| watch.watch(asker.take().expect("one connection"));
-        let to = ConnectTo::new("server:7").tls(&config);
+        let to = ClientEndpoint::from("server:7").tls(&config);
         let connecting = client.reactor().connect(to, build);
         let outcome = simulation.run_until(async move {
             connecting.await?;
@@ -149,11 +151,12 @@ fn echo_with_async(simulation: &Simulation) -> Result {
     simulation.keep_trace();
     let ledger = Ledger::new();
     let (server, client) = hosts(simulation);
-    let port = server.reactor().serve_tls("0.0.0.0:7", &server_config(), echo);
+    let port =
+        server.reactor().serve(ServerEndpoint::from("0.0.0.0:7").tls(&server_config()), echo);
     if judge(simulation, port)?.is_none() {
         return Ok(());
     }
-    let opening = client.reactor().open_tls("server:7", &client_config());
+    let opening = client.reactor().open(ClientEndpoint::from("server:7").tls(&client_config()));
     let asking = async move { exchange(opening.await?, bytes(20_000)).await };
     let outcome = simulation.run_until(client.reactor().spawn(asking));
     judge_bytes(simulation, outcome, &bytes(20_000))?;
@@ -188,10 +191,10 @@ fn start_of_tls(simulation: &Simulation) -> Result {
     let watch = ledger.clone();
     let build =
         move |_: &Address| watch.watch(Upgrades { ledger: watch.clone(), is_secret: false });
-    if judge(simulation, server.reactor().listen_tcp("0.0.0.0:7", build))?.is_none() {
+    if judge(simulation, server.reactor().listen("0.0.0.0:7", build))?.is_none() {
         return Ok(());
     }
-    let opening = client.reactor().open_tcp("server:7");
+    let opening = client.reactor().open("server:7");
     let asking = client.reactor().spawn(async move {
         let mut stream = opening.await?;
         stream.write_all(b"s").await?;
@@ -215,12 +218,13 @@ fn tls_in_tls(simulation: &Simulation) -> Result {
         start_tls(&stream.transport(), &inner).await?;
         echo(stream).await
     };
-    let port = server.reactor().serve_tls("0.0.0.0:7", &server_config(), handler);
+    let port =
+        server.reactor().serve(ServerEndpoint::from("0.0.0.0:7").tls(&server_config()), handler);
     if judge(simulation, port)?.is_none() {
         return Ok(());
     }
-    let to = ConnectTo::new("server:7").tls(&client_config()).tls(&client_config());
-    let opening = client.reactor().open_tcp(to);
+    let to = ClientEndpoint::from("server:7").tls(&client_config()).tls(&client_config());
+    let opening = client.reactor().open(to);
     let asking = async move { exchange(opening.await?, bytes(2_000)).await };
     let outcome = simulation.run_until(client.reactor().spawn(asking));
     judge_bytes(simulation, outcome, &bytes(2_000))?;
@@ -237,16 +241,17 @@ fn silence(simulation: &Simulation) -> Result {
     let (server, client) = hosts(simulation);
     let watch = ledger.clone();
     let build = move |_: &Address| watch.watch(Echo);
-    let port = server.reactor().listen_tls("0.0.0.0:7", &server_config(), build);
+    let port =
+        server.reactor().listen(ServerEndpoint::from("0.0.0.0:7").tls(&server_config()), build);
     let deaf = async |mut stream: Stream| {
         stream.read_to_end(&mut Vec::new()).await?;
         Ok(())
     };
-    let deaf = server.reactor().serve_tcp("0.0.0.0:8", deaf);
+    let deaf = server.reactor().serve("0.0.0.0:8", deaf);
     let (Some(_), Some(_)) = (judge(simulation, port)?, judge(simulation, deaf)?) else {
         return Ok(());
     };
-    let opening = client.reactor().open_tcp("server:7");
+    let opening = client.reactor().open("server:7");
     let outcome = simulation.run_until(async move {
         let mut stream = opening.await?;
         stream.write_all(HALF_A_HELLO).await?;
@@ -256,7 +261,7 @@ fn silence(simulation: &Simulation) -> Result {
     if judge(simulation, outcome)? == Some(false) && !may_fail(simulation) {
         return Err(Failure::msg("a handshake that took too long ended in order"));
     }
-    let opening = client.reactor().open_tls("server:8", &client_config());
+    let opening = client.reactor().open(ClientEndpoint::from("server:8").tls(&client_config()));
     match simulation.run_until(opening) {
         Ok(_) => return Err(Failure::msg("a handshake with nobody succeeded")),
         Err(failure) if failure.is::<ropewalk::net::ConnectError>() => {}
@@ -315,14 +320,15 @@ fn haste(simulation: &Simulation) -> Result {
     let mut hearer = Some(Hearer { heard: Vec::new(), done: Some(done) });
     let watch = ledger.clone();
     let build = move |_: &Address| watch.watch(hearer.take().expect("one connection"));
-    let port = server.reactor().listen_tls("0.0.0.0:7", &server_config(), build);
+    let port =
+        server.reactor().listen(ServerEndpoint::from("0.0.0.0:7").tls(&server_config()), build);
     if judge(simulation, port)?.is_none() {
         return Ok(());
     }
     let mut hasty = Some(Hasty { piece: bytes(20_000) });
     let watch = ledger.clone();
     let build = move |_: &Address| watch.watch(hasty.take().expect("one connection"));
-    let to = ConnectTo::new("server:7").tls(&client_config());
+    let to = ClientEndpoint::from("server:7").tls(&client_config());
     let connecting = client.reactor().connect(to, build);
     match judge(simulation, simulation.run_until(connecting))? {
         // The server may have heard of no connection.

@@ -12,7 +12,8 @@ use ropewalk::ported::{ClientFactory, Connector};
 use ropewalk::simulation::Simulation;
 use ropewalk::transport::{Producer, ProducerStopped, Producing};
 use ropewalk::{
-    Address, ConnectTo, Failure, ListenUnix, Protocol, Reactor, Result, Transport, UnixName,
+    Address, ClientEndpoint, Failure, Protocol, Reactor, Result, ServerEndpoint, Transport,
+    UnixName,
 };
 use std::cell::RefCell;
 use std::io::{PipeReader, Read, Write};
@@ -53,7 +54,7 @@ impl Protocol for Echo {
 
 /// Sends, ends its half, and gives what came back.
 fn exchange(reactor: &Reactor, to: impl Into<UnixName>, sent: &'static [u8]) -> Result<Vec<u8>> {
-    let opening = reactor.open_unix(to);
+    let opening = reactor.open(ClientEndpoint::unix(to));
     reactor.run_until(async move {
         let mut stream = opening.await?;
         stream.write_all(sent).await?;
@@ -67,9 +68,9 @@ fn exchange(reactor: &Reactor, to: impl Into<UnixName>, sent: &'static [u8]) -> 
 #[test]
 fn both_faces_echo_over_a_path_which_is_gone_when_the_port_is() {
     let (reactor, callbacks, tasks) = (Reactor::new().unwrap(), Place::new(), Place::new());
-    let one = reactor.listen_unix(&callbacks.0, |_: &Address| Echo).unwrap();
+    let one = reactor.listen(ServerEndpoint::unix(&callbacks.0), |_: &Address| Echo).unwrap();
     let other = reactor
-        .serve_unix(&tasks.0, async |stream| {
+        .serve(ServerEndpoint::unix(&tasks.0), async |stream| {
             let (mut reader, mut writer) = stream.split();
             futures_util::io::copy(&mut reader, &mut writer).await?;
             Ok(())
@@ -89,10 +90,11 @@ fn both_faces_echo_over_a_path_which_is_gone_when_the_port_is() {
 fn an_abstract_name_needs_no_file() {
     let reactor = Reactor::new().unwrap();
     let name = format!("@ropewalk-{}", std::process::id());
-    let port = reactor.listen_unix(name.as_str(), |_: &Address| Echo).unwrap();
+    let port = reactor.listen(ServerEndpoint::unix(name.as_str()), |_: &Address| Echo).unwrap();
     assert_eq!(port.host().to_string(), format!("unix:{name}"));
     assert_eq!(exchange(&reactor, name.as_str(), b"x").unwrap(), b"x");
-    let again = reactor.listen_unix(name.as_str(), |_: &Address| Echo).unwrap_err();
+    let again =
+        reactor.listen(ServerEndpoint::unix(name.as_str()), |_: &Address| Echo).unwrap_err();
     let taken = again.check::<ListenError>().unwrap();
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
 }
@@ -101,8 +103,8 @@ fn an_abstract_name_needs_no_file() {
 fn a_mode_is_the_sockets_whatever_the_umask_says() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
     for mode in [0o600, 0o666] {
-        let at = ListenUnix::new(&place.0).mode(mode);
-        let port = reactor.listen_unix(at, |_: &Address| Echo).unwrap();
+        let at = ServerEndpoint::unix(&place.0).mode(mode);
+        let port = reactor.listen(at, |_: &Address| Echo).unwrap();
         let found = std::fs::symlink_metadata(&place.0).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode);
         reactor.run_until(port.stop_listening()).unwrap();
@@ -114,13 +116,13 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     for lock in [true, false] {
         let (reactor, place) = (Reactor::new().unwrap(), Place::new());
         let at = || {
-            let at = ListenUnix::new(&place.0);
+            let at = ServerEndpoint::unix(&place.0);
             if lock { at } else { at.without_lock() }
         };
         drop(std::os::unix::net::UnixListener::bind(&place.0).unwrap());
         assert!(place.0.exists(), "the standard library leaves it behind");
-        let port = reactor.listen_unix(at(), |_: &Address| Echo).unwrap();
-        let second = reactor.listen_unix(at(), |_: &Address| Echo).unwrap_err();
+        let port = reactor.listen(at(), |_: &Address| Echo).unwrap();
+        let second = reactor.listen(at(), |_: &Address| Echo).unwrap_err();
         let taken = second.check::<ListenError>().unwrap();
         assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
         assert!(second.to_string().contains(place.0.to_str().unwrap()), "{second}");
@@ -143,7 +145,7 @@ fn a_lock_that_twisted_made_holds_as_long_as_its_process_lives() {
             format!("{}.lock", name.to_str().unwrap())
         });
         std::os::unix::fs::symlink(&owner, &lock).unwrap();
-        let port = reactor.listen_unix(&place.0, |_: &Address| Echo);
+        let port = reactor.listen(ServerEndpoint::unix(&place.0), |_: &Address| Echo);
         assert_eq!(port.is_ok(), is_free, "{owner}: {port:?}");
         if let Err(failure) = port {
             let taken = failure.check::<ListenError>().unwrap();
@@ -158,7 +160,7 @@ fn a_lock_that_twisted_made_holds_as_long_as_its_process_lives() {
 fn a_file_that_is_no_socket_is_left_alone() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
     std::fs::write(&place.0, "precious").unwrap();
-    let failure = reactor.listen_unix(&place.0, |_: &Address| Echo).unwrap_err();
+    let failure = reactor.listen(ServerEndpoint::unix(&place.0), |_: &Address| Echo).unwrap_err();
     assert!(failure.is::<ListenError>());
     assert_eq!(std::fs::read(&place.0).unwrap(), b"precious");
 }
@@ -170,7 +172,7 @@ fn a_name_that_nobody_listens_at_is_named_in_the_error() {
     let error = failure.check::<ConnectError>().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     assert!(failure.to_string().contains(place.0.to_str().unwrap()), "{failure}");
-    let too_long = reactor.open_unix("/x".repeat(100));
+    let too_long = reactor.open(ClientEndpoint::unix("/x".repeat(100)));
     assert!(reactor.run_until(too_long).unwrap_err().is::<ConnectError>());
 }
 
@@ -222,10 +224,10 @@ impl Protocol for Taker {
 #[test]
 fn descriptors_arrive_in_order_and_before_their_bytes() {
     let (reactor, place, taker) = (Reactor::new().unwrap(), Place::new(), Taker::default());
-    reactor.listen_unix(&place.0, |_: &Address| Giver).unwrap();
+    reactor.listen(ServerEndpoint::unix(&place.0), |_: &Address| Giver).unwrap();
     let protocol = taker.clone();
     let connecting =
-        reactor.connect(ConnectTo::unix(&place.0), move |_: &Address| protocol.clone());
+        reactor.connect(ClientEndpoint::unix(&place.0), move |_: &Address| protocol.clone());
     reactor.run().unwrap();
     drop(connecting);
     assert_eq!(*taker.pipes.borrow(), ["one", "two"]);
@@ -236,7 +238,7 @@ fn descriptors_arrive_in_order_and_before_their_bytes() {
 fn many_descriptors_wait_for_the_bytes_that_carry_them() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
     reactor
-        .serve_unix(&place.0, async |mut stream| {
+        .serve(ServerEndpoint::unix(&place.0), async |mut stream| {
             for _ in 0..150 {
                 let (reader, _) = std::io::pipe()?;
                 stream.transport().send_file_descriptor(reader.into())?;
@@ -245,7 +247,7 @@ fn many_descriptors_wait_for_the_bytes_that_carry_them() {
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open_unix(&place.0);
+    let opening = reactor.open(ClientEndpoint::unix(&place.0));
     let (count, bytes) = reactor
         .run_until(async move {
             let mut stream = opening.await?;
@@ -260,8 +262,8 @@ fn many_descriptors_wait_for_the_bytes_that_carry_them() {
 #[test]
 fn tcp_says_that_it_carries_no_descriptors() {
     let reactor = Reactor::new().unwrap();
-    let port = reactor.listen_tcp("127.0.0.1:0", |_: &Address| Echo).unwrap();
-    let stream = reactor.run_until(reactor.open_tcp(&port.host())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", |_: &Address| Echo).unwrap();
+    let stream = reactor.run_until(reactor.open(&port.host())).unwrap();
     let (reader, _writer) = std::io::pipe().unwrap();
     let refused = stream.transport().send_file_descriptor(reader.into()).unwrap_err();
     assert!(refused.to_string().contains("Unix sockets only"), "{refused}");
@@ -300,7 +302,7 @@ impl ClientFactory for Caller {
 #[test]
 fn a_client_factory_connects_again_over_a_unix_socket() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
-    reactor.serve_unix(&place.0, async |_| Ok(())).unwrap();
+    reactor.serve(ServerEndpoint::unix(&place.0), async |_| Ok(())).unwrap();
     let heard = Rc::<RefCell<Vec<&str>>>::default();
     let factory = Caller { connections: 0, heard: Rc::clone(&heard) };
     reactor.connect_unix(&place.0, factory);
@@ -331,7 +333,7 @@ fn socat(reactor: &Reactor, address: String, input: &'static str) -> Option<Stri
 #[test]
 fn socat_ends_its_half_and_still_gets_its_echo() {
     let (reactor, place) = (Reactor::new().unwrap(), Place::new());
-    reactor.listen_unix(&place.0, |_: &Address| Echo).unwrap();
+    reactor.listen(ServerEndpoint::unix(&place.0), |_: &Address| Echo).unwrap();
     let address = format!("UNIX-CONNECT:{}", place.0.display());
     if let Some(echo) = socat(&reactor, address, "from socat\n") {
         assert_eq!(echo, "from socat\n");
@@ -343,7 +345,7 @@ fn socat_ends_its_half_and_still_gets_its_echo() {
 fn socat_finds_an_abstract_name() {
     let reactor = Reactor::new().unwrap();
     let name = format!("socat-{}", std::process::id());
-    reactor.listen_unix(format!("@{name}"), |_: &Address| Echo).unwrap();
+    reactor.listen(ServerEndpoint::unix(format!("@{name}")), |_: &Address| Echo).unwrap();
     if let Some(echo) = socat(&reactor, format!("ABSTRACT-CONNECT:{name}"), "hello\n") {
         assert_eq!(echo, "hello\n");
     }
@@ -378,12 +380,12 @@ impl Producer for Pieces {
 fn receive(serve: impl Fn(&Transport) + 'static) -> usize {
     let reactor = Reactor::new().unwrap();
     let port = reactor
-        .serve_tcp("127.0.0.1:0", async move |stream| {
+        .serve("127.0.0.1:0", async move |stream| {
             serve(&stream.transport());
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let opening = reactor.open(&port.host());
     let reading = async move {
         let mut got = Vec::new();
         opening.await?.read_to_end(&mut got).await?;
@@ -428,8 +430,8 @@ fn a_producer_is_stopped_once_when_the_connection_is_lost() {
     let heard = Rc::<RefCell<Vec<&str>>>::default();
     let producer = Rc::clone(&heard);
     let reactor = Reactor::new().unwrap();
-    let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(())).unwrap();
-    let stream = reactor.run_until(reactor.open_tcp(&port.host())).unwrap();
+    let port = reactor.serve("127.0.0.1:0", async |_| Ok(())).unwrap();
+    let stream = reactor.run_until(reactor.open(&port.host())).unwrap();
     let transport = stream.transport();
     let pieces = Pieces { left: 1, heard: producer };
     transport.register_producer(pieces, Producing::Push).unwrap();
@@ -496,13 +498,13 @@ fn a_file_that_is_slow_to_read_does_not_stop_the_loop() {
     let (disk, file) = channel();
     let file = RefCell::new(Some(SlowFile(file)));
     let port = reactor
-        .serve_tcp("127.0.0.1:0", async move |stream| {
+        .serve("127.0.0.1:0", async move |stream| {
             let file = file.take().unwrap();
             assert_eq!(stream.transport().send_file(file).await?, 9);
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let opening = reactor.open(&port.host());
     let got = reactor.run_until(async move {
         let mut stream = opening.await?;
         let mut got = [0; 9];
@@ -528,14 +530,14 @@ fn a_file_that_cannot_be_read_fails_with_the_error_after_what_it_gave() {
     drop(disk);
     let file = RefCell::new(Some(SlowFile(file)));
     let port = reactor
-        .serve_tcp("127.0.0.1:0", async move |stream| {
+        .serve("127.0.0.1:0", async move |stream| {
             let file = file.take().unwrap();
             let failure = stream.transport().send_file(file).await.unwrap_err();
             assert_eq!(failure.to_string(), "the loop stands still");
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let opening = reactor.open(&port.host());
     let got = reactor.run_until(async move {
         let mut got = String::new();
         opening.await?.read_to_string(&mut got).await?;
@@ -551,13 +553,13 @@ fn a_file_is_sent_in_a_simulation_as_well() {
     let (one, two) = (simulation.host("one"), simulation.host("two"));
     let bytes: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
     let file = bytes.clone();
-    let serving = one.reactor().serve_tcp("0.0.0.0:80", async move |stream| {
+    let serving = one.reactor().serve("0.0.0.0:80", async move |stream| {
         let file = std::io::Cursor::new(file.clone());
         assert_eq!(stream.transport().send_file(file).await?, 300_000);
         Ok(())
     });
     serving.unwrap();
-    let opening = two.reactor().open_tcp("one:80");
+    let opening = two.reactor().open("one:80");
     let got = simulation.run_until(two.reactor().spawn(async move {
         let mut got = Vec::new();
         opening.await?.read_to_end(&mut got).await?;

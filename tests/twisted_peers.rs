@@ -14,7 +14,8 @@ use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
 use ropewalk::transport::{ConnectionAborted, ConnectionDone};
 use ropewalk::{
-    Address, ConnectTo, Factory, Failure, Port, Protocol, Reactor, Result, Stream, Transport,
+    Address, ClientEndpoint, Factory, Failure, Port, Protocol, Reactor, Result, ServerEndpoint,
+    Stream, Transport,
 };
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -380,15 +381,15 @@ impl Way {
     }
 
     /// Where our client goes, once theirs listens at this port.
-    fn our_client(&self, port: &str) -> ConnectTo {
+    fn our_client(&self, port: &str) -> ClientEndpoint {
         let here = format!("127.0.0.1:{port}");
         match self.kind {
-            Kind::Tcp => ConnectTo::new(here),
-            Kind::Unix => ConnectTo::unix(self.folder.with("socket")),
+            Kind::Tcp => ClientEndpoint::from(here),
+            Kind::Unix => ClientEndpoint::unix(self.folder.with("socket")),
             #[cfg(feature = "tls")]
             Kind::Tls => {
                 let trusting = ClientConfig::trusting(self.identity.certificate_pem());
-                ConnectTo::new(here).tls(&trusting.server_name("localhost"))
+                ClientEndpoint::from(here).tls(&trusting.server_name("localhost"))
             }
         }
     }
@@ -411,20 +412,24 @@ impl Way {
 
     fn listen(&self, reactor: &Reactor, factory: impl Factory + 'static) -> Port {
         let port = match self.kind {
-            Kind::Tcp => reactor.listen_tcp("127.0.0.1:0", factory),
-            Kind::Unix => reactor.listen_unix(self.folder.with("socket"), factory),
+            Kind::Tcp => reactor.listen("127.0.0.1:0", factory),
+            Kind::Unix => reactor.listen(ServerEndpoint::unix(self.folder.with("socket")), factory),
             #[cfg(feature = "tls")]
-            Kind::Tls => reactor.listen_tls("127.0.0.1:0", &self.config(), factory),
+            Kind::Tls => {
+                reactor.listen(ServerEndpoint::from("127.0.0.1:0").tls(&self.config()), factory)
+            }
         };
         port.unwrap()
     }
 
     fn serve(&self, reactor: &Reactor, handler: impl AsyncFn(Stream) -> Result + 'static) -> Port {
         let port = match self.kind {
-            Kind::Tcp => reactor.serve_tcp("127.0.0.1:0", handler),
-            Kind::Unix => reactor.serve_unix(self.folder.with("socket"), handler),
+            Kind::Tcp => reactor.serve("127.0.0.1:0", handler),
+            Kind::Unix => reactor.serve(ServerEndpoint::unix(self.folder.with("socket")), handler),
             #[cfg(feature = "tls")]
-            Kind::Tls => reactor.serve_tls("127.0.0.1:0", &self.config(), handler),
+            Kind::Tls => {
+                reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&self.config()), handler)
+            }
         };
         port.unwrap()
     }
@@ -461,7 +466,7 @@ fn they_serve(way: &Way, face: Face, acts: &[Act]) {
                 drop(reactor.connect(to, factory));
             }
             Face::Pulled => {
-                let (opening, outcomes) = (reactor.open_tcp(to), outcomes.clone());
+                let (opening, outcomes) = (reactor.open(to), outcomes.clone());
                 reactor.spawn(async move {
                     pull(opening.await?, act, outcomes).await;
                     Ok(())

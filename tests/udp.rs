@@ -139,7 +139,7 @@ fn an_address_that_cannot_be_had_is_named_as_it_was_written_where_it_was_asked_f
     for failure in [
         reactor.listen_udp("nonsense", Ear::new(0).0).unwrap_err(),
         reactor.listen_multicast("nonsense", Ear::new(0).0).unwrap_err(),
-        reactor.open_udp("nonsense").unwrap_err(),
+        reactor.bind_udp("nonsense").unwrap_err(),
         reactor.open_multicast("nonsense").unwrap_err(),
         reactor.listen_unix_datagram(nowhere.clone(), Ear::new(0).0).unwrap_err(),
         reactor.open_unix_datagram(nowhere).unwrap_err(),
@@ -147,7 +147,7 @@ fn an_address_that_cannot_be_had_is_named_as_it_was_written_where_it_was_asked_f
         assert_eq!(failure.location().unwrap().file(), file!(), "{failure:?}");
         assert!(!failure.to_string().contains('"'), "{failure}");
     }
-    let failure = reactor.open_udp("nonsense").unwrap_err();
+    let failure = reactor.bind_udp("nonsense").unwrap_err();
     assert_eq!(failure.to_string(), "cannot listen at nonsense: invalid socket address");
 }
 
@@ -179,7 +179,7 @@ fn a_connected_socket_tells_of_a_refusal_and_lives_on() {
 #[test]
 fn a_connected_socket_of_a_task_survives_refusals_in_sending_and_receiving() {
     let reactor = Reactor::new().unwrap();
-    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let socket = reactor.bind_udp("127.0.0.1:0").unwrap();
     let peer = nobody();
     socket.connect(peer.clone()).unwrap();
     let heard = reactor.run_until(async move {
@@ -327,7 +327,7 @@ fn a_protocol_may_stop_its_socket_while_more_datagrams_wait() {
 #[test]
 fn a_buffer_that_is_too_short_is_an_error_that_says_how_long_the_datagram_was() {
     let reactor = Reactor::new().unwrap();
-    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let socket = reactor.bind_udp("127.0.0.1:0").unwrap();
     let own = socket.host();
     let failure = reactor.run_until(async move {
         socket.send_to(&[1; 100], &own).await?;

@@ -8,7 +8,9 @@ mod kit;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{Notes, until};
 use ropewalk::net::{ConnectError, DatagramProtocol, DatagramTransport, ListenError};
-use ropewalk::{Address, ConnectTo, Protocol, Reactor, Result, Stream, Transport, UnixName};
+use ropewalk::{
+    Address, ClientEndpoint, Protocol, Reactor, Result, ServerEndpoint, Stream, Transport, UnixName,
+};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
 use std::fs;
 use std::io::ErrorKind;
@@ -69,8 +71,8 @@ impl Protocol for Greeter {
     }
 }
 
-fn greeting(reactor: &Reactor, to: ConnectTo) -> Result<String> {
-    let opening = reactor.open_tcp(to);
+fn greeting(reactor: &Reactor, to: ClientEndpoint) -> Result<String> {
+    let opening = reactor.open(to);
     reactor.run_until(async move {
         let mut stream: Stream = opening.await?;
         let mut got = String::new();
@@ -85,8 +87,8 @@ fn each_abstract_name_leads_to_its_own_server_in_both_faces() {
         let reactor = Reactor::new().unwrap();
         for name in odd_names() {
             let port = match face {
-                0 => reactor.listen_unix(name.clone(), |_: &Address| Greeter),
-                _ => reactor.serve_unix(name.clone(), async |mut stream| {
+                0 => reactor.listen(ServerEndpoint::unix(name.clone()), |_: &Address| Greeter),
+                _ => reactor.serve(ServerEndpoint::unix(name.clone()), async |mut stream| {
                     let greeting = format!("{:?} sees {:?}", stream.host(), stream.peer());
                     stream.write_all(greeting.as_bytes()).await?;
                     Ok(())
@@ -97,8 +99,8 @@ fn each_abstract_name_leads_to_its_own_server_in_both_faces() {
         for name in odd_names() {
             let address = Address::Unix(name.clone());
             let want = format!("{address:?} sees {:?}", Address::Unix(UnixName::Unnamed));
-            assert_eq!(greeting(&reactor, ConnectTo::unix(name)).unwrap(), want);
-            assert_eq!(greeting(&reactor, ConnectTo::from(&address)).unwrap(), want);
+            assert_eq!(greeting(&reactor, ClientEndpoint::unix(name)).unwrap(), want);
+            assert_eq!(greeting(&reactor, ClientEndpoint::from(&address)).unwrap(), want);
         }
     }
 }
@@ -108,8 +110,8 @@ fn a_name_that_nobody_has_is_refused_though_a_shorter_one_is_there() {
     let reactor = Reactor::new().unwrap();
     let UnixName::Abstract(whole) = with_start(b"\0refused-") else { unreachable!() };
     let shorter = UnixName::Abstract(whole[..whole.len() - 1].into());
-    reactor.listen_unix(shorter, |_: &Address| Greeter).unwrap();
-    let failure = greeting(&reactor, ConnectTo::unix(UnixName::Abstract(whole))).unwrap_err();
+    reactor.listen(ServerEndpoint::unix(shorter), |_: &Address| Greeter).unwrap();
+    let failure = greeting(&reactor, ClientEndpoint::unix(UnixName::Abstract(whole))).unwrap_err();
     let error = failure.check::<ConnectError>().unwrap();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
@@ -118,11 +120,11 @@ fn a_name_that_nobody_has_is_refused_though_a_shorter_one_is_there() {
 fn a_path_of_all_its_bytes_is_listened_at_connected_to_and_removed() {
     for length in [107, 108] {
         let (reactor, path) = (Reactor::new().unwrap(), path(length));
-        let port = reactor.listen_unix(&path, |_: &Address| Greeter).unwrap();
+        let port = reactor.listen(ServerEndpoint::unix(&path), |_: &Address| Greeter).unwrap();
         assert_eq!(port.host(), Address::from(path.clone()));
-        let greeting = greeting(&reactor, ConnectTo::unix(&path)).unwrap();
+        let greeting = greeting(&reactor, ClientEndpoint::unix(&path)).unwrap();
         assert!(greeting.starts_with(&format!("{:?} sees", port.host())), "{greeting}");
-        let again = reactor.listen_unix(&path, |_: &Address| Greeter).unwrap_err();
+        let again = reactor.listen(ServerEndpoint::unix(&path), |_: &Address| Greeter).unwrap_err();
         assert_eq!(again.check::<ListenError>().unwrap().kind(), ErrorKind::AddrInUse);
         reactor.run_until(port.stop_listening()).unwrap();
         assert!(!path.exists());
@@ -142,10 +144,11 @@ fn what_is_no_name_is_an_error_that_says_why() {
         (UnixName::Unnamed, "nobody can be there"),
     ] {
         let why = format!("is no name of a Unix socket: {why}");
-        let failure = reactor.listen_unix(name.clone(), |_: &Address| Greeter).unwrap_err();
+        let failure =
+            reactor.listen(ServerEndpoint::unix(name.clone()), |_: &Address| Greeter).unwrap_err();
         assert_eq!(failure.check::<ListenError>().unwrap().kind(), ErrorKind::InvalidInput);
         assert!(failure.to_string().ends_with(&why), "{failure}");
-        let failure = greeting(&reactor, ConnectTo::unix(name.clone())).unwrap_err();
+        let failure = greeting(&reactor, ClientEndpoint::unix(name.clone())).unwrap_err();
         assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::InvalidInput);
         assert!(failure.to_string().ends_with(&why), "{failure}");
         if name != UnixName::Unnamed {
@@ -184,7 +187,7 @@ fn a_peers_name_is_seen_whatever_it_is() {
         Greeter
     };
     let server = with_end(b"seen");
-    reactor.listen_unix(server.clone(), factory).unwrap();
+    reactor.listen(ServerEndpoint::unix(server.clone()), factory).unwrap();
     let UnixName::Abstract(server) = server else { unreachable!() };
     let server = SocketAddrUnix::new_abstract_name(&server).unwrap();
     let long_path = path(108);

@@ -7,9 +7,8 @@
 mod kit;
 
 use kit::{alone_and_well, until};
-use ropewalk::ServerEndpoint;
 use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError};
-use ropewalk::{Address, ListenUnix, Protocol, Reactor, Result, Transport};
+use ropewalk::{Address, Protocol, Reactor, Result, ServerEndpoint, Transport};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
@@ -72,10 +71,10 @@ fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
 fn refusal(at: &Path, is_locked: bool) -> (ErrorKind, String) {
     let at = at.to_owned();
     in_time(move || {
-        let at = ListenUnix::new(at);
+        let at = ServerEndpoint::unix(at);
         let at = if is_locked { at } else { at.without_lock() };
         let reactor = Reactor::new().unwrap();
-        let failure = reactor.listen_unix(at, |_: &Address| Echo).unwrap_err();
+        let failure = reactor.listen(at, |_: &Address| Echo).unwrap_err();
         (failure.check::<ListenError>().unwrap().kind(), failure.to_string())
     })
 }
@@ -117,7 +116,9 @@ fn a_socket_of_another_type_is_in_use() {
     assert_eq!((kind, text.contains("in use by another socket")), (ErrorKind::AddrInUse, true));
     drop(other);
     let reactor = Reactor::new().unwrap();
-    reactor.listen_unix(&path, |_: &Address| Echo).expect("nobody is there any more");
+    reactor
+        .listen(ServerEndpoint::unix(&path), |_: &Address| Echo)
+        .expect("nobody is there any more");
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn after_a_change_of_directory(listen: impl Fn(&Reactor) -> Box<dyn Fn(&Reactor)
 fn a_relative_path_and_its_lock_are_removed_after_a_change_of_directory() {
     alone_and_well("a_relative_path_and_its_lock_are_removed_after_a_change_of_directory", || {
         after_a_change_of_directory(|reactor| {
-            let port = reactor.listen_unix("s", |_: &Address| Echo).unwrap();
+            let port = reactor.listen(ServerEndpoint::unix("s"), |_: &Address| Echo).unwrap();
             Box::new(move |reactor| reactor.run_until(port.stop_listening()).unwrap())
         });
     });
@@ -236,7 +237,7 @@ where
 {
     let reactor = Reactor::new().unwrap();
     let endpoint: ServerEndpoint = format!("fd:{}", copy.into().into_raw_fd()).parse().unwrap();
-    let _port = endpoint.listen(&reactor, |_: &Address| Echo).unwrap();
+    let _port = reactor.listen(&endpoint, |_: &Address| Echo).unwrap();
     for _ in 0..3 {
         unblock(&listener, false);
         let mut client = call(&listener);

@@ -31,12 +31,10 @@ pub(crate) fn serve(name: &str, cpu: &str) -> Result {
         "mio" | "mio-lines" => return Ok(mio_server()?),
         "tokio" => return Ok(tokio_server(false)?),
         "tokio-lines" => return Ok(tokio_server(true)?),
-        "callbacks" => reactor.listen_tcp(ANY_PORT, |_: &Address| protocol::Echo)?,
-        "callbacks-lines" => {
-            reactor.listen_tcp(ANY_PORT, |_: &Address| lines::EchoLines::default())?
-        }
-        "async" => reactor.serve_tcp(ANY_PORT, stream::echo)?,
-        "async-lines" => reactor.serve_tcp(ANY_PORT, stream::echo_lines)?,
+        "callbacks" => reactor.listen(ANY_PORT, |_: &Address| protocol::Echo)?,
+        "callbacks-lines" => reactor.listen(ANY_PORT, |_: &Address| lines::EchoLines::default())?,
+        "async" => reactor.serve(ANY_PORT, stream::echo)?,
+        "async-lines" => reactor.serve(ANY_PORT, stream::echo_lines)?,
         _ => return Err(Failure::msg(format!("there is no server '{name}'"))),
     };
     announce(&port);

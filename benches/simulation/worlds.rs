@@ -93,14 +93,14 @@ fn connect(count: usize, left: Option<u64>, listen: impl Fn(&Host)) -> Result<Cr
 }
 
 fn serve_echo(host: &Host) {
-    host.boot(|reactor| reactor.listen_tcp("0.0.0.0:7", |_: &Address| Echo).map(drop));
+    host.boot(|reactor| reactor.listen("0.0.0.0:7", |_: &Address| Echo).map(drop));
 }
 
 fn serve_chat(host: &Host) {
     host.boot(|reactor| {
         let room = Room::default();
         let build = move |_: &Address| Chatter { room: room.clone() };
-        reactor.listen_tcp("0.0.0.0:7", build).map(drop)
+        reactor.listen("0.0.0.0:7", build).map(drop)
     });
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ropewalk::tls::{Identity, ServerConfig};
 use ropewalk::transport::{Producer, Producing};
-use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport};
+use ropewalk::{Address, Failure, Protocol, Reactor, Result, ServerEndpoint, Stream, Transport};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -31,8 +31,11 @@ pub(crate) fn serve(name: &str, cpu: &str) -> Result {
     let config = ServerConfig::new(Identity::from_pem(certificate, key)?);
     let reactor = Reactor::new()?;
     let port = match name {
-        "callbacks" => reactor.listen_tls(ANY_PORT, &config, |_: &Address| Callbacks::default())?,
-        "async" => reactor.serve_tls(ANY_PORT, &config, handle)?,
+        "callbacks" => reactor
+            .listen(ServerEndpoint::from(ANY_PORT).tls(&config), |_: &Address| {
+                Callbacks::default()
+            })?,
+        "async" => reactor.serve(ServerEndpoint::from(ANY_PORT).tls(&config), handle)?,
         _ => return Err(Failure::msg(format!("there is no server '{name}'"))),
     };
     println!("{}", port.host());

@@ -65,7 +65,7 @@ impl DatagramProtocol for Callbacks {
 }
 
 fn open(reactor: &Reactor) -> Result<Address> {
-    let socket = reactor.open_udp(ANY_PORT)?;
+    let socket = reactor.bind_udp(ANY_PORT)?;
     let host = socket.host();
     let serving = reactor.spawn(async move {
         let mut buffer = vec![0; 65536];

@@ -39,10 +39,10 @@ fn length_of(transport: &Transport, data: &[u8]) -> Deferred<usize> {
 
 fn main() -> Result {
     let reactor = Reactor::new()?;
-    reactor.listen_tcp("127.0.0.1:8000", |_: &Address| Awaited::new(Echo))?;
+    reactor.listen("127.0.0.1:8000", |_: &Address| Awaited::new(Echo))?;
     let room = Room::default();
     let seat = move |_: &Address| LineReceiver::new(Awaited::new(Guest::new(&room)));
-    reactor.listen_tcp("127.0.0.1:8001", seat)?;
+    reactor.listen("127.0.0.1:8001", seat)?;
     println!("type: nc 127.0.0.1 8000    (an echo)");
     println!("  or: nc -C 127.0.0.1 8001 (a chat, in two terminals)");
     reactor.run()

@@ -2,7 +2,9 @@
 
 use super::{greet, tell};
 use ropewalk::ported::ClientCreator;
-use ropewalk::{Connected, Deferred, Protocol, Reactor, Result, Transport, Trigger};
+use ropewalk::{
+    Connected, Deferred, Protocol, Reactor, Result, ServerEndpoint, Transport, Trigger,
+};
 
 /// Says once what it heard first.
 struct Hearer {
@@ -36,11 +38,11 @@ async fn hear(way: &str, connecting: Deferred<Connected<Hearer>>) -> Result {
 
 pub(crate) fn connect_every_way(reactor: &Reactor) -> Result {
     let creator = ClientCreator::new(reactor, Hearer::new);
-    let port = reactor.serve_tcp("127.0.0.1:0", greet)?;
+    let port = reactor.serve("127.0.0.1:0", greet)?;
     reactor.run_until(hear("TCP", creator.connect_tcp(&port.host())))?;
 
     let path = std::env::temp_dir().join(format!("ropewalk-{}.sock", std::process::id()));
-    reactor.serve_unix(&path, greet)?;
+    reactor.serve(ServerEndpoint::unix(&path), greet)?;
     reactor.run_until(hear("Unix", creator.connect_unix(&path)))?;
 
     #[cfg(feature = "tls")]
@@ -48,7 +50,8 @@ pub(crate) fn connect_every_way(reactor: &Reactor) -> Result {
         use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
         let identity = Identity::self_signed(&["127.0.0.1"])?;
         let trusting = ClientConfig::trusting(identity.certificate_pem());
-        let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), greet)?;
+        let port = reactor
+            .serve(ServerEndpoint::from("127.0.0.1:0").tls(&ServerConfig::new(identity)), greet)?;
         reactor.run_until(hear("TLS", creator.connect_tls(&port.host(), &trusting)))?;
     }
     Ok(())

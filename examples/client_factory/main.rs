@@ -28,7 +28,7 @@ fn tell(what: impl std::fmt::Display) {
 
 fn main() -> Result {
     let reactor = Reactor::new()?;
-    let port = reactor.serve_tcp("127.0.0.1:0", greet)?;
+    let port = reactor.serve("127.0.0.1:0", greet)?;
     reactor.connect_tcp(&port.host(), Calls::default());
     reactor.run()?;
     creator::connect_every_way(&reactor)

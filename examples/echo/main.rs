@@ -33,11 +33,11 @@ fn run() -> Result {
     let options = options().map_err(|error| Failure::msg(format!("{error}; {USAGE}")));
     let (Options { listen, face, lines }, reactor) = (options?, Reactor::new()?);
     let port = match (face.as_str(), lines) {
-        ("protocol", false) => reactor.listen_tcp(listen, |_: &Address| Echo)?,
-        ("protocol", true) => reactor.listen_tcp(listen, |_: &Address| EchoLines::default())?,
-        ("stream", false) => reactor.serve_tcp(listen, stream::echo)?,
-        ("stream", true) => reactor.serve_tcp(listen, stream::echo_lines)?,
-        ("awaited", false) => reactor.listen_tcp(listen, awaited::echo)?,
+        ("protocol", false) => reactor.listen(listen, |_: &Address| Echo)?,
+        ("protocol", true) => reactor.listen(listen, |_: &Address| EchoLines::default())?,
+        ("stream", false) => reactor.serve(listen, stream::echo)?,
+        ("stream", true) => reactor.serve(listen, stream::echo_lines)?,
+        ("awaited", false) => reactor.listen(listen, awaited::echo)?,
         _ => return Err(Failure::msg(format!("no such face: '{face}'; {USAGE}"))),
     };
     writeln!(stdout(), "Listening on {}", port.host())?;

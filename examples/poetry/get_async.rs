@@ -34,7 +34,7 @@ async fn recite(reactor: Reactor, recital: Rc<Recital>, task: Task) {
 }
 
 async fn get_poem(reactor: &Reactor, recital: &Recital, task: Task) -> Result<Vec<u8>> {
-    let mut stream = reactor.open_tcp(recital.address(task)).await?;
+    let mut stream = reactor.open(recital.address(task)).await?;
     let mut poem = Vec::new();
     loop {
         let piece = stream.fill_buf().await?;

@@ -25,7 +25,7 @@ pub(crate) fn slow_poetry(
     pace: Pace,
 ) -> Result<Port> {
     let poem = Rc::new(poem);
-    reactor.serve_tcp(address, async move |mut stream| {
+    reactor.serve(address, async move |mut stream| {
         for (i, piece) in poem.chunks(pace.num_bytes).enumerate() {
             if i > 0 {
                 stream.reactor().sleep(pace.delay).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// One request on one connection, made anew for every attempt.
 async fn attempt(reactor: &Reactor, request: &str) -> Result<String> {
-    let mut stream = reactor.open_tcp("server:6000").await?;
+    let mut stream = reactor.open("server:6000").await?;
     stream.write_all(request.as_bytes()).await?;
     stream.close().await?;
     let mut answer = String::new();

@@ -36,8 +36,7 @@ pub(crate) fn boot(server: &Host) {
     let disk = server.disk();
     server.boot(move |reactor| {
         let store = Rc::new(Store::open(disk.clone())?);
-        reactor
-            .serve_tcp("0.0.0.0:6000", async move |stream| serve(stream, store.clone()).await)?;
+        reactor.serve("0.0.0.0:6000", async move |stream| serve(stream, store.clone()).await)?;
         Ok(())
     });
 }

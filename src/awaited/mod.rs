@@ -21,7 +21,7 @@
 //!     }
 //! }
 //! let reactor = Reactor::new()?;
-//! reactor.listen_tcp("127.0.0.1:0", |_: &Address| Awaited::new(Echo))?;
+//! reactor.listen("127.0.0.1:0", |_: &Address| Awaited::new(Echo))?;
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!
@@ -85,7 +85,7 @@ use std::rc::Rc;
 /// impl AsyncProtocol for Motd {
 ///     async fn connection_made(&mut self, transport: &Transport) -> Result {
 ///         let reactor = transport.reactor();
-///         let peer = reactor.open_tcp("names:43").await?.peer();
+///         let peer = reactor.open("names:43").await?.peer();
 ///         transport.write(format!("I asked {peer}\n"));
 ///         Ok(())
 ///     }
@@ -95,7 +95,7 @@ use std::rc::Rc;
 /// }
 /// let simulation = Simulation::new(1);
 /// let server = simulation.host("server").reactor();
-/// server.listen_tcp("0.0.0.0:7", |_: &Address| Awaited::new(Motd))?;
+/// server.listen("0.0.0.0:7", |_: &Address| Awaited::new(Motd))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[allow(async_fn_in_trait, reason = "a reactor has one thread: nobody asks whether they are Send")]
@@ -169,7 +169,7 @@ pub trait AsyncProtocol {
 /// }
 /// let reactor = Reactor::new()?;
 /// let greet = |_: &Address| LineReceiver::new(Awaited::new(Greeter)).max_length(100);
-/// reactor.listen_tcp("127.0.0.1:0", greet)?;
+/// reactor.listen("127.0.0.1:0", greet)?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub struct Awaited<P> {

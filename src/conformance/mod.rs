@@ -31,6 +31,7 @@ use crate::awaited::Awaited;
 use crate::deferred::{Deferred, Trigger, fail};
 use crate::endpoint::{ClientEndpoint, ServerEndpoint};
 use crate::failure::{Failure, Result, catch_panic};
+use crate::ported::connect_protocol;
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::Reactor;
 use crate::stream::Stream;
@@ -290,11 +291,11 @@ impl<C: Fn(&Address) -> ClientEndpoint> Harness for Endpoints<C> {
         client: Box<dyn Protocol>,
     ) -> Deferred<()> {
         let (trigger, accepted) = Deferred::new();
-        let port = match self.server.listen(reactor, One { protocol: Some(server), trigger }) {
+        let port = match reactor.listen(&self.server, One { protocol: Some(server), trigger }) {
             Ok(port) => port,
             Err(failure) => return fail(failure),
         };
-        let connecting = (self.client)(&port.host()).connect_protocol(reactor, client);
+        let connecting = connect_protocol(reactor, (self.client)(&port.host()), client);
         reactor.spawn(async move {
             connecting.await?;
             // A port that closes resets what it has not accepted.
@@ -310,11 +311,11 @@ impl<C: Fn(&Address) -> ClientEndpoint> Harness for Endpoints<C> {
     fn streams(&self, reactor: &Reactor) -> Deferred<(Stream, Stream)> {
         let (trigger, served) = Deferred::new();
         let give = async move |stream| Ok(trigger.callback(stream)?);
-        let port = match self.server.serve(reactor, give) {
+        let port = match reactor.serve(&self.server, give) {
             Ok(port) => port,
             Err(failure) => return fail(failure),
         };
-        let opening = (self.client)(&port.host()).open(reactor);
+        let opening = reactor.open((self.client)(&port.host()));
         reactor.spawn(async move {
             let client = opening.await?;
             let server = served.await?;

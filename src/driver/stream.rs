@@ -65,12 +65,12 @@ use std::time::Duration;
 /// }
 ///
 /// let simulation = ropewalk::simulation::Simulation::new(1);
-/// simulation.host("server").reactor().serve_tcp("0.0.0.0:80", async |stream| {
+/// simulation.host("server").reactor().serve("0.0.0.0:80", async |stream| {
 ///     stream.transport().replace_stream(|below| Box::new(Rot13(below)))?;
 ///     stream.transport().write("hello");
 ///     Ok(())
 /// })?;
-/// let opening = simulation.host("client").reactor().open_tcp("server:80");
+/// let opening = simulation.host("client").reactor().open("server:80");
 /// let heard = simulation.run_until(async move {
 ///     let mut heard = String::new();
 ///     futures_util::AsyncReadExt::read_to_string(&mut opening.await?, &mut heard).await?;

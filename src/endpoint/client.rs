@@ -1,49 +1,54 @@
 //! Places to connect to.
 
 use super::arguments::Arguments;
-use super::given::Given;
+use super::given::{Given, Unusable};
 use super::grammar::{Description, EndpointError};
 #[cfg(feature = "process")]
 use super::program::Program;
 #[cfg(feature = "tls")]
 use super::secure::{self, ClientTls};
-use crate::Address;
+use super::text::{Text, host_and_port};
+use crate::address::UnixName;
 use crate::deferred::{Deferred, fail, succeed};
+use crate::net::ConnectError;
+use crate::net::connect::ConnectTo;
 use crate::net::connection::Connection;
 use crate::net::connection::layer::Layer;
-use crate::net::{ConnectTo, Connected};
-use crate::protocol::{Factory, Protocol};
 use crate::reactor::Reactor;
-use crate::stream::Stream;
 #[cfg(feature = "tls")]
 use crate::tls::ClientConfig;
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::str::FromStr;
+use std::time::Duration;
 
-/// Where to connect to, parsed from a text such as `tcp:example.org:80`.
+/// Where to connect to: an address, a description such as `tcp:example.org:80`, or made in code.
+///
+/// Whatever takes one takes all that one can be made of: see [the module](crate::endpoint).
 ///
 /// ```
-/// use futures_util::AsyncReadExt;
-/// use ropewalk::Reactor;
-/// use ropewalk::{ClientEndpoint, ServerEndpoint};
+/// use ropewalk::prelude::*;
 ///
 /// let reactor = Reactor::new()?;
-/// let server: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
-/// let port = server.serve(&reactor, async |_stream| Ok(()))?;
-///
-/// let address = port.host();
-/// let client = format!("tcp:127.0.0.1:{}", address.port().unwrap_or_default());
-/// let client: ClientEndpoint = client.parse()?;
-/// let opening = client.open(&reactor);
-/// let peer = reactor.run_until(async { Ok(opening.await?.peer()) })?;
-/// assert_eq!(peer, address);
+/// let port = reactor.serve("127.0.0.1:0", async |_stream| Ok(()))?;
+/// let number = port.host().port().unwrap_or_default();
+/// let ways: [ClientEndpoint; 4] = [
+///     port.host().into(),
+///     ("127.0.0.1", number).into(),
+///     format!("localhost:{number}").into(),
+///     format!("tcp:127.0.0.1:{number}:timeout=5").parse()?,
+/// ];
+/// for to in ways {
+///     assert_eq!(reactor.run_until(reactor.open(to))?.peer(), port.host());
+/// }
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Clone, Debug)]
 #[doc(alias = "clientFromString")]
 #[doc(alias = "IStreamClientEndpoint")]
+#[doc(alias = "HostnameEndpoint")]
 pub struct ClientEndpoint {
     text: String,
     kind: Kind,
@@ -58,56 +63,100 @@ enum Kind {
     Stdio,
     #[cfg(feature = "process")]
     Process(Program),
-}
-
-/// Speaks TLS at another endpoint, whatever that is: a client's `wrapClientTLS`.
-///
-/// The name that the server must be able to prove is that of the configuration, or else the host of
-/// the endpoint within. Around an endpoint that speaks TLS already it is TLS in TLS.
-///
-/// ```
-/// use ropewalk::Reactor;
-/// use ropewalk::endpoint::{wrap_client_tls, wrap_server_tls};
-/// use ropewalk::ServerEndpoint;
-/// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
-///
-/// let identity = Identity::self_signed(&["127.0.0.1"])?;
-/// let trusting = ClientConfig::trusting(identity.certificate_pem());
-/// let server: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
-/// let server = wrap_server_tls(&ServerConfig::new(identity), server);
-/// let reactor = Reactor::new()?;
-/// let port = server.serve(&reactor, async |_| Ok(()))?;
-///
-/// let client = wrap_client_tls(&trusting, &port.host());
-/// let stream = reactor.run_until(client.open(&reactor))?;
-/// assert!(ropewalk::tls::session(&stream.transport()).is_some());
-/// # Ok::<(), ropewalk::Failure>(())
-/// ```
-#[cfg(feature = "tls")]
-#[doc(alias = "wrapClientTLS")]
-pub fn wrap_client_tls(
-    config: &ClientConfig,
-    endpoint: impl Into<ClientEndpoint>,
-) -> ClientEndpoint {
-    let ClientEndpoint { text, kind } = endpoint.into();
-    let tls = ClientTls::Given(config.clone());
-    ClientEndpoint { text: format!("TLS over {text}"), kind: Kind::Tls(tls, Box::new(kind)) }
+    /// What nobody can connect to.
+    Bad(Unusable),
 }
 
 impl ClientEndpoint {
+    /// An address or a description; what is wrong is kept for whoever uses it.
+    pub(super) fn read(text: &str) -> ClientEndpoint {
+        text.parse().unwrap_or_else(|error: EndpointError| ClientEndpoint::bad(text, error))
+    }
+
+    pub(super) fn bad(text: &str, why: impl Into<Unusable>) -> ClientEndpoint {
+        ClientEndpoint { text: text.to_owned(), kind: Kind::Bad(why.into()) }
+    }
+
+    fn socket(to: ConnectTo) -> ClientEndpoint {
+        ClientEndpoint { text: to.to_string(), kind: Kind::Socket(to) }
+    }
+
+    /// TCP to a host and a port, as `host:port`; an IPv6 address stands in brackets.
+    ///
+    /// The host is one even if it is called as a type of endpoint is. A name beyond ASCII takes the
+    /// feature `idna`, or is given as its A-label: `xn--bcher-kva.example:80`.
+    ///
+    /// ```
+    /// use ropewalk::ClientEndpoint;
+    /// use std::time::Duration;
+    ///
+    /// let to = ClientEndpoint::tcp("example.org:80").timeout(Duration::from_secs(5));
+    /// assert_eq!(to.to_string(), "example.org:80");
+    /// ```
+    pub fn tcp(to: impl fmt::Display) -> ClientEndpoint {
+        let text = to.to_string();
+        match host_and_port(&text) {
+            Ok(_) => ClientEndpoint::socket(ConnectTo::new(text)),
+            Err(error) => ClientEndpoint::bad(&text, error),
+        }
+    }
+
+    /// A Unix socket: a path, or a name in Linux' abstract namespace.
+    ///
+    /// ```
+    /// assert_eq!(ropewalk::ClientEndpoint::unix("/run/bus").to_string(), "unix:/run/bus");
+    /// ```
+    pub fn unix(name: impl Into<UnixName>) -> ClientEndpoint {
+        ClientEndpoint::socket(ConnectTo::unix(name))
+    }
+
+    /// Standard input and output.
+    ///
+    /// ```
+    /// assert_eq!(ropewalk::ClientEndpoint::stdio().to_string(), "stdio");
+    /// ```
+    pub fn stdio() -> ClientEndpoint {
+        ClientEndpoint { text: "stdio".into(), kind: Kind::Stdio }
+    }
+
+    /// A program that is started for each connection, which is its standard input and output.
+    ///
+    /// ```
+    /// use ropewalk::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let cat = reactor.open(ClientEndpoint::process("/bin/cat", ["-u"]));
+    /// let answer = reactor.run_until(async move {
+    ///     let mut cat = cat.await?;
+    ///     cat.write_all(b"x").await?;
+    ///     let mut answer = [0];
+    ///     cat.read_exact(&mut answer).await?;
+    ///     Ok(answer)
+    /// })?;
+    /// assert_eq!(answer, *b"x");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[cfg(feature = "process")]
+    #[doc(alias = "ProcessEndpoint")]
+    pub fn process<A: Into<String>>(
+        program: impl Into<String>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> ClientEndpoint {
+        let program = Program::new(program, arguments);
+        ClientEndpoint { text: program.to_string(), kind: Kind::Process(program) }
+    }
+
     /// A socket of your own that is connected already: a `std::net::TcpStream`, say, or a `UnixStream`.
     ///
     /// It can be used once; clones of the endpoint have the same socket.
     ///
     /// ```
-    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
-    /// use ropewalk::Reactor;
-    /// use ropewalk::ClientEndpoint;
+    /// use ropewalk::prelude::*;
     ///
     /// let (mut here, there) = std::os::unix::net::UnixStream::pair()?;
     /// std::io::Write::write_all(&mut here, b"x")?;
     /// let reactor = Reactor::new()?;
-    /// let opening = ClientEndpoint::connected(there).open(&reactor);
+    /// let opening = reactor.open(ClientEndpoint::connected(there));
     /// let byte = reactor.run_until(async move {
     ///     let mut byte = [0];
     ///     opening.await?.read_exact(&mut byte).await?;
@@ -123,82 +172,98 @@ impl ClientEndpoint {
         ClientEndpoint { text: "a connection of one's own".into(), kind }
     }
 
-    /// Connects, and gives a way to reach the protocol that the factory builds.
-    ///
-    /// Fires right after `connection_made`. Cancelling gives up.
-    ///
-    /// ```
-    /// use ropewalk::ClientEndpoint;
-    /// use ropewalk::net::ConnectError;
-    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
-    ///
-    /// struct Quiet;
-    /// impl Protocol for Quiet {
-    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-    ///         Ok(())
-    ///     }
-    /// }
-    /// let reactor = Reactor::new()?;
-    /// let nobody: ClientEndpoint = "tcp:127.0.0.1:1".parse()?;
-    /// let connecting = nobody.connect(&reactor, |_: &Address| Quiet);
-    /// assert!(reactor.run_until(connecting).unwrap_err().is::<ConnectError>());
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    pub fn connect<F>(&self, reactor: &Reactor, factory: F) -> Deferred<Connected<F::Protocol>>
-    where
-        F: Factory + 'static,
-    {
-        self.reach(reactor).add_callback(move |connection| Connected::begin(&connection, factory))
+    /// How long finding the address and connecting may take in all; 30 s unless set.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> ClientEndpoint {
+        self.with("timeout", |to| to.timeout(timeout))
     }
 
-    /// Connects for a protocol that is there already.
-    ///
-    /// ```
-    /// # use ropewalk::ClientEndpoint;
-    /// # use ropewalk::{Protocol, Reactor, Result, Transport};
-    /// # struct Quiet;
-    /// # impl Protocol for Quiet {
-    /// #     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result { Ok(()) }
-    /// # }
-    /// let reactor = Reactor::new()?;
-    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
-    /// let connecting = ClientEndpoint::from(&port.host()).connect_protocol(&reactor, Quiet);
-    /// reactor.run_until(connecting)?.transport().lose_connection();
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    #[doc(alias = "connectProtocol")]
-    pub fn connect_protocol<P>(&self, reactor: &Reactor, protocol: P) -> Deferred<Connected<P>>
-    where
-        P: Protocol + 'static,
-    {
-        self.connect(reactor, Once(Some(protocol)))
+    /// How long an address is tried alone before the next one of the name is tried beside it; 250 ms
+    /// unless set, and at least 10 ms.
+    #[doc(alias = "attemptDelay")]
+    #[must_use]
+    pub fn attempt_delay(self, delay: Duration) -> ClientEndpoint {
+        self.with("attempt delay", |to| to.attempt_delay(delay))
     }
 
-    /// Connects, and gives the stream.
-    ///
-    /// ```
-    /// # use ropewalk::Reactor;
-    /// # use ropewalk::ClientEndpoint;
-    /// let reactor = Reactor::new()?;
-    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
-    /// let opening = ClientEndpoint::from(&port.host()).open(&reactor);
-    /// assert_eq!(reactor.run_until(opening)?.peer(), port.host());
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    pub fn open(&self, reactor: &Reactor) -> Deferred<Stream> {
-        self.reach(reactor).map(Stream::new)
+    /// The local address to connect from.
+    #[doc(alias = "bindAddress")]
+    #[must_use]
+    pub fn bind(self, address: SocketAddr) -> ClientEndpoint {
+        self.with("address to bind", |to| to.bind(address))
     }
 
+    /// Speaks TLS there.
+    ///
+    /// The name that the server must be able to prove is that of the configuration, or else the host
+    /// that is connected to. Twice, it is TLS in TLS: the first one is the outer one.
+    ///
+    /// ```
+    /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
+    /// use ropewalk::{ClientEndpoint, Reactor, ServerEndpoint};
+    ///
+    /// let identity = Identity::self_signed(&["127.0.0.1"])?;
+    /// let trusting = ClientConfig::trusting(identity.certificate_pem());
+    /// let reactor = Reactor::new()?;
+    /// let at = ServerEndpoint::tcp("127.0.0.1:0").tls(&ServerConfig::new(identity));
+    /// let port = reactor.serve(at, async |_| Ok(()))?;
+    ///
+    /// let to = ClientEndpoint::tcp(port.host()).tls(&trusting);
+    /// let stream = reactor.run_until(reactor.open(to))?;
+    /// assert!(ropewalk::tls::session(&stream.transport()).is_some());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[doc(alias = "wrapClientTLS")]
+    #[must_use]
+    pub fn tls(self, config: &ClientConfig) -> ClientEndpoint {
+        let ClientEndpoint { text, kind } = self;
+        let tls = ClientTls::Given(config.clone());
+        ClientEndpoint { text: format!("TLS over {text}"), kind: Kind::Tls(tls, Box::new(kind)) }
+    }
+
+    /// Changes what is below all layers, if that has such an option.
+    fn with(mut self, option: &str, change: impl FnOnce(ConnectTo) -> ConnectTo) -> ClientEndpoint {
+        let kind = self.kind.below_layers();
+        match kind {
+            Kind::Socket(to) => *to = change(to.clone()),
+            Kind::Bad(_) => {}
+            kind => *kind = Kind::Bad(format!("it has no {option}").into()),
+        }
+        self
+    }
+
+    /// A connection without a face. Cancelling gives up.
     #[track_caller]
-    fn reach(&self, reactor: &Reactor) -> Deferred<Rc<Connection>> {
-        self.kind.reach(reactor, Vec::new())
+    pub(crate) fn reach(&self, reactor: &Reactor) -> Deferred<Rc<Connection>> {
+        if let Err(gone) = reactor.inner().check_alive() {
+            return fail(gone);
+        }
+        match self.kind.why_not() {
+            Some(why) => fail(ConnectError::bad(&self.text, why.into())),
+            None => self.kind.reach(reactor, Vec::new()),
+        }
     }
 }
 
 impl Kind {
+    fn below_layers(&mut self) -> &mut Kind {
+        match self {
+            #[cfg(feature = "tls")]
+            Kind::Tls(_, within) => within.below_layers(),
+            kind => kind,
+        }
+    }
+
+    fn why_not(&self) -> Option<&Unusable> {
+        match self {
+            Kind::Bad(why) => Some(why),
+            #[cfg(feature = "tls")]
+            Kind::Tls(_, within) => within.why_not(),
+            _ => None,
+        }
+    }
+
     /// Connects, and puts the layers on, the outermost first.
     #[track_caller]
     fn reach(&self, reactor: &Reactor, layers: Vec<Rc<dyn Layer>>) -> Deferred<Rc<Connection>> {
@@ -216,6 +281,7 @@ impl Kind {
             Kind::Stdio => dressed(reactor, crate::process::standard_connection(reactor), layers),
             #[cfg(feature = "process")]
             Kind::Process(program) => dressed(reactor, program.start(reactor), layers),
+            Kind::Bad(why) => fail(ConnectError::bad("it", why.into())),
         }
     }
 
@@ -264,7 +330,12 @@ impl FromStr for ClientEndpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<ClientEndpoint, EndpointError> {
-        Ok(ClientEndpoint { text: text.to_owned(), kind: Kind::parse(text)? })
+        let kind = match Text::read(text)? {
+            // As it is written, scope and all.
+            Text::Address(..) => Kind::Socket(ConnectTo::new(text)),
+            Text::Description => Kind::parse(text)?,
+        };
+        Ok(ClientEndpoint { text: text.to_owned(), kind })
     }
 }
 
@@ -285,7 +356,7 @@ fn host_arguments(
 
 fn to_host(arguments: &mut Arguments<'_>) -> Result<ConnectTo, EndpointError> {
     let host = arguments.filled("host")?;
-    let mut to = ConnectTo::from((&*host.text, arguments.port()?));
+    let mut to = ConnectTo::at(&host.text, arguments.port()?);
     if let Some(timeout) = arguments.seconds("timeout")? {
         to = to.timeout(timeout);
     }
@@ -376,32 +447,9 @@ fn unknown(text: &str, description: &Description) -> EndpointError {
 
 const KINDS: &str = "tcp, unix, tls, ssl, stdio, process";
 
-impl From<ConnectTo> for ClientEndpoint {
-    fn from(to: ConnectTo) -> ClientEndpoint {
-        ClientEndpoint { text: to.to_string(), kind: Kind::Socket(to) }
-    }
-}
-
-impl From<&Address> for ClientEndpoint {
-    fn from(address: &Address) -> ClientEndpoint {
-        ConnectTo::from(address).into()
-    }
-}
-
 impl fmt::Display for ClientEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-/// A factory of one protocol.
-struct Once<P>(Option<P>);
-
-impl<P: Protocol + 'static> Factory for Once<P> {
-    type Protocol = P;
-
-    fn build_protocol(&mut self, _: &Address) -> Option<P> {
-        self.0.take()
     }
 }
 
@@ -455,7 +503,7 @@ mod tests {
     #[test]
     fn a_bad_description_says_where_and_why() {
         for (text, want) in [
-            ("", "0: a type was expected, as in tcp:8080"),
+            ("", "0: an address or a description was expected, as in 127.0.0.1:80"),
             ("a=b", "0: the type comes first, as in tcp:8080"),
             ("tcp", "3: the host is missing"),
             ("tcp::80", "4: the host is missing"),
@@ -475,7 +523,7 @@ mod tests {
                 "8: there is no such keyword here, only host, port, timeout, bindAddress",
             ),
             (
-                "icmp:h",
+                "fd:3",
                 "0: there is no such type of client, only tcp, unix, tls, ssl, stdio, process",
             ),
         ] {

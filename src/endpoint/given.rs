@@ -1,5 +1,6 @@
-//! Sockets of a program's own, in the place of a text that says where one is to be made.
+//! What stands in an endpoint beside kinds that make a socket: a socket of a program's own, or why there is none.
 
+use super::grammar::EndpointError;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -24,5 +25,41 @@ impl Given {
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a socket")
+    }
+}
+
+/// Why nobody can use an endpoint.
+#[derive(Clone, Debug)]
+pub(super) enum Unusable {
+    /// Its text is none.
+    Text(EndpointError),
+    /// It was asked for what it does not have.
+    Option(String),
+}
+
+impl From<EndpointError> for Unusable {
+    fn from(error: EndpointError) -> Unusable {
+        Unusable::Text(error)
+    }
+}
+
+impl From<String> for Unusable {
+    fn from(why: String) -> Unusable {
+        Unusable::Option(why)
+    }
+}
+
+impl From<&str> for Unusable {
+    fn from(why: &str) -> Unusable {
+        Unusable::Option(why.to_owned())
+    }
+}
+
+impl From<&Unusable> for io::Error {
+    fn from(why: &Unusable) -> io::Error {
+        match why {
+            Unusable::Text(error) => io::Error::new(io::ErrorKind::InvalidInput, error.clone()),
+            Unusable::Option(why) => io::Error::new(io::ErrorKind::InvalidInput, why.clone()),
+        }
     }
 }

@@ -65,6 +65,10 @@ impl Acceptor for Renamed {
         self.0.serve(connection);
     }
 
+    fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
     fn stopped(&mut self) {
         self.0.stopped();
     }

@@ -73,24 +73,24 @@
 
 mod arguments;
 pub(crate) mod client;
+mod from;
 mod given;
 mod grammar;
 mod haproxy;
 mod inherited;
+pub(crate) mod listener;
 #[cfg(feature = "process")]
 mod program;
 mod proxy_header;
 #[cfg(feature = "tls")]
 mod secure;
 pub(crate) mod server;
+mod text;
+mod verbs;
 
 pub(crate) use client::ClientEndpoint;
-#[cfg(feature = "tls")]
-pub use client::wrap_client_tls;
 pub use grammar::{EndpointError, quote};
 pub(crate) use server::ServerEndpoint;
-#[cfg(feature = "tls")]
-pub use server::wrap_server_tls;
 
 #[cfg(test)]
 mod fuzz;

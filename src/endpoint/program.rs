@@ -1,10 +1,11 @@
 //! A program whose standard input and output are the connection.
 
-use super::grammar::{Argument, Description, EndpointError};
+use super::grammar::{Argument, Description, EndpointError, quote};
 use crate::failure::Result;
 use crate::net::connection::Connection;
 use crate::process::{ProcessOptions, connect};
 use crate::reactor::Reactor;
+use std::fmt;
 use std::rc::Rc;
 
 /// What `process:/bin/cat:-u` names.
@@ -15,6 +16,14 @@ pub(super) struct Program {
 }
 
 impl Program {
+    pub(super) fn new<A: Into<String>>(
+        name: impl Into<String>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Program {
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Program { name: name.into(), arguments }
+    }
+
     /// Every argument is one of the program's, also an empty one; none has a keyword.
     pub(super) fn parse(
         text: &str,
@@ -40,5 +49,13 @@ impl Program {
 
     pub(super) fn start(&self, reactor: &Reactor) -> Result<Rc<Connection>> {
         connect(reactor, ProcessOptions::new(&self.name).args(&self.arguments))
+    }
+}
+
+/// As a description.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process:{}", quote(&self.name))?;
+        self.arguments.iter().try_for_each(|argument| write!(f, ":{}", quote(argument)))
     }
 }

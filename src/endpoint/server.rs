@@ -1,22 +1,22 @@
 //! Places to listen at.
 
-use super::arguments::{Arguments, digits};
-use super::given::Given;
+use super::arguments::Arguments;
+use super::given::{Given, Unusable};
 use super::grammar::{Description, EndpointError};
 use super::haproxy::behind_proxy;
 use super::inherited::{Choice, passed};
 #[cfg(feature = "tls")]
 use super::secure::ServerTls;
-use crate::deferred::IntoDeferred;
+use super::text::{Text, host_and_port};
+use crate::address::UnixName;
+use crate::driver::UnixOptions;
 #[cfg(feature = "tls")]
 use crate::failure::Failure;
 use crate::failure::Result;
 use crate::net::connect::naming::ascii_name;
-use crate::net::listen::{Acceptor, BACKLOG, own_addresses, protocol_acceptor};
-use crate::net::{ListenError, ListenUnix, Port};
-use crate::protocol::Factory;
+use crate::net::listen::{Acceptor, BACKLOG, own_addresses};
+use crate::net::{ListenError, Port};
 use crate::reactor::{Loop, Reactor};
-use crate::stream::{Stream, service};
 #[cfg(feature = "tls")]
 use crate::tls::ServerConfig;
 use std::fmt;
@@ -25,23 +25,26 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::str::FromStr;
 
-/// Where to listen, parsed from a text such as `tcp:8080:interface=127.0.0.1`.
+/// Where to listen: an address, a description such as `tcp:8080:interface=127.0.0.1`, or made in code.
+///
+/// Whatever takes one takes all that one can be made of: see [the module](crate::endpoint).
 ///
 /// ```
-/// use ropewalk::ServerEndpoint;
-/// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+/// use ropewalk::prelude::*;
 ///
-/// struct Echo;
-/// impl Protocol for Echo {
-///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-///         transport.write(data);
-///         Ok(())
-///     }
-/// }
 /// let reactor = Reactor::new()?;
-/// let endpoint: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
-/// let port = endpoint.listen(&reactor, |_: &Address| Echo)?;
-/// assert_ne!(port.host().port(), Some(0)); // the system chose one
+/// for at in ["127.0.0.1:0", "tcp:0:interface=127.0.0.1"] {
+///     let port = reactor.serve(at, async |_stream| Ok(()))?;
+///     assert_ne!(port.host().port(), Some(0)); // the system chose one
+/// }
+/// let at = ServerEndpoint::tcp("127.0.0.1:0").backlog(16).reuse_port();
+/// reactor.serve(&at, async |_stream| Ok(()))?;
+/// let bad = reactor.serve("127.0.0.1:http", async |_stream| Ok(())).unwrap_err();
+/// assert_eq!(
+///     bad.to_string(),
+///     "cannot listen at 127.0.0.1:http: bad endpoint: the port is a number from 0 to 65535\n  \
+///      127.0.0.1:http\n            ^^^^"
+/// );
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -60,11 +63,11 @@ enum Kind {
         backlog: u32,
         is_shared: bool,
     },
-    Unix(ListenUnix),
+    Unix(UnixName, UnixOptions),
     /// Absent once it is listened at.
     Given(Given),
-    /// What was asked for in code, and cannot be.
-    Bad(String),
+    /// What nobody can listen at.
+    Bad(Unusable),
     Descriptor(u32),
     Passed(Choice),
     Behind(Box<Kind>),
@@ -73,64 +76,63 @@ enum Kind {
     Stdio,
 }
 
-/// Speaks TLS with whoever connects to another endpoint, whatever that is.
-///
-/// Behind `haproxy` the header comes first, unencrypted, and names the peer.
-///
-/// ```
-/// use ropewalk::endpoint::wrap_server_tls;
-/// use ropewalk::ServerEndpoint;
-/// use ropewalk::tls::{Identity, ServerConfig};
-///
-/// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
-/// let endpoint: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
-/// let endpoint = wrap_server_tls(&config, endpoint);
-/// assert_eq!(endpoint.to_string(), "TLS over tcp:0:interface=127.0.0.1");
-/// endpoint.serve(&ropewalk::Reactor::new()?, async |_stream| Ok(()))?;
-/// # Ok::<(), ropewalk::Failure>(())
-/// ```
-#[cfg(feature = "tls")]
-#[doc(alias = "wrapServerTLS")]
-pub fn wrap_server_tls(config: &ServerConfig, endpoint: ServerEndpoint) -> ServerEndpoint {
-    let ServerEndpoint { text, kind } = endpoint;
-    let tls = ServerTls::Given(config.clone());
-    ServerEndpoint { text: format!("TLS over {text}"), kind: Kind::Tls(tls, Box::new(kind)) }
-}
-
 impl ServerEndpoint {
-    /// TCP at a host and a port, as `host:port`; what is wrong with it is told by `listen` and `serve`.
+    /// An address or a description; what is wrong is kept for whoever uses it.
+    pub(super) fn read(text: &str) -> ServerEndpoint {
+        text.parse().unwrap_or_else(|error: EndpointError| ServerEndpoint {
+            text: text.to_owned(),
+            kind: Kind::Bad(error.into()),
+        })
+    }
+
+    pub(super) fn bad(text: &str, why: impl Into<Unusable>) -> ServerEndpoint {
+        ServerEndpoint { text: text.to_owned(), kind: Kind::Bad(why.into()) }
+    }
+
+    /// TCP at a host and a port, as `host:port`.
+    ///
+    /// The host is one even if it is called as a type of endpoint is.
     ///
     /// ```
-    /// use ropewalk::Reactor;
-    /// use ropewalk::ServerEndpoint;
+    /// use ropewalk::{Reactor, ServerEndpoint};
     ///
     /// let reactor = Reactor::new()?;
     /// let at = ServerEndpoint::tcp("127.0.0.1:0").backlog(16).reuse_port();
-    /// let one = at.serve(&reactor, async |_stream| Ok(()))?;
+    /// let one = reactor.serve(at, async |_stream| Ok(()))?;
     /// let same = ServerEndpoint::tcp(one.host()).reuse_port();
-    /// same.serve(&reactor, async |_stream| Ok(()))?; // the system spreads connections over both
+    /// reactor.serve(same, async |_stream| Ok(()))?; // the system spreads connections over both
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn tcp(at: impl fmt::Display) -> ServerEndpoint {
         let text = at.to_string();
-        let kind = tcp_at(&text).unwrap_or_else(|| {
-            Kind::Bad("a host and a port were expected, as in 127.0.0.1:8000".into())
-        });
+        let kind = host_and_port(&text).map_or_else(|bad| Kind::Bad(bad.into()), Kind::tcp);
         ServerEndpoint { text, kind }
     }
 
-    /// A Unix socket.
+    /// A Unix socket: a path, or a name in Linux' abstract namespace.
+    ///
+    /// At a path, a file `PATH.lock` is locked for as long as the port is open, so that no two
+    /// processes listen there; a socket that a process left behind is removed.
     ///
     /// ```
-    /// use ropewalk::ListenUnix;
     /// use ropewalk::ServerEndpoint;
     ///
-    /// let at = ServerEndpoint::unix(ListenUnix::new("/run/bus").mode(0o660));
+    /// let at = ServerEndpoint::unix("/run/bus").mode(0o660);
     /// assert_eq!(at.to_string(), "unix:/run/bus");
     /// ```
-    pub fn unix(at: impl Into<ListenUnix>) -> ServerEndpoint {
-        let at = at.into();
-        ServerEndpoint { text: at.name().to_string(), kind: Kind::Unix(at) }
+    pub fn unix(name: impl Into<UnixName>) -> ServerEndpoint {
+        let name = name.into();
+        let text = name.to_string();
+        ServerEndpoint { text, kind: Kind::Unix(name, UnixOptions::default()) }
+    }
+
+    /// Standard input and output: one connection, which is accepted at once.
+    ///
+    /// ```
+    /// assert_eq!(ropewalk::ServerEndpoint::stdio().to_string(), "stdio");
+    /// ```
+    pub fn stdio() -> ServerEndpoint {
+        ServerEndpoint { text: "stdio".into(), kind: Kind::Stdio }
     }
 
     /// A socket of your own that listens already: a `std::net::TcpListener`, say, or a `UnixListener`.
@@ -143,13 +145,12 @@ impl ServerEndpoint {
     /// has the reactor wait for the next connection. One who shuts it down closes the port.
     ///
     /// ```
-    /// use ropewalk::Reactor;
-    /// use ropewalk::ServerEndpoint;
+    /// use ropewalk::{Reactor, ServerEndpoint};
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     /// let address = listener.local_addr()?;
     /// let reactor = Reactor::new()?;
-    /// let port = ServerEndpoint::listener(listener).serve(&reactor, async |_stream| Ok(()))?;
+    /// let port = reactor.serve(ServerEndpoint::listener(listener), async |_stream| Ok(()))?;
     /// assert_eq!(port.host(), address.into());
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
@@ -168,8 +169,8 @@ impl ServerEndpoint {
                 *backlog = connections;
                 true
             }
-            Kind::Unix(at) => {
-                *at = at.clone().backlog(connections);
+            Kind::Unix(_, options) => {
+                options.backlog = connections;
                 true
             }
             _ => false,
@@ -189,77 +190,118 @@ impl ServerEndpoint {
         })
     }
 
-    /// Changes what is below all layers; `change` says whether that has such an option.
-    fn with(mut self, option: &str, change: impl Fn(&mut Kind) -> bool) -> ServerEndpoint {
-        let mut kind = &mut self.kind;
-        loop {
-            kind = match kind {
-                Kind::Behind(within) => within,
-                #[cfg(feature = "tls")]
-                Kind::Tls(_, within) => within,
-                Kind::Bad(_) => return self,
-                kind => {
-                    if !change(kind) {
-                        *kind = Kind::Bad(format!("it has no {option}"));
-                    }
-                    return self;
-                }
+    /// Who may connect to a Unix socket, as the bits of a file's mode; the process' umask decides unless
+    /// set.
+    #[must_use]
+    pub fn mode(self, mode: u32) -> ServerEndpoint {
+        self.with("mode", |kind| match kind {
+            Kind::Unix(_, options) => {
+                options.mode = Some(mode);
+                true
             }
-        }
+            _ => false,
+        })
     }
 
-    /// Accepts connections and gives each a protocol of the factory's.
+    /// Does without the lock of a Unix socket, for directories where no file may be made beside it.
+    #[doc(alias = "wantPID")]
+    #[must_use]
+    pub fn without_lock(self) -> ServerEndpoint {
+        self.with("lock", |kind| match kind {
+            Kind::Unix(_, options) => {
+                options.lock = false;
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Speaks TLS with whoever connects.
     ///
-    /// Fails with [`ListenError`]. An interface that is a host name is looked up while you wait.
-    #[doc(alias = "listenTCP")]
-    #[track_caller]
-    pub fn listen<F>(&self, reactor: &Reactor, factory: F) -> Result<Port>
-    where
-        F: Factory + 'static,
-    {
-        self.open(reactor, protocol_acceptor(factory))
-    }
-
-    /// Accepts connections and runs the handler for each, in a task of its own.
+    /// Twice, it is TLS in TLS: the first one is the outer one.
     ///
     /// ```
-    /// use futures_util::AsyncWriteExt;
-    /// use ropewalk::Reactor;
-    /// use ropewalk::ServerEndpoint;
+    /// use ropewalk::tls::{Identity, ServerConfig};
+    /// use ropewalk::{Reactor, ServerEndpoint};
     ///
-    /// let reactor = Reactor::new()?;
-    /// let endpoint: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse()?;
-    /// endpoint.serve(&reactor, async |mut stream| {
-    ///     stream.write_all(b"good day\r\n").await?;
-    ///     Ok(())
-    /// })?;
+    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
+    /// let at = ServerEndpoint::tcp("127.0.0.1:0").tls(&config);
+    /// assert_eq!(at.to_string(), "TLS over 127.0.0.1:0");
+    /// Reactor::new()?.serve(at, async |_stream| Ok(()))?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
-    #[track_caller]
-    pub fn serve<H, R>(&self, reactor: &Reactor, handler: H) -> Result<Port>
-    where
-        H: AsyncFn(Stream) -> R + 'static,
-        R: IntoDeferred<Output = ()> + 'static,
-    {
-        self.open(reactor, service(handler))
+    #[cfg(feature = "tls")]
+    #[doc(alias = "wrapServerTLS")]
+    #[must_use]
+    pub fn tls(self, config: &ServerConfig) -> ServerEndpoint {
+        let ServerEndpoint { text, kind } = self;
+        let tls = ServerTls::Given(config.clone());
+        ServerEndpoint { text: format!("TLS over {text}"), kind: Kind::Tls(tls, Box::new(kind)) }
     }
 
+    /// Takes a PROXY header at the begin of each connection, which names the peer.
+    ///
+    /// Whoever can connect can say anything in one: listen where only the balancer can. TLS that the
+    /// balancer passes on begins behind the header: `.behind_proxy().tls(&config)`.
+    ///
+    /// ```
+    /// use ropewalk::{Reactor, ServerEndpoint};
+    ///
+    /// let at = ServerEndpoint::tcp("127.0.0.1:0").behind_proxy();
+    /// assert_eq!(at.to_string(), "PROXY over 127.0.0.1:0");
+    /// Reactor::new()?.serve(at, async |stream| Ok(println!("from {}", stream.peer())))?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "haproxy")]
+    #[must_use]
+    pub fn behind_proxy(self) -> ServerEndpoint {
+        let ServerEndpoint { text, kind } = self;
+        let kind = match kind {
+            Kind::Behind(_) => Kind::Bad(ONE_HEADER.into()),
+            kind => Kind::Behind(Box::new(kind)),
+        };
+        ServerEndpoint { text: format!("PROXY over {text}"), kind }
+    }
+
+    /// Changes what is below all layers; `change` says whether that has such an option.
+    fn with(mut self, option: &str, change: impl Fn(&mut Kind) -> bool) -> ServerEndpoint {
+        let kind = self.kind.below_layers();
+        if !matches!(kind, Kind::Bad(_)) && !change(kind) {
+            *kind = Kind::Bad(format!("it has no {option}").into());
+        }
+        self
+    }
+
+    /// Listens, and gives each connection to `accepted`.
     #[track_caller]
-    fn open(&self, reactor: &Reactor, accepted: Box<dyn Acceptor>) -> Result<Port> {
+    pub(crate) fn open(&self, reactor: &Reactor, accepted: Box<dyn Acceptor>) -> Result<Port> {
         self.kind.open(reactor.inner(), accepted).map_err(ListenError::at(&self.text))
     }
 }
 
 impl Kind {
+    fn tcp((interface, port): (String, u16)) -> Kind {
+        Kind::Tcp { interface, port, backlog: BACKLOG, is_shared: false }
+    }
+
+    fn below_layers(&mut self) -> &mut Kind {
+        match self {
+            Kind::Behind(within) => within.below_layers(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(_, within) => within.below_layers(),
+            kind => kind,
+        }
+    }
+
     fn open(&self, inner: &Rc<Loop>, accepted: Box<dyn Acceptor>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog, is_shared } => {
                 let addresses = own_addresses(&*inner.driver, &(&*ascii_name(interface)?, *port))?;
                 inner.listen_first(addresses, *backlog, *is_shared, accepted)
             }
-            Kind::Unix(at) => inner.listen_at_unix(at, accepted),
+            Kind::Unix(name, options) => inner.listen_unix(name, options, accepted),
             Kind::Given(listener) => inner.listen_adopted(listener.take()?, accepted),
-            Kind::Bad(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why.clone())),
+            Kind::Bad(why) => Err(why.into()),
             Kind::Descriptor(number) => inner.listen_inherited(*number, accepted),
             Kind::Passed(choice) => inner.listen_inherited(passed(choice)?, accepted),
             Kind::Behind(kind) => kind.open(inner, behind_proxy(accepted)),
@@ -279,21 +321,15 @@ impl Kind {
     }
 }
 
-fn tcp_at(text: &str) -> Option<Kind> {
-    let (host, port) = text.rsplit_once(':')?;
-    let interface = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if interface.is_empty() {
-        return None;
-    }
-    let (interface, port) = (interface.to_owned(), digits(port)?);
-    Some(Kind::Tcp { interface, port, backlog: BACKLOG, is_shared: false })
-}
-
 impl FromStr for ServerEndpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<ServerEndpoint, EndpointError> {
-        Ok(ServerEndpoint { text: text.to_owned(), kind: parse(text)? })
+        let kind = match Text::read(text)? {
+            Text::Address(host, port) => Kind::tcp((host, port)),
+            Text::Description => parse(text)?,
+        };
+        Ok(ServerEndpoint { text: text.to_owned(), kind })
     }
 }
 
@@ -346,11 +382,12 @@ fn parse_behind(text: &str, description: Description) -> Result<Kind, EndpointEr
     let nested = description.into_nested(text)?;
     if nested.kind.text.eq_ignore_ascii_case("haproxy") {
         // Not a matter of taste: whoever writes a long row of them must find no end of the stack.
-        let why = "one PROXY header names the peer, more have nothing to add";
-        return Err(EndpointError::new(text, nested.kind.at, why));
+        return Err(EndpointError::new(text, nested.kind.at, ONE_HEADER));
     }
     Ok(Kind::Behind(Box::new(parse_kind(text, nested)?)))
 }
+
+const ONE_HEADER: &str = "one PROXY header names the peer, more have nothing to add";
 
 #[cfg(feature = "tls")]
 fn parse_tls(text: &str, description: Description) -> Result<Kind, EndpointError> {
@@ -391,15 +428,12 @@ fn parse_unix(text: &str, description: Description) -> Result<Kind, EndpointErro
     let mut arguments =
         Arguments::new(text, description, &["address", "mode", "backlog", "lockfile"])?;
     let name = arguments.filled("address")?;
-    let mode = arguments.octal("mode")?.unwrap_or(UNIX_MODE);
-    let mut at = ListenUnix::new(&*name.text).mode(mode);
-    if let Some(backlog) = arguments.number("backlog")? {
-        at = at.backlog(backlog);
-    }
-    match arguments.number("lockfile")? {
-        Some(0) => Ok(Kind::Unix(at.without_lock())),
-        _ => Ok(Kind::Unix(at)),
-    }
+    let options = UnixOptions {
+        mode: Some(arguments.octal("mode")?.unwrap_or(UNIX_MODE)),
+        backlog: arguments.number("backlog")?.unwrap_or(BACKLOG),
+        lock: arguments.number("lockfile")? != Some(0),
+    };
+    Ok(Kind::Unix(UnixName::new(&name.text), options))
 }
 
 /// Twisted's own: whoever may enter the directory may connect.
@@ -477,8 +511,8 @@ mod tests {
 
     #[test]
     fn a_unix_address_takes_its_mode_in_octal_and_a_lock_unless_told_otherwise() {
-        let unix = |at: ListenUnix| format!("{:?}", Kind::Unix(at));
-        let at = || ListenUnix::new("/run/s").mode(0o666);
+        let unix = |at: ServerEndpoint| format!("{:?}", at.kind);
+        let at = || ServerEndpoint::unix("/run/s").mode(0o666);
         assert_eq!(parsed("unix:/run/s"), unix(at()));
         assert_eq!(parsed("unix:/run/s:660:7"), unix(at().mode(0o660).backlog(7)));
         assert_eq!(parsed("unix:address=/run/s:lockfile=0"), unix(at().without_lock()));
@@ -501,8 +535,8 @@ mod tests {
     fn behind_haproxy_stands_another_description_as_it_is() {
         let behind = |kind: String| format!("Behind({kind})");
         assert_eq!(parsed("haproxy:tcp:80:backlog=7"), behind(tcp("0.0.0.0", 80, 7)));
-        let at = ListenUnix::new("/a:b").mode(0o666);
-        assert_eq!(parsed(r"haproxy:unix:/a\:b"), behind(format!("{:?}", Kind::Unix(at))));
+        let at = ServerEndpoint::unix("/a:b").mode(0o666);
+        assert_eq!(parsed(r"haproxy:unix:/a\:b"), behind(format!("{:?}", at.kind)));
     }
 
     #[test]
@@ -530,7 +564,7 @@ mod tests {
                 "8: one PROXY header names the peer, more have nothing to add",
             ),
             (
-                "gopher:70",
+                "process:/bin/cat",
                 "0: there is no such type of server, only tcp, tcp6, unix, tls, ssl, stdio, fd, systemd, haproxy",
             ),
         ] {
@@ -542,7 +576,7 @@ mod tests {
     fn an_interface_of_somebody_else_is_an_error_that_names_the_endpoint() {
         let reactor = Reactor::new().unwrap();
         let endpoint: ServerEndpoint = "tcp:0:interface=192.0.2.1".parse().unwrap();
-        let failure = endpoint.serve(&reactor, async |_| Ok(())).unwrap_err();
+        let failure = reactor.serve(&endpoint, async |_| Ok(())).unwrap_err();
         assert!(failure.is::<ListenError>());
         assert!(failure.to_string().starts_with("cannot listen at tcp:0:interface=192.0.2.1: "));
     }

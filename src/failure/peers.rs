@@ -49,8 +49,8 @@ thread_local! {
 ///     count.set(count.get() + 1);
 /// });
 /// let simulation = Simulation::new(1);
-/// simulation.host("server").reactor().listen_tcp("0.0.0.0:80", |_: &Address| Deaf)?;
-/// let opening = simulation.host("client").reactor().open_tcp("server:80");
+/// simulation.host("server").reactor().listen("0.0.0.0:80", |_: &Address| Deaf)?;
+/// let opening = simulation.host("client").reactor().open("server:80");
 /// simulation.run_until(async move { Ok(opening.await?.transport().write(b"hello")) })?;
 /// simulation.run_until_idle()?;
 /// assert_eq!((told.get(), ropewalk::peer_faults()), (1, 1));

@@ -68,7 +68,7 @@ macro_rules! async_events {
 ///     }
 /// }
 /// let reactor = Reactor::new()?;
-/// reactor.listen_tcp("127.0.0.1:0", |_: &Address| LineReceiver::new(Awaited::new(Finger)))?;
+/// reactor.listen("127.0.0.1:0", |_: &Address| LineReceiver::new(Awaited::new(Finger)))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[allow(async_fn_in_trait, reason = "a reactor has one thread: nobody asks whether they are Send")]
@@ -101,7 +101,7 @@ pub trait AsyncLineProtocol {
 /// }
 /// let reactor = Reactor::new()?;
 /// let echo = |_: &Address| NetstringReceiver::new(Awaited::new(Echo)).max_length(1000);
-/// reactor.listen_tcp("127.0.0.1:0", echo)?;
+/// reactor.listen("127.0.0.1:0", echo)?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[allow(async_fn_in_trait, reason = "a reactor has one thread: nobody asks whether they are Send")]

@@ -33,7 +33,7 @@ pub type Int32Receiver<P> = IntReceiver<P, u32>;
 ///     }
 /// }
 /// let reactor = Reactor::new()?;
-/// reactor.listen_tcp("127.0.0.1:0", |_: &Address| Int16Receiver::new(Echo).max_length(500))?;
+/// reactor.listen("127.0.0.1:0", |_: &Address| Int16Receiver::new(Echo).max_length(500))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use std::io::IoSlice;
 ///     }
 /// }
 /// let reactor = Reactor::new()?;
-/// reactor.listen_tcp("127.0.0.1:0", |_: &Address| LineReceiver::new(Greeter))?;
+/// reactor.listen("127.0.0.1:0", |_: &Address| LineReceiver::new(Greeter))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub trait LineProtocol {

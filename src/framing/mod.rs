@@ -80,7 +80,7 @@ use std::io;
 ///     }
 /// }
 /// let reactor = Reactor::new()?;
-/// reactor.listen_tcp("127.0.0.1:0", |_: &Address| NetstringReceiver::new(Echo).max_length(1000))?;
+/// reactor.listen("127.0.0.1:0", |_: &Address| NetstringReceiver::new(Echo).max_length(1000))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub trait StringProtocol {

@@ -26,8 +26,8 @@
 //! | `task.Clock` | [`TestClock`] |
 //! | `serverFromString clientFromString`, `quoteStringArgument` | `"tcp:8080".parse::<`[`ServerEndpoint`]`>()`, [`ClientEndpoint`]; [`quote`](crate::endpoint::quote) |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | the same with the reactor first; `serve(async fn)`, `open()` |
-//! | `HostnameEndpoint`, `connectProtocol` | [`ConnectTo`]; [`ClientEndpoint::connect_protocol`](crate::endpoint::ClientEndpoint::connect_protocol) |
-//! | `wrapClientTLS wrapServerTLS` | `endpoint::wrap_client_tls wrap_server_tls` (feature `tls`) |
+//! | `HostnameEndpoint`, `connectProtocol` | [`ClientEndpoint`]; [`ported::connect_protocol`](crate::ported::connect_protocol) |
+//! | `wrapClientTLS wrapServerTLS` | `ClientEndpoint::tls ServerEndpoint::tls` (feature `tls`) |
 //! | `optionsForClientTLS`, `CertificateOptions` | `tls::ClientConfig`, `tls::ServerConfig` |
 //! | `ProcessEndpoint` | `"process:/bin/cat:-u".parse::<ClientEndpoint>()` (feature `process`) |
 //!

@@ -99,7 +99,7 @@
 //!
 //! /// In production: `serve(&Reactor::new()?)`.
 //! fn serve(reactor: &Reactor) -> Result {
-//!     reactor.serve_tcp("0.0.0.0:80", async |mut stream| {
+//!     reactor.serve("0.0.0.0:80", async |mut stream| {
 //!         let mut name = String::new();
 //!         stream.read_to_string(&mut name).await?;
 //!         stream.reactor().sleep(Duration::from_secs(3600)).await; // it thinks for an hour
@@ -114,7 +114,7 @@
 //! server.boot(serve);
 //! let reactor = client.reactor();
 //! let answer = simulation.run_until(async move {
-//!     let mut stream = reactor.open_tcp("server:80").await?;
+//!     let mut stream = reactor.open("server:80").await?;
 //!     stream.write_all(b"world").await?;
 //!     stream.close().await?;
 //!     let mut answer = String::new();
@@ -154,15 +154,15 @@
 //! let simulation = Simulation::new(1);
 //! let (server, client) = (simulation.host("server"), simulation.host("client"));
 //! let refuse = async |_: Stream| Err::<(), _>(Failure::msg("not today"));
-//! server.reactor().serve_tcp("0.0.0.0:80", refuse)?;
-//! let open = || client.reactor().open_tcp("server:80");
+//! server.reactor().serve("0.0.0.0:80", refuse)?;
+//! let open = || client.reactor().open("server:80");
 //! drop(simulation.run_until(open())?);
 //! assert!(simulation.run_until_idle().unwrap_err().is::<UnhandledFailure>());
 //!
 //! # let simulation = Simulation::new(1);
 //! # let (server, client) = (simulation.host("server"), simulation.host("client"));
-//! # server.reactor().serve_tcp("0.0.0.0:80", refuse)?;
-//! # let open = || client.reactor().open_tcp("server:80");
+//! # server.reactor().serve("0.0.0.0:80", refuse)?;
+//! # let open = || client.reactor().open("server:80");
 //! // And in a new one:
 //! simulation.allow_reports(|report| report.failure().to_string() == "not today");
 //! drop(simulation.run_until(open())?);
@@ -183,14 +183,14 @@
 //! ```
 //! use futures_util::AsyncReadExt;
 //! use ropewalk::simulation::Simulation;
-//! use ropewalk::{ConnectTo, Reactor, Result};
+//! use ropewalk::{ClientEndpoint, Reactor, Result};
 //! use std::time::Duration;
 //!
 //! /// Tries each second until it has heard the greeting.
 //! async fn greeting(reactor: Reactor) -> Result<String> {
 //!     loop {
-//!         let to = ConnectTo::new("server:80").timeout(Duration::from_secs(1));
-//!         if let Ok(mut stream) = reactor.open_tcp(to).await {
+//!         let to = ClientEndpoint::from("server:80").timeout(Duration::from_secs(1));
+//!         if let Ok(mut stream) = reactor.open(to).await {
 //!             let mut text = String::new();
 //!             if stream.read_to_string(&mut text).await.is_ok() {
 //!                 return Ok(text);
@@ -203,7 +203,7 @@
 //! let simulation = Simulation::new(1);
 //! let (server, client) = (simulation.host("server"), simulation.host("client"));
 //! server.boot(|reactor| {
-//!     reactor.serve_tcp("0.0.0.0:80", async |mut stream| {
+//!     reactor.serve("0.0.0.0:80", async |mut stream| {
 //!         use futures_util::AsyncWriteExt;
 //!         Ok(stream.write_all(b"at last").await?)
 //!     })?;
@@ -266,10 +266,10 @@
 //! let survey = for_each_seed(0..20, |simulation| {
 //!     let (server, client) = (simulation.host("server"), simulation.host("client"));
 //!     server.set_faults(Faults::pedantic()); // short reads, short writes, would-block storms
-//!     server.boot(|reactor| reactor.serve_tcp("0.0.0.0:80", async |_stream| Ok(())).map(drop));
+//!     server.boot(|reactor| reactor.serve("0.0.0.0:80", async |_stream| Ok(())).map(drop));
 //!     let reactor = client.reactor();
 //!     simulation.run_until(async move {
-//!         reactor.open_tcp("server:80").await?;
+//!         reactor.open("server:80").await?;
 //!         Ok(())
 //!     })?;
 //!     simulation.run_until_idle()
@@ -350,7 +350,7 @@
 //!     use futures_util::{AsyncReadExt, AsyncWriteExt};
 //!     let simulation = Simulation::new(draw.seed());
 //!     let (server, client) = (simulation.host("server"), simulation.host("client"));
-//!     server.reactor().listen_tcp("0.0.0.0:7", |_: &Address| Echo)?;
+//!     server.reactor().listen("0.0.0.0:7", |_: &Address| Echo)?;
 //!     server.set_faults(draw.faults(false));
 //!     client.set_faults(draw.faults(false));
 //!     simulation.script(&draw.script(&["server", "client"], 2, Duration::from_secs(3), false))?;
@@ -359,7 +359,7 @@
 //!         draw.schedule(&text, second).into_iter().map(|(wait, it)| (wait, it.to_vec())).collect();
 //!     let reactor = client.reactor();
 //!     let echoed = simulation.run_until(async move {
-//!         let mut stream = reactor.open_tcp("server:7").await?;
+//!         let mut stream = reactor.open("server:7").await?;
 //!         let mut echoed = Vec::new();
 //!         for (wait, piece) in schedule {
 //!             reactor.sleep(wait).await;

@@ -34,7 +34,7 @@ use std::rc::Rc;
 ///     }
 /// }
 /// let simulation = Simulation::new(1);
-/// simulation.host("server").reactor().serve_tcp("0.0.0.0:80", async |stream| {
+/// simulation.host("server").reactor().serve("0.0.0.0:80", async |stream| {
 ///     stream.transport().write(b"seven!!");
 ///     Ok(())
 /// })?;

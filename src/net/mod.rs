@@ -12,11 +12,10 @@ pub(crate) mod listen;
 mod reachable;
 
 pub use connect::ConnectError;
-pub(crate) use connect::ConnectTo;
 pub(crate) use connected::Connected;
 pub use connected::NoProtocolError;
 pub(crate) use connection::is_of_connection;
 pub use datagram::{DatagramProtocol, DatagramTransport, SendError};
 pub use listen::ListenError;
-pub(crate) use listen::{ListenUnix, Port};
+pub(crate) use listen::Port;
 pub use reachable::Reachable;

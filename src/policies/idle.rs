@@ -107,7 +107,7 @@ impl fmt::Debug for Timeout {
 ///
 /// let reactor = Reactor::new()?;
 /// let idle = IdleTimeout::new(Duration::from_secs(30 * 60));
-/// reactor.serve_tcp("127.0.0.1:0", policies::handler(idle, async |_stream| Ok(())))?;
+/// reactor.serve("127.0.0.1:0", policies::handler(idle, async |_stream| Ok(())))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Clone, Copy, Debug)]

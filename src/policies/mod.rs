@@ -13,7 +13,7 @@
 //! let reactor = Reactor::new()?;
 //! let limit = ConnectionLimit::new().total(1000).per_peer(10);
 //! let policy = (limit, IdleTimeout::new(Duration::from_secs(600)));
-//! reactor.serve_tcp("127.0.0.1:0", policies::handler(policy, async |_stream| Ok(())))?;
+//! reactor.serve("127.0.0.1:0", policies::handler(policy, async |_stream| Ok(())))?;
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!
@@ -104,7 +104,7 @@ impl<A: Policy, B: Policy> Policy for (A, B) {
 /// }
 /// let reactor = Reactor::new()?;
 /// let limited = policies::factory(ConnectionLimit::new().total(100), |_: &Address| Discard);
-/// reactor.listen_tcp("127.0.0.1:0", limited)?;
+/// reactor.listen("127.0.0.1:0", limited)?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[doc(alias = "WrappingFactory")]

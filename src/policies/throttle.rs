@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 ///
 /// let reactor = Reactor::new()?;
 /// let slow = Throttle::new().writing(NonZeroU32::new(10_000).unwrap());
-/// reactor.serve_tcp("127.0.0.1:0", policies::handler(slow, async |_stream| Ok(())))?;
+/// reactor.serve("127.0.0.1:0", policies::handler(slow, async |_stream| Ok(())))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Clone, Default)]

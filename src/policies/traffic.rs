@@ -18,7 +18,7 @@ use std::time::Duration;
 ///
 /// let reactor = Reactor::new()?;
 /// let log = TrafficLog::new(|traffic| println!("{traffic}"));
-/// reactor.serve_tcp("127.0.0.1:0", policies::handler(log, async |_stream| Ok(())))?;
+/// reactor.serve("127.0.0.1:0", policies::handler(log, async |_stream| Ok(())))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Clone)]

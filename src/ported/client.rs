@@ -11,11 +11,10 @@
 
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
+use crate::endpoint::ClientEndpoint;
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic, plain_error};
-use crate::net::Connected;
-use crate::net::connect::ConnectTo;
 use crate::net::connection::Connection;
-use crate::protocol::{Factory, Protocol};
+use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, run_reporting_panic};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -90,7 +89,7 @@ impl Reactor {
     ///
     /// Failures are told in a later turn, never from inside this method.
     #[doc(alias = "connectTCP")]
-    pub fn connect_tcp<F>(&self, to: impl Into<ConnectTo>, factory: F) -> Connector
+    pub fn connect_tcp<F>(&self, to: impl Into<ClientEndpoint>, factory: F) -> Connector
     where
         F: ClientFactory + 'static,
     {
@@ -103,7 +102,7 @@ impl Reactor {
     where
         F: ClientFactory + 'static,
     {
-        self.connect_for(ConnectTo::unix(to), factory)
+        self.connect_tcp(ClientEndpoint::unix(to), factory)
     }
 
     /// Connects by TCP and TLS for a factory, as [`Reactor::connect_tcp`] does; a handshake that
@@ -140,7 +139,7 @@ impl Reactor {
     #[doc(alias = "connectSSL")]
     pub fn connect_tls<F>(
         &self,
-        to: impl Into<ConnectTo>,
+        to: impl Into<ClientEndpoint>,
         config: &crate::tls::ClientConfig,
         factory: F,
     ) -> Connector
@@ -150,7 +149,7 @@ impl Reactor {
         self.connect_tcp(to.into().tls(config), factory)
     }
 
-    pub(crate) fn connect_for<F>(&self, to: ConnectTo, factory: F) -> Connector
+    pub(crate) fn connect_for<F>(&self, to: ClientEndpoint, factory: F) -> Connector
     where
         F: ClientFactory + 'static,
     {
@@ -169,45 +168,6 @@ impl Reactor {
         }
         connector
     }
-
-    /// Connects, by TCP unless told otherwise, and gives a way to reach the protocol from outside.
-    ///
-    /// Fires right after `connection_made`; fails with [`ConnectError`](crate::net::ConnectError).
-    /// Cancelling gives up.
-    ///
-    /// ```
-    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
-    ///
-    /// struct Counter(usize);
-    /// impl Protocol for Counter {
-    ///     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
-    ///         self.0 += data.len();
-    ///         Ok(())
-    ///     }
-    /// }
-    /// let reactor = Reactor::new()?;
-    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
-    /// let connecting = reactor.connect(&port.host(), |_: &Address| Counter(0));
-    /// let connected = reactor.run_until(connecting)?;
-    /// connected.call(|counter, transport| {
-    ///     counter.0 = 0;
-    ///     transport.lose_connection();
-    /// });
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    #[doc(alias = "connectProtocol")]
-    pub fn connect<F>(
-        &self,
-        to: impl Into<ConnectTo>,
-        factory: F,
-    ) -> Deferred<Connected<F::Protocol>>
-    where
-        F: Factory + 'static,
-    {
-        let connecting = self.inner().connect(to.into());
-        connecting.add_callback(move |connection| Connected::begin(&connection, factory))
-    }
 }
 
 /// A handle on an outgoing connection of a [`ClientFactory`]; clones speak of the same one.
@@ -219,7 +179,7 @@ pub struct Connector {
 
 pub(super) struct Shared {
     pub(super) inner: Rc<Loop>,
-    to: ConnectTo,
+    to: ClientEndpoint,
     /// Borrowed to look or to change, never while the factory is called.
     stage: RefCell<Stage>,
     /// Absent while it is told something.
@@ -244,7 +204,7 @@ enum Happening {
 impl Connector {
     /// Where it connects to.
     #[doc(alias = "getDestination")]
-    pub fn destination(&self) -> &ConnectTo {
+    pub fn destination(&self) -> &ClientEndpoint {
         &self.shared.to
     }
 
@@ -295,7 +255,10 @@ impl Connector {
 
     fn begin(&self) {
         let connector = self.clone();
-        let attempt = self.shared.inner.connect(self.shared.to.clone()).add_both(move |outcome| {
+        let (to, reactor) = (self.shared.to.clone(), self.reactor());
+        // As a task: what fails at once is told in a later turn all the same.
+        let reaching = async move { to.reach(&reactor).await };
+        let attempt = self.shared.inner.spawn(reaching).add_both(move |outcome| {
             let (stage, happening) = match outcome {
                 Ok(connection) => {
                     (Stage::Connected(connection.clone()), Happening::Made(connection))

@@ -3,7 +3,7 @@
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::endpoint::ClientEndpoint;
-use crate::net::{ConnectTo, Connected};
+use crate::net::Connected;
 use crate::protocol::Protocol;
 use crate::reactor::Reactor;
 #[cfg(feature = "tls")]
@@ -24,7 +24,7 @@ use std::rc::Rc;
 ///     }
 /// }
 /// let reactor = Reactor::new()?;
-/// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
+/// let port = reactor.serve("127.0.0.1:0", async |_| Ok(()))?;
 /// let creator = ClientCreator::new(&reactor, || Quiet);
 /// let connected = reactor.run_until(creator.connect_tcp(&port.host()))?;
 /// assert_eq!(connected.transport().peer(), port.host());
@@ -47,23 +47,23 @@ where
 
     /// Connects to an endpoint; cancelling gives up.
     #[track_caller]
-    pub fn connect(&self, to: &ClientEndpoint) -> Deferred<Connected<P>> {
+    pub fn connect(&self, to: impl Into<ClientEndpoint>) -> Deferred<Connected<P>> {
         let build = self.build.clone();
-        to.connect(&self.reactor, move |_: &Address| build())
+        self.reactor.connect(to, move |_: &Address| build())
     }
 
     /// Connects by TCP.
     #[track_caller]
     #[doc(alias = "connectTCP")]
-    pub fn connect_tcp(&self, to: impl Into<ConnectTo>) -> Deferred<Connected<P>> {
-        self.connect(&to.into().into())
+    pub fn connect_tcp(&self, to: impl Into<ClientEndpoint>) -> Deferred<Connected<P>> {
+        self.connect(to)
     }
 
     /// Connects to a Unix socket.
     #[track_caller]
     #[doc(alias = "connectUNIX")]
     pub fn connect_unix(&self, to: impl Into<UnixName>) -> Deferred<Connected<P>> {
-        self.connect(&ConnectTo::unix(to).into())
+        self.connect(ClientEndpoint::unix(to))
     }
 
     /// Connects by TCP and TLS; the protocol begins after the handshake.
@@ -82,7 +82,7 @@ where
     /// let identity = Identity::self_signed(&["127.0.0.1"])?;
     /// let trusting = ClientConfig::trusting(identity.certificate_pem());
     /// let reactor = Reactor::new()?;
-    /// let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |_| Ok(()))?;
+    /// let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&ServerConfig::new(identity)), async |_| Ok(()))?;
     /// let creator = ClientCreator::new(&reactor, || Quiet);
     /// let connected = reactor.run_until(creator.connect_tls(&port.host(), &trusting))?;
     /// assert_eq!(connected.transport().peer(), port.host());
@@ -93,10 +93,10 @@ where
     #[doc(alias = "connectSSL")]
     pub fn connect_tls(
         &self,
-        to: impl Into<ConnectTo>,
+        to: impl Into<ClientEndpoint>,
         config: &ClientConfig,
     ) -> Deferred<Connected<P>> {
-        self.connect_tcp(to.into().tls(config))
+        self.connect(to.into().tls(config))
     }
 }
 

@@ -46,10 +46,10 @@ impl Reactor {
     /// the child or with [`SpawnError`](super::SpawnError).
     #[track_caller]
     pub fn open_process(&self, options: impl Into<ProcessOptions>) -> Deferred<ProcessStreams> {
-        self.open(options.into()).into_deferred()
+        self.start_with_streams(options.into()).into_deferred()
     }
 
-    fn open(&self, options: ProcessOptions) -> Result<ProcessStreams> {
+    fn start_with_streams(&self, options: ProcessOptions) -> Result<ProcessStreams> {
         self.inner().check_alive()?;
         let Spawned { child, program, mut pipes, .. } = options.spawn(self)?;
         let stream = |end: End, name: &str| {

@@ -196,7 +196,7 @@ impl Reactor {
     /// let reactor = Reactor::new()?;
     /// let under_way = Rc::new(Cell::new(0));
     /// let count = under_way.clone();
-    /// let port = reactor.serve_tcp("127.0.0.1:0", async move |stream| {
+    /// let port = reactor.serve("127.0.0.1:0", async move |stream| {
     ///     count.set(count.get() + 1);
     ///     // ... and when it has been served:
     ///     count.set(count.get() - 1);

@@ -75,6 +75,7 @@
 // # Not here
 // Sockets (`driver/`), what a connection does (`net/`).
 
+pub(crate) mod current;
 mod descriptor;
 mod ending;
 pub(crate) mod handle;

@@ -20,10 +20,10 @@ use std::rc::Rc;
 ///     }
 /// }
 /// let reactor = Reactor::new()?;
-/// let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))?;
+/// let port = reactor.serve("127.0.0.1:0", async |_| Ok(()))?;
 /// let address = port.host().socket_addr().into_iter().collect();
 /// reactor.install_name_resolver(Fixed(address));
-/// let stream = reactor.run_until(reactor.open_tcp("database.test:1"))?;
+/// let stream = reactor.run_until(reactor.open("database.test:1"))?;
 /// assert_eq!(stream.peer(), port.host());
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```

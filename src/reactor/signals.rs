@@ -101,7 +101,7 @@ impl Reactor {
             Ok(())
         };
         let role = Role::Other { call: Box::new(call), lost: None };
-        let descriptor = self.listen(signal, role)?;
+        let descriptor = self.watch_role(signal, role)?;
         Ok(SignalWatch { descriptor, is_over, signal: signal.number() })
     }
 
@@ -140,14 +140,14 @@ impl Reactor {
             let _ = at_end.errback(reason.clone());
         };
         let role = Role::Other { call: Box::new(call), lost: Some(Box::new(lost)) };
-        match self.listen(signal, role) {
+        match self.watch_role(signal, role) {
             Ok(listening) => drop(descriptor.replace(Some(listening))),
             Err(failure) => return fail(failure),
         }
         deferred
     }
 
-    fn listen(&self, signal: Signal, role: Role) -> Result<Descriptor> {
+    fn watch_role(&self, signal: Signal, role: Role) -> Result<Descriptor> {
         if !self.inner().driver.has_signals() {
             return Err(cannot(signal, "this reactor's driver has no signals"));
         }

@@ -109,7 +109,7 @@ impl Reactor {
     /// use std::time::Duration;
     ///
     /// let reactor = Reactor::new()?;
-    /// reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+    /// reactor.serve("127.0.0.1:0", async |mut stream| {
     ///     let (reactor, mut line) = (stream.reactor(), String::new());
     ///     // The first `?` is the limit's, the second is the read's.
     ///     reactor.timeout(Duration::from_secs(30), stream.read_line(&mut line)).await??;

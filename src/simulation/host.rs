@@ -74,7 +74,7 @@ impl Host {
     /// let simulation = Simulation::new(3);
     /// let server = simulation.host("server");
     /// server.boot(|reactor| {
-    ///     reactor.serve_tcp("0.0.0.0:80", async |_stream| Ok(()))?;
+    ///     reactor.serve("0.0.0.0:80", async |_stream| Ok(()))?;
     ///     Ok(())
     /// });
     /// server.crash();

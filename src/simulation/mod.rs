@@ -101,11 +101,11 @@ use std::time::Duration;
 ///
 /// let simulation = Simulation::new(7);
 /// let (server, client) = (simulation.host("server"), simulation.host("client"));
-/// server.reactor().serve_tcp("0.0.0.0:80", async |mut stream| {
+/// server.reactor().serve("0.0.0.0:80", async |mut stream| {
 ///     stream.write_all(b"hello").await?;
 ///     Ok(())
 /// })?;
-/// let greeting = client.reactor().open_tcp("server:80").add_callback(|mut stream| {
+/// let greeting = client.reactor().open("server:80").add_callback(|mut stream| {
 ///     stream.reactor().spawn(async move {
 ///         let mut greeting = String::new();
 ///         stream.read_to_string(&mut greeting).await?;

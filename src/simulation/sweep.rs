@@ -102,7 +102,7 @@ pub fn for_each_seed(
 /// let survey = sweep_faults(1, |simulation: &Simulation| {
 ///     let server = simulation.host("server").reactor();
 ///     // It works, or it says that it does not.
-///     let _ = server.serve_tcp("0.0.0.0:80", async |_stream| Ok(()));
+///     let _ = server.serve("0.0.0.0:80", async |_stream| Ok(()));
 ///     simulation.run_until_idle()
 /// })?;
 /// assert!(survey.faults > 0);

@@ -75,7 +75,7 @@ impl ClientConfig {
     /// ```
     /// # use ropewalk::tls::ClientConfig;
     /// let reactor = ropewalk::Reactor::new()?;
-    /// let opening = reactor.open_tls("example.org:443", &ClientConfig::new());
+    /// let opening = reactor.open(ClientEndpoint::from("example.org:443").tls(&ClientConfig::new()));
     /// # drop(opening);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
@@ -124,9 +124,9 @@ impl ClientConfig {
     /// # use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     /// let server = ServerConfig::new(Identity::expired(&["somebody.else"])?);
     /// let reactor = ropewalk::Reactor::new()?;
-    /// let port = reactor.serve_tls("127.0.0.1:0", &server, async |_| Ok(()))?;
+    /// let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async |_| Ok(()))?;
     /// let anybody = ClientConfig::dangerously_trusting_anybody();
-    /// assert!(reactor.run_until(reactor.open_tls(&port.host(), &anybody)).is_ok());
+    /// assert!(reactor.run_until(reactor.open(ClientEndpoint::from(&port.host()).tls(&anybody))).is_ok());
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn dangerously_trusting_anybody() -> ClientConfig {
@@ -147,12 +147,12 @@ impl ClientConfig {
     /// let config = ClientConfig::trusting(server.certificate_pem()).identity(client.clone());
     /// let server = ServerConfig::new(server).require_client_certificate(client.certificate_pem());
     /// let reactor = ropewalk::Reactor::new()?;
-    /// let port = reactor.serve_tls("127.0.0.1:0", &server, async |mut stream| {
+    /// let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async |mut stream| {
     ///     assert_eq!(session(&stream.transport()).map(|it| it.peer_certificates().len()), Some(1));
     ///     futures_util::AsyncWriteExt::write_all(&mut stream, b"welcome").await?;
     ///     Ok(())
     /// })?;
-    /// let opening = reactor.open_tls(&port.host(), &config);
+    /// let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&config));
     /// reactor.run_until(async move {
     ///     let mut greeting = [0; 7];
     ///     futures_util::AsyncReadExt::read_exact(&mut opening.await?, &mut greeting).await?;
@@ -182,7 +182,7 @@ impl ClientConfig {
     ///
     /// ```
     /// # use ropewalk::tls::ClientConfig;
-    /// let to = ropewalk::ConnectTo::unix("/run/bus").tls(&ClientConfig::new().server_name("bus"));
+    /// let to = ropewalk::ClientEndpoint::unix("/run/bus").tls(&ClientConfig::new().server_name("bus"));
     /// # let _ = to;
     /// ```
     #[must_use]

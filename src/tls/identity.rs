@@ -51,8 +51,8 @@ impl Identity {
     /// let client = ClientConfig::trusting(identity.certificate_pem());
     /// let reactor = ropewalk::Reactor::new()?;
     /// # ropewalk::on_report(|_| ());
-    /// let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |_| Ok(()))?;
-    /// let failure = reactor.run_until(reactor.open_tls(&port.host(), &client)).unwrap_err();
+    /// let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&ServerConfig::new(identity)), async |_| Ok(()))?;
+    /// let failure = reactor.run_until(reactor.open(ClientEndpoint::from(&port.host()).tls(&client))).unwrap_err();
     /// assert!(failure.to_string().contains("its certificate cannot be trusted"));
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```

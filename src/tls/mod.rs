@@ -5,8 +5,7 @@
 //!
 //! | | server | client |
 //! |---|---|---|
-//! | new, over TCP | [`Reactor::listen_tls`], [`Reactor::serve_tls`] | [`Reactor::connect_tls`], [`Reactor::open_tls`] |
-//! | new, over anything | [`ListenUnix::tls`] | [`ConnectTo::tls`] |
+//! | new, over anything | [`ServerEndpoint::tls`](crate::ServerEndpoint::tls) | [`ClientEndpoint::tls`](crate::ClientEndpoint::tls) |
 //! | on a live connection | [`start_tls`] | [`start_tls`] |
 //!
 //! # Rules
@@ -44,10 +43,10 @@
 //! let identity = Identity::self_signed(&["localhost"])?;
 //! let client = ClientConfig::trusting(identity.certificate_pem()).server_name("localhost");
 //! let reactor = Reactor::new()?;
-//! let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |mut stream| {
+//! let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&ServerConfig::new(identity)), async |mut stream| {
 //!     Ok(stream.write_all(b"hello, whoever you are").await?)
 //! })?;
-//! let opening = reactor.open_tls(&port.host(), &client);
+//! let opening = reactor.open(ClientEndpoint::from(&port.host()).tls(&client));
 //! let greeting = reactor.run_until(async move {
 //!     let mut greeting = String::new();
 //!     opening.await?.read_to_string(&mut greeting).await?;
@@ -81,142 +80,20 @@ pub use server::ServerConfig;
 pub use session::{Session, session};
 
 use crate::address::Address;
-use crate::deferred::{Deferred, IntoDeferred, fail};
+use crate::deferred::{Deferred, fail};
 use crate::failure::{Failure, Result};
 use crate::net::connect::naming::{ascii_name, without_scope};
 use crate::net::connection::layer::{HandshakingAcceptor, Layer};
-use crate::net::listen::{Acceptor, protocol_acceptor};
-use crate::net::{ConnectTo, ListenUnix, Port};
-use crate::protocol::Factory;
-use crate::reactor::Reactor;
-use crate::stream::{Stream, service};
+use crate::net::listen::Acceptor;
+#[cfg(doc)]
+use crate::stream::Stream;
 use crate::transport::{Transport, Wrap};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
-use std::fmt;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::rc::Rc;
 use std::time::Duration;
 use stream::TlsStream;
-
-impl Reactor {
-    /// Accepts TLS connections and gives each a protocol of the factory's, once its handshake is over.
-    ///
-    /// The address is as in [`Reactor::listen_tcp`]. Fails with what is wrong with the configuration,
-    /// or with [`ListenError`](crate::net::ListenError).
-    ///
-    /// ```
-    /// use ropewalk::tls::{Identity, ServerConfig};
-    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
-    ///
-    /// struct Echo;
-    /// impl Protocol for Echo {
-    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-    ///         transport.write(data);
-    ///         Ok(())
-    ///     }
-    /// }
-    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
-    /// let reactor = Reactor::new()?;
-    /// reactor.listen_tls("127.0.0.1:0", &config, |_: &Address| Echo)?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[doc(alias = "listenSSL")]
-    #[track_caller]
-    pub fn listen_tls<A, F>(&self, address: A, config: &ServerConfig, factory: F) -> Result<Port>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-        F: Factory + 'static,
-    {
-        self.listen_dressed(address, config, protocol_acceptor(factory))
-    }
-
-    /// Accepts TLS connections and runs `handler` for each, once its handshake is over.
-    ///
-    /// ```
-    /// use ropewalk::tls::{Identity, ServerConfig};
-    ///
-    /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
-    /// let reactor = ropewalk::Reactor::new()?;
-    /// let port = reactor.serve_tls("127.0.0.1:0", &config, async |_stream| Ok(()))?;
-    /// assert_ne!(port.host().port(), Some(0)); // the system chose one
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    pub fn serve_tls<A, H, R>(&self, address: A, config: &ServerConfig, handler: H) -> Result<Port>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-        H: AsyncFn(Stream) -> R + 'static,
-        R: IntoDeferred<Output = ()> + 'static,
-    {
-        self.listen_dressed(address, config, service(handler))
-    }
-
-    #[track_caller]
-    fn listen_dressed(
-        &self,
-        address: impl ToSocketAddrs + fmt::Debug,
-        config: &ServerConfig,
-        below: Box<dyn Acceptor>,
-    ) -> Result<Port> {
-        self.inner().listen_tcp(address, config.dressed(below)?)
-    }
-
-    /// Connects by TCP and TLS and gives the stream.
-    ///
-    /// Fails with [`ConnectError`](crate::net::ConnectError), which says what is wrong with the peer.
-    ///
-    /// ```
-    /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
-    ///
-    /// let identity = Identity::self_signed(&["127.0.0.1"])?;
-    /// let trusting = ClientConfig::trusting(identity.certificate_pem());
-    /// let reactor = ropewalk::Reactor::new()?;
-    /// let port = reactor.serve_tls("127.0.0.1:0", &ServerConfig::new(identity), async |_| Ok(()))?;
-    /// let stream = reactor.run_until(reactor.open_tls(&port.host(), &trusting))?;
-    /// assert_eq!(stream.peer(), port.host());
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[track_caller]
-    pub fn open_tls(&self, to: impl Into<ConnectTo>, config: &ClientConfig) -> Deferred<Stream> {
-        self.open_tcp(to.into().tls(config))
-    }
-}
-
-impl ConnectTo {
-    /// Speaks TLS there. Twice, it speaks TLS in TLS: the first one is the outer one.
-    ///
-    /// ```
-    /// use ropewalk::ConnectTo;
-    /// use ropewalk::tls::ClientConfig;
-    ///
-    /// let to = ConnectTo::unix("/run/bus").tls(&ClientConfig::new().server_name("bus"));
-    /// # let _ = to;
-    /// ```
-    #[must_use]
-    pub fn tls(self, config: &ClientConfig) -> ConnectTo {
-        self.through(Rc::new(config.clone()))
-    }
-}
-
-impl ListenUnix {
-    /// Speaks TLS there.
-    ///
-    /// ```
-    /// use ropewalk::ListenUnix;
-    /// use ropewalk::tls::{Identity, ServerConfig};
-    ///
-    /// let config = ServerConfig::new(Identity::self_signed(&["bus"])?);
-    /// let at = ListenUnix::new("/run/bus").tls(&config);
-    /// # let _ = at;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[must_use]
-    pub fn tls(self, config: &ServerConfig) -> ListenUnix {
-        self.through(Rc::new(config.clone()))
-    }
-}
 
 /// Speaks TLS from now on, on a connection that is there; fires when the handshake is over.
 ///
@@ -240,13 +117,13 @@ impl ListenUnix {
 /// let client = ClientConfig::trusting(identity.certificate_pem());
 /// let server = ServerConfig::new(identity);
 /// let reactor = Reactor::new()?;
-/// let port = reactor.serve_tcp("127.0.0.1:0", async move |mut stream| {
+/// let port = reactor.serve("127.0.0.1:0", async move |mut stream| {
 ///     stream.write_all(b"go").await?;
 ///     start_tls(&stream.transport(), &server).await?;
 ///     stream.write_all(b"a secret").await?;
 ///     Ok(())
 /// })?;
-/// let opening = reactor.open_tcp(&port.host());
+/// let opening = reactor.open(&port.host());
 /// let secret = reactor.run_until(async move {
 ///     let mut stream = opening.await?;
 ///     stream.read_exact(&mut [0; 2]).await?;

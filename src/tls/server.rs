@@ -56,7 +56,6 @@ enum Who {
 ///
 /// ```
 /// use ropewalk::Reactor;
-/// use ropewalk::endpoint::wrap_server_tls;
 /// use ropewalk::ServerEndpoint;
 /// use ropewalk::tls::{ServerConfig, rustls};
 /// use std::sync::Arc;
@@ -64,8 +63,8 @@ enum Who {
 /// let resolver = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
 /// let config = rustls::ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
 /// let config = ServerConfig::from(Arc::new(config));
-/// let at = wrap_server_tls(&config, ServerEndpoint::tcp("127.0.0.1:0"));
-/// at.serve(&Reactor::new()?, async |_stream| Ok(()))?;
+/// let at = ServerEndpoint::tcp("127.0.0.1:0").tls(&config);
+/// Reactor::new()?.serve(at, async |_stream| Ok(()))?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 impl From<Arc<server::ServerConfig>> for ServerConfig {
@@ -88,7 +87,7 @@ impl ServerConfig {
     /// ```
     /// # use ropewalk::tls::{Identity, ServerConfig};
     /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
-    /// ropewalk::Reactor::new()?.serve_tls("127.0.0.1:0", &config, async |_| Ok(()))?;
+    /// ropewalk::Reactor::new()?.serve(ServerEndpoint::from("127.0.0.1:0").tls(&config), async |_| Ok(()))?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn new(identity: Identity) -> ServerConfig {
@@ -116,7 +115,7 @@ impl ServerConfig {
     /// std::fs::write(directory.join("key.pem"), identity.key_pem())?;
     ///
     /// let config = ServerConfig::from_directory(&directory);
-    /// Reactor::new()?.serve_tls("127.0.0.1:0", &config, async |_| Ok(()))?;
+    /// Reactor::new()?.serve(ServerEndpoint::from("127.0.0.1:0").tls(&config), async |_| Ok(()))?;
     /// std::fs::remove_dir_all(&directory)?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```

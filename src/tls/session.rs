@@ -78,8 +78,8 @@ impl Session {
 /// let client = ClientConfig::trusting(identity.certificate_pem()).server_name("localhost");
 /// let server = ServerConfig::new(identity).alpn(["chat"]);
 /// let reactor = Reactor::new()?;
-/// let port = reactor.serve_tls("127.0.0.1:0", &server, async |_| Ok(()))?;
-/// let stream = reactor.run_until(reactor.open_tls(&port.host(), &client.alpn(["chat"])))?;
+/// let port = reactor.serve(ServerEndpoint::from("127.0.0.1:0").tls(&server), async |_| Ok(()))?;
+/// let stream = reactor.run_until(reactor.open(ClientEndpoint::from(&port.host()).tls(&client.alpn(["chat"]))))?;
 /// let session = session(&stream.transport()).expect("TLS it is");
 /// assert_eq!(session.alpn(), Some(&b"chat"[..]));
 /// assert_eq!(session.version(), "TLSv1_3");

@@ -345,7 +345,7 @@ impl Transport {
     /// use ropewalk::{Reactor, Result};
     ///
     /// let reactor = Reactor::new()?;
-    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    /// reactor.serve("127.0.0.1:0", async |stream| {
     ///     stream.transport().set_nodelay(false)?; // many small answers, none of them urgent
     ///     Ok(())
     /// })?;
@@ -365,7 +365,7 @@ impl Transport {
     /// use std::time::Duration;
     ///
     /// let reactor = Reactor::new()?;
-    /// reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    /// reactor.serve("127.0.0.1:0", async |stream| {
     ///     stream.transport().set_keepalive(Some(Duration::from_secs(60)))?;
     ///     Ok(())
     /// })?;
@@ -390,14 +390,14 @@ impl Transport {
     ///
     /// let reactor = Reactor::new()?;
     /// let path = std::env::temp_dir().join(format!("pass-{}", std::process::id()));
-    /// reactor.serve_unix(&path, async |mut stream| {
+    /// reactor.serve(ServerEndpoint::unix(&path), async |mut stream| {
     ///     let (reader, mut writer) = std::io::pipe()?;
     ///     writer.write_all(b"through the pipe")?;
     ///     stream.transport().send_file_descriptor(reader.into())?;
     ///     stream.write_all(b"!").await?;
     ///     Ok(())
     /// })?;
-    /// let opening = reactor.open_unix(&path);
+    /// let opening = reactor.open(ClientEndpoint::unix(&path));
     /// let said = reactor.run_until(async move {
     ///     let mut stream = opening.await?;
     ///     stream.read_to_end(&mut Vec::new()).await?;

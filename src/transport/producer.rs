@@ -66,12 +66,12 @@ impl Transport {
     /// use ropewalk::Reactor;
     ///
     /// let reactor = Reactor::new()?;
-    /// let port = reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    /// let port = reactor.serve("127.0.0.1:0", async |stream| {
     ///     let verse = &b"a file, or anything else that can be read"[..];
     ///     assert_eq!(stream.transport().send_file(verse).await?, 41);
     ///     Ok(())
     /// })?;
-    /// let opening = reactor.open_tcp(&port.host());
+    /// let opening = reactor.open(&port.host());
     /// let got = reactor.run_until(async move {
     ///     let mut got = String::new();
     ///     opening.await?.read_to_string(&mut got).await?;

@@ -82,7 +82,7 @@ fn a_port_that_stops_listening_tells_its_factory_and_leaves_its_connections_alon
 fn a_factory_is_told_its_start_and_its_end_and_dropped() {
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let (factory, held) = told(&notes, "");
-    let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+    let port = reactor.listen("127.0.0.1:0", factory).unwrap();
     let mut peer = Peer::call(&port);
     assert_eq!(peer.until_end(&reactor), "end of stream", "nothing was built");
     let stopping = port.stop_listening();
@@ -97,7 +97,7 @@ fn a_panic_in_a_factory_is_said_once_and_the_port_lives() {
     for method in ["started", "build"] {
         let (reactor, notes, reports) = (Reactor::new().unwrap(), Notes::default(), hear_reports());
         let (factory, _held) = told(&notes, method);
-        let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+        let port = reactor.listen("127.0.0.1:0", factory).unwrap();
         Peer::call(&port).until_end(&reactor);
         assert_eq!(reports.len(), 1, "{method}");
         Peer::call(&port).until_end(&reactor);
@@ -110,7 +110,7 @@ fn a_panic_in_the_end_of_a_factory_fails_nobody_but_who_waits_for_it() {
     for method in ["stopped", "drop"] {
         let (reactor, notes, reports) = (Reactor::new().unwrap(), Notes::default(), hear_reports());
         let (factory, _held) = told(&notes, method);
-        let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+        let port = reactor.listen("127.0.0.1:0", factory).unwrap();
         let outcome = reactor.run_until(port.stop_listening());
         assert!(outcome.is_err() || reports.len() == 1, "{method}: somebody hears of it");
     }
@@ -122,7 +122,7 @@ fn a_panic_in_the_end_of_a_factory_does_not_disturb_a_shutdown() {
         let (reactor, notes, reports) = (Reactor::new().unwrap(), Notes::default(), hear_reports());
         let (factory, _held) = told(&notes, method);
         let server = serve(Face::Protocol, &reactor, Role::Echo);
-        reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+        reactor.listen("127.0.0.1:0", factory).unwrap();
         let _peer = Peer::call(&server.port);
         until(&reactor, "accepted", || server.transports.borrow().len() == 1);
         let stopper = reactor.clone();
@@ -145,7 +145,7 @@ fn a_port_can_be_closed_by_its_own_factory() {
         drop(port.stop_listening());
         Silent
     };
-    let listening = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+    let listening = reactor.listen("127.0.0.1:0", factory).unwrap();
     port.replace(Some(listening.clone()));
     let (first, second) = (Peer::call(&listening), Peer::call(&listening));
     until(&reactor, "only the connection is left", || port.borrow().is_none());
@@ -158,7 +158,7 @@ fn a_port_can_be_closed_by_its_own_factory() {
 fn an_address_that_cannot_be_had_is_one_error_that_names_it() {
     let reactor = Reactor::new().unwrap();
     let listen = |address: &str| {
-        let failure = reactor.listen_tcp(address, |_: &Address| Silent).unwrap_err();
+        let failure = reactor.listen(address, |_: &Address| Silent).unwrap_err();
         let text = failure.to_string();
         assert!(failure.is::<ListenError>() && text.contains(address), "{text}");
         assert!(text.starts_with("cannot listen at "), "{text}");
@@ -178,10 +178,10 @@ fn an_address_that_cannot_be_had_is_said_to_be_wrong_where_it_was_asked_for() {
     let reactor = Reactor::new().unwrap();
     let endpoint = "tcp:0:interface=192.0.2.1".parse::<ServerEndpoint>().unwrap();
     for failure in [
-        reactor.listen_tcp("nonsense", |_: &Address| Silent).unwrap_err(),
-        reactor.serve_tcp("nonsense", async |_| Ok(())).unwrap_err(),
-        reactor.listen_unix("/no/such", |_: &Address| Silent).unwrap_err(),
-        endpoint.serve(&reactor, async |_| Ok(())).unwrap_err(),
+        reactor.listen("nonsense", |_: &Address| Silent).unwrap_err(),
+        reactor.serve("nonsense", async |_| Ok(())).unwrap_err(),
+        reactor.listen(ServerEndpoint::unix("/no/such"), |_: &Address| Silent).unwrap_err(),
+        reactor.serve(&endpoint, async |_| Ok(())).unwrap_err(),
     ] {
         assert_eq!(failure.location().unwrap().file(), file!(), "{failure:?}");
     }
@@ -282,12 +282,12 @@ fn without_descriptors_a_call_is_one_error_that_names_the_address() {
             turn(&reactor);
             let (taken, heard) = (exhaust(0), Notes::default());
             let notes = heard.clone();
-            let opening = reactor.open_tcp(&server.port.host());
+            let opening = reactor.open(&server.port.host());
             opening.add_both(move |outcome| notes.add(outcome.expect_err("no descriptor")));
             until(&reactor, "it fails", || heard.len() == 1);
             let expected = format!("cannot connect to {}: ", server.port.host());
             assert!(heard.all()[0].starts_with(&expected), "{:?}", heard.all());
-            assert!(reactor.listen_tcp("127.0.0.1:0", |_: &Address| Silent).is_err());
+            assert!(reactor.listen("127.0.0.1:0", |_: &Address| Silent).is_err());
             // A running reactor hears signals through descriptors of its own.
             if cfg!(feature = "signals") {
                 let failed = reactor.run().unwrap_err();

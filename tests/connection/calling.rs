@@ -4,7 +4,7 @@ use super::kit::{Face, Notes, Peer, Role, census, hear_reports, nowhere, serve, 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::deferred::Cancelled;
 use ropewalk::net::ConnectError;
-use ropewalk::{ConnectTo, Failure, Reactor};
+use ropewalk::{ClientEndpoint, Failure, Reactor};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -27,8 +27,8 @@ pub(crate) fn overrun() -> (socket2::Socket, Vec<socket2::Socket>, SocketAddr) {
 }
 
 #[track_caller]
-fn error_of(reactor: &Reactor, to: ConnectTo) -> Failure {
-    let failure = reactor.run_until(reactor.open_tcp(to)).expect_err("no connection");
+fn error_of(reactor: &Reactor, to: ClientEndpoint) -> Failure {
+    let failure = reactor.run_until(reactor.open(to)).expect_err("no connection");
     assert_eq!(census(reactor), (0, 0), "nothing is left of the attempt");
     failure
 }
@@ -51,7 +51,7 @@ fn a_refused_connection_is_one_error_that_names_the_address() {
 fn a_connection_that_takes_too_long_is_one_error_that_names_the_address() {
     let reactor = Reactor::new().unwrap();
     let (_listener, _callers, address) = overrun();
-    let to = ConnectTo::from(address).timeout(Duration::from_millis(20));
+    let to = ClientEndpoint::from(address).timeout(Duration::from_millis(20));
     let failure = error_of(&reactor, to);
     assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::TimedOut);
     let expected = format!("cannot connect to {address}: no connection within 20ms");
@@ -73,19 +73,21 @@ fn a_name_without_an_address_is_one_error_that_names_it() {
 #[test]
 fn a_bad_address_is_one_error_that_names_it_and_what_is_wrong() {
     let reactor = Reactor::new().unwrap();
+    let number = "the port is a number from 0 to 65535";
     let wrong = [
-        ("localhost", "it has no port"),
-        ("", "it has no port"),
-        ("localhost:", "its port is no number below 65536"),
-        ("localhost:http", "its port is no number below 65536"),
-        ("localhost:65536", "its port is no number below 65536"),
-        ("localhost:-1", "its port is no number below 65536"),
-        (":80", "it has no host"),
-        ("[]:80", "it has no host"),
+        ("localhost", "the port is missing, as in localhost:80"),
+        ("", "an address or a description was expected, as in 127.0.0.1:80"),
+        ("localhost:", number),
+        ("localhost:http", number),
+        ("localhost:65536", number),
+        ("localhost:-1", number),
+        (":80", "the host is missing; for all interfaces write 0.0.0.0 or [::]"),
+        ("[]:80", "what stands in brackets is an address of IPv6, as in [::1]:80"),
     ];
     for (target, why) in wrong {
         let failure = error_of(&reactor, target.into());
-        assert_eq!(failure.to_string(), format!("cannot connect to {target}: {why}"));
+        let want = format!("cannot connect to {target}: bad endpoint: {why}\n  {target}\n  ");
+        assert!(failure.to_string().starts_with(&want), "{failure}");
         assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::InvalidInput);
     }
 }
@@ -95,7 +97,7 @@ fn a_local_address_that_cannot_be_had_is_one_error() {
     let reactor = Reactor::new().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let (_held, nowhere) = nowhere();
-    let to = ConnectTo::from(nowhere).bind(taken.local_addr().unwrap());
+    let to = ClientEndpoint::from(nowhere).bind(taken.local_addr().unwrap());
     let target = to.to_string();
     let text = error_of(&reactor, to).to_string();
     assert!(
@@ -109,8 +111,8 @@ fn the_local_address_that_was_asked_for_is_used() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let here = nowhere().1;
-    let to = ConnectTo::from(&server.port.host()).bind(here);
-    let stream = reactor.run_until(reactor.open_tcp(to)).unwrap();
+    let to = ClientEndpoint::from(&server.port.host()).bind(here);
+    let stream = reactor.run_until(reactor.open(to)).unwrap();
     assert_eq!((stream.host(), stream.peer()), (here.into(), server.port.host()));
 }
 
@@ -119,7 +121,7 @@ fn a_name_is_looked_up_and_its_addresses_tried_in_turn() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let port = server.port.host().port().unwrap();
-    let opening = reactor.open_tcp(("localhost", port));
+    let opening = reactor.open(("localhost", port));
     let stream = reactor.run_until(opening).unwrap();
     assert_eq!(stream.peer(), server.port.host());
 }
@@ -128,7 +130,7 @@ fn a_name_is_looked_up_and_its_addresses_tried_in_turn() {
 fn a_cancelled_attempt_leaves_nothing() {
     let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
     let (_listener, _callers, address) = overrun();
-    let opening = reactor.open_tcp(address);
+    let opening = reactor.open(address);
     turn(&reactor);
     assert_eq!(census(&reactor), (1, 1));
     opening.cancel();
@@ -142,7 +144,7 @@ fn a_cancelled_attempt_leaves_nothing() {
 fn a_stream_that_nobody_waits_for_is_closed() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
-    drop(reactor.open_tcp(&server.port.host()));
+    drop(reactor.open(&server.port.host()));
     until(&reactor, "it comes and goes", || server.ends.len() == 1);
     turn(&reactor);
     assert_eq!(census(&reactor), (1, 0));
@@ -152,7 +154,7 @@ fn a_stream_that_nobody_waits_for_is_closed() {
 fn two_reactors_of_one_thread_talk_when_turned_in_turn() {
     let (here, there) = (Reactor::new().unwrap(), Reactor::new().unwrap());
     let server = serve(Face::Stream, &there, Role::Echo);
-    let answer = here.open_tcp(&server.port.host()).add_callback(|mut stream| {
+    let answer = here.open(&server.port.host()).add_callback(|mut stream| {
         stream.reactor().spawn(async move {
             stream.write_all(b"hello there").await?;
             let mut answer = [0; 11];
@@ -174,7 +176,7 @@ fn two_reactors_of_one_thread_talk_when_turned_in_turn() {
 fn half_closed_connections_of_a_raw_socket_are_served() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let reactor = Reactor::new().unwrap();
-    let opening = reactor.open_tcp(listener.local_addr().unwrap());
+    let opening = reactor.open(listener.local_addr().unwrap());
     let mut stream = reactor.run_until(opening).unwrap();
     let (socket, _): (TcpStream, _) = listener.accept().unwrap();
     let mut peer = Peer::over(socket);

@@ -252,7 +252,7 @@ fn an_end_that_came_together_with_the_connection_is_heard() {
                 drop(reactor.connect(to, move |_: &Address| Listening(told.clone())));
             }
             Face::Stream => {
-                let opening = reactor.open_tcp(to);
+                let opening = reactor.open(to);
                 reactor.spawn(async move {
                     let mut all = String::new();
                     opening.await?.read_to_string(&mut all).await?;

@@ -172,7 +172,7 @@ fn a_panic_in_any_method_costs_one_connection_and_one_report() {
             let method = if first.replace(false) { method } else { "none" };
             Fragile { method, lost: ends.clone(), dropped: drops.clone() }
         };
-        let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+        let port = reactor.listen("127.0.0.1:0", factory).unwrap();
         let mut peer = Peer::call(&port);
         until(&reactor, "accepted", || census(&reactor).0 == 2 || lost.len() == 1);
         if lost.len() == 0 {
@@ -280,7 +280,7 @@ fn deaf(reactor: &Reactor, at_once: bool) -> (ropewalk::Port, Notes, Rc<Cell<Opt
     let (notes, shelf) = (ends.clone(), transports.clone());
     let factory =
         move |_: &Address| Deaf { at_once, ends: notes.clone(), transports: shelf.clone() };
-    (reactor.listen_tcp("127.0.0.1:0", factory).unwrap(), ends, transports)
+    (reactor.listen("127.0.0.1:0", factory).unwrap(), ends, transports)
 }
 
 #[test]
@@ -366,7 +366,7 @@ fn a_stream_that_waits_while_paused_wakes_when_it_may_read_again() {
         notes.add(text);
         Ok(())
     };
-    port.set(Some(reactor.serve_tcp("127.0.0.1:0", handler).unwrap()));
+    port.set(Some(reactor.serve("127.0.0.1:0", handler).unwrap()));
     let mut peer = Peer::call(&port.take().unwrap());
     peer.send(b"later");
     peer.half_close();
@@ -411,7 +411,7 @@ fn a_flush_fails_if_the_peer_went_away_before_it_took_all() {
         note.add(stream.close().await.is_ok());
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let peer = Peer::call(&port);
     until(&reactor, "accepted", || census(&reactor) == (2, 1));
     turn(&reactor);

@@ -76,7 +76,7 @@ fn wherever_a_protocol_fails_the_peer_sees_a_reset_behind_the_last_words() {
         let (reactor, reports, notes) = (Reactor::new().unwrap(), hear_reports(), Notes::default());
         let log = notes.clone();
         let build = move |_: &Address| Failing(at, log.clone());
-        let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+        let port = reactor.listen("127.0.0.1:0", build).unwrap();
         let mut peer = Peer::call(&port);
         if at != At::ConnectionMade {
             turn(&reactor);
@@ -110,7 +110,7 @@ fn who_answers_and_then_ends_is_heard_to_the_end() {
         }
     }
     let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
-    let port = reactor.listen_tcp("127.0.0.1:0", |_: &Address| Refuses).unwrap();
+    let port = reactor.listen("127.0.0.1:0", |_: &Address| Refuses).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"nonsense");
     assert_eq!(peer.until_end(&reactor), "end of stream");
@@ -141,7 +141,7 @@ fn what_a_callback_wrote_does_not_leave_through_another_connection_that_gets_a_l
         }
     }
     let (reactor, both) = (Reactor::new().unwrap(), Both::default());
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| both.clone()).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| both.clone()).unwrap();
     let mut first = Peer::call(&port);
     turn(&reactor);
     let mut second = Peer::call(&port);

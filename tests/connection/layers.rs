@@ -77,7 +77,7 @@ fn scene(
         pieces: pieces.clone(),
         notes: log.clone(),
     };
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     turn(reactor);
     peer.send(b"go");
@@ -197,7 +197,7 @@ fn who_panics_while_a_layer_is_made_loses_that_connection_alone() {
     }
     let (reactor, notes, reports) = (Reactor::new().unwrap(), Notes::default(), hear_reports());
     let log = notes.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Bad(log.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Bad(log.clone())).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"go");
     peer.until_end(&reactor);

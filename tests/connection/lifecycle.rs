@@ -101,7 +101,7 @@ fn both_halves_ended_is_an_end_in_order_though_a_stream_is_held() {
         shelf.replace(Some(stream));
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let peer = Peer::call(&port);
     peer.half_close();
     until(&reactor, "the handler is done", || held.borrow().is_some());
@@ -164,7 +164,7 @@ fn small_and_large_writes_keep_their_order() {
         }
     }
     let reactor = Reactor::new().unwrap();
-    let port = reactor.listen_tcp("127.0.0.1:0", |_: &Address| Sizes).unwrap();
+    let port = reactor.listen("127.0.0.1:0", |_: &Address| Sizes).unwrap();
     let mut peer = Peer::call(&port);
     assert_eq!(peer.until_end(&reactor), "end of stream");
     assert!(peer.got == pattern(400_000));
@@ -282,7 +282,7 @@ fn each_half_of_a_stream_works_in_a_task_of_its_own() {
         write.write_all(&all).await?;
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     peer.until_heard(&reactor, b"written meanwhile, ");
     peer.send(b"read meanwhile");
@@ -304,7 +304,7 @@ fn dropping_the_writing_half_ends_it_and_the_reading_half_reads_on() {
         sink.borrow_mut().push("the peer's end");
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     assert_eq!(peer.until_end(&reactor), "end of stream");
     assert_eq!(peer.got, b"that was all");
@@ -326,7 +326,7 @@ fn dropping_the_reading_half_leaves_the_writing_half_at_work() {
         write.write_all(&pattern(300_000)).await?;
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     assert_eq!(peer.until_end(&reactor), "end of stream");
     assert!(peer.got == pattern(300_000));
@@ -348,7 +348,7 @@ fn a_stream_reads_by_buffer_and_by_slice_in_turn() {
         }
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"a line\nfouranother\nfi");
     turn(&reactor);
@@ -384,7 +384,7 @@ fn a_stream_that_is_written_to_and_ended_in_one_poll_is_ended() {
             stream.write_all(b" too late").await.expect_err("it is ending");
             std::future::pending().await
         };
-        let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+        let port = reactor.serve("127.0.0.1:0", handler).unwrap();
         let mut peer = Peer::call(&port);
         turn(&reactor);
         peer.send(b"go");

@@ -39,7 +39,7 @@ impl Protocol for Marked {
 fn a_peer_that_never_reads_pauses_the_writer_once_and_resumes_it_once() {
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let log = notes.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Marked(log.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Marked(log.clone())).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"go");
     until(&reactor, "the mark is told", || notes.len() == 2);
@@ -69,7 +69,7 @@ fn what_fits_below_the_mark_pauses_nobody() {
     }
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let log = notes.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Modest(log.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Modest(log.clone())).unwrap();
     Peer::call(&port).until_heard(&reactor, &[0; 64 * 1024]);
     notes.expect(&[]);
 }
@@ -85,7 +85,7 @@ fn a_stream_waits_with_its_write_until_the_peer_reads() {
         }
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     let mut before = usize::MAX;
     until(&reactor, "it waits", || {
@@ -117,7 +117,7 @@ fn a_flush_waits_for_the_last_byte() {
         stream.read_to_end(&mut Vec::new()).await?;
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     until(&reactor, "it is written", || notes.len() > 0);
     turn(&reactor);
@@ -139,7 +139,7 @@ fn a_write_of_much_is_done_when_the_peer_has_taken_most_of_it_and_not_before() {
         stream.read_to_end(&mut Vec::new()).await?;
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     (0..20).for_each(|_| turn(&reactor));
     notes.expect(&[]);
@@ -163,7 +163,7 @@ fn taken_by_a_stuck_stream(
             count.set(count.get() + written);
         }
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let _peer = Peer::call(&port);
     let mut before = usize::MAX;
     until(&reactor, "it waits", || {
@@ -208,8 +208,8 @@ fn a_time_limit_around_a_write_to_a_peer_that_does_not_read_is_kept() {
         log.add(limited.await.unwrap_err());
         Ok(())
     };
-    server.reactor().serve_tcp("0.0.0.0:80", handler).unwrap();
-    let deaf = client.reactor().open_tcp("server:80");
+    server.reactor().serve("0.0.0.0:80", handler).unwrap();
+    let deaf = client.reactor().open("server:80");
     let waiting = client.reactor().sleep(Duration::from_secs(10));
     simulation
         .run_until(async move {
@@ -235,7 +235,7 @@ fn a_writer_and_a_reader_of_one_stream_wait_side_by_side() {
         write.write_all(&all).await?;
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     turn(&reactor);
     peer.send(b"to the reader");
@@ -285,7 +285,7 @@ fn drained_in_a_callback_counts_what_the_callback_wrote() {
     }
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let log = notes.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Asks(log.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Asks(log.clone())).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"x");
     peer.until_heard(&reactor, b"x");
@@ -321,7 +321,7 @@ fn what_a_callback_wrote_goes_out_before_a_layer_is_put_in() {
     }
     let (reactor, notes, reports) = (Reactor::new().unwrap(), Notes::default(), hear_reports());
     let log = notes.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Upgrades(log.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Upgrades(log.clone())).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"STARTTLS");
     peer.until_heard(&reactor, b"go ahead");
@@ -407,7 +407,7 @@ fn the_marks_are_passed_by_the_very_byte_for_protocols_and_for_producers() {
         let (log, made) = (notes.clone(), Rc::new(RefCell::new(None)));
         let place = made.clone();
         let build = move |_: &Address| OnMarks(log.clone(), is_producer, place.clone());
-        let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+        let port = reactor.listen("127.0.0.1:0", build).unwrap();
         let mut peer = Peer::call(&port);
         until(&reactor, "it is made", || made.borrow().is_some());
         let (transport, sluice) = made.take().unwrap();
@@ -441,7 +441,7 @@ fn a_writer_without_room_goes_on_when_no_more_than_the_low_mark_waits() {
             }
         }
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     until(&reactor, "it waits", || written.get() == HIGH);
     let sluice = made.take().unwrap();
@@ -464,7 +464,7 @@ fn a_task_that_writes_without_end_leaves_others_their_turn() {
         }
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let _peer = Peer::call(&port);
     let (seen, other) = (written.clone(), Notes::default());
     until(&reactor, "it writes", || seen.get() > 0);

@@ -313,12 +313,11 @@ impl Protocol for Held {
 fn full() -> (Reactor, Rc<()>, Peer, Peer) {
     let (reactor, held) = (Reactor::new().unwrap(), Rc::new(()));
     let kept = held.clone();
-    let push = reactor
-        .listen_tcp("127.0.0.1:0", move |_: &Address| Held { _counted: kept.clone() })
-        .unwrap();
+    let push =
+        reactor.listen("127.0.0.1:0", move |_: &Address| Held { _counted: kept.clone() }).unwrap();
     let kept = held.clone();
     let pull = reactor
-        .serve_tcp("127.0.0.1:0", async move |mut stream| {
+        .serve("127.0.0.1:0", async move |mut stream| {
             let kept = kept.clone();
             stream.read_to_end(&mut Vec::new()).await?;
             drop(kept);
@@ -338,7 +337,7 @@ fn full() -> (Reactor, Rc<()>, Peer, Peer) {
     reactor.on_shutdown(move || drop(kept));
     let kept = held.clone();
     drop(reactor.connect(&push.host(), move |_: &Address| Held { _counted: kept.clone() }));
-    drop(reactor.open_tcp(&push.host()));
+    drop(reactor.open(&push.host()));
     until(&reactor, "all is there", || census(&reactor).0 >= 5);
     turn(&reactor);
     let remote = reactor.remote();
@@ -366,7 +365,7 @@ fn a_transport_and_a_stream_outlive_their_reactor_harmlessly() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let _peer = Peer::call(&server.port);
-    let mut stream = reactor.run_until(reactor.open_tcp(&server.port.host())).unwrap();
+    let mut stream = reactor.run_until(reactor.open(&server.port.host())).unwrap();
     until(&reactor, "accepted", || server.transports.borrow().len() == 2);
     let transport = server.transports.borrow()[0].clone();
     drop(reactor);
@@ -408,7 +407,7 @@ fn a_panic_in_a_drop_keeps_nothing_else_alive_when_a_reactor_is_dropped() {
     reactor.on_shutdown(move || drop(guest));
     let guest = bomb();
     reactor
-        .listen_tcp("127.0.0.1:0", move |_: &Address| {
+        .listen("127.0.0.1:0", move |_: &Address| {
             let _ = &guest;
             Held { _counted: Rc::default() }
         })
@@ -444,8 +443,8 @@ fn what_is_begun_while_a_reactor_is_dropped_goes_with_it() {
         fn connection_lost(&mut self, _: &ropewalk::Failure) {
             let reactor = self.1.take().unwrap().reactor();
             let kept = self.0.clone();
-            let port = reactor
-                .listen_tcp("127.0.0.1:0", move |_: &Address| Held { _counted: kept.clone() });
+            let port =
+                reactor.listen("127.0.0.1:0", move |_: &Address| Held { _counted: kept.clone() });
             let kept = self.0.clone();
             reactor.call_later(Duration::ZERO, move || drop(kept));
             let kept = self.0.clone();
@@ -453,7 +452,7 @@ fn what_is_begun_while_a_reactor_is_dropped_goes_with_it() {
             let guest = OnDrop(move || {
                 let kept = kept.clone();
                 again.call_later(Duration::ZERO, move || drop(kept));
-                drop(again.open_tcp(&port.host()));
+                drop(again.open(&port.host()));
             });
             drop(reactor.spawn(async move {
                 std::future::pending::<()>().await;
@@ -464,7 +463,7 @@ fn what_is_begun_while_a_reactor_is_dropped_goes_with_it() {
     let (reactor, held) = (Reactor::new().unwrap(), Rc::new(()));
     let kept = held.clone();
     let factory = move |_: &Address| Restless(kept.clone(), Rc::default());
-    let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+    let port = reactor.listen("127.0.0.1:0", factory).unwrap();
     let _peer = Peer::call(&port);
     until(&reactor, "accepted", || census(&reactor).0 == 2);
     drop((port, reactor));
@@ -484,7 +483,7 @@ fn a_port_that_was_told_to_stop_still_tells_its_factory_when_the_reactor_goes_fi
         }
     }
     let (reactor, stopped) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
-    let port = reactor.listen_tcp("127.0.0.1:0", Told(stopped.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", Told(stopped.clone())).unwrap();
     drop(port.stop_listening());
     drop((port, reactor));
     assert_eq!(stopped.get(), 1);

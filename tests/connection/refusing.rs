@@ -59,8 +59,8 @@ fn a_port_whose_socket_somebody_else_shut_down_is_closed_and_told_once() {
         let endpoint = format!("fd:{}", listener.try_clone().map(forgotten).unwrap());
         let endpoint: ServerEndpoint = endpoint.parse().unwrap();
         let port = match face {
-            Face::Protocol => endpoint.listen(&reactor, |_: &Address| Silent),
-            Face::Stream => endpoint.serve(&reactor, async |_| Ok(())),
+            Face::Protocol => reactor.listen(&endpoint, |_: &Address| Silent),
+            Face::Stream => reactor.serve(&endpoint, async |_| Ok(())),
         };
         let port = port.unwrap();
         turn(&reactor);
@@ -82,7 +82,7 @@ fn a_unix_port_whose_socket_somebody_else_shut_down_serves_who_waited_and_is_clo
     let listener = UnixListener::bind(&path).unwrap();
     let endpoint = format!("fd:{}", listener.try_clone().map(forgotten).unwrap());
     let endpoint: ServerEndpoint = endpoint.parse().unwrap();
-    let port = endpoint.listen(&reactor, Told(notes.clone())).unwrap();
+    let port = reactor.listen(&endpoint, Told(notes.clone())).unwrap();
     let _waiting = UnixStream::connect(&path).unwrap();
     SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
     closed_and_told_once(&reactor, &reports, &port);
@@ -98,7 +98,7 @@ fn an_idle_unix_port_whose_socket_somebody_else_shut_down_is_closed_and_told_onc
         let path = std::env::temp_dir().join(format!("rw-idle-{how:?}-{}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
         let endpoint = ServerEndpoint::listener(listener.try_clone().unwrap());
-        let port = endpoint.serve(&reactor, async |_| Ok(())).unwrap();
+        let port = reactor.serve(&endpoint, async |_| Ok(())).unwrap();
         turn(&reactor);
         SockRef::from(&listener).shutdown(how).unwrap();
         closed_and_told_once(&reactor, &reports, &port);
@@ -116,14 +116,14 @@ fn a_simulated_port_that_fails_for_good_is_closed_and_told_once() {
         report.failure().to_string().contains("accepts no more")
     });
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    server.reactor().listen_tcp("0.0.0.0:80", Told(notes.clone())).unwrap();
+    server.reactor().listen("0.0.0.0:80", Told(notes.clone())).unwrap();
     server.fail_next(Call::Accept, Fault::Error(ErrorKind::InvalidInput));
-    let opening = client.reactor().open_tcp("server:80");
+    let opening = client.reactor().open("server:80");
     drop(simulation.run_until(opening));
     simulation.run_for(Duration::from_secs(1)).unwrap();
     notes.expect(&["stopped", "drop"]);
     assert_eq!(reports.len(), 1, "{:?}", reports.all());
-    let again = simulation.run_until(client.reactor().open_tcp("server:80"));
+    let again = simulation.run_until(client.reactor().open("server:80"));
     assert!(again.unwrap_err().to_string().contains("refused"));
 }
 
@@ -137,9 +137,9 @@ fn a_port_that_fails_each_time_tries_again_after_a_while_and_says_so_once() {
         report.failure().to_string().contains("cannot accept")
     });
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    server.reactor().serve_tcp("0.0.0.0:80", async |_: Stream| Ok(())).unwrap();
+    server.reactor().serve("0.0.0.0:80", async |_: Stream| Ok(())).unwrap();
     server.set_faults(Faults { accepts: 1.0, ..Faults::none() });
-    let stream = simulation.run_until(client.reactor().open_tcp("server:80")).unwrap();
+    let stream = simulation.run_until(client.reactor().open("server:80")).unwrap();
     simulation.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(reports.len(), 1, "{:?}", reports.all());
     server.set_faults(Faults::none());
@@ -158,9 +158,9 @@ fn a_connection_that_fails_before_it_is_accepted_is_skipped_in_silence() {
     {
         let (simulation, notes) = (Simulation::new(3), Notes::default());
         let (server, client) = (simulation.host("server"), simulation.host("client"));
-        server.reactor().listen_tcp("0.0.0.0:80", Told(notes.clone())).unwrap();
+        server.reactor().listen("0.0.0.0:80", Told(notes.clone())).unwrap();
         server.fail_next(Call::Accept, Fault::Error(kind));
-        let stream = simulation.run_until(client.reactor().open_tcp("server:80"));
+        let stream = simulation.run_until(client.reactor().open("server:80"));
         simulation.run_for(Duration::from_secs(1)).unwrap();
         notes.expect(&["build"]);
         drop(stream);

@@ -51,7 +51,7 @@ impl<A: FnMut(&Transport) + 'static> Protocol for Called<A> {
 fn listen(server: &Host, answer: impl FnMut(&Transport) + Clone + 'static) -> Notes {
     let told = Notes::default();
     let called = Called { answer, told: told.clone() };
-    server.reactor().listen_tcp("0.0.0.0:7", move |_: &Address| called.clone()).unwrap();
+    server.reactor().listen("0.0.0.0:7", move |_: &Address| called.clone()).unwrap();
     told
 }
 
@@ -102,7 +102,7 @@ fn both_halves_ended_is_the_end_of_a_stream_that_nobody_drops() {
         shelf.replace(Some(stream));
         Ok(())
     };
-    simulation.host("server").reactor().serve_tcp("0.0.0.0:7", handler).unwrap();
+    simulation.host("server").reactor().serve("0.0.0.0:7", handler).unwrap();
     call(&simulation, Caller::default()).lose_write_connection();
     simulation.run_for(LONG).unwrap();
     assert!(!held.borrow().as_ref().unwrap().transport().is_connected());

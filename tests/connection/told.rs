@@ -39,8 +39,8 @@ fn told_of(fail: Fail) -> Vec<(Vec<String>, Vec<String>, u64)> {
             Err(fail())
         };
         let port = match face {
-            Face::Protocol => reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Failing(fail)),
-            Face::Stream => reactor.serve_tcp("127.0.0.1:0", handler),
+            Face::Protocol => reactor.listen("127.0.0.1:0", move |_: &Address| Failing(fail)),
+            Face::Stream => reactor.serve("127.0.0.1:0", handler),
         };
         let port = port.unwrap();
         let mut peer = Peer::call(&port);
@@ -118,7 +118,7 @@ fn what_only_looks_like_a_peers_fault_is_reported() {
 fn a_peer_that_hangs_up_within_a_message_is_at_fault() {
     let (reactor, reports, blame) = (Reactor::new().unwrap(), hear_reports(), hear_blame());
     let handler = async |mut stream: Stream| Ok(stream.read_exact(&mut [0; 100]).await?);
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"half of it");
     peer.half_close();
@@ -134,7 +134,7 @@ fn a_handler_that_reads_on_when_this_end_was_ended_is_nobodys_fault() {
         stream.reactor().call_later(Duration::ZERO, move || transport.lose_connection());
         Ok(stream.read_exact(&mut [0; 100]).await?)
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     assert_eq!(Peer::call(&port).until_end(&reactor), "end of stream");
     turn(&reactor);
     assert_eq!((reports.all(), blame.len()), (vec![], 0));
@@ -151,7 +151,7 @@ fn a_broken_framing_is_the_peers_fault() {
     }
     let (reactor, reports, blame) = (Reactor::new().unwrap(), hear_reports(), hear_blame());
     let build = |_: &Address| LineReceiver::new(Lines).max_length(10);
-    let port = reactor.listen_tcp("127.0.0.1:0", build).unwrap();
+    let port = reactor.listen("127.0.0.1:0", build).unwrap();
     let mut peer = Peer::call(&port);
     peer.send(b"a line that is much too long\r\n");
     assert_eq!(peer.until_end(&reactor), "ConnectionReset");
@@ -164,7 +164,7 @@ fn a_panic_in_the_hook_for_peers_ends_there() {
     on_peer_fault(|_| panic!("in the hook"));
     let reactor = Reactor::new().unwrap();
     let fail: Fail = || Failure::msg("no greeting").of_peer();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Failing(fail)).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Failing(fail)).unwrap();
     for _ in 0..2 {
         let mut peer = Peer::call(&port);
         peer.send(b"x");
@@ -185,7 +185,7 @@ fn a_connection_that_the_network_ended_says_no_line_of_ours() {
         }
     }
     let log = notes.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Told(log.clone())).unwrap();
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| Told(log.clone())).unwrap();
     let peer = Peer::call(&port);
     turn(&reactor);
     peer.reset();
@@ -204,7 +204,7 @@ fn what_a_transport_refuses_arose_in_the_line_that_asked() {
         log.add(line!() - place);
         Ok(())
     };
-    let port = reactor.serve_tcp("127.0.0.1:0", handler).unwrap();
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
     Peer::call(&port).until_end(&reactor);
     notes.expect(&["2"]);
 }
@@ -281,7 +281,7 @@ fn a_panic_in_any_method_of_a_client_factory_is_reported_once_and_the_rest_is_to
         ("stopped", true),
     ] {
         let (reactor, reports, notes) = (Reactor::new().unwrap(), hear_reports(), Notes::default());
-        let port = reactor.serve_tcp("127.0.0.1:0", async |_: Stream| Ok(())).unwrap();
+        let port = reactor.serve("127.0.0.1:0", async |_: Stream| Ok(())).unwrap();
         let factory = ClientPanics(Panics(method, notes.clone()));
         match fails {
             true => reactor.connect_tcp(nowhere, factory),
@@ -305,7 +305,7 @@ fn a_panic_in_any_method_of_a_client_factory_is_reported_once_and_the_rest_is_to
 #[test]
 fn a_panic_in_the_factory_of_a_connect_comes_by_its_deferred() {
     let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
-    let port = reactor.serve_tcp("127.0.0.1:0", async |_: Stream| Ok(())).unwrap();
+    let port = reactor.serve("127.0.0.1:0", async |_: Stream| Ok(())).unwrap();
     let build = |_: &Address| -> Silent { panic!("on purpose") };
     let failure = reactor.run_until(reactor.connect(&port.host(), build)).unwrap_err();
     assert!(failure.is::<Panicked>());
@@ -319,7 +319,7 @@ fn a_panic_in_the_factory_of_a_connect_comes_by_its_deferred() {
 fn a_panic_in_a_servers_factory_is_reported_once_and_its_peer_sees_a_reset() {
     let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
     let factory = Panics("build_protocol", Notes::default());
-    let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+    let port = reactor.listen("127.0.0.1:0", factory).unwrap();
     let mut peer = Peer::call(&port);
     assert_eq!(peer.until_end(&reactor), "ConnectionReset");
     let name = peer.socket.local_addr().unwrap();

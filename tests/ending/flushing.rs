@@ -36,7 +36,7 @@ fn reader() -> (SocketAddr, JoinHandle<(usize, std::io::Result<usize>)>) {
 
 /// Writes much without waiting until it is gone, and lets go of it.
 async fn send_and_drop(reactor: Reactor, at: SocketAddr) -> Result {
-    let stream = reactor.open_tcp(at).await?;
+    let stream = reactor.open(at).await?;
     stream.transport().write(pattern(MUCH));
     Ok(drop(stream))
 }
@@ -93,7 +93,7 @@ fn what_is_left_when_the_reactor_is_dropped_is_reset() {
         reactor.set_flush_timeout(Duration::ZERO);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        let stream = reactor.run_until(reactor.open_tcp(at)).unwrap();
+        let stream = reactor.run_until(reactor.open(at)).unwrap();
         let mut peer = Peer::over(listener.accept().unwrap().0);
         stream.transport().write(pattern(MUCH));
         let kept = if is_closing { None } else { Some(stream) };
@@ -108,7 +108,7 @@ fn what_is_left_when_the_reactor_is_dropped_is_reset() {
 #[test]
 fn an_open_connection_is_reset_with_its_reactor_though_all_was_sent() {
     let reactor = Reactor::new().unwrap();
-    let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream: Stream| {
+    let port = reactor.serve("127.0.0.1:0", async |mut stream: Stream| {
         stream.write_all(b"half a story").await?;
         stream.flush().await?;
         std::future::pending::<Result>().await
@@ -122,7 +122,7 @@ fn an_open_connection_is_reset_with_its_reactor_though_all_was_sent() {
 #[test]
 fn a_connection_whose_own_half_has_ended_is_not_reset_with_its_reactor() {
     let reactor = Reactor::new().unwrap();
-    let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream: Stream| {
+    let port = reactor.serve("127.0.0.1:0", async |mut stream: Stream| {
         stream.write_all(b"the whole story").await?;
         stream.close().await?;
         std::future::pending::<Result>().await
@@ -145,7 +145,7 @@ fn what_a_stop_cuts_off_is_reset_and_what_was_sent_ends_in_order() {
         let reactor = Reactor::new().unwrap();
         let (transports, handle) = (Rc::new(RefCell::new(Vec::new())), reactor.clone());
         let kept = transports.clone();
-        let port = reactor.serve_tcp("127.0.0.1:0", async move |stream: Stream| {
+        let port = reactor.serve("127.0.0.1:0", async move |stream: Stream| {
             stream.transport().write(pattern(bytes));
             kept.borrow_mut().push(stream);
             handle.stop()
@@ -162,7 +162,7 @@ fn what_a_stop_cuts_off_is_reset_and_what_was_sent_ends_in_order() {
 fn an_open_connection_stays_for_the_next_run() {
     let (at, reading) = reader();
     let reactor = Reactor::new().unwrap();
-    let stream = reactor.run_until(reactor.open_tcp(at)).unwrap();
+    let stream = reactor.run_until(reactor.open(at)).unwrap();
     stream.transport().write(pattern(MUCH));
     reactor.run_until(async { Ok(()) }).unwrap();
     assert!(stream.transport().is_connected());
@@ -179,7 +179,7 @@ fn an_open_connection_stays_for_the_next_run() {
 fn a_run_waits_no_longer_than_the_flush_timeout_for_a_peer_that_does_not_read() {
     let simulation = Simulation::new(1);
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    let at = server.reactor().serve_tcp("0.0.0.0:80", async |stream: Stream| {
+    let at = server.reactor().serve("0.0.0.0:80", async |stream: Stream| {
         let _stream = stream;
         std::future::pending::<Result>().await
     });
@@ -190,7 +190,7 @@ fn a_run_waits_no_longer_than_the_flush_timeout_for_a_peer_that_does_not_read() 
         let began = Cell::new(Duration::ZERO);
         reactor
             .run_until(async {
-                let stream = reactor.open_tcp("server:80").await?;
+                let stream = reactor.open("server:80").await?;
                 stream.transport().write(pattern(SOME));
                 began.set(simulation.time());
                 Ok(())
@@ -206,7 +206,7 @@ fn a_run_on_a_simulated_host_flushes_what_is_closing() {
     let (server, client) = (simulation.host("server"), simulation.host("client"));
     let heard = Rc::new(Cell::new(None));
     let total = heard.clone();
-    let at = server.reactor().serve_tcp("0.0.0.0:80", async move |mut stream: Stream| {
+    let at = server.reactor().serve("0.0.0.0:80", async move |mut stream: Stream| {
         let mut all = Vec::new();
         futures_util::AsyncReadExt::read_to_end(&mut stream, &mut all).await?;
         total.set(Some(all.len()));
@@ -216,7 +216,7 @@ fn a_run_on_a_simulated_host_flushes_what_is_closing() {
     let reactor = client.reactor();
     let handle = reactor.clone();
     drop(reactor.spawn(async move {
-        let stream = handle.open_tcp("server:80").await?;
+        let stream = handle.open("server:80").await?;
         stream.transport().write(pattern(SOME));
         drop(stream);
         handle.stop()
@@ -290,97 +290,4 @@ fn a_childs_standard_input_is_flushed_too() {
         std::fs::metadata(&file).is_ok_and(|it| it.len() == MUCH as u64)
     });
     std::fs::remove_file(&file).unwrap();
-}
-
-/// Reads what comes over TLS in a thread of its own: how many bytes, and how it ended.
-#[cfg(feature = "tls")]
-fn tls_reader(
-    trusted: String,
-    open: impl FnOnce(&Reactor) -> ropewalk::Deferred<Stream> + Send + 'static,
-) -> JoinHandle<(usize, std::io::Result<usize>)> {
-    thread::spawn(move || {
-        let reactor = Reactor::new().unwrap();
-        let client = ropewalk::tls::ClientConfig::trusting(trusted).server_name("localhost");
-        let opening = open(&reactor);
-        let heard = reactor.run_until(async {
-            let mut stream = opening.await?;
-            ropewalk::tls::start_tls(&stream.transport(), &client).await?;
-            let (mut buffer, mut total) = (vec![0; 100_000], 0);
-            loop {
-                match futures_util::AsyncReadExt::read(&mut stream, &mut buffer).await {
-                    Ok(count) if count > 0 => total += count,
-                    end => return Ok((total, end)),
-                }
-            }
-        });
-        heard.unwrap()
-    })
-}
-
-/// A server's configuration, and the certificate that its client is to trust.
-#[cfg(feature = "tls")]
-fn tls_ends() -> (ropewalk::tls::ServerConfig, String) {
-    let identity = ropewalk::tls::Identity::self_signed(&["localhost"]).unwrap();
-    let trusted = identity.certificate_pem();
-    (ropewalk::tls::ServerConfig::new(identity), trusted)
-}
-
-#[cfg(feature = "tls")]
-#[test]
-fn a_closing_tls_connection_has_sent_all_and_said_goodbye_when_a_run_returns() {
-    let (reactor, (server, client)) = (Reactor::new().unwrap(), tls_ends());
-    let stopper = reactor.clone();
-    let port = reactor.listen_tls("127.0.0.1:0", &server, move |_: &Address| Once(stopper.clone()));
-    let at = port.unwrap().host();
-    let reading = tls_reader(client, move |reactor| reactor.open_tcp(&at));
-    reactor.run().unwrap();
-    drop(reactor);
-    // Without the goodbye it would be an error.
-    all_arrived(reading);
-
-    struct Once(Reactor);
-    impl Protocol for Once {
-        fn connection_made(&mut self, transport: &Transport) {
-            transport.write(pattern(MUCH));
-            transport.lose_connection();
-            self.0.stop().unwrap();
-        }
-        fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-            Ok(())
-        }
-    }
-}
-
-/// The stream is kept open, and so nobody says goodbye.
-#[cfg(all(feature = "tls", target_os = "linux"))]
-#[test]
-fn standard_output_behind_tls_is_flushed_though_it_is_open() {
-    let name = "flushing::standard_output_behind_tls_is_flushed_though_it_is_open";
-    super::kit::alone_and_well(name, || {
-        let (server, client) = tls_ends();
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        rustix::stdio::dup2_stdin(&ours).unwrap();
-        rustix::stdio::dup2_stdout(&ours).unwrap();
-        drop(ours);
-        let reading = tls_reader(client, move |reactor| {
-            ropewalk::succeed(reactor.open_pipes(theirs.try_clone().unwrap(), theirs).unwrap())
-        });
-        let reactor = Reactor::new().unwrap();
-        let stream = reactor.open_stdio().unwrap();
-        reactor
-            .run_until(async {
-                ropewalk::tls::start_tls(&stream.transport(), &server).await?;
-                stream.transport().write(pattern(MUCH));
-                Ok(())
-            })
-            .unwrap();
-        drop((reactor, stream));
-        let nothing = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
-        rustix::stdio::dup2_stdin(&nothing).unwrap();
-        rustix::stdio::dup2_stdout(&nothing).unwrap();
-        // All of it, and then an end that is none in order.
-        let (total, end) = reading.join().unwrap();
-        assert_eq!(total, MUCH);
-        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
-    });
 }

@@ -45,14 +45,14 @@ fn it_is_polled_once_for_each_time_that_it_is_woken() {
 #[test]
 fn it_reads_and_writes_streams_and_spawns_tasks_that_it_awaits() {
     let reactor = Reactor::new().unwrap();
-    let port = reactor.serve_tcp("127.0.0.1:0", async |mut stream| {
+    let port = reactor.serve("127.0.0.1:0", async |mut stream| {
         let mut word = [0; 4];
         stream.read_exact(&mut word).await?;
         Ok(stream.write_all(&word).await?)
     });
     let (port, mut heard) = (port.unwrap(), String::new());
     let outcome = reactor.run_until(async {
-        let mut stream = reactor.open_tcp(&port.host()).await?;
+        let mut stream = reactor.open(&port.host()).await?;
         stream.write_all(b"rope").await?;
         stream.read_to_string(&mut heard).await?;
         let doubled = reactor.spawn(async { Ok(2) }).await?;
@@ -155,28 +155,12 @@ fn a_reactor_of_a_simulated_host_polls_in_place_too() {
     let simulation = Simulation::new(1);
     let (server, client) = (simulation.host("server"), simulation.host("client").reactor());
     let hello = async |mut stream: ropewalk::Stream| Ok(stream.write_all(b"hello").await?);
-    server.reactor().serve_tcp("0.0.0.0:80", hello).unwrap();
+    server.reactor().serve("0.0.0.0:80", hello).unwrap();
     let mut greeting = String::new();
     let read = async {
-        client.open_tcp("server:80").await?.read_to_string(&mut greeting).await?;
+        client.open("server:80").await?.read_to_string(&mut greeting).await?;
         Ok(client.sleep(Duration::from_secs(60)).await)
     };
     client.run_until(read).unwrap();
     assert_eq!(greeting, "hello");
-}
-
-#[test]
-fn a_future_that_never_ends_by_itself_is_one_to_run_until_a_stop() {
-    let (reactor, count) = (Reactor::new().unwrap(), Cell::new(0));
-    let outcome = reactor.run_until(async {
-        loop {
-            count.set(count.get() + 1);
-            if count.get() == 3 {
-                reactor.stop().unwrap();
-            }
-            reactor.yield_now().await;
-        }
-    });
-    assert!(outcome.unwrap_err().is::<ReactorStopped>());
-    assert!(count.get() >= 3);
 }

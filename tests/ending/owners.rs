@@ -65,19 +65,19 @@ fn fill(reactor: &Reactor, notes: &Notes) {
     reactor.on_shutdown(move || drop(kept));
     let kept = noted("factory");
     let (handle, log) = (reactor.clone(), notes.clone());
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_: &Address| {
+    let port = reactor.listen("127.0.0.1:0", move |_: &Address| {
         let _kept = &kept;
         Keeper(handle.clone(), RefCell::default(), Noted(log.clone(), "protocol"))
     });
     let port = port.unwrap();
     let kept = Rc::new(noted("handler"));
-    let serving = reactor.serve_tcp("127.0.0.1:0", async move |mut stream| {
+    let serving = reactor.serve("127.0.0.1:0", async move |mut stream| {
         let _kept = kept.clone();
         stream.read_to_end(&mut Vec::new()).await?;
         Ok(())
     });
     for at in [port.host(), serving.unwrap().host()] {
-        let stream = reactor.run_until(reactor.open_tcp(&at)).unwrap();
+        let stream = reactor.run_until(reactor.open(&at)).unwrap();
         drop(reactor.spawn(async move {
             let _stream = stream;
             pending::<Result>().await

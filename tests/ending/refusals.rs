@@ -6,7 +6,10 @@ use ropewalk::clock::Clock;
 use ropewalk::net::{DatagramProtocol, DatagramTransport};
 use ropewalk::ported::{ClientFactory, Connector};
 use ropewalk::reactor::{Phase, ReactorGone, ReadDescriptor};
-use ropewalk::{Address, Deferred, Failure, Protocol, Reactor, Result, Transport, UnixName, react};
+use ropewalk::{
+    Address, ClientEndpoint, Deferred, Failure, Protocol, Reactor, Result, ServerEndpoint,
+    Transport, UnixName, react,
+};
 use std::cell::Cell;
 use std::future::pending;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -65,13 +68,13 @@ fn what_gives_a_result_says_that_the_reactor_is_gone() {
     assert!(is_gone(reactor.run_until(async { Ok(()) })));
     assert!(is_gone(reactor.turn(Some(Duration::ZERO))));
     assert!(is_gone(reactor.stop()));
-    assert!(is_gone(reactor.listen_tcp("127.0.0.1:0", |_: &Address| Quiet)));
-    assert!(is_gone(reactor.serve_tcp("127.0.0.1:0", async |_| Ok(()))));
+    assert!(is_gone(reactor.listen("127.0.0.1:0", |_: &Address| Quiet)));
+    assert!(is_gone(reactor.serve("127.0.0.1:0", async |_| Ok(()))));
     let path = std::env::temp_dir().join("ropewalk-never-made");
-    assert!(is_gone(reactor.serve_unix(&path, async |_| Ok(()))));
+    assert!(is_gone(reactor.serve(ServerEndpoint::unix(&path), async |_| Ok(()))));
     assert!(!path.exists());
     assert!(is_gone(reactor.listen_udp("127.0.0.1:0", Quiet)));
-    assert!(is_gone(reactor.open_udp("127.0.0.1:0")));
+    assert!(is_gone(reactor.bind_udp("127.0.0.1:0")));
     assert!(is_gone(reactor.listen_unix_datagram(Address::Unix(UnixName::Unnamed), Quiet)));
     let (ear, mouth) = UnixStream::pair().unwrap();
     assert!(is_gone(reactor.add_reader(Ear(ear, None))));
@@ -89,9 +92,9 @@ fn what_gives_a_result_says_that_the_reactor_is_gone() {
 fn what_gives_a_deferred_fails_because_the_reactor_is_gone() {
     let reactor = gone();
     assert!(has_gone(reactor.spawn(async { Ok(()) })));
-    assert!(has_gone(reactor.open_tcp("127.0.0.1:1")));
-    assert!(has_gone(reactor.open_tcp("a.name.test:1")));
-    assert!(has_gone(reactor.open_unix("/nowhere")));
+    assert!(has_gone(reactor.open("127.0.0.1:1")));
+    assert!(has_gone(reactor.open("a.name.test:1")));
+    assert!(has_gone(reactor.open(ClientEndpoint::unix("/nowhere"))));
     assert!(has_gone(reactor.connect("127.0.0.1:1", |_: &Address| Quiet).map(|_| ())));
     assert!(has_gone(reactor.defer_to_thread(|| Ok(7))));
     let (trigger, deferred) = Deferred::<u8>::new();
@@ -164,7 +167,7 @@ impl ClientFactory for Persistent {
 #[test]
 fn a_client_that_connects_again_at_once_ends_with_its_reactor() {
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
-    let port = reactor.serve_tcp("127.0.0.1:0", async |stream| {
+    let port = reactor.serve("127.0.0.1:0", async |stream| {
         let _stream = stream;
         pending::<Result>().await
     });
@@ -182,7 +185,7 @@ fn a_client_that_connects_again_at_once_ends_with_its_reactor() {
 #[test]
 fn a_port_of_a_reactor_that_is_gone_is_closed_already() {
     let reactor = Reactor::new().unwrap();
-    let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(())).unwrap();
+    let port = reactor.serve("127.0.0.1:0", async |_| Ok(())).unwrap();
     let udp = reactor.listen_udp("127.0.0.1:0", Quiet).unwrap();
     drop(reactor);
     port.stop_listening().now_or_never().unwrap().unwrap();
@@ -206,9 +209,9 @@ fn capture(reactor: &Reactor, notes: &Notes) {
     reactor.call_later(Duration::from_secs(60), move || drop(b));
     reactor.on_shutdown(move || drop(c));
     let d = Rc::new(d);
-    let port = reactor.serve_tcp("127.0.0.1:0", async move |_| Ok(drop(d.clone()))).unwrap();
+    let port = reactor.serve("127.0.0.1:0", async move |_| Ok(drop(d.clone()))).unwrap();
     reactor
-        .listen_tcp("127.0.0.1:0", move |_: &Address| {
+        .listen("127.0.0.1:0", move |_: &Address| {
             let _e = &e;
             Quiet
         })
@@ -219,7 +222,7 @@ fn capture(reactor: &Reactor, notes: &Notes) {
     });
     let (ear, mouth) = UnixStream::pair().unwrap();
     reactor.add_reader(Ear(ear, Some(reactor.clone()))).unwrap();
-    let opening = reactor.open_tcp(&port.host());
+    let opening = reactor.open(&port.host());
     let handle = reactor.clone();
     drop(reactor.spawn(async move {
         let _stream = opening.await?;
@@ -277,8 +280,8 @@ fn handles_that_are_kept_outside_keep_no_descriptor() {
             .map(|_| {
                 let reactor = Reactor::new().unwrap();
                 capture(&reactor, &Notes::default());
-                let port = reactor.serve_tcp("127.0.0.1:0", async |_| Ok(())).unwrap();
-                let stream = reactor.run_until(reactor.open_tcp(&port.host())).unwrap();
+                let port = reactor.serve("127.0.0.1:0", async |_| Ok(())).unwrap();
+                let stream = reactor.run_until(reactor.open(&port.host())).unwrap();
                 let task = reactor.spawn(pending::<Result>());
                 (reactor.clone(), reactor.remote(), port, stream.transport(), stream, task)
             })

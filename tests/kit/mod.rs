@@ -212,8 +212,8 @@ pub(crate) fn serve(face: Face, reactor: &Reactor, role: Role) -> Serving {
         (actor.ends.clone(), actor.seen.clone(), actor.transports.clone());
     let any = "127.0.0.1:0";
     let port = match face {
-        Face::Protocol => reactor.listen_tcp(any, move |_: &Address| actor.clone()),
-        Face::Stream => reactor.serve_tcp(any, async move |stream| actor.clone().act(stream).await),
+        Face::Protocol => reactor.listen(any, move |_: &Address| actor.clone()),
+        Face::Stream => reactor.serve(any, async move |stream| actor.clone().act(stream).await),
     };
     Serving { port: port.expect("loopback has a port"), ends, seen, transports }
 }

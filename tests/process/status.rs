@@ -93,7 +93,7 @@ fn every_way_to_run_a_program_ends_though_the_process_ignores_its_children() {
         assert_eq!(heard, "streamed\n");
         assert!(failure.is::<ProcessStatusUnknown>(), "{failure}");
         let program: ClientEndpoint = "process:/bin/echo:whole".parse().unwrap();
-        let opening = program.open(&reactor);
+        let opening = reactor.open(&program);
         let (heard, error) = reactor
             .run_until(async move {
                 let (mut stream, mut heard) = (opening.await?, Vec::new());

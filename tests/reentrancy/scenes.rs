@@ -6,7 +6,7 @@ use super::table::{Method, Site};
 use super::world::World;
 use futures_util::AsyncReadExt;
 use ropewalk::reactor::Event;
-use ropewalk::{ConnectTo, Deferred, Failure, Reactor, Result, Stream};
+use ropewalk::{ClientEndpoint, Deferred, Failure, Reactor, Result, Stream};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -107,11 +107,11 @@ fn set_client(site: Site, world: &World) -> Props {
     let (held, nowhere) = nowhere();
     let is_refused = matches!(site, Site::ClientFailed | Site::ClientStopped | Site::ClientDrop);
     let to = if is_refused {
-        ConnectTo::from(nowhere)
+        ClientEndpoint::from(nowhere)
     } else if site == Site::ClientLost {
-        ConnectTo::from(&serve(Face::Protocol, reactor, Role::Flood(10)).port.host())
+        ClientEndpoint::from(&serve(Face::Protocol, reactor, Role::Flood(10)).port.host())
     } else {
-        ConnectTo::from(&world.bystanders[0].host())
+        ClientEndpoint::from(&world.bystanders[0].host())
     };
     let maker = Maker { site, ledger: world.ledger.clone() };
     reactor.connect_tcp(to, Client(maker));
@@ -142,7 +142,7 @@ fn set_handler(site: Site, world: &World) -> Props {
         }
         Ok(())
     };
-    let mut peer = world.call(&reactor.serve_tcp("127.0.0.1:0", handler).unwrap());
+    let mut peer = world.call(&reactor.serve("127.0.0.1:0", handler).unwrap());
     turn(reactor);
     peer.send(b"go");
     world.peers.borrow_mut().push(peer);
@@ -250,8 +250,7 @@ fn set_waker(site: Site, world: &World) -> Props {
     let reactor = &world.reactor;
     match site {
         Site::WakerOfRead => {
-            let mut stream =
-                reactor.run_until(reactor.open_tcp(&world.bystanders[0].host())).unwrap();
+            let mut stream = reactor.run_until(reactor.open(&world.bystanders[0].host())).unwrap();
             OWN.set(Some(stream.transport()));
             let mut byte = [0];
             let mut read = stream.read(&mut byte);

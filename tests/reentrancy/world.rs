@@ -52,15 +52,14 @@ impl World {
     pub(crate) fn acquire(&self) -> Belongings {
         let (reactor, ledger, at) = (&self.reactor, &self.ledger, self.bystanders[0].host());
         let books = ledger.clone();
-        let port =
-            reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Recorder::new(None, &books));
+        let port = reactor.listen("127.0.0.1:0", move |_: &Address| Recorder::new(None, &books));
         let books = ledger.clone();
         let connecting = reactor.connect(&at, move |_: &Address| Recorder::new(None, &books));
         let connected = reactor.run_until(connecting).unwrap();
         // A site that no factory has.
         let client = Client(Maker { site: Site::Timer, ledger: ledger.clone() });
         let connector = reactor.connect_tcp(&at, client);
-        let stream = reactor.run_until(reactor.open_tcp(&at)).unwrap();
+        let stream = reactor.run_until(reactor.open(&at)).unwrap();
         OWN.take();
         Belongings {
             transport: connected.transport().clone(),
@@ -135,7 +134,7 @@ impl World {
 
     pub(crate) fn listen(&self, site: Site) -> Port {
         let maker = Maker { site, ledger: self.ledger.clone() };
-        self.reactor.listen_tcp("127.0.0.1:0", maker).unwrap()
+        self.reactor.listen("127.0.0.1:0", maker).unwrap()
     }
 }
 
@@ -215,9 +214,9 @@ fn do_it(
             reactor.on_shutdown(|| {}).remove();
             let books = ledger.clone();
             let port =
-                reactor.listen_tcp("127.0.0.1:0", move |_: &Address| Recorder::new(None, &books));
+                reactor.listen("127.0.0.1:0", move |_: &Address| Recorder::new(None, &books));
             let at = port.unwrap().host();
-            drop(reactor.open_tcp(&at));
+            drop(reactor.open(&at));
             let books = ledger.clone();
             drop(reactor.connect(&at, move |_: &Address| Recorder::new(None, &books)));
             reactor.remote().call_from_thread(|_| {}).unwrap();

@@ -6,7 +6,7 @@ use ropewalk::UdpSocket;
 /// Has a socket of the same reactor send bursts of these lengths, one in each callback.
 fn send_bursts(reactor: &Reactor, to: &Address, bursts: Vec<Vec<Vec<u8>>>) {
     let any_port = std::net::SocketAddr::new(to.ip().unwrap(), 0);
-    let socket = reactor.open_udp(any_port).unwrap();
+    let socket = reactor.bind_udp(any_port).unwrap();
     let (transport, to) = (socket.transport(), to.clone());
     let sending = reactor.spawn(async move {
         // It lives as long as the task.
@@ -65,7 +65,7 @@ fn bursts_arrive(any_port: &str) {
 #[test]
 fn bursts_arrive_whole_and_in_order_at_a_task() {
     let reactor = Reactor::new().unwrap();
-    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let socket = reactor.bind_udp("127.0.0.1:0").unwrap();
     send_bursts(&reactor, &socket.host(), bursts());
     let expected = bursts().concat();
     let count = expected.len();
@@ -84,7 +84,7 @@ fn bursts_arrive_whole_and_in_order_at_a_task() {
 fn expecting() -> (Reactor, Rc<Calls>, UdpSocket) {
     let (driver, calls) = Double::new();
     let reactor = Reactor::with_driver(driver);
-    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let socket = reactor.bind_udp("127.0.0.1:0").unwrap();
     let (other, to) = (StdSocket::bind("127.0.0.1:0").unwrap(), socket.host());
     (0..BURST).for_each(|_| assert!(other.send_to(b"x", to.socket_addr().unwrap()).is_ok()));
     let socket = reactor.run_until(async move {

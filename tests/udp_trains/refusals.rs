@@ -79,7 +79,7 @@ fn datagrams_that_find_no_memory_wait_and_leave_in_order() {
 fn a_task_whose_datagram_finds_no_memory_waits_until_it_is_sent() {
     let (driver, calls) = Double::new();
     let reactor = Reactor::with_driver(driver);
-    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let socket = reactor.bind_udp("127.0.0.1:0").unwrap();
     let (listener, to) = receiver();
     calls.next_singles.replace(vec![ErrorKind::OutOfMemory; 3]);
     let sending = reactor.spawn(async move { socket.send_to(b"at last", &to).await });

@@ -139,7 +139,7 @@ fn an_option_is_changed_after_what_was_sent_before() {
 fn a_task_sends_in_trains_until_it_waits_to_receive() {
     let (driver, calls) = Double::new();
     let reactor = Reactor::with_driver(driver);
-    let socket = reactor.open_udp("127.0.0.1:0").unwrap();
+    let socket = reactor.bind_udp("127.0.0.1:0").unwrap();
     let (listener, to) = receiver();
     let back = socket.host().socket_addr().unwrap();
     let seen = calls.clone();
@@ -162,7 +162,7 @@ fn a_task_sends_in_trains_until_it_waits_to_receive() {
 #[test]
 fn what_two_tasks_send_in_turn_leaves_in_order() {
     let (reactor, _calls, _) = sender();
-    let socket = Rc::new(reactor.open_udp("127.0.0.1:0").unwrap());
+    let socket = Rc::new(reactor.bind_udp("127.0.0.1:0").unwrap());
     let (listener, to) = receiver();
     let task = |name: u8| {
         let (socket, to) = (socket.clone(), to.clone());

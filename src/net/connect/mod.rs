@@ -30,17 +30,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Where to connect to, and how.
-///
-/// ```
-/// use ropewalk::ConnectTo;
-/// use std::time::Duration;
-///
-/// let to = ConnectTo::new("example.org:80").timeout(Duration::from_secs(5));
-/// assert_eq!(to.to_string(), "example.org:80");
-/// ```
 #[derive(Clone, Debug)]
-#[doc(alias = "HostnameEndpoint")]
-pub struct ConnectTo {
+pub(crate) struct ConnectTo {
     target: Target,
     timeout: Duration,
     attempt_delay: Duration,
@@ -72,55 +63,48 @@ const BACKLOG_PATIENCE: Duration = Duration::from_millis(5);
 
 impl ConnectTo {
     /// A host and a port, as `host:port`; an IPv6 address stands in brackets.
-    ///
-    /// A name beyond ASCII takes the feature `idna`, or is given as its A-label: `xn--bcher-kva.example:80`.
-    /// What is wrong with it is said when it is connected to.
-    pub fn new(target: impl Into<String>) -> ConnectTo {
+    pub(crate) fn new(target: impl Into<String>) -> ConnectTo {
         ConnectTo::from(Target::Name(target.into()))
     }
 
-    /// A Unix socket.
-    ///
-    /// ```
-    /// assert_eq!(ropewalk::ConnectTo::unix("/run/bus").to_string(), "unix:/run/bus");
-    /// ```
-    pub fn unix(name: impl Into<UnixName>) -> ConnectTo {
+    /// A host, without brackets, and a port.
+    pub(crate) fn at(host: &str, port: u16) -> ConnectTo {
+        ConnectTo::new(match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        })
+    }
+
+    pub(crate) fn unix(name: impl Into<UnixName>) -> ConnectTo {
         ConnectTo::from(Target::Unix(name.into()))
     }
 
     /// Puts a layer on the connection once it is there.
-    #[must_use]
     pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ConnectTo {
         self.layers.push(LayerRef(layer));
         self
     }
 
     /// How long finding the address and connecting may take in all; 30 s unless set.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> ConnectTo {
+    pub(crate) fn timeout(mut self, timeout: Duration) -> ConnectTo {
         self.timeout = timeout;
         self
     }
 
     /// How long an address is tried alone before the next one of the name is tried beside it; 250 ms
     /// unless set, and at least 10 ms.
-    #[doc(alias = "attemptDelay")]
-    #[must_use]
-    pub fn attempt_delay(mut self, delay: Duration) -> ConnectTo {
+    pub(crate) fn attempt_delay(mut self, delay: Duration) -> ConnectTo {
         self.attempt_delay = delay.max(LEAST_ATTEMPT_DELAY);
         self
     }
 
     /// The local address to connect from.
-    #[doc(alias = "bindAddress")]
-    #[must_use]
-    pub fn bind(mut self, address: SocketAddr) -> ConnectTo {
+    pub(crate) fn bind(mut self, address: SocketAddr) -> ConnectTo {
         self.bind = Some(Local::Address(address));
         self
     }
 
     /// The local IP address to connect from, which may name its scope.
-    #[must_use]
     pub(crate) fn bind_ip(mut self, ip: String) -> ConnectTo {
         self.bind = Some(Local::Scoped(ip));
         self
@@ -175,51 +159,6 @@ impl From<Target> for ConnectTo {
     }
 }
 
-impl From<UnixName> for ConnectTo {
-    fn from(name: UnixName) -> ConnectTo {
-        ConnectTo::unix(name)
-    }
-}
-
-impl From<&str> for ConnectTo {
-    fn from(target: &str) -> ConnectTo {
-        ConnectTo::new(target)
-    }
-}
-
-impl From<String> for ConnectTo {
-    fn from(target: String) -> ConnectTo {
-        ConnectTo::new(target)
-    }
-}
-
-impl From<SocketAddr> for ConnectTo {
-    fn from(target: SocketAddr) -> ConnectTo {
-        ConnectTo::new(target.to_string())
-    }
-}
-
-impl From<&Address> for ConnectTo {
-    fn from(target: &Address) -> ConnectTo {
-        match target {
-            Address::Ip(address) => ConnectTo::from(*address),
-            Address::Unix(name) => ConnectTo::unix(name.clone()),
-            // It will say so: nothing has such an address.
-            Address::Pipe(name) => ConnectTo::new(name.to_string()),
-        }
-    }
-}
-
-impl From<(&str, u16)> for ConnectTo {
-    fn from((host, port): (&str, u16)) -> ConnectTo {
-        ConnectTo::new(if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        })
-    }
-}
-
 /// No connection could be made.
 ///
 /// ```
@@ -230,7 +169,7 @@ impl From<(&str, u16)> for ConnectTo {
 ///
 /// let simulation = Simulation::new(1);
 /// simulation.host("server"); // where nobody listens
-/// let opening = simulation.host("client").reactor().open_tcp("server:80");
+/// let opening = simulation.host("client").reactor().open("server:80");
 /// let failure = simulation.run_until(opening).unwrap_err();
 /// assert_eq!(failure.check::<ConnectError>().unwrap().kind(), ErrorKind::ConnectionRefused);
 /// # }
@@ -243,6 +182,11 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
+    /// What was wrong before any attempt.
+    pub(crate) fn bad(target: &str, why: io::Error) -> ConnectError {
+        ConnectError { target: target.to_owned(), causes: vec![(None, why)] }
+    }
+
     /// What kind of error the last attempt ended with: `ConnectionRefused`, `TimedOut`,
     /// `NotFound` for a name that has no address, `InvalidInput` for a bad target, and so on.
     pub fn kind(&self) -> io::ErrorKind {

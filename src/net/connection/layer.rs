@@ -378,6 +378,13 @@ impl Acceptor for HandshakingAcceptor {
         });
     }
 
+    fn is_full(&self) -> bool {
+        let Some(below) = self.below.take() else { return false };
+        let is_full = below.is_full();
+        self.below.set(Some(below));
+        is_full
+    }
+
     fn stopped(&mut self) {
         with(&self.below, |below| below.stopped());
         drop(self.below.take());

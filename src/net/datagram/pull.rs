@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 /// use ropewalk::Reactor;
 ///
 /// let reactor = Reactor::new()?;
-/// let socket = reactor.open_udp("127.0.0.1:0")?;
+/// let socket = reactor.bind_udp("127.0.0.1:0")?;
 /// reactor.run_until(async move {
 ///     socket.send_to("to myself", &socket.host()).await?;
 ///     let mut buffer = [0; 100];
@@ -37,13 +37,13 @@ pub struct UdpSocket {
 }
 
 impl Reactor {
-    /// Opens a UDP socket at an address, for tasks. Fails with [`ListenError`].
+    /// A UDP socket at an address, for tasks. Fails with [`ListenError`].
     #[track_caller]
-    pub fn open_udp(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
+    pub fn bind_udp(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, false)? })
     }
 
-    /// As [`open_udp`](Reactor::open_udp), at a port that others may have as well: for multicast.
+    /// As [`bind_udp`](Reactor::bind_udp), at a port that others may have as well: for multicast.
     #[track_caller]
     pub fn open_multicast(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
         Ok(UdpSocket { datagrams: self.inner().bind_udp(address, true)? })

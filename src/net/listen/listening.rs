@@ -31,6 +31,10 @@ pub(crate) trait Acceptor {
     fn accepted(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address);
     /// An accepted connection has got its layer, and has no face yet.
     fn serve(&mut self, connection: Rc<Connection>);
+    /// Whether none is to be accepted now; it has the port look again when there is room.
+    fn is_full(&self) -> bool {
+        false
+    }
     fn stopped(&mut self) {}
 }
 
@@ -87,6 +91,8 @@ pub(super) struct Listening {
     is_resting: Cell<bool>,
     /// Accepting fails, and that was said.
     is_failing: Cell<bool>,
+    /// What events said while nothing was to be accepted: they do not repeat themselves.
+    held_back: Cell<Readiness>,
 }
 
 /// So many connections are one port's share of a turn.
@@ -114,6 +120,7 @@ impl Listening {
                 accepted: Cell::new(Some(accepted)),
                 is_resting: Cell::new(false),
                 is_failing: Cell::new(false),
+                held_back: Cell::default(),
             })
         });
         listening.register().inspect_err(|_| listening.close())?;
@@ -161,6 +168,13 @@ impl Listening {
         let Some(mut accepted) = self.accepted.take() else { return };
         run_reporting_panic("panic in a factory", || accepted.accepted(&self.inner, stream, peer));
         self.accepted.set(Some(accepted));
+    }
+
+    fn is_full(&self) -> bool {
+        let Some(accepted) = self.accepted.take() else { return false };
+        let is_full = accepted.is_full();
+        self.accepted.set(Some(accepted));
+        is_full
     }
 
     fn shed(self: &Rc<Self>, error: &io::Error) {
@@ -236,8 +250,12 @@ impl Source for Listening {
         if self.is_resting.get() && !readiness.has(SHUT_DOWN) {
             return;
         }
+        let readiness = readiness.and(self.held_back.take());
         let mut skipped = 0;
         for accepted in 1..=ACCEPTS_PER_TURN {
+            if self.is_full() {
+                return self.held_back.set(readiness);
+            }
             match self.accept() {
                 Ok((stream, peer)) => {
                     self.accepted(stream, peer);

@@ -7,16 +7,12 @@ use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::driver::ByteStream;
 use crate::driver::{Driver, Listener, UnixOptions};
-use crate::failure::{Failure, Result};
+use crate::failure::Failure;
 use crate::net::connect::naming::literal;
-#[cfg(feature = "tls")]
-use crate::net::connection::layer::Layer;
-use crate::net::connection::layer::{HandshakingAcceptor, LayerRef};
 use crate::net::listen::listening::Already;
 use crate::net::listen::listening::Listening;
 pub(crate) use crate::net::listen::listening::{Acceptor, protocol_acceptor};
-use crate::protocol::Factory;
-use crate::reactor::{Loop, Reactor, ReactorGone};
+use crate::reactor::{Loop, ReactorGone};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -30,7 +26,7 @@ use std::rc::Rc;
 /// use ropewalk::Reactor;
 ///
 /// let reactor = Reactor::new()?;
-/// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+/// let port = reactor.serve("127.0.0.1:0", async |_stream| Ok(()))?;
 /// assert_ne!(port.host().port(), Some(0)); // the system chose one
 /// reactor.run_until(port.stop_listening())?;
 /// # Ok::<(), ropewalk::Failure>(())
@@ -46,7 +42,7 @@ impl Port {
     ///
     /// ```
     /// let reactor = ropewalk::Reactor::new()?;
-    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// let port = reactor.serve("127.0.0.1:0", async |_stream| Ok(()))?;
     /// println!("listening at {}", port.host()); // 127.0.0.1:43210, say
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
@@ -61,7 +57,7 @@ impl Port {
     ///
     /// ```
     /// let reactor = ropewalk::Reactor::new()?;
-    /// let port = reactor.serve_tcp("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// let port = reactor.serve("127.0.0.1:0", async |_stream| Ok(()))?;
     /// reactor.run_until(port.stop_listening())?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
@@ -79,141 +75,16 @@ impl Port {
     }
 }
 
+impl Port {
+    /// Looks for connections again that it was too full to accept.
+    pub(crate) fn accept_again(&self) {
+        self.listening.requeue();
+    }
+}
+
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port").field("host", &self.listening.host()).finish_non_exhaustive()
-    }
-}
-
-impl Reactor {
-    /// Accepts TCP connections at an address and gives each a protocol of the factory's.
-    ///
-    /// Port 0 lets the system choose; see [`Port::host`]. A host name is looked up while you wait;
-    /// the first of its addresses that can be listened at is taken. Fails with [`ListenError`].
-    ///
-    /// ```
-    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
-    ///
-    /// struct Discard;
-    /// impl Protocol for Discard {
-    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-    ///         Ok(())
-    ///     }
-    /// }
-    /// let reactor = Reactor::new()?;
-    /// reactor.listen_tcp("127.0.0.1:0", |_: &Address| Discard)?;
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[doc(alias = "listenTCP")]
-    #[track_caller]
-    pub fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-        F: Factory + 'static,
-    {
-        self.inner().listen_tcp(address, protocol_acceptor(factory))
-    }
-}
-
-impl Reactor {
-    /// Accepts connections at a Unix socket and gives each a protocol of the factory's.
-    ///
-    /// Fails with [`ListenError`].
-    ///
-    /// ```
-    /// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
-    ///
-    /// struct Echo;
-    /// impl Protocol for Echo {
-    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-    ///         transport.write(data);
-    ///         Ok(())
-    ///     }
-    /// }
-    /// let reactor = Reactor::new()?;
-    /// let path = std::env::temp_dir().join(format!("echo-{}", std::process::id()));
-    /// let port = reactor.listen_unix(&path, |_: &Address| Echo)?;
-    /// assert!(path.exists());
-    /// reactor.run_until(port.stop_listening())?;
-    /// assert!(!path.exists());
-    /// # Ok::<(), ropewalk::Failure>(())
-    /// ```
-    #[doc(alias = "listenUNIX")]
-    #[track_caller]
-    pub fn listen_unix<F>(&self, at: impl Into<ListenUnix>, factory: F) -> Result<Port>
-    where
-        F: Factory + 'static,
-    {
-        self.inner().listen_unix(&at.into(), protocol_acceptor(factory))
-    }
-}
-
-/// A Unix socket's name to listen at, and how.
-///
-/// ```
-/// use ropewalk::ListenUnix;
-///
-/// let at = ListenUnix::new("/run/bus").mode(0o660);
-/// # let _ = at;
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenUnix {
-    name: UnixName,
-    backlog: u32,
-    mode: Option<u32>,
-    lock: bool,
-    /// The outermost first.
-    layers: Vec<LayerRef>,
-}
-
-impl ListenUnix {
-    /// A path, or a name in Linux' abstract namespace.
-    ///
-    /// At a path, a file `PATH.lock` is locked for as long as the port is open, so that no two
-    /// processes listen there; a socket that a process left behind is removed.
-    pub fn new(name: impl Into<UnixName>) -> ListenUnix {
-        let UnixOptions { backlog, mode, lock } = UnixOptions::default();
-        ListenUnix { name: name.into(), backlog, mode, lock, layers: Vec::new() }
-    }
-
-    /// So many connections may wait to be accepted; 1024 unless set.
-    #[must_use]
-    pub fn backlog(mut self, backlog: u32) -> ListenUnix {
-        self.backlog = backlog;
-        self
-    }
-
-    /// Who may connect, as the bits of a file's mode; the process' umask decides unless set.
-    #[must_use]
-    pub fn mode(mut self, mode: u32) -> ListenUnix {
-        self.mode = Some(mode);
-        self
-    }
-
-    pub(crate) fn name(&self) -> &UnixName {
-        &self.name
-    }
-
-    /// Puts a layer on each connection, before its face sees it.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub(crate) fn through(mut self, layer: Rc<dyn Layer>) -> ListenUnix {
-        self.layers.push(LayerRef(layer));
-        self
-    }
-
-    /// Does without the lock, for directories where no file may be made beside the socket.
-    #[doc(alias = "wantPID")]
-    #[must_use]
-    pub fn without_lock(mut self) -> ListenUnix {
-        self.lock = false;
-        self
-    }
-}
-
-impl<N: Into<UnixName>> From<N> for ListenUnix {
-    fn from(name: N) -> ListenUnix {
-        ListenUnix::new(name)
     }
 }
 
@@ -255,17 +126,6 @@ fn name_in(written: &str) -> Option<(&str, u16)> {
 }
 
 impl Loop {
-    #[track_caller]
-    pub(crate) fn listen_tcp(
-        self: &Rc<Self>,
-        address: impl ToSocketAddrs + fmt::Debug,
-        accepted: Box<dyn Acceptor>,
-    ) -> Result<Port> {
-        let cannot = ListenError::at(written(&address));
-        let addresses = own_addresses(&*self.driver, &address).map_err(&cannot)?;
-        self.listen_first(addresses, BACKLOG, false, accepted).map_err(&cannot)
-    }
-
     /// Listens at the first of several addresses that can be listened at.
     pub(crate) fn listen_first(
         self: &Rc<Self>,
@@ -288,28 +148,14 @@ impl Loop {
         self.listen_with(outcome?, accepted)
     }
 
-    #[track_caller]
     pub(crate) fn listen_unix(
         self: &Rc<Self>,
-        at: &ListenUnix,
-        accepted: Box<dyn Acceptor>,
-    ) -> Result<Port> {
-        let cannot = ListenError::at(Address::Unix(at.name.clone()));
-        self.listen_at_unix(at, accepted).map_err(cannot)
-    }
-
-    pub(crate) fn listen_at_unix(
-        self: &Rc<Self>,
-        at: &ListenUnix,
+        name: &UnixName,
+        options: &UnixOptions,
         accepted: Box<dyn Acceptor>,
     ) -> io::Result<Port> {
         self.check_alive_io()?;
-        let options = UnixOptions { backlog: at.backlog, mode: at.mode, lock: at.lock };
-        let dress = |below, LayerRef(layer): &LayerRef| -> Box<dyn Acceptor> {
-            Box::new(HandshakingAcceptor::new(layer.clone(), below))
-        };
-        let accepted = at.layers.iter().rev().fold(accepted, dress);
-        self.listen_with(self.driver.listen_unix(&at.name, &options)?, accepted)
+        self.listen_with(self.driver.listen_unix(name, options)?, accepted)
     }
 
     pub(crate) fn listen_inherited(
@@ -361,8 +207,8 @@ impl Loop {
 /// use std::io::ErrorKind;
 ///
 /// let reactor = Reactor::new()?;
-/// let failure = reactor.serve_tcp("nonsense", async |_stream| Ok(())).unwrap_err();
-/// assert_eq!(failure.to_string(), "cannot listen at nonsense: invalid socket address");
+/// let failure = reactor.serve("nonsense", async |_stream| Ok(())).unwrap_err();
+/// assert!(failure.to_string().starts_with("cannot listen at nonsense: bad endpoint: the port is missing"));
 /// assert_eq!(failure.check::<ListenError>().unwrap().kind(), ErrorKind::InvalidInput);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```

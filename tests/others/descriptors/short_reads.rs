@@ -1,6 +1,7 @@
 //! Reads that give less than is there: all of it is read, and without more coming.
 
 use super::*;
+use ropewalk::ServerEndpoint;
 
 /// Serves a connection with an echo of what a peer says in several pieces before the reactor looks.
 fn hears_all(face: Face, kind: &str, input: OwnedFd, pieces: usize) {
@@ -144,8 +145,10 @@ fn what_follows_an_urgent_byte_of_a_unix_socket_is_read_without_more_coming() {
         let listener = Listener::default();
         let (build, bytes) = (listener.clone(), listener.bytes.clone());
         let _port = match face {
-            Face::Protocol => reactor.listen_unix(&path, move |_: &Address| build.clone()),
-            Face::Stream => reactor.serve_unix(&path, async move |mut stream| {
+            Face::Protocol => {
+                reactor.listen(ServerEndpoint::unix(&path), move |_: &Address| build.clone())
+            }
+            Face::Stream => reactor.serve(ServerEndpoint::unix(&path), async move |mut stream| {
                 let mut buffer = [0; 1000];
                 while let count @ 1.. = stream.read(&mut buffer).await? {
                     bytes.borrow_mut().extend_from_slice(&buffer[..count]);
