@@ -32,7 +32,9 @@
 //!    While it waits nothing is read: the peer is held back, whoever calls `resume_reading`. A pause that
 //!    somebody asked for meanwhile begins when the handler is done.
 //! 3. While more than 64 KiB wait for the peer to take them, nothing is read either, until it has taken
-//!    all but 16 KiB. A handler that writes much awaits [`Transport::drained`].
+//!    all but 16 KiB: two ends that first write much and then read need
+//!    [`reads_while_full`](Awaited::reads_while_full). A handler that writes much awaits
+//!    [`Transport::drained`].
 //! 4. The peer's end of its half ends no handler: `read_closed` comes after it. Nor does
 //!    `lose_connection` inside a handler: it runs on until the connection is lost.
 //! 5. The connection is lost: a handler that waits is dropped where it waits, before what it waits for
@@ -176,12 +178,30 @@ pub struct Awaited<P> {
     /// Until the connection is made; then the handlers have it.
     protocol: Option<P>,
     handling: Option<Rc<Handling<Transport, Event>>>,
+    reads_while_full: bool,
 }
 
 impl<P> Awaited<P> {
     /// Around a protocol, for one connection.
     pub fn new(protocol: P) -> Awaited<P> {
-        Awaited { protocol: Some(protocol), handling: None }
+        Awaited { protocol: Some(protocol), handling: None, reads_while_full: false }
+    }
+
+    /// Goes on reading while more than 64 KiB wait for the peer to take them.
+    ///
+    /// For two ends that first write much and then read: else they would wait for each other for ever.
+    /// A peer that never reads makes the memory grow then.
+    ///
+    /// ```
+    /// # use ropewalk::awaited::{AsyncProtocol, Awaited};
+    /// # fn awaited(protocol: impl AsyncProtocol) -> Awaited<impl AsyncProtocol> {
+    /// Awaited::new(protocol).reads_while_full()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reads_while_full(mut self) -> Awaited<P> {
+        self.reads_while_full = true;
+        self
     }
 
     /// Begins to handle events; once.
@@ -223,8 +243,9 @@ impl<P> Awaited<P> {
     }
 
     pub(crate) fn set_full(&self, is_full: bool) {
-        if let Some(handling) = &self.handling {
-            handling.set_full(is_full);
+        match &self.handling {
+            Some(handling) if !self.reads_while_full => handling.set_full(is_full),
+            _ => {}
         }
     }
 }

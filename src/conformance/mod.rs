@@ -160,8 +160,8 @@ impl Check {
                 Pair::Protocols(ground.protocols(&reactor, for_server, for_client))
             }
             Face::Awaited => {
-                let for_server = Box::new(Awaited::new(server.recorder()));
-                let for_client = Box::new(Awaited::new(client.recorder()));
+                let for_server = Box::new(Awaited::new(server.recorder()).reads_while_full());
+                let for_client = Box::new(Awaited::new(client.recorder()).reads_while_full());
                 Pair::Protocols(ground.protocols(&reactor, for_server, for_client))
             }
         };
