@@ -28,18 +28,18 @@ mod streams;
 
 use crate::address::Address;
 use crate::awaited::Awaited;
-use crate::deferred::{Deferred, Trigger, fail};
+use crate::deferred::{Deferred, Trigger, fail, maybe_deferred};
 use crate::endpoint::{ClientEndpoint, ServerEndpoint};
-use crate::failure::{Failure, Result, catch_panic};
+use crate::failure::{Failure, Result};
 use crate::ported::connect_protocol;
 use crate::protocol::{Factory, Protocol};
 use crate::reactor::Reactor;
 use crate::stream::Stream;
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
@@ -140,8 +140,8 @@ impl Check {
 
     /// Holds a ground to this promise alone.
     pub fn run(&self, ground: &dyn Harness) -> Result {
-        let told =
-            catch_panic(Location::caller(), || self.play_on(ground)).and_then(|outcome| outcome);
+        // It is fired when it is there; a panic is a failure of this check alone.
+        let told = maybe_deferred(|| self.play_on(ground)).now_or_never().unwrap_or(Ok(()));
         told.map_err(|failure| {
             let place = failure.location().map_or_else(String::new, |it| format!(" (at {it})"));
             let text = format!("{}: {failure}{place}", self.name);

@@ -135,5 +135,5 @@ impl std::error::Error for TooLong {}
 /// The end of a connection whose peer broke the framing.
 fn broken(transport: &Transport, how: String) -> Failure {
     let how = io::Error::new(io::ErrorKind::InvalidData, how);
-    Failure::without_backtrace(ConnectionLost::new(transport.peer(), how))
+    ConnectionLost::new(transport.peer(), how).into()
 }

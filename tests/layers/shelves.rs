@@ -1,22 +1,23 @@
 //! Imports point down only: every room of `src/` stands on a shelf and names none above its own.
-//! Comments and a file's own tests, which come last in it, may name anything.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::source::{Sources, code, is_part, read, word};
 
-const SHELVES: [&str; 11] = [
-    "failure address slots recycler buffer clock",
-    "driver deferred",
-    "reactor",
-    "protocol transport",
-    "net simulation",
-    "tls stream awaited policies process",
-    "endpoint ported",
-    "framing",
-    "http",
-    "application conformance",
-    "guide lib prelude",
+/// The shelves of DESIGN, by their numbers. Only rooms that are there stand on one.
+const SHELVES: [(usize, &str); 10] = [
+    (0, "failure address slots recycler buffer clock"),
+    (1, "driver deferred"),
+    (2, "reactor"),
+    (3, "protocol transport"),
+    (4, "net simulation"),
+    (5, "stream tls awaited policies process"),
+    (6, "endpoint ported"),
+    (7, "framing"),
+    (9, "http"),
+    (10, "conformance"),
 ];
+
+/// What stands on top of all.
+const TOP: (usize, &str) = (11, "guide lib prelude");
 
 /// A crate that is named in one place.
 const PLACES: [(&str, &str); 4] = [
@@ -27,26 +28,38 @@ const PLACES: [(&str, &str); 4] = [
 ];
 
 /// Macros stand in the crate's root wherever they are written.
-const MACROS: [(&str, &str); 2] =
+pub(crate) const MACROS: [(&str, &str); 2] =
     [("forward_byte_stream", "driver"), ("forward_protocol", "protocol")];
 
 #[test]
 fn imports_point_down_only() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let lib = fs::read_to_string(src.join("lib.rs")).expect("there is a src/lib.rs");
-    let check = |path: PathBuf| {
-        let file = path.strip_prefix(&src).expect("it was found there").to_string_lossy();
-        let text = fs::read_to_string(&path).expect("it can be read");
-        faults(&file.replace('\\', "/"), &text, &lib)
-    };
-    let faults: Vec<_> = sources(&src).into_iter().flat_map(check).collect();
+    let sources = read();
+    let lib = &sources["lib.rs"];
+    let faults: Vec<_> = sources.iter().flat_map(|(file, code)| faults(file, code, lib)).collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_word_on_a_shelf_names_a_room() {
+    let words = |shelves: &[(usize, &str)], sources: &Sources| {
+        let words = shelves.iter().flat_map(|(_, rooms)| rooms.split(' ')).map(str::to_owned);
+        words.filter(|room| !is_room(room, sources)).collect::<Vec<_>>()
+    };
+    let sources = read();
+    assert_eq!(words(&SHELVES, &sources), [""; 0]);
+    assert_eq!(words(&[TOP], &sources), [""; 0]);
+    assert_eq!(words(&[(0, "clock attic"), (1, "net")], &sources), ["attic"], "a planted one");
+}
+
+fn is_room(word: &str, sources: &Sources) -> bool {
+    let names = [format!("{word}.rs"), format!("{word}/mod.rs")];
+    names.iter().any(|name| sources.contains_key(name))
 }
 
 #[test]
 fn the_checker_sees_what_is_planted_and_only_that() {
     let lib = "pub use net::{port::Port, Stream};\npub use clock::{Clock, DelayedCall};";
-    let found = |file, text| faults(file, text, lib).len();
+    let found = |file, text| faults(file, &code(text), lib).len();
     assert_eq!(found("clock.rs", "use crate::net::Port;"), 1);
     assert_eq!(found("clock/heap.rs", "fn f() { crate::reactor::now() }"), 1);
     assert_eq!(found("driver/mod.rs", "use crate::{slots::{Key, Slots}, net, transport::T};"), 2);
@@ -65,21 +78,11 @@ fn the_checker_sees_what_is_planted_and_only_that() {
     assert_eq!(found("driver/system/tcp.rs", "use mio::net::TcpStream; use super::super::Key;"), 0);
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("the folder can be read");
-    let paths = entries.map(|entry| entry.expect("the entry can be read").path());
-    let below = |path: PathBuf| if path.is_dir() { sources(&path) } else { vec![path] };
-    paths.flat_map(below).filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
-}
-
 /// What is wrong with one file; `lib` tells in which room the names of the crate's root are.
-fn faults(file: &str, text: &str, lib: &str) -> Vec<String> {
+fn faults(file: &str, code: &str, lib: &str) -> Vec<String> {
     let modules: Vec<_> =
         file.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
     let own = shelf(modules[0]);
-    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-    let lines: Vec<_> = lines.take_while(|line| !line.starts_with("mod tests")).collect();
-    let code = lines.join("\n");
     let mut faults = Vec::new();
     if own.is_none() {
         faults.push(format!("src/{file}: its room stands on no shelf"));
@@ -87,7 +90,7 @@ fn faults(file: &str, text: &str, lib: &str) -> Vec<String> {
     if code.contains(&"super::".repeat(modules.len())) {
         faults.push(format!("src/{file}: `super::` reaches the crate's root"));
     }
-    for name in names(&code) {
+    for name in names(code) {
         let upward = shelf(room(name, lib)).is_none_or(|shelf| own.is_some_and(|own| shelf > own));
         if upward {
             faults.push(format!("src/{file}: `crate::{name}` is not below it"));
@@ -102,8 +105,9 @@ fn faults(file: &str, text: &str, lib: &str) -> Vec<String> {
     faults
 }
 
-fn shelf(room: &str) -> Option<usize> {
-    SHELVES.iter().position(|rooms| rooms.split(' ').any(|it| it == room))
+pub(crate) fn shelf(room: &str) -> Option<usize> {
+    let mut shelves = SHELVES.iter().chain([&TOP]);
+    shelves.find(|(_, rooms)| rooms.split(' ').any(|it| it == room)).map(|(shelf, _)| *shelf)
 }
 
 /// The room of a name in the crate's root: itself, or where `lib.rs` takes it from.
@@ -139,12 +143,4 @@ fn names(code: &str) -> Vec<&str> {
         }
     }
     names
-}
-
-fn word(text: &str) -> &str {
-    text.split(|c| !is_part(c)).next().unwrap_or_default()
-}
-
-fn is_part(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
 }
