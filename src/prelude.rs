@@ -3,7 +3,7 @@
 //! The core types, and the extension traits of futures' input and output, so that `stream.read`,
 //! `stream.read_line`, `stream.write_all` and `listener.next()` are there without a dependency of one's own
 //! on `futures-util`. Its `Result` is [`ropewalk::Result`](crate::Result), which is std's with a
-//! [`Failure`](crate::Failure) unless told otherwise.
+//! [`Failure`] unless told otherwise.
 //!
 //! ```
 //! use ropewalk::prelude::*;

@@ -15,7 +15,7 @@ use crate::stream::{Stream, service};
 /// |---|---|---|
 /// | come in | [`listen`](Reactor::listen): a protocol for each connection | [`serve`](Reactor::serve): a task for each; [`accept`](Reactor::accept): one task asks for the next |
 /// | go out | [`connect`](Reactor::connect): a protocol | [`open`](Reactor::open): a stream |
-/// | datagrams | [`listen_udp`](Reactor::listen_udp), [`connect_udp`](Reactor::connect_udp) | [`bind_udp`](Reactor::bind_udp): a socket |
+/// | datagrams | [`listen_udp`](Reactor::listen_udp) | [`bind_udp`](Reactor::bind_udp): a socket |
 ///
 /// Where is an address or a description, or made in code: [`endpoint`](crate::endpoint).
 impl Reactor {

@@ -26,7 +26,7 @@
 //! | `task.Clock` | [`TestClock`] |
 //! | `serverFromString clientFromString`, `quoteStringArgument` | `"tcp:8080".parse::<`[`ServerEndpoint`]`>()`, [`ClientEndpoint`]; [`quote`](crate::endpoint::quote) |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | the same with the reactor first; `serve(async fn)`, `open()` |
-//! | `HostnameEndpoint`, `connectProtocol` | [`ClientEndpoint`]; [`ported::connect_protocol`](crate::ported::connect_protocol) |
+//! | `HostnameEndpoint`, `connectProtocol` | [`ClientEndpoint`]; [`ported::connect_protocol`] |
 //! | `wrapClientTLS wrapServerTLS` | `ClientEndpoint::tls ServerEndpoint::tls` (feature `tls`) |
 //! | `optionsForClientTLS`, `CertificateOptions` | `tls::ClientConfig`, `tls::ServerConfig` |
 //! | `ProcessEndpoint` | `"process:/bin/cat:-u".parse::<ClientEndpoint>()` (feature `process`) |

@@ -1,13 +1,17 @@
 //! How to think in this crate: pages to read, with programs that run.
 //!
 //! * [From Twisted](from_twisted): the names, the differences, three ports side by side.
+//! * [From tokio](from_tokio): what it is called here, and three surprises.
 //! * [Deferreds and futures](deferreds_and_futures): which to use, how to convert, what dropping and
 //!   cancelling mean.
 //! * [Errors](errors): failures, `?`, and what becomes of a failure that nobody handles.
 //! * [Testing without a network](testing): from a recording transport to a partition under many seeds.
+//! * [With other crates](with_other_crates): hyper, tungstenite, tokio-util's codecs, tokio's sockets.
 
 pub mod deferreds_and_futures;
 pub mod errors;
+pub mod from_tokio;
 pub mod from_twisted;
 #[cfg(feature = "simulation")]
 pub mod testing;
+pub mod with_other_crates;
