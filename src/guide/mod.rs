@@ -7,11 +7,14 @@
 //! * [Errors](errors): failures, `?`, and what becomes of a failure that nobody handles.
 //! * [Testing without a network](testing): from a recording transport to a partition under many seeds.
 //! * [With other crates](with_other_crates): hyper, tungstenite, tokio-util's codecs, tokio's sockets.
+//! * [Joints](joints): a protocol that reaches itself; a framing, a layer, a policy and a transport of one's own.
 
 pub mod deferreds_and_futures;
 pub mod errors;
 pub mod from_tokio;
 pub mod from_twisted;
+#[cfg(all(feature = "simulation", feature = "conformance"))]
+pub mod joints;
 #[cfg(feature = "simulation")]
 pub mod testing;
 pub mod with_other_crates;
