@@ -92,7 +92,7 @@ fn echo(simulation: &Simulation) -> Result {
     let (server, client) = hosts(simulation);
     let watch = ledger.clone();
     let build = move |_: &Address| Awaited::new(Echo::new(&watch));
-    match server.reactor().listen_tcp("0.0.0.0:7", build) {
+    match server.reactor().listen("0.0.0.0:7", build) {
         Ok(_) => {}
         Err(_) if may_fail(simulation) => return Ok(()),
         Err(failure) => return Err(failure),
@@ -142,7 +142,7 @@ fn lose(simulation: &Simulation) -> Result {
         }
     }
     let build = move |_: &Address| Awaited::new(Noted(Echo::new(&watch), all.clone()));
-    server.reactor().listen_tcp("0.0.0.0:7", build)?;
+    server.reactor().listen("0.0.0.0:7", build)?;
     let (watch, all) = (ledger.clone(), log.clone());
     let build = move |_: &Address| Awaited::new(Noted(Echo::new(&watch), all.clone()));
     let connecting = client.reactor().connect("server:7", build);

@@ -177,10 +177,11 @@ pub(super) async fn drive<P, T: Holds, E>(
     while poll_fn(|_| events.poll_next()).await {
         match events.contain(handle(&mut protocol, &transport, &events)).await {
             Some(Ok(())) => {}
-            Some(Err(failure)) => match transport.take_failure(failure) {
-                Some(failure) => events.fail(failure),
-                None => {}
-            },
+            Some(Err(failure)) => {
+                if let Some(failure) = transport.take_failure(failure) {
+                    events.fail(failure);
+                }
+            }
             None => break,
         }
     }
