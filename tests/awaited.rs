@@ -315,7 +315,7 @@ fn a_client_awaits_its_handlers_too() {
     let heard = Notes::default();
     let log = heard.clone();
     let client = move |_: &Address| Awaited::new(Client(log.clone()));
-    let connecting = stage.reactor.connect(&stage.port.host(), client);
+    let connecting = stage.reactor.connect(stage.port.host(), client);
     let connected = stage.reactor.run_until(connecting).unwrap();
     stage.until("dropped");
     heard.expect(&["last words "]);

@@ -4,11 +4,14 @@ use super::events::Events;
 use super::handling::{Handling, Holds};
 use super::lent::Lent;
 use crate::address::Address;
-use crate::failure::{Failure, Result, report};
+use crate::failure::{Failure, NO_PLACE, Result, catch_panic, report};
 use crate::net::datagram::{DatagramProtocol, DatagramTransport};
 use crate::reactor::Reactor;
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// Meaning for datagrams, as async callbacks: each is awaited to its end before the next is called.
 ///
@@ -107,7 +110,7 @@ impl<P> AwaitedDatagrams<P> {
 impl<P: AsyncDatagramProtocol + 'static> DatagramProtocol for AwaitedDatagrams<P> {
     fn started(&mut self, transport: &DatagramTransport) {
         let Some(protocol) = self.protocol.take() else { return };
-        self.handling = Some(Handling::new(protocol, transport, handle, |it, _| it.stopped()));
+        self.handling = Some(Handling::new(protocol, transport, contain, |it, _| it.stopped()));
         // What fails is reported where it does.
         let _ = self.handle(Event::Started);
     }
@@ -130,6 +133,20 @@ impl<P: AsyncDatagramProtocol + 'static> DatagramProtocol for AwaitedDatagrams<P
             handling.lose(Failure::without_backtrace(crate::transport::ConnectionDone));
         }
     }
+}
+
+/// A panic is a failure here: the socket serves on.
+async fn contain<P: AsyncDatagramProtocol>(
+    protocol: &mut P,
+    transport: &DatagramTransport,
+    events: &Events<Event>,
+) -> Result {
+    let mut handler = pin!(handle(protocol, transport, events));
+    poll_fn(|context| {
+        let polled = catch_panic(NO_PLACE, || handler.as_mut().poll(context));
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(panic)))
+    })
+    .await
 }
 
 async fn handle<P: AsyncDatagramProtocol>(

@@ -27,6 +27,7 @@ use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::thread;
 
 /// What a handler is called for.
 pub(crate) enum Event {
@@ -56,6 +57,7 @@ pub(crate) struct Events<E> {
     /// The handler's, until somebody takes it.
     failure: Cell<Option<Failure>>,
     reason: Cell<Option<Failure>>,
+    survivor: Cell<Option<Survivor>>,
 }
 
 impl<E> Events<E> {
@@ -66,6 +68,7 @@ impl<E> Events<E> {
             stage: Cell::new(Stage::Idle),
             failure: Cell::default(),
             reason: Cell::default(),
+            survivor: Cell::default(),
         }
     }
 
@@ -142,40 +145,54 @@ impl<E> Events<E> {
         drop(self.failure.replace(Some(failure)));
     }
 
-    /// Awaits a handler; none if the connection was lost first, and the handler dropped.
-    #[inline(always)]
-    async fn contain(&self, handler: impl Future<Output = Result>) -> Option<Result> {
-        let mut handler = pin!(Some(handler));
-        let outcome = poll_fn(|context| {
-            let Some(handler) = handler.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            if self.stage.get() == Stage::Lost {
-                return Poll::Ready(None);
-            }
-            match catch_panic(NO_PLACE, || handler.poll(context)) {
-                Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-                Err(panic) => Poll::Ready(Some(Err(panic))),
-            }
-        })
-        .await;
-        if outcome.is_none() {
-            // Here, where a panic in it ends nothing else: what it holds is the user's.
-            run_reporting_panic("panic in the drop of a handler", || handler.set(None));
+    /// What a panic left of the driver: tells the protocol of its loss.
+    pub(super) fn take_survivor(&self) -> Option<Survivor> {
+        self.survivor.take()
+    }
+}
+
+pub(super) type Survivor = Box<dyn FnOnce(&Failure)>;
+
+/// The protocol; if a handler panics, it survives the driver, for it is still to be told.
+struct Kept<P: 'static, E: 'static, L: FnOnce(&mut P, &Failure) + 'static> {
+    protocol: Option<(P, L)>,
+    events: Rc<Events<E>>,
+}
+
+impl<P, E, L: FnOnce(&mut P, &Failure)> Drop for Kept<P, E, L> {
+    fn drop(&mut self) {
+        let Some((mut protocol, lose)) = self.protocol.take() else { return };
+        if !thread::panicking() {
+            return;
         }
-        outcome
+        if self.events.stage.get() != Stage::Lost {
+            self.events.stage.set(Stage::Failed);
+        }
+        let survivor = Box::new(move |reason: &Failure| lose(&mut protocol, reason));
+        drop(self.events.survivor.replace(Some(survivor)));
     }
 }
 
 /// Has every event handled, one after the other, and at last tells the protocol of the loss.
-pub(super) async fn drive<P, T: Holds, E>(
-    mut protocol: P,
+pub(super) async fn drive<P: 'static, T: Holds, E: 'static, L>(
+    protocol: P,
     transport: T,
     events: Rc<Events<E>>,
     handle: impl AsyncFn(&mut P, &T, &Events<E>) -> Result,
-    lose: impl FnOnce(&mut P, &Failure),
-) {
+    lose: L,
+) where
+    L: FnOnce(&mut P, &Failure) + 'static,
+{
+    let mut kept = Kept { protocol: Some((protocol, lose)), events: events.clone() };
     while poll_fn(|_| events.poll_next()).await {
-        match events.contain(handle(&mut protocol, &transport, &events)).await {
+        let Some((protocol, _)) = &mut kept.protocol else { return };
+        // Here, not in a function of its own: to move a handler is 40 instructions.
+        let mut handler = pin!(handle(protocol, &transport, &events));
+        let outcome = poll_fn(|context| match events.stage.get() {
+            Stage::Lost => Poll::Ready(None),
+            _ => handler.as_mut().poll(context).map(Some),
+        });
+        match outcome.await {
             Some(Ok(())) => {}
             Some(Err(failure)) => {
                 if let Some(failure) = transport.take_failure(failure) {
@@ -185,9 +202,11 @@ pub(super) async fn drive<P, T: Holds, E>(
             None => break,
         }
     }
-    let reason = events.reason.take();
-    let told = catch_panic(NO_PLACE, || reason.map(|reason| lose(&mut protocol, &reason)));
-    if let Err(panic) = told {
+    let (Some((mut protocol, lose)), Some(reason)) = (kept.protocol.take(), events.reason.take())
+    else {
+        return;
+    };
+    if let Err(panic) = catch_panic(NO_PLACE, || lose(&mut protocol, &reason)) {
         drop(events.failure.replace(Some(panic)));
     }
     run_reporting_panic("panic in the drop of a protocol", || drop(protocol));

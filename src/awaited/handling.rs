@@ -13,7 +13,7 @@
 
 use super::events::{Events, Stage, drive};
 use super::lent::{Lent, Spare};
-use crate::failure::{Failure, Report, Result, tell};
+use crate::failure::{Failure, NO_PLACE, Report, Result, catch_panic, report, tell};
 use crate::reactor::Reactor;
 use crate::transport::Transport;
 use std::cell::Cell;
@@ -136,7 +136,7 @@ impl<T: Holds, E: 'static> Handling<T, E> {
         self.events.waiting()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll(&self, context: &mut Context<'_>) -> Progress {
         let Some(mut driver) = self.driver.take() else { return Progress::Done };
         // Again, if the end was told meanwhile.
@@ -177,7 +177,7 @@ impl<T: Holds, E: 'static> Handling<T, E> {
     }
 
     fn poll_in_task(&self, context: &mut Context<'_>) -> Poll<Option<Failure>> {
-        match self.poll(context) {
+        match catch_panic(NO_PLACE, || self.poll(context)).unwrap_or_else(Progress::Failed) {
             Progress::Done => Poll::Ready(None),
             Progress::Failed(failure) => Poll::Ready(Some(failure)),
             Progress::Waits => {
@@ -198,8 +198,21 @@ impl<T: Holds, E: 'static> Handling<T, E> {
 
     /// The connection is lost: the handler that waits is dropped, and the protocol is told.
     pub(super) fn lose(&self, reason: Failure) {
-        self.events.lose(Some(reason));
-        if let Progress::Failed(panic) = self.poll(&mut Context::from_waker(Waker::noop())) {
+        self.events.lose(Some(reason.clone()));
+        let polled = catch_panic(NO_PLACE, || self.poll(&mut Context::from_waker(Waker::noop())));
+        let told = match polled {
+            Ok(Progress::Failed(panic)) => Err(panic),
+            Ok(_) => Ok(()),
+            Err(panic) => {
+                report("panic in the drop of a handler", &panic);
+                Ok(())
+            }
+        };
+        let survivor = self.events.take_survivor();
+        let told = told.and_then(|()| {
+            catch_panic(NO_PLACE, || survivor.into_iter().for_each(|tell| tell(&reason)))
+        });
+        if let Err(panic) = told {
             self.transport.tell_last_panic(&panic);
         }
         self.wake();
