@@ -122,7 +122,8 @@ impl ServerTls {
             ServerTls::Files { certificate, key, chain: Some(chain) } => {
                 let pem = [read(certificate)?, "\n".into(), read(chain)?].concat();
                 let identity = Identity::from_pem(pem, read(key)?);
-                let naming = |failure| Failure::msg(format!("{certificate}, {chain}: {failure}"));
+                let naming =
+                    |failure| Failure::in_loop_msg(format!("{certificate}, {chain}: {failure}"));
                 Ok(ServerConfig::new(identity.map_err(naming)?))
             }
         }
@@ -134,5 +135,5 @@ const BEST_METHODS: [&str; 4] = ["TLS_METHOD", "TLS_SERVER_METHOD", "SSLv23_METH
 
 fn read(file: &str) -> Result<String> {
     std::fs::read_to_string(file)
-        .map_err(|error| Failure::msg(format!("cannot read {file}: {error}")))
+        .map_err(|error| Failure::in_loop_msg(format!("cannot read {file}: {error}")))
 }

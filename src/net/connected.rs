@@ -149,7 +149,8 @@ impl<P: 'static> Connected<P> {
     /// Calls `call` with the protocol: now, or right after its callback in progress.
     ///
     /// What it returns comes by the Deferred, which fails with [`NeverFired`](crate::deferred::NeverFired) if the
-    /// connection is lost first.
+    /// connection is lost first, or if `call` panics.
+    #[track_caller]
     pub fn call<F, R>(&self, call: F) -> Deferred<R::Output>
     where
         F: FnOnce(&mut P, &Transport) -> R + 'static,

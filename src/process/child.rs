@@ -182,6 +182,7 @@ struct Shared {
 }
 
 /// Starts a child for a protocol.
+#[track_caller]
 pub(super) fn spawn(
     reactor: &Reactor,
     protocol: Box<dyn ProcessProtocol>,

@@ -7,6 +7,7 @@ use crate::deferred::{Deferred, Trigger};
 use crate::failure::{Failure, Result};
 use crate::reactor::{Reactor, Signal};
 use std::cell::RefCell;
+use std::panic::Location;
 use std::process::ExitStatus;
 use std::rc::Rc;
 
@@ -44,11 +45,11 @@ impl Reactor {
     #[track_caller]
     pub fn process_output(&self, options: impl Into<ProcessOptions>) -> Deferred<Vec<u8>> {
         let options = options.into();
-        let program = options.program();
+        let (program, here) = (options.program(), Location::caller());
         self.process_output_and_value(options).add_callback(move |output| {
             match output.status.success() {
                 true => Ok(output.stdout),
-                false => Err(terminated(program, &output).into()),
+                false => Err(Failure::at(here, terminated(program, &output))),
             }
         })
     }
@@ -74,9 +75,10 @@ impl Reactor {
             .into()
             .unless_said(1, ChildDescriptor::Null)
             .unless_said(2, ChildDescriptor::Null);
-        let program = options.program();
+        let (program, here) = (options.program(), Location::caller());
         self.process_output_and_value(options).add_callback(move |output| {
-            output.status.code().ok_or_else(|| terminated(program, &output).into())
+            let ended = output.status.code();
+            ended.ok_or_else(|| Failure::at(here, terminated(program, &output)))
         })
     }
 

@@ -31,6 +31,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "StandardIO")]
+    #[track_caller]
     pub fn connect_stdio(&self, protocol: impl Protocol + 'static) -> Result<Transport> {
         let connection = standard_connection(self)?;
         connection.begin(Box::new(protocol));
@@ -38,6 +39,7 @@ impl Reactor {
     }
 
     /// Makes standard input and output a stream.
+    #[track_caller]
     pub fn open_stdio(&self) -> Result<Stream> {
         Ok(Stream::new(standard_connection(self)?))
     }
@@ -69,6 +71,7 @@ impl Reactor {
     /// assert_eq!(heard, "ROPE");
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[track_caller]
     pub fn connect_pipes(
         &self,
         input: impl Into<OwnedFd>,
@@ -81,6 +84,7 @@ impl Reactor {
     }
 
     /// Makes two descriptors of anybody's a stream.
+    #[track_caller]
     pub fn open_pipes(
         &self,
         input: impl Into<OwnedFd>,
@@ -90,6 +94,7 @@ impl Reactor {
     }
 }
 
+#[track_caller]
 fn standard() -> Result<(OwnedFd, OwnedFd)> {
     let what = |error: io::Error| {
         io::Error::new(error.kind(), format!("standard input or output cannot be had: {error}"))
@@ -99,12 +104,14 @@ fn standard() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Standard input and output as a connection without a face yet.
+#[track_caller]
 pub(crate) fn standard_connection(reactor: &Reactor) -> Result<Rc<Connection>> {
     let (stream, name) = standard_stream(reactor.inner())?;
     Ok(Connection::open(reactor.inner(), stream, name))
 }
 
 /// Standard input and output as a stream that no connection has yet.
+#[track_caller]
 pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Address)> {
     reactor.check_alive()?;
     let (input, output) = standard()?;
@@ -120,6 +127,7 @@ pub(crate) fn standard_stream(reactor: &Loop) -> Result<(Box<dyn ByteStream>, Ad
 }
 
 /// Descriptors of anybody's as a connection without a face yet.
+#[track_caller]
 fn foreign_connection(
     reactor: &Reactor,
     input: OwnedFd,
@@ -130,6 +138,7 @@ fn foreign_connection(
 }
 
 /// A connection over descriptors, without a face yet.
+#[track_caller]
 pub(crate) fn connection(reactor: &Reactor, pipes: Pipes) -> Result<Rc<Connection>> {
     let (inner, name) = (reactor.inner(), pipes.name.clone());
     inner.check_alive()?;

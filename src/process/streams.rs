@@ -49,6 +49,7 @@ impl Reactor {
         self.start_with_streams(options.into()).into_deferred()
     }
 
+    #[track_caller]
     fn start_with_streams(&self, options: ProcessOptions) -> Result<ProcessStreams> {
         self.inner().check_alive()?;
         let Spawned { child, program, mut pipes, .. } = options.spawn(self)?;

@@ -90,6 +90,7 @@ impl Reactor {
     /// assert!(reactor.stop().unwrap_err().is::<ReactorNotRunning>());
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[track_caller]
     pub fn stop(&self) -> Result {
         self.inner().check_alive()?;
         let life = &self.inner().life;
@@ -273,6 +274,7 @@ impl Loop {
     }
 
     /// Marks the loop as entered, so that nobody enters it again from inside.
+    #[track_caller]
     pub(super) fn enter(self: &Rc<Self>) -> Result<Entered> {
         self.check_alive()?;
         if self.life.is_entered.replace(true) {
@@ -320,6 +322,7 @@ impl Loop {
         self.life.is_entered.get()
     }
 
+    #[track_caller]
     pub(super) fn start_running(self: &Rc<Self>) -> Result<Running> {
         let running = Running { entered: self.enter()?, inner: self.clone() };
         self.life.stop.set(Stop::No);

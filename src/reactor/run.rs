@@ -41,6 +41,7 @@ impl Reactor {
     /// reactor.run()?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[track_caller]
     pub fn run(&self) -> Result {
         let inner = self.inner();
         let _running = inner.start_running()?;

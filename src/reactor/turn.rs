@@ -21,6 +21,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "iterate")]
+    #[track_caller]
     pub fn turn(&self, limit: Option<Duration>) -> Result {
         let _entered = self.inner().enter()?;
         self.inner().turn(limit, &mut || ())?;

@@ -8,6 +8,7 @@ use super::roots::{provider, roots_in, system_roots};
 use crate::failure::{Failure, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::{RootCertStore, client};
+use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,8 +114,11 @@ impl ClientConfig {
     /// let failure = ClientConfig::trusting_files("/no/such/file.pem").unwrap_err();
     /// assert!(failure.to_string().starts_with("cannot read /no/such/file.pem: "));
     /// ```
+    #[track_caller]
     pub fn trusting_files(path: impl AsRef<Path>) -> Result<ClientConfig> {
-        Ok(ClientConfig::trusting(contents_of(path.as_ref())?))
+        let here = Location::caller();
+        let trusted = contents_of(path.as_ref()).map_err(|failure| failure.arose_at(here))?;
+        Ok(ClientConfig::trusting(trusted))
     }
 
     /// Believes every server that it is who it says: anybody on the way can read and change
@@ -215,7 +219,9 @@ impl ClientConfig {
     fn build_anew(&self) -> Result<client::ClientConfig> {
         if let Trust::Given(config) = &self.trust {
             if self.identity.is_some() {
-                return Err(Failure::msg("an identity is set in rustls' own configuration"));
+                return Err(Failure::in_loop_msg(
+                    "an identity is set in rustls' own configuration",
+                ));
             }
             let mut config = client::ClientConfig::clone(config);
             config.alpn_protocols = self.alpn.clone();

@@ -30,7 +30,8 @@ pub(super) type Files = Vec<(PathBuf, Option<SystemTime>, u64)>;
 /// The `.pem` files in a directory and below it, in order; a file is itself the only one.
 pub(super) fn files_at(path: &Path) -> Result<Files> {
     let mut found = Vec::new();
-    let unreadable = |error| Failure::msg(format!("cannot read {}: {error}", path.display()));
+    let unreadable =
+        |error| Failure::in_loop_msg(format!("cannot read {}: {error}", path.display()));
     collect(path, true, &mut found).map_err(unreadable)?;
     found.sort();
     Ok(found)
@@ -68,7 +69,7 @@ pub(super) fn contents_of(path: &Path) -> Result<Vec<u8>> {
 pub(super) fn identities_at(path: &Path) -> Result<Vec<Arc<CertifiedKey>>> {
     let (mut bundles, mut keys) = (Vec::new(), Vec::new());
     for (file, ..) in files_at(path)? {
-        let naming = |failure| Failure::msg(format!("{}: {failure}", file.display()));
+        let naming = |failure| Failure::in_loop_msg(format!("{}: {failure}", file.display()));
         let pem = read(&file)?;
         bundles.push(certificates_in(&pem).map_err(naming)?);
         keys.extend(keys_in(&pem).map_err(naming)?);
@@ -80,7 +81,7 @@ pub(super) fn identities_at(path: &Path) -> Result<Vec<Arc<CertifiedKey>>> {
     }
     if found.is_empty() {
         let why = format!("there is no certificate with its key in {}", path.display());
-        return Err(Failure::msg(why));
+        return Err(Failure::in_loop_msg(why));
     }
     Ok(found)
 }

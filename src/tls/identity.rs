@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::fmt;
+use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,7 @@ impl Identity {
     /// assert!(identity.certificate_pem().starts_with("-----BEGIN CERTIFICATE-----\n"));
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[track_caller]
     pub fn self_signed(names: &[&str]) -> Result<Identity> {
         Identity::self_signed_for(names, &Validity::days(365))
     }
@@ -56,12 +58,14 @@ impl Identity {
     /// assert!(failure.to_string().contains("its certificate cannot be trusted"));
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[track_caller]
     pub fn expired(names: &[&str]) -> Result<Identity> {
         let mut validity = Validity::days(0);
         validity.until = validity.from + Duration::from_secs(1);
         Identity::self_signed_for(names, &validity)
     }
 
+    #[track_caller]
     fn self_signed_for(names: &[&str], validity: &Validity) -> Result<Identity> {
         let names = names.iter().map(|name| ascii_name(name)).collect::<Result<Vec<_>, _>>()?;
         let (certificate, key) = certify(&names, validity)?;
@@ -76,13 +80,21 @@ impl Identity {
     /// let failure = Identity::from_pem("no", "none").unwrap_err();
     /// assert_eq!(failure.to_string(), "there is no certificate in the PEM of an identity");
     /// ```
+    #[track_caller]
     pub fn from_pem(certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Identity> {
-        let chain = certificates_in(certificates.as_ref())?;
+        let here = Location::caller();
+        let identity = Identity::from_parts(certificates.as_ref(), key.as_ref());
+        identity.map_err(|failure| failure.arose_at(here))
+    }
+
+    fn from_parts(certificates: &[u8], key: &[u8]) -> Result<Identity> {
+        let chain = certificates_in(certificates)?;
         if chain.is_empty() {
-            return Err(Failure::msg("there is no certificate in the PEM of an identity"));
+            return Err(Failure::in_loop_msg("there is no certificate in the PEM of an identity"));
         }
-        let key = PrivateKeyDer::from_pem_slice(key.as_ref())
-            .map_err(|error| Failure::msg(format!("no private key is in the PEM: {error}")))?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+            Failure::in_loop_msg(format!("no private key is in the PEM: {error}"))
+        })?;
         Ok(Identity { chain, key })
     }
 
@@ -93,12 +105,18 @@ impl Identity {
     /// let failure = Identity::from_files("/no/certificate.pem", "/no/key.pem").unwrap_err();
     /// assert!(failure.to_string().starts_with("cannot read /no/certificate.pem: "));
     /// ```
+    #[track_caller]
     pub fn from_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity> {
-        let (certificates, key) = (certificates.as_ref(), key.as_ref());
-        let identity = Identity::from_pem(read(certificates)?, read(key)?);
+        let here = Location::caller();
+        let identity = Identity::in_files(certificates.as_ref(), key.as_ref());
+        identity.map_err(|failure| failure.arose_at(here))
+    }
+
+    fn in_files(certificates: &Path, key: &Path) -> Result<Identity> {
+        let identity = Identity::from_parts(&read(certificates)?, &read(key)?);
         identity.map_err(|failure| {
             let (certificates, key) = (certificates.display(), key.display());
-            Failure::msg(format!("{certificates} with the key {key}: {failure}"))
+            Failure::in_loop_msg(format!("{certificates} with the key {key}: {failure}"))
         })
     }
 
@@ -151,17 +169,18 @@ impl fmt::Debug for Identity {
 }
 
 pub(super) fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
-    let wrong = |error| Failure::msg(format!("a certificate's PEM is damaged: {error}"));
+    let wrong = |error| Failure::in_loop_msg(format!("a certificate's PEM is damaged: {error}"));
     CertificateDer::pem_slice_iter(pem).map(|found| found.map_err(wrong)).collect()
 }
 
 pub(super) fn keys_in(pem: &[u8]) -> Result<Vec<PrivateKeyDer<'static>>> {
-    let wrong = |error| Failure::msg(format!("a private key's PEM is damaged: {error}"));
+    let wrong = |error| Failure::in_loop_msg(format!("a private key's PEM is damaged: {error}"));
     PrivateKeyDer::pem_slice_iter(pem).map(|found| found.map_err(wrong)).collect()
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |error| Failure::msg(format!("cannot read {}: {error}", path.display()));
+    let unreadable =
+        |error| Failure::in_loop_msg(format!("cannot read {}: {error}", path.display()));
     std::fs::read(path).map_err(unreadable)
 }
 

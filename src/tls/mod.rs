@@ -91,6 +91,7 @@ use crate::transport::{Transport, Wrap};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
 use std::io;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 use stream::TlsStream;
@@ -138,9 +139,10 @@ use stream::TlsStream;
 #[doc(alias = "startTLS")]
 #[track_caller]
 pub fn start_tls(transport: &Transport, config: &dyn Role) -> Deferred<()> {
+    let here = Location::caller();
     match config.wrap(&transport.peer()) {
         Ok((wrap, limit)) => transport.upgrade(wrap, limit),
-        Err(failure) => fail(failure),
+        Err(failure) => fail(failure.arose_at(here)),
     }
 }
 

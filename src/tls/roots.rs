@@ -24,7 +24,7 @@ pub(super) fn system_roots() -> Result<Arc<RootCertStore>> {
     if taken == 0 {
         let why: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
         let why = format!("the system trusts no certificate at all: {}", why.join("; "));
-        return Err(Failure::msg(why));
+        return Err(Failure::in_loop_msg(why));
     }
     Ok(ROOTS.get_or_init(|| Arc::new(roots)).clone())
 }
@@ -35,7 +35,9 @@ pub(super) fn roots_in(pem: &[u8]) -> Result<RootCertStore> {
         roots.add(certificate)?;
     }
     if roots.is_empty() {
-        return Err(Failure::msg("there is no certificate in the PEM of those to be trusted"));
+        return Err(Failure::in_loop_msg(
+            "there is no certificate in the PEM of those to be trusted",
+        ));
     }
     Ok(roots)
 }

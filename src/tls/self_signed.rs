@@ -29,11 +29,11 @@ impl Validity {
 /// A certificate for these names, and its key, both in DER.
 pub(super) fn certify(names: &[Cow<'_, str>], validity: &Validity) -> Result<(Vec<u8>, Vec<u8>)> {
     let random = SystemRandom::new();
-    let unlucky = |_| Failure::msg("the system gave no random numbers for a key");
+    let unlucky = |_| Failure::in_loop_msg("the system gave no random numbers for a key");
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random);
     let key = document.map_err(unlucky)?.as_ref().to_vec();
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key, &random)
-        .map_err(|error| Failure::msg(format!("a new key was rejected: {error}")))?;
+        .map_err(|error| Failure::in_loop_msg(format!("a new key was rejected: {error}")))?;
     let mut serial = [0; 16];
     random.fill(&mut serial).map_err(unlucky)?;
     // Positive, and of no fewer bytes than it is written in.

@@ -233,7 +233,7 @@ impl ServerConfig {
         if let Who::Given(config) = &self.who {
             if !self.named.is_empty() || !matches!(self.clients, Clients::Nobody) {
                 let why = "names and demands on clients are set in rustls' own configuration";
-                return Err(Failure::msg(why));
+                return Err(Failure::in_loop_msg(why));
             }
             let mut config = server::ServerConfig::clone(config);
             config.alpn_protocols = self.alpn.clone();

@@ -185,7 +185,7 @@ impl<R: Read + Send + 'static> Producer for Rc<FileSender<R>> {
 
     fn stop_producing(&mut self) {
         self.is_asked.set(false);
-        let stopped = Failure::from(ProducerStopped);
+        let stopped = Failure::without_backtrace(ProducerStopped);
         // Cancelled meanwhile: nobody waits.
         let _ = self.done.errback(stopped);
     }

@@ -10,7 +10,7 @@ mod racing;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::driver::{ByteStream, Driver, Key, Readiness};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Place, Result};
 use crate::net::connect::lookup::find;
 use crate::net::connect::naming::literal;
 use crate::net::connect::racing::{Causes, race};
@@ -24,6 +24,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -216,8 +217,10 @@ impl Loop {
     /// A connection without a face, and not served yet. Cancelling gives up.
     #[track_caller]
     pub(crate) fn connect(self: &Rc<Self>, to: ConnectTo) -> Deferred<Rc<Connection>> {
-        let inner = self.clone();
-        self.spawn(async move { connect_in_time(&inner, &to).await })
+        let (inner, here) = (self.clone(), Location::caller());
+        self.spawn(async move {
+            connect_in_time(&inner, &to).await.map_err(|failure| name_place(failure, here))
+        })
     }
 
     /// A connection with layers on it, the outermost first. Cancelling gives up.
@@ -228,11 +231,18 @@ impl Loop {
         layers: Vec<Rc<dyn Layer>>,
     ) -> Deferred<Rc<Connection>> {
         let layers: Vec<_> = layers.into_iter().map(LayerRef).collect();
+        let here = Location::caller();
         self.spawn(async move {
             let name = connection.peer.clone();
-            put_on(connection, &layers, None, &name).await
+            let dressed = put_on(connection, &layers, None, &name).await;
+            dressed.map_err(|failure| name_place(failure, here))
         })
     }
+}
+
+/// Names the line that asked for a connection, where there is none.
+fn name_place(failure: Failure, place: Place) -> Failure {
+    if failure.is::<ConnectError>() { failure.arose_at(place) } else { failure }
 }
 
 async fn connect_in_time(inner: &Rc<Loop>, to: &ConnectTo) -> Result<Rc<Connection>> {
@@ -305,7 +315,9 @@ struct Shaking(Option<Rc<Connection>>);
 impl Drop for Shaking {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
-            connection.abort(ConnectionAborted::new("the handshake was given up"));
+            connection.abort(Failure::without_backtrace(ConnectionAborted::new(
+                "the handshake was given up",
+            )));
         }
     }
 }

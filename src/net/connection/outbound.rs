@@ -17,6 +17,7 @@
 
 use crate::buffer::{Buffer, CORKED, SMALL};
 use crate::driver::{FastPathMiss, Key, PanickedLayer, Readiness};
+use crate::failure::Failure;
 use crate::net::connection::lingering_close::MOST;
 use crate::net::connection::state::{Action, Event, State};
 use crate::net::connection::{Call, Connection};
@@ -401,7 +402,7 @@ impl Connection {
         if self.state.get() == State::Losing && !is_waited_for {
             let limit = self.close_timeout();
             let cause = format!("the peer {} took no byte for {limit:?}", self.peer);
-            self.abort(ConnectionAborted::new(cause));
+            self.abort(Failure::without_backtrace(ConnectionAborted::new(cause)));
         }
         self.advance();
     }

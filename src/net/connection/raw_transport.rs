@@ -28,7 +28,8 @@ impl RawTransport for Connection {
     }
 
     fn abort_connection(&self) {
-        self.abort(ConnectionAborted::new("abort_connection was called"));
+        let reason = ConnectionAborted::new("abort_connection was called");
+        self.abort(Failure::without_backtrace(reason));
     }
 
     fn lose_write_connection(&self) {

@@ -70,11 +70,13 @@ impl UdpSocket {
     /// ([`std::io::ErrorKind::ConnectionRefused`]), once; the socket is as good as before.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, Address)> {
         let room = buffer.len();
-        let (length, from) = poll_fn(|context| self.poll_receive(context, buffer)).await?;
+        let (length, from) = poll_fn(|context| self.poll_receive(context, buffer))
+            .await
+            .map_err(Failure::without_backtrace)?;
         if length > room {
             let host = self.host();
             let why = format!("{from} sent {host} a datagram of {length} bytes, over {room}");
-            return Err(Failure::msg(why));
+            return Err(Failure::in_loop_msg(why));
         }
         Ok((length, from))
     }
@@ -96,6 +98,7 @@ impl UdpSocket {
     }
 
     /// Speaks with one peer only, from now on; see [`DatagramTransport::connect`].
+    #[track_caller]
     pub fn connect(&self, peer: impl Into<Address>) -> Result {
         self.transport().connect(peer)
     }
@@ -145,7 +148,8 @@ impl UdpSocket {
                 Poll::Pending
             }
             Err(error) => {
-                Poll::Ready(Err(self.datagrams.cannot_send(data.len(), to, error).into()))
+                let cannot = self.datagrams.cannot_send(data.len(), to, error);
+                Poll::Ready(Err(Failure::without_backtrace(cannot)))
             }
         }
     }

@@ -132,16 +132,17 @@ impl Datagrams {
         self.peer.replace(peer);
     }
 
+    #[track_caller]
     pub(super) fn connect(&self, peer: Address) -> Result {
         if let Some(former) = &*self.peer.borrow() {
             let host = &self.host;
             return Err(Failure::msg(format!("{host} is connected to {former} already")));
         }
         self.end_gathering();
-        let connected = self.with_socket(|socket| socket.connect(&peer));
-        connected.map_err(|cause| {
-            Failure::msg(format!("cannot connect {} to {peer}: {cause}", self.host))
-        })?;
+        if let Err(cause) = self.with_socket(|socket| socket.connect(&peer)) {
+            let why = format!("cannot connect {} to {peer}: {cause}", self.host);
+            return Err(Failure::msg(why));
+        }
         self.peer.replace(Some(peer));
         Ok(())
     }

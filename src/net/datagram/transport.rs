@@ -49,6 +49,7 @@ impl DatagramTransport {
 
     /// Speaks with one peer only, from now on: the others' datagrams are not received, and refusals
     /// are told. Once; the second time it fails.
+    #[track_caller]
     pub fn connect(&self, peer: impl Into<Address>) -> Result {
         self.datagrams.connect(peer.into())
     }
@@ -75,6 +76,7 @@ impl DatagramTransport {
 
     /// Whether datagrams may be sent to all hosts of a network; not so by default.
     #[doc(alias = "setBroadcastAllowed")]
+    #[track_caller]
     pub fn set_broadcast(&self, allowed: bool) -> Result {
         self.set_option(DatagramOption::Broadcast(allowed))
     }
@@ -92,30 +94,35 @@ impl DatagramTransport {
     /// # }
     /// ```
     #[doc(alias = "joinGroup")]
+    #[track_caller]
     pub fn join_group(&self, group: IpAddr, on: impl Into<Interface>) -> Result {
         self.set_option(DatagramOption::Join(group, on.into()))
     }
 
     /// Undoes [`join_group`](DatagramTransport::join_group).
     #[doc(alias = "leaveGroup")]
+    #[track_caller]
     pub fn leave_group(&self, group: IpAddr, on: impl Into<Interface>) -> Result {
         self.set_option(DatagramOption::Leave(group, on.into()))
     }
 
     /// How many routers a datagram to a group may pass; by default it stays in this network.
     #[doc(alias = "setTTL")]
+    #[track_caller]
     pub fn set_multicast_ttl(&self, routers: u32) -> Result {
         self.set_option(DatagramOption::MulticastTtl(routers))
     }
 
     /// Whether this host hears what it sends to a group; it does by default.
     #[doc(alias = "setLoopbackMode")]
+    #[track_caller]
     pub fn set_multicast_loopback(&self, on: bool) -> Result {
         self.set_option(DatagramOption::MulticastLoopback(on))
     }
 
     /// Where datagrams to a group leave.
     #[doc(alias = "setOutgoingInterface")]
+    #[track_caller]
     pub fn set_multicast_interface(&self, interface: impl Into<Interface>) -> Result {
         self.set_option(DatagramOption::MulticastInterface(interface.into()))
     }
@@ -125,10 +132,11 @@ impl DatagramTransport {
         Reactor::from(self.datagrams.inner.clone())
     }
 
+    #[track_caller]
     fn set_option(&self, option: DatagramOption) -> Result {
-        let outcome = self.datagrams.set_option(option);
+        let Err(cause) = self.datagrams.set_option(option) else { return Ok(()) };
         let host = self.datagrams.host();
-        outcome.map_err(|cause| Failure::msg(format!("cannot set {option:?} of {host}: {cause}")))
+        Err(Failure::msg(format!("cannot set {option:?} of {host}: {cause}")))
     }
 }
 
