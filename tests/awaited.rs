@@ -517,3 +517,24 @@ fn panics_in_the_drop_of_a_handler_and_in_connection_lost_are_said_and_end_nothi
     assert_eq!(reports.count("panic in the drop of a handler"), 1, "{:?}", reports.all());
     assert_eq!(reports.count("panic in connection_lost"), 1, "{:?}", reports.all());
 }
+
+#[test]
+fn a_policy_around_a_factory_of_awaited_protocols_admits_and_refuses() {
+    let (reactor, notes, gate) = (Reactor::new().unwrap(), Notes::default(), Gate::default());
+    let log = notes.clone();
+    let build = move |_: &Address| {
+        let (notes, gate) = (log.clone(), gate.clone());
+        Awaited::new(Actor { notes, gate, transports: Rc::default() })
+    };
+    let limit = ropewalk::policies::ConnectionLimit::new().total(1);
+    let port = reactor.listen("127.0.0.1:0", ropewalk::policies::factory(limit, build)).unwrap();
+    let mut first = Peer::call(&port);
+    first.send(b"x");
+    first.until_heard(&reactor, b"last words ");
+    let mut second = Peer::call(&port);
+    second.until_end(&reactor);
+    assert_eq!(second.got, b"");
+    drop(first);
+    until(&reactor, "the first is lost", || notes.has("dropped"));
+    notes.expect(&["made", "begins x", "ends x", "read closed", "lost: done", "dropped"]);
+}
