@@ -14,6 +14,7 @@ use crate::transport::Transport;
 /// refuses what came before a start of TLS, and says when the peer's end is due.
 ///
 /// ```
+/// # #[cfg(feature = "simulation")] {
 /// use ropewalk::framing::Unconsumed;
 /// use ropewalk::{Protocol, Result, Transport, forward_protocol};
 ///
@@ -72,6 +73,7 @@ use crate::transport::Transport;
 /// records.data_received(&recording.transport(), b"onetw")?;
 /// records.data_received(&recording.transport(), b"o thr")?;
 /// assert_eq!(records.inner.0, 2);
+/// # }
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Debug, Default)]

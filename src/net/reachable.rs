@@ -20,6 +20,7 @@ use std::rc::Rc;
 /// [`StringProtocol`](crate::framing::StringProtocol) likewise, for the receivers of `framing` to be around.
 ///
 /// ```
+/// # #[cfg(feature = "simulation")] {
 /// use ropewalk::net::Reachable;
 /// use ropewalk::simulation::Simulation;
 /// use ropewalk::{Address, Connected, Protocol, Result, Transport};
@@ -67,6 +68,7 @@ use std::rc::Rc;
 ///     Ok(heard)
 /// })?;
 /// assert_eq!(&heard, b"2 ");
+/// # }
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub struct Reachable<P> {

@@ -100,9 +100,11 @@ impl Transport {
     /// be taken for the peer's, and they are not to be delivered.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// assert_eq!(recording.transport().upgrade_epoch(), 0);
+    /// # }
     /// ```
     pub fn upgrade_epoch(&self) -> u8 {
         self.carrier.layers()
@@ -113,10 +115,12 @@ impl Transport {
     /// progress.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// let recording = RecordingTransport::new();
     /// let name = recording.transport().with_layer(|name: &String| name.clone());
     /// assert_eq!(name, None);
+    /// # }
     /// ```
     pub fn with_layer<T: 'static, R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
         let (mut look, mut seen) = (Some(look), None);
@@ -133,8 +137,10 @@ impl Transport {
     /// A time limit that a peer is given does not run meanwhile.
     ///
     /// ```
+    /// # #[cfg(feature = "simulation")] {
     /// # use ropewalk::simulation::RecordingTransport;
     /// assert!(!RecordingTransport::new().transport().is_held_back());
+    /// # }
     /// ```
     pub fn is_held_back(&self) -> bool {
         self.carrier.is_held_back()
