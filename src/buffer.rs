@@ -96,6 +96,8 @@ pub(crate) const SMALL: usize = 4 * 1024;
 pub(crate) const LARGE: usize = 64 * 1024;
 
 /// Keeps empty buffers for the next connection that needs one; each a box, as connections hold them.
+///
+/// Saves nine tenths of an echo by a stream: 400 instructions, 5000 without, most of them to zero the memory.
 pub(crate) struct Pool {
     small: Recycler<Box<Buffer>>,
     large: Recycler<Box<Buffer>>,

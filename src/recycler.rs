@@ -9,7 +9,8 @@
 // one at a time.
 //
 // # Where
-// Nodes of chains (`deferred/node.rs`), buffers (`buffer.rs`); each says there what it saves.
+// Nodes of chains (`deferred/node.rs`), buffers (`buffer.rs`), slots of tasks (`reactor/tasks.rs`); each
+// with the figure that it saves.
 
 use std::cell::{Cell, RefCell};
 
@@ -40,7 +41,6 @@ impl<T> Recycler<T> {
     }
 
     /// How many are kept.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         let top = self.top.take();
         let count = usize::from(top.is_some()) + self.below.borrow().len();

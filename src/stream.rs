@@ -409,7 +409,7 @@ mod tests {
     use futures_util::{AsyncReadExt, AsyncWriteExt};
     use std::future::poll_fn;
 
-    /// The seat of a task that is done is taken by the next; its waker is the same.
+    /// The slot of a task that is done is taken by the next; its waker is the same.
     #[test]
     fn bytes_wake_the_task_that_a_stream_was_given_to_by_one_that_is_done() {
         let reactor = Reactor::new().unwrap();

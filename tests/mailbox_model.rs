@@ -86,7 +86,7 @@ impl RemoteShared {
             self.bell.wait();
         }
         self.mailbox.wake_up();
-        if self.mailbox.has_mail() {
+        if self.mailbox.has_messages() {
             received.append(&mut self.mailbox.take());
         }
     }
@@ -110,7 +110,7 @@ fn model(test: impl Fn() + Sync + Send + 'static) {
 }
 
 #[test]
-fn no_letter_is_ever_left_beside_a_sleeping_loop() {
+fn no_message_is_ever_left_beside_a_sleeping_loop() {
     model(|| {
         let remote = RemoteShared::new();
         let senders = [1, 2].map(|message| {
@@ -127,7 +127,7 @@ fn no_letter_is_ever_left_beside_a_sleeping_loop() {
 }
 
 #[test]
-fn the_letters_of_one_thread_stay_in_order() {
+fn the_messages_of_one_thread_stay_in_order() {
     model(|| {
         let remote = RemoteShared::new();
         let desk = remote.clone();
@@ -149,7 +149,7 @@ fn a_loop_that_is_awake_is_never_nudged() {
         });
         let mut received = remote.mailbox.take();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert!(remote.mailbox.has_mail() || received.len() == 2);
+        assert!(remote.mailbox.has_messages() || received.len() == 2);
         received.append(&mut remote.mailbox.take());
         assert_eq!(received.len(), 2);
         assert_eq!(remote.nudges.load(SeqCst), 0);
@@ -196,7 +196,7 @@ fn a_task_woken_from_two_threads_is_woken_after_the_last_of_them() {
 }
 
 #[test]
-fn a_letter_is_taken_or_handed_back_when_the_mailbox_closes() {
+fn a_message_is_taken_or_handed_back_when_the_mailbox_closes() {
     model(|| {
         let remote = RemoteShared::new();
         let desk = remote.clone();

@@ -1,19 +1,19 @@
-//! What other threads leave for a loop, and who has to nudge it.
+//! Messages of other threads to a loop, and who has to nudge it.
 //!
 //! # Theory
 //! Two flags decide, each written by one side and then answered by a look at the other's:
 //!
 //! ```text
-//!   loop:    is_asleep = true;   then look at has_mail     mail there: do not sleep
-//!   sender:  has_mail  = true;   then take is_asleep       was asleep: nudge, as the only one
+//!   loop:    is_asleep    = true;   then look at has_messages   some there: do not sleep
+//!   sender:  has_messages = true;   then take is_asleep         was asleep: nudge, as the only one
 //! ```
 //!
 //! All sides *swap* `is_asleep`, so whoever comes second sees what the first did before it: no
-//! mail is ever left beside a sleeping loop. Taking the flag makes one nudge enough for any number of
+//! message is ever left beside a sleeping loop. Taking the flag makes one nudge enough for any number of
 //! senders, and while the loop is awake there is none.
 //!
 //! # Invariants
-//! * `has_mail` is true whenever `mail` holds something and its sender's `post` has returned.
+//! * `has_messages` is true whenever `queue` holds something and its sender's `post` has returned.
 //!
 //! # Not here
 //! How the nudge is made: the driver's business. The test under `tests/` includes this file with
@@ -22,24 +22,24 @@
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 pub(crate) struct Mailbox<T> {
-    mail: Mutex<Mail<T>>,
-    has_mail: AtomicBool,
+    queue: Mutex<Queue<T>>,
+    has_messages: AtomicBool,
     is_asleep: AtomicBool,
 }
 
-struct Mail<T> {
+struct Queue<T> {
     messages: Vec<T>,
-    /// Counts the batches taken; lets a sender see that its last letter still lies here.
+    /// Counts the batches taken; lets a sender see that its last message is still here.
     batch: u64,
     is_closed: bool,
 }
 
-/// What became of a posted letter.
+/// What became of a posted message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Posted<T> {
-    /// It lies here, and the loop will look by itself.
+    /// It is queued, and the loop will look by itself.
     Left,
-    /// It lies here, and the caller must nudge the loop.
+    /// It is queued, and the caller must nudge the loop.
     NudgeNeeded,
     /// Nobody will ever look again: here it is back.
     Refused(T),
@@ -47,47 +47,47 @@ pub(crate) enum Posted<T> {
 
 impl<T> Mailbox<T> {
     pub(crate) fn new() -> Mailbox<T> {
-        let mail = Mail { messages: Vec::new(), batch: 1, is_closed: false };
+        let queue = Queue { messages: Vec::new(), batch: 1, is_closed: false };
         Mailbox {
-            mail: Mutex::new(mail),
-            has_mail: AtomicBool::new(false),
+            queue: Mutex::new(queue),
+            has_messages: AtomicBool::new(false),
             is_asleep: AtomicBool::new(false),
         }
     }
 
-    /// Leaves a letter. From any thread.
+    /// Queues a message. From any thread.
     pub(crate) fn post(&self, message: T) -> Posted<T> {
-        let mut mail = self.lock();
-        if mail.is_closed {
+        let mut queue = self.lock();
+        if queue.is_closed {
             return Posted::Refused(message);
         }
-        mail.messages.push(message);
-        drop(mail);
+        queue.messages.push(message);
+        drop(queue);
         self.raise_flag()
     }
 
-    /// Leaves a letter unless the one that `stamp` remembers still lies here. From any thread.
+    /// Queues a message unless the one that `stamp` remembers is still here. From any thread.
     ///
-    /// The stamp is read and written under the lock of the mail: relaxed is enough.
+    /// The stamp is read and written under the lock of the queue: relaxed is enough.
     pub(crate) fn post_once(&self, stamp: &AtomicU64, message: T) -> Posted<T> {
-        let mut mail = self.lock();
-        if stamp.load(Ordering::Relaxed) == mail.batch {
+        let mut queue = self.lock();
+        if stamp.load(Ordering::Relaxed) == queue.batch {
             return Posted::Left;
         }
-        if mail.is_closed {
+        if queue.is_closed {
             return Posted::Refused(message);
         }
-        stamp.store(mail.batch, Ordering::Relaxed);
-        mail.messages.push(message);
-        drop(mail);
+        stamp.store(queue.batch, Ordering::Relaxed);
+        queue.messages.push(message);
+        drop(queue);
         self.raise_flag()
     }
 
-    /// Announces sleep. False: there is mail, so do not. For the loop alone.
+    /// Announces sleep. False: there are messages, so do not. For the loop alone.
     pub(crate) fn fall_asleep(&self) -> bool {
-        // Not a store: a swap sees the mail of the sender whose swap came before it.
+        // Not a store: a swap sees the message of the sender whose swap came before it.
         self.is_asleep.swap(true, Ordering::SeqCst);
-        if self.has_mail.load(Ordering::SeqCst) {
+        if self.has_messages.load(Ordering::SeqCst) {
             self.wake_up();
             return false;
         }
@@ -100,35 +100,35 @@ impl<T> Mailbox<T> {
         self.is_asleep.swap(false, Ordering::SeqCst);
     }
 
-    pub(crate) fn has_mail(&self) -> bool {
-        self.has_mail.load(Ordering::SeqCst)
+    pub(crate) fn has_messages(&self) -> bool {
+        self.has_messages.load(Ordering::SeqCst)
     }
 
-    /// Takes all that lies here, as one batch. For the loop alone.
+    /// Takes all messages, as one batch. For the loop alone.
     pub(crate) fn take(&self) -> Vec<T> {
-        // Before the letters: a sender that comes between the two raises the flag again.
-        self.has_mail.store(false, Ordering::SeqCst);
-        let mut mail = self.lock();
-        mail.batch += 1;
-        std::mem::take(&mut mail.messages)
+        // Before the messages: a sender that comes between the two raises the flag again.
+        self.has_messages.store(false, Ordering::SeqCst);
+        let mut queue = self.lock();
+        queue.batch += 1;
+        std::mem::take(&mut queue.messages)
     }
 
-    /// Refuses letters from now on and returns the last ones.
+    /// Refuses messages from now on and returns the last ones.
     pub(crate) fn close(&self) -> Vec<T> {
         self.lock().is_closed = true;
         self.take()
     }
 
     fn raise_flag(&self) -> Posted<T> {
-        self.has_mail.store(true, Ordering::SeqCst);
+        self.has_messages.store(true, Ordering::SeqCst);
         if self.is_asleep.swap(false, Ordering::SeqCst) {
             return Posted::NudgeNeeded;
         }
         Posted::Left
     }
 
-    fn lock(&self) -> MutexGuard<'_, Mail<T>> {
-        // A sender that panicked under the lock left whole letters: pushing is all that is done here.
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        // A sender that panicked under the lock left whole messages: pushing is all that is done here.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

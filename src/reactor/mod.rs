@@ -78,8 +78,10 @@
 pub(crate) mod current;
 mod descriptor;
 mod ending;
+mod flatten;
 pub(crate) mod handle;
 mod interval;
+mod join;
 mod lifecycle;
 mod local;
 mod mailbox;
@@ -94,11 +96,11 @@ mod signal;
 #[cfg(feature = "signals")]
 mod signals;
 mod sources;
-mod spawn;
 mod tasks;
 mod threads;
 mod time;
 mod turn;
+mod waiter;
 
 /// What `mailbox.rs` is built of; its model test puts others in their place.
 mod sync {
@@ -121,9 +123,9 @@ pub use signal::Signal;
 #[cfg(feature = "signals")]
 pub use signals::SignalWatch;
 pub(crate) use sources::Source;
-pub(crate) use tasks::Waiter;
 pub use threads::{Sendable, WouldDeadlockError};
 pub use time::{Sleep, YieldNow};
+pub(crate) use waiter::Waiter;
 
 use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;

@@ -30,7 +30,7 @@ pub struct Remote {
     remote: Arc<RemoteShared>,
 }
 
-/// A loop's mailbox and the bell beside it.
+/// A loop's mailbox, and how to nudge the loop.
 pub(crate) struct RemoteShared {
     pub(crate) mailbox: Mailbox<Message>,
     /// Absent once the loop has ended. Locked to clone and to take it.
@@ -41,7 +41,7 @@ pub(crate) struct RemoteShared {
 
 pub(crate) enum Message {
     Call(Box<dyn FnOnce(&Reactor) + Send>),
-    /// The task in this seat was woken.
+    /// The task in this slot was woken.
     Wake(Key),
 }
 
@@ -93,7 +93,7 @@ impl RemoteShared {
         }
     }
 
-    /// Refuses letters from now on and returns the last ones; whoever holds a way here keeps no bell.
+    /// Refuses messages from now on and returns the last ones; whoever holds this keeps the driver no longer.
     pub(super) fn close(&self) -> Vec<Message> {
         let nudge = self.nudge.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(nudge);
@@ -102,7 +102,7 @@ impl RemoteShared {
 
     /// Queues a wake from another thread, once per batch: `stamp` belongs to the waker.
     pub(crate) fn wake(&self, stamp: &AtomicU64, task: Key) {
-        // A closed office means that the task was dropped: waking it is a no-op then.
+        // A closed mailbox means that the task was dropped: waking it is a no-op then.
         if self.mailbox.post_once(stamp, Message::Wake(task)) == Posted::NudgeNeeded {
             self.ring();
         }
@@ -125,7 +125,7 @@ impl Reactor {
 impl Loop {
     /// The batch of this turn: wakes go to the tasks, calls are made.
     pub(super) fn run_remote_calls(&self, reactor: &Reactor) {
-        if !self.remote.mailbox.has_mail() {
+        if !self.remote.mailbox.has_messages() {
             return;
         }
         for message in self.remote.mailbox.take() {

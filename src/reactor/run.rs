@@ -2,15 +2,16 @@
 //!
 //! # Theory
 //! The future of `run_until` is no task: it stays where the caller has it, and so may borrow. It has a
-//! seat like a task, so that it is woken like one. Who sits there does nothing but say so when it is
-//! polled ([`Tasks::call_main`]), and the turn polls the future right then, with no task being polled.
+//! slot like a task, so that it is woken like one. The task in that slot does nothing but say so when it
+//! is polled ([`Tasks::call_main`]), and the turn polls the future right then, with no task being polled.
 //!
 //! # Not here
 //! Starting and stopping (`lifecycle.rs`).
 
+use super::flatten::Flatten;
+use super::join::Slot;
 use super::lifecycle::Running;
-use super::spawn::Stage;
-use super::tasks::{Seat, Task, Tasks};
+use super::tasks::{Task, TaskSlot, Tasks};
 use super::{Loop, Reactor, ReactorStopped, run_reporting_panic};
 use crate::deferred::IntoDeferred;
 use crate::failure::{Place, Result, catch_panic};
@@ -21,7 +22,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 impl Reactor {
@@ -127,10 +128,10 @@ pin_project! {
     /// A future that is polled where it is, by the turns of a loop that runs.
     pub(super) struct Main<'l, F, T> {
         running: &'l Running,
-        seat: Rc<Seat>,
+        slot: Rc<TaskSlot>,
         made: Place,
         #[pin]
-        stage: Stage<F, T>,
+        future: Flatten<F, T>,
         outcome: Option<Result<T>>,
     }
 }
@@ -141,8 +142,8 @@ where
     F::Output: IntoDeferred<Output = T>,
 {
     pub(super) fn new(running: &'l Running, future: F, made: Place) -> Main<'l, F, T> {
-        let seat = running.inner.sit(Box::pin(InPlace));
-        Main { running, seat, made, stage: Stage::Running { future }, outcome: None }
+        let slot = running.inner.start(InPlace);
+        Main { running, slot, made, future: Flatten::Future { future }, outcome: None }
     }
 
     /// Runs until the future is done, or the loop is stopped.
@@ -168,20 +169,20 @@ where
             return;
         }
         let (outcome, made) = (this.outcome, *this.made);
-        let polled = this.running.inner.tasks.during(this.seat, |context| {
-            let polled = catch_panic(made, || this.stage.as_mut().poll(context));
+        let polled = this.running.inner.tasks.during(this.slot, |context| {
+            let polled = catch_panic(made, || this.future.as_mut().poll(context));
             polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))).map(|it| *outcome = Some(it))
         });
         if polled.is_ready() {
-            run_reporting_panic("drop of a future", || this.stage.set(Stage::OVER));
+            run_reporting_panic("drop of a future", || this.future.set(Flatten::Over));
         }
     }
 
     /// Drops the future, if it is not done.
     pub(super) fn give_up(self: Pin<&mut Self>) {
         let mut this = self.project();
-        run_reporting_panic("drop of a future", || this.stage.set(Stage::OVER));
-        this.seat.give_up();
+        run_reporting_panic("drop of a future", || this.future.set(Flatten::Over));
+        this.slot.clone().cancel();
     }
 
     pub(super) fn take_outcome(self: Pin<&mut Self>) -> Option<Result<T>> {
@@ -189,20 +190,18 @@ where
     }
 }
 
-/// Sits where a future that is polled in place is woken.
+/// The task in the slot of a future that is polled in place.
 struct InPlace;
 
 impl Task for InPlace {
-    fn poll(self: Pin<Box<Self>>, seat: &Rc<Seat>, tasks: &Tasks) {
+    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>, tasks: &Tasks) -> Poll<()> {
         tasks.call_main();
-        seat.put(self);
+        Poll::Pending
     }
 
-    fn give_up(self: Pin<&mut Self>) {}
+    fn cancel(self: Pin<&mut Self>) {}
 
-    fn begin_anew(self: Pin<&mut Self>, _next: &mut dyn Any) -> bool {
-        false
-    }
+    fn reuse(self: Pin<&mut Self>, _next: &mut dyn Any) {}
 }
 
 impl Loop {

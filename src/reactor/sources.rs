@@ -3,7 +3,7 @@
 //! # Theory
 //! A source is entered in the table under the key that its socket is registered with. Events name
 //! keys; a key that went stale finds nothing. A source that stopped before it was drained (its share
-//! of the turn was spent) *lingers*: it is served again next turn without an event, because edges do
+//! of the turn was spent) is *requeued*: it is served again next turn without an event, because edges do
 //! not repeat themselves. A source that was written to from elsewhere is *dirty* until the flush.
 //!
 //! # Invariants
@@ -114,13 +114,13 @@ impl Sources {
         ready.clear();
         self.ready.set(ready);
         if !self.requeued.borrow().is_empty() {
-            self.serve_lingering(&mut scratch);
+            self.serve_requeued(&mut scratch);
         }
         self.scratch.set(Some(scratch));
     }
 
     /// After the events, so that what was accepted just now is read from in this same turn.
-    fn serve_lingering(&self, scratch: &mut [u8]) {
+    fn serve_requeued(&self, scratch: &mut [u8]) {
         for key in self.requeued.take() {
             if let Some(source) = self.get(key) {
                 source.ready(Readiness::NONE, scratch);

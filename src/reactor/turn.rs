@@ -96,7 +96,7 @@ impl Loop {
     /// Whether there is something to do at once, events and timers aside.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.is_busy() || self.remote.mailbox.has_mail()
+        self.is_busy() || self.remote.mailbox.has_messages()
     }
 
     #[inline]

@@ -1,0 +1,93 @@
+//! Who waits for a connection's bytes, remembered so that waking costs little.
+
+// Knowing the task's slot spares what a waker costs: two counts, an indirect call, a look at the thread.
+// Whoever waited last stays remembered: most often it waits here again, and then nothing is exchanged.
+
+use super::Loop;
+use super::tasks::{TaskSlot, Tasks};
+use std::cell::Cell;
+use std::ptr;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+/// Who waits for something: a task of this loop, or anybody else by a waker.
+pub(crate) struct Waiter {
+    /// Exchanged whole, as `other`.
+    slot: Cell<Option<Rc<TaskSlot>>>,
+    /// Who is no task, or waits through a combinator with a waker of its own; called and dropped outside.
+    other: Cell<Option<Waker>>,
+    /// Where the waker of `slot` is; it is no other's, because the slot is kept.
+    seen: Cell<*const Waker>,
+    is_waiting: Cell<bool>,
+}
+
+impl Default for Waiter {
+    fn default() -> Waiter {
+        Waiter {
+            slot: Cell::default(),
+            other: Cell::default(),
+            seen: Cell::new(ptr::null()),
+            is_waiting: Cell::new(false),
+        }
+    }
+}
+
+impl Waiter {
+    /// Remembers the task that is polled with `context`.
+    #[inline(always)]
+    pub(crate) fn wait(&self, context: &Context<'_>, inner: &Loop) {
+        self.is_waiting.set(true);
+        if !ptr::eq(context.waker(), self.seen.get()) {
+            self.remember(context.waker(), &inner.tasks);
+        }
+    }
+
+    #[inline(never)]
+    fn remember(&self, waker: &Waker, tasks: &Tasks) {
+        let slot = tasks.polled_slot().filter(|slot| slot.waker().will_wake(waker));
+        self.seen.set(slot.as_ref().map_or(ptr::null(), |slot| ptr::from_ref(slot.waker())));
+        let other = if slot.is_none() { Some(waker.clone()) } else { None };
+        let former = (self.slot.replace(slot), self.other.replace(other));
+        drop(former);
+    }
+
+    /// Wakes who waits.
+    #[inline(always)]
+    pub(crate) fn wake(&self, tasks: &Tasks) {
+        if let Some(slot) = self.waiting_slot() {
+            tasks.enqueue(slot);
+        }
+    }
+
+    /// Polls the task that waits, if it is one that nobody woke yet; else wakes who waits.
+    ///
+    /// For the loop alone, while no task is polled.
+    #[inline(always)]
+    pub(crate) fn serve(&self, inner: &Loop) {
+        let Some(slot) = self.waiting_slot() else { return };
+        if !slot.is_queued() {
+            inner.tasks.poll(&slot);
+            inner.pull_cork();
+        }
+    }
+
+    /// The task that waits; anybody else that does is woken. Nobody waits any more.
+    #[inline(always)]
+    fn waiting_slot(&self) -> Option<Rc<TaskSlot>> {
+        if !self.is_waiting.replace(false) {
+            return None;
+        }
+        let slot = self.slot.take();
+        // Nobody was put there meanwhile: spares the drop of nothing.
+        std::mem::forget(self.slot.replace(slot.clone()));
+        if slot.is_none() {
+            self.wake_other();
+        }
+        slot
+    }
+
+    #[inline(never)]
+    fn wake_other(&self) {
+        self.other.take().into_iter().for_each(Waker::wake);
+    }
+}
