@@ -68,12 +68,12 @@ fn a_failed_call_of_a_reactor_names_the_users_line_or_none() {
     let (reactor, mut places) = (Reactor::new().unwrap(), Places::default());
     let factory = |_: &Address| Silent;
     places.see("stop", reactor.stop());
-    places.see("listen_tcp", reactor.listen_tcp("nonsense", factory));
-    places.see("serve_tcp", reactor.serve("256.0.0.1:1", async |_| Ok(())));
-    places.see("listen_unix", reactor.listen_unix("/nonsense/at/all", factory));
+    places.see("listen", reactor.listen("nonsense", factory));
+    places.see("serve", reactor.serve("256.0.0.1:1", async |_| Ok(())));
+    places.see("listen_unix", reactor.listen(ServerEndpoint::unix("/nonsense/at/all"), factory));
     places.see("serve_unix", reactor.serve("unix:/nonsense/at/all", async |_| Ok(())));
     places.see("listen_udp", reactor.listen_udp("nonsense", Silent).map(drop));
-    places.see("open_udp", reactor.bind_udp("nonsense"));
+    places.see("bind_udp", reactor.bind_udp("nonsense"));
     places.see("listen_multicast", reactor.listen_multicast("nonsense", Silent).map(drop));
     places.see("open_multicast", reactor.open_multicast("nonsense"));
     let nowhere = || UnixName::from("/nonsense/at/all");
@@ -81,8 +81,8 @@ fn a_failed_call_of_a_reactor_names_the_users_line_or_none() {
     places.see("listen_unix_datagram", datagrams.map(drop));
     places.see("open_unix_datagram", reactor.open_unix_datagram(Address::Unix(nowhere())));
     places.wait(&reactor, "open_unix", reactor.open(nowhere()).map(drop));
-    places.wait(&reactor, "open_tcp", reactor.open("127.0.0.1:1").map(drop));
-    places.wait(&reactor, "open_tcp by name", reactor.open("nowhere.invalid:1").map(drop));
+    places.wait(&reactor, "open", reactor.open("127.0.0.1:1").map(drop));
+    places.wait(&reactor, "open by name", reactor.open("nowhere.invalid:1").map(drop));
     places.wait(&reactor, "connect", reactor.connect("127.0.0.1:1", factory).map(drop));
     places.wait(&reactor, "resolve", reactor.resolve("nowhere.invalid", 80));
     let inherited = "fd:4000000".parse::<ServerEndpoint>().unwrap();
@@ -92,7 +92,7 @@ fn a_failed_call_of_a_reactor_names_the_users_line_or_none() {
     places.see("run after the end", gone.run());
     places.see("run_until after the end", gone.run_until(async { Ok(()) }));
     places.see("turn after the end", gone.turn(None));
-    places.see("listen after the end", gone.listen_tcp("127.0.0.1:0", factory));
+    places.see("listen after the end", gone.listen("127.0.0.1:0", factory));
     places.see("open_stdio after the end", gone.open_stdio());
     places.see("a run inside", {
         let inner = reactor.clone();
@@ -157,7 +157,7 @@ fn a_failed_call_for_datagrams_names_the_users_line_or_none() {
 #[test]
 fn a_panic_in_a_call_from_outside_names_the_line_of_the_call_or_none() {
     let (reactor, mut places) = (Reactor::new().unwrap(), Places::default());
-    let port = reactor.listen_tcp("127.0.0.1:0", |_: &Address| Silent).unwrap();
+    let port = reactor.listen("127.0.0.1:0", |_: &Address| Silent).unwrap();
     let connecting = reactor.connect(&port.host(), |_: &Address| Silent);
     let connected = reactor.run_until(connecting).unwrap();
     let call = connected.call(|_, _| -> Result { panic!("on purpose") });
@@ -194,7 +194,7 @@ fn a_failed_call_for_tls_names_the_users_line_or_none() {
     let good = ServerConfig::new(Identity::self_signed(&["localhost"]).unwrap());
     let bad = ClientConfig::trusting("no PEM at all");
     let factory = |_: &Address| Silent;
-    places.see("listen_tls", reactor.listen_tls("nonsense", &good, factory));
+    places.see("listen_tls", reactor.listen(ServerEndpoint::from("nonsense").tls(&good), factory));
     places.wait(
         &reactor,
         "open_tls",

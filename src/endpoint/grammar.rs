@@ -212,7 +212,7 @@ impl EndpointError {
     ///
     /// ```
     /// # use ropewalk::ClientEndpoint;
-    /// assert_eq!("tpc:example.org".parse::<ClientEndpoint>().unwrap_err().position(), 0);
+    /// assert_eq!("tcp:example.org:http".parse::<ClientEndpoint>().unwrap_err().position(), 16);
     /// ```
     pub fn position(&self) -> usize {
         self.at.start

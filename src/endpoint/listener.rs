@@ -53,8 +53,8 @@ use std::task::{Context, Poll, Waker};
 /// * **Errors.** There are none to handle: what passes (no descriptors, no memory) is waited for and reported,
 ///   a connection that was reset while it waited is skipped, and if the socket can accept no more, that
 ///   is reported and the listener ends: `next` gives `None`.
-/// * **Handshakes**, of TLS or of a PROXY header, are over when a stream is given; one that fails is reported
-///   and nobody sees it. A slow one holds up nobody.
+/// * **Handshakes**, of TLS or of a PROXY header, are over when a stream is given; one that fails is the
+///   peer's fault ([`on_peer_fault`](crate::on_peer_fault)), and nobody sees it. A slow one holds up nobody.
 /// * **The end.** Dropping it closes the port, and loses those that were accepted and not asked for. When its
 ///   port is stopped, through [`port`](Listener::port) or with the reactor, it gives those first, and
 ///   then `None`.

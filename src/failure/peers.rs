@@ -55,7 +55,7 @@ thread_local! {
 /// simulation.run_until_idle()?;
 /// assert_eq!((told.get(), ropewalk::peer_faults()), (1, 1));
 /// # }
-/// # Ok::<(), Failure>(())
+/// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub fn on_peer_fault(hook: impl Fn(&Report<'_>) + 'static) {
     let former = HOOK.replace(Some(Rc::new(hook)));

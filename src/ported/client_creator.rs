@@ -71,7 +71,7 @@ where
     /// ```
     /// use ropewalk::ported::ClientCreator;
     /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
-    /// use ropewalk::{Protocol, Reactor, Result, Transport};
+    /// use ropewalk::{ServerEndpoint, Protocol, Reactor, Result, Transport};
     ///
     /// struct Quiet;
     /// impl Protocol for Quiet {

@@ -74,6 +74,7 @@ impl ClientConfig {
     /// Trusts whom the system trusts.
     ///
     /// ```
+    /// # use ropewalk::ClientEndpoint;
     /// # use ropewalk::tls::ClientConfig;
     /// let reactor = ropewalk::Reactor::new()?;
     /// let opening = reactor.open(ClientEndpoint::from("example.org:443").tls(&ClientConfig::new()));
@@ -125,6 +126,7 @@ impl ClientConfig {
     /// everything.
     ///
     /// ```
+    /// # use ropewalk::{ClientEndpoint, ServerEndpoint};
     /// # use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     /// let server = ServerConfig::new(Identity::expired(&["somebody.else"])?);
     /// let reactor = ropewalk::Reactor::new()?;
@@ -146,6 +148,7 @@ impl ClientConfig {
     /// The certificate to show to servers that ask for one.
     ///
     /// ```
+    /// # use ropewalk::{ClientEndpoint, ServerEndpoint};
     /// # use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
     /// let (server, client) = (Identity::self_signed(&["127.0.0.1"])?, Identity::self_signed(&["me"])?);
     /// let config = ClientConfig::trusting(server.certificate_pem()).identity(client.clone());

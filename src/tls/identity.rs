@@ -48,6 +48,7 @@ impl Identity {
     /// As [`self_signed`](Identity::self_signed), but its time is over: to see what happens then.
     ///
     /// ```
+    /// # use ropewalk::{ClientEndpoint, ServerEndpoint};
     /// # use ropewalk::tls::{ClientConfig, Identity, ServerConfig};
     /// let identity = Identity::expired(&["127.0.0.1"])?;
     /// let client = ClientConfig::trusting(identity.certificate_pem());

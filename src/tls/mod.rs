@@ -36,6 +36,7 @@
 //!
 //! # Example
 //! ```
+//! use ropewalk::{ClientEndpoint, ServerEndpoint};
 //! use futures_util::{AsyncReadExt, AsyncWriteExt};
 //! use ropewalk::Reactor;
 //! use ropewalk::tls::{ClientConfig, Identity, ServerConfig};

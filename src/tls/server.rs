@@ -85,6 +85,7 @@ impl ServerConfig {
     /// A server with this identity, for every name that it is called by.
     ///
     /// ```
+    /// # use ropewalk::ServerEndpoint;
     /// # use ropewalk::tls::{Identity, ServerConfig};
     /// let config = ServerConfig::new(Identity::self_signed(&["localhost"])?);
     /// ropewalk::Reactor::new()?.serve(ServerEndpoint::from("127.0.0.1:0").tls(&config), async |_| Ok(()))?;
@@ -105,6 +106,7 @@ impl ServerConfig {
     /// certificates stay.
     ///
     /// ```
+    /// use ropewalk::ServerEndpoint;
     /// use ropewalk::Reactor;
     /// use ropewalk::tls::{Identity, ServerConfig};
     ///

@@ -71,6 +71,7 @@ impl Session {
 /// What was agreed upon on this connection; `None` without TLS, or once it is lost.
 ///
 /// ```
+/// use ropewalk::{ClientEndpoint, ServerEndpoint};
 /// use ropewalk::Reactor;
 /// use ropewalk::tls::{ClientConfig, Identity, ServerConfig, session};
 ///

@@ -384,6 +384,7 @@ impl Transport {
     /// where descriptors cannot travel.
     ///
     /// ```
+    /// use ropewalk::{ClientEndpoint, ServerEndpoint};
     /// use futures_util::{AsyncReadExt, AsyncWriteExt};
     /// use ropewalk::Reactor;
     /// use std::io::Write;
