@@ -296,7 +296,7 @@ impl Kind {
     fn open(&self, inner: &Rc<Loop>, accepted: Box<dyn Acceptor>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog, is_shared } => {
-                let addresses = own_addresses(&*inner.driver, &(&*ascii_name(interface)?, *port))?;
+                let addresses = own_addresses(&*inner.driver, &ascii_name(interface)?, *port)?;
                 inner.listen_first(addresses, *backlog, *is_shared, accepted)
             }
             Kind::Unix(name, options) => inner.listen_unix(name, options, accepted),

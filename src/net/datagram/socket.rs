@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic, report};
-use crate::net::listen::{ListenError, own_addresses, written};
+use crate::net::listen::{ListenError, own_addresses_of, written};
 use crate::reactor::{Loop, Source, run_reporting_panic};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -46,7 +46,7 @@ impl Loop {
         is_shared: bool,
     ) -> Result<Rc<Datagrams>> {
         let cannot = ListenError::at(written(&address));
-        let addresses = own_addresses(&*self.driver, &address).map_err(&cannot)?;
+        let addresses = own_addresses_of(&*self.driver, &address).map_err(&cannot)?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
             outcome = self.bind(&address.into(), is_shared);

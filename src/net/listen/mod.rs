@@ -95,20 +95,26 @@ pub(crate) const BACKLOG: u32 = 1024;
 /// knows the scopes of addresses, which the standard library does not.
 pub(crate) fn own_addresses(
     driver: &dyn Driver,
+    host: &str,
+    port: u16,
+) -> io::Result<Vec<SocketAddr>> {
+    if let Some(address) = literal(driver, host, port) {
+        return Ok(vec![address?]);
+    }
+    let found = if host.is_empty() { None } else { driver.look_up(host, port) };
+    found.unwrap_or_else(|| Ok((host, port).to_socket_addrs()?.collect()))
+}
+
+/// As `own_addresses`, of an address that may be one already.
+pub(crate) fn own_addresses_of(
+    driver: &dyn Driver,
     address: &(impl ToSocketAddrs + fmt::Debug),
 ) -> io::Result<Vec<SocketAddr>> {
     // All that tells a name from an address before the system is asked is how the two are written.
-    let written = format!("{address:?}");
-    if let Some((host, port)) = name_in(&written) {
-        let found = match literal(driver, host, port) {
-            Some(address) => Some(address.map(|address| vec![address])),
-            None => driver.look_up(host, port),
-        };
-        if let Some(found) = found {
-            return found;
-        }
+    match name_in(&format!("{address:?}")) {
+        Some((host, port)) => own_addresses(driver, host, port),
+        None => Ok(address.to_socket_addrs()?.collect()),
     }
-    Ok(address.to_socket_addrs()?.collect())
 }
 
 /// An address as a failure names it: a string's quotes are not of it.
