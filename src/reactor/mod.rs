@@ -96,6 +96,7 @@ mod signal;
 #[cfg(feature = "signals")]
 mod signals;
 mod sources;
+mod spawn;
 mod tasks;
 mod threads;
 mod time;
