@@ -184,7 +184,7 @@ fn each_verb_tells_a_bad_endpoint_with_its_caret() {
         reactor.listen(bad, |_: &Address| Echo).unwrap_err(),
         reactor.serve(bad, echo).unwrap_err(),
         reactor.accept(bad).unwrap_err(),
-        reactor.listen(bad, |_: &Address| Echo).unwrap_err(),
+        reactor.listen_tcp(bad, |_: &Address| Echo).unwrap_err(),
     ];
     for failure in listened {
         assert_eq!(failure.to_string(), format!("cannot listen at {shown}"));

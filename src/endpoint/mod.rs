@@ -1,8 +1,42 @@
-//! Endpoints: where to listen and where to connect, as a text that a user can write.
+//! Endpoints: where to listen and where to connect, as an address, as a text that a user can write, or in
+//! code.
 //!
-//! `"tcp:8080".parse::<ServerEndpoint>()` and `"tcp:example.org:80".parse::<ClientEndpoint>()` turn
-//! a line of a configuration into something that listens or connects; a program that takes such a
-//! line runs over any transport.
+//! A reactor's five verbs take them:
+//!
+//! | | callbacks | async |
+//! |---|---|---|
+//! | come in | [`Reactor::listen`] | [`Reactor::serve`], [`Reactor::accept`] |
+//! | go out | [`Reactor::connect`] | [`Reactor::open`] |
+//!
+//! | where | server | client |
+//! |---|---|---|
+//! | an address | `"127.0.0.1:80"`, `("::1", 80)`, a `SocketAddr`, an [`Address`] | the same |
+//! | a Unix socket | a path, a [`UnixName`] | the same |
+//! | a description | `"tcp:80"`, `"tls:/etc/certs:443"` | `"tcp:example.org:80"`, `"tls:example.org:443"` |
+//! | in code | [`ServerEndpoint::tcp`], [`unix`](ServerEndpoint::unix), [`listener`](ServerEndpoint::listener), [`stdio`](ServerEndpoint::stdio) | [`ClientEndpoint::tcp`], [`unix`](ClientEndpoint::unix), [`connected`](ClientEndpoint::connected), [`stdio`](ClientEndpoint::stdio), `process` |
+//! | with options | `backlog reuse_port mode without_lock` | `bind timeout attempt_delay` |
+//! | with layers | `tls behind_proxy` | `tls` |
+//!
+//! ```
+//! use ropewalk::prelude::*;
+//!
+//! let reactor = Reactor::new()?;
+//! for at in ["127.0.0.1:0", "localhost:0", "tcp:0:interface=127.0.0.1"] {
+//!     let port = reactor.serve(at, async |mut stream| Ok(stream.write_all(b"hello").await?))?;
+//!     reactor.run_until(reactor.open(&port.host()))?;
+//! }
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! # What a text is
+//! 1. A socket address as the standard library reads it, `127.0.0.1:80`, `[::1]:80`; a scope is kept.
+//! 2. Else a description, if the word before the first `:`, `=` or `\` is a type, in any case and
+//!    whatever features are built.
+//! 3. Else `host:number`.
+//! 4. Else it is bad. `parse` says so; an endpoint that is made by `from`, or by a verb, keeps its error, and
+//!    the verb tells it, with a caret under the place.
+//!
+//! A host that is called as a type is, is written with a dot, `tls.:443`, or in a description, `tcp:tls:443`.
 //!
 //! # Descriptions
 //! A description is a type and its arguments, all separated by colons:
@@ -47,9 +81,6 @@
 //!   process' own goes; the connection ends as the program does: well, or lost by
 //!   [`ProcessTerminated`](crate::process::ProcessTerminated). One that is aborted kills it.
 //!
-//! In code, an endpoint can also be made by [`ServerEndpoint::tcp`], [`ServerEndpoint::unix`], of a socket of
-//! one's own ([`ServerEndpoint::listener`], [`ClientEndpoint::connected`]), or from an address.
-//!
 //! # Deviations from Twisted's grammar
 //! Types and keywords never depend on case (Twisted's do for some types); an argument given twice is
 //! an error (there the later wins, or a `TypeError`); `tcp` clients use IPv6 as well; [`quote`] also
@@ -66,7 +97,7 @@
 //   a panic.
 // * A socket that is named by its number, `fd` or `systemd`, is taken over: its port alone has it, and what
 //   is open under the number afterwards is `/dev/null`. So it can be listened at once.
-// * Nothing is opened, looked up or read before `listen` or `connect`.
+// * Nothing is opened, looked up or read before a verb is called.
 //
 // # Not here
 // How connecting by name races its addresses: `net/connect/`.
@@ -91,6 +122,11 @@ mod verbs;
 pub(crate) use client::ClientEndpoint;
 pub use grammar::{EndpointError, quote};
 pub(crate) use server::ServerEndpoint;
+
+#[cfg(doc)]
+use crate::address::{Address, UnixName};
+#[cfg(doc)]
+use crate::reactor::Reactor;
 
 #[cfg(test)]
 mod fuzz;
