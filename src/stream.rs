@@ -418,7 +418,7 @@ mod tests {
             stream.read_exact(&mut word).await?;
             Ok(stream.write_all(b"answer").await?)
         });
-        let stream = reactor.open(&port.unwrap().host());
+        let stream = reactor.open(port.unwrap().host());
         let stream = reactor.run_until(stream).unwrap();
         let first = reactor.spawn(async move {
             let mut stream = stream;

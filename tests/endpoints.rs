@@ -128,7 +128,7 @@ fn haproxy_headers_of_both_versions_name_the_peer_in_every_cut() {
         for header in [LINE, BLOCK] {
             for cut in 0..=header.len() {
                 let rest = [&header[cut..], b"hello"].concat();
-                let opening = reactor.open(&port.host());
+                let opening = reactor.open(port.host());
                 let text = answer(reactor, opening, vec![header[..cut].into(), rest]).unwrap();
                 assert_eq!(text, "192.0.2.1:4096 at 192.0.2.2:80\nhello", "cut at {cut}");
             }
@@ -139,7 +139,7 @@ fn haproxy_headers_of_both_versions_name_the_peer_in_every_cut() {
 #[test]
 fn a_balancers_own_check_keeps_the_real_addresses() {
     in_both_faces(BEHIND, |reactor, port| {
-        let opening = reactor.open(&port.host());
+        let opening = reactor.open(port.host());
         let text = answer(reactor, opening, vec![b"PROXY UNKNOWN\r\nhello".into()]).unwrap();
         assert!(text.starts_with("127.0.0.1:") && text.ends_with("\nhello"), "{text}");
     });
@@ -153,10 +153,10 @@ fn what_is_no_header_ends_its_connection_and_the_server_lives() {
     in_both_faces(BEHIND, |reactor, port| {
         for bad in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PROXY TCP9 a b c d\r\n", &LINE[..20]] {
             // Whether as an end or as a reset, the peer hears nothing.
-            let said = answer(reactor, reactor.open(&port.host()), vec![bad.into()]);
+            let said = answer(reactor, reactor.open(port.host()), vec![bad.into()]);
             assert_eq!(said.unwrap_or_default(), "");
         }
-        let opening = reactor.open(&port.host());
+        let opening = reactor.open(port.host());
         let good = vec![[LINE, b"hello"].concat()];
         assert!(answer(reactor, opening, good).unwrap().ends_with("hello"));
     });
@@ -392,7 +392,7 @@ mod tls {
 
         let behind: ServerEndpoint = BEHIND.parse().unwrap();
         let port = reactor.serve(behind.tls(&config), mirror).unwrap();
-        let answer = reactor.run_until(reactor.open(&port.host()).add_callback(|mut stream| {
+        let answer = reactor.run_until(reactor.open(port.host()).add_callback(|mut stream| {
             stream.reactor().spawn(async move {
                 stream.write_all(LINE).await?;
                 ropewalk::tls::start_tls(&stream.transport(), &roots).await?;

@@ -24,7 +24,7 @@ impl LineProtocol for Slow {
 fn lines_held_back_by_a_pause_are_answered_one_by_one_and_before_the_peers_end() {
     let reactor = Reactor::new().unwrap();
     let port = reactor.listen("127.0.0.1:0", |_: &Address| LineReceiver::new(Slow)).unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let answers = reactor.run_until(async move {
         let mut stream = opening.await?;
         stream.write_all(b"one\r\ntwo\r\nthree\r\nunfinished").await?;

@@ -151,6 +151,6 @@ fn a_full_listener_whose_socket_is_shut_down_ends_all_the_same() {
 fn a_listener_that_cannot_be_had_is_one_error() {
     let reactor = Reactor::new().unwrap();
     let one = reactor.accept("127.0.0.1:0").unwrap();
-    let failure = reactor.accept(&one.host()).unwrap_err();
+    let failure = reactor.accept(one.host()).unwrap_err();
     assert_eq!(failure.check::<ListenError>().unwrap().kind(), ErrorKind::AddrInUse);
 }

@@ -158,7 +158,7 @@ fn a_failed_call_for_datagrams_names_the_users_line_or_none() {
 fn a_panic_in_a_call_from_outside_names_the_line_of_the_call_or_none() {
     let (reactor, mut places) = (Reactor::new().unwrap(), Places::default());
     let port = reactor.listen("127.0.0.1:0", |_: &Address| Silent).unwrap();
-    let connecting = reactor.connect(&port.host(), |_: &Address| Silent);
+    let connecting = reactor.connect(port.host(), |_: &Address| Silent);
     let connected = reactor.run_until(connecting).unwrap();
     let call = connected.call(|_, _| -> Result { panic!("on purpose") });
     places.wait(&reactor, "a panic", call);

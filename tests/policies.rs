@@ -51,7 +51,7 @@ async fn said_back(mut stream: Stream, data: &[u8]) -> Result<Vec<u8>> {
 fn a_connection_over_the_limit_is_closed_and_the_place_is_free_again_later() {
     let reactor = Reactor::new().unwrap();
     for port in both(&reactor, ConnectionLimit::new().per_peer(1)) {
-        let first = reactor.open(&port.host());
+        let first = reactor.open(port.host());
         let (again, to) = (reactor.clone(), port.host());
         let outcome = reactor.run_until(async move {
             let mut first = first.await?;
@@ -94,7 +94,7 @@ fn a_silent_connection_is_lost_in_order() {
     let idle = IdleTimeout::new(Duration::from_millis(5));
     let factory = policies::factory(idle, move |_: &Address| Mourner(trigger.clone()));
     let port = reactor.listen("127.0.0.1:0", factory).unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let reason = reactor.run_until(async move {
         let mut stream = opening.await?;
         assert_eq!(stream.read(&mut [0]).await?, 0);
@@ -112,7 +112,7 @@ fn a_throttle_cuts_what_passes_and_loses_nothing() {
     let log = TrafficLog::new(move |traffic| sink.borrow_mut().push(traffic.bytes.len()));
     let data: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
     for port in both(&reactor, (log, Throttle::new().reading(rate).writing(rate))) {
-        let (sent, opening) = (data.clone(), reactor.open(&port.host()));
+        let (sent, opening) = (data.clone(), reactor.open(port.host()));
         let answer = reactor.run_until(async move {
             let (mut reading, mut writing) = opening.await?.split();
             let mut answer = Vec::new();
@@ -141,7 +141,7 @@ fn a_traffic_log_tells_every_byte_in_order() {
         sink.borrow_mut().push(tail.to_owned());
     });
     for port in both(&reactor, log) {
-        let opening = reactor.open(&port.host());
+        let opening = reactor.open(port.host());
         let rest = reactor.run_until(async move {
             let mut stream = opening.await?;
             stream.write_all(b"a\n").await?;

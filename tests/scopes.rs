@@ -95,7 +95,7 @@ fn a_scoped_address_is_listened_at_however_it_is_written() {
     ] {
         let port = port.unwrap();
         assert_eq!(port.host().ip(), Some(Ipv6Addr::LOCALHOST.into()));
-        reactor.run_until(reactor.open(&port.host())).unwrap();
+        reactor.run_until(reactor.open(port.host())).unwrap();
     }
     let datagrams = reactor.listen_udp("[::1%lo]:0", Silent).unwrap();
     assert_eq!(datagrams.host().ip(), Some(Ipv6Addr::LOCALHOST.into()));

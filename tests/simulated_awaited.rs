@@ -3,6 +3,8 @@
 //!
 //! `ROPEWALK_SEEDS=10000` runs a hundred times as many seeds as usual.
 
+#![cfg(feature = "simulation")]
+
 #[allow(dead_code, reason = "this suite has an echo of its own")]
 mod ledger;
 

@@ -474,7 +474,7 @@ impl Protocol for Upgrades {
 fn a_live_connection_starts_tls_in_both_faces() {
     let (reactor, (server, client)) = (Reactor::new().unwrap(), ends());
     let port = reactor.listen("127.0.0.1:0", move |_: &Address| Upgrades(server.clone())).unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let got = reactor
         .run_until(async move {
             let mut stream = opening.await?;
@@ -506,7 +506,7 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let got = reactor
         .run_until(async move {
             let mut stream = opening.await?;
@@ -526,7 +526,7 @@ fn tls_starts_after_what_was_written_before_it_even_if_that_is_much() {
 fn a_start_of_tls_with_somebody_who_speaks_none_says_so() {
     let (reactor, (_, client)) = (Reactor::new().unwrap(), ends());
     let port = reactor.listen("127.0.0.1:0", |_: &Address| Echo).unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let failure = reactor
         .run_until(async move {
             let stream = opening.await?;

@@ -263,7 +263,7 @@ fn many_descriptors_wait_for_the_bytes_that_carry_them() {
 fn tcp_says_that_it_carries_no_descriptors() {
     let reactor = Reactor::new().unwrap();
     let port = reactor.listen("127.0.0.1:0", |_: &Address| Echo).unwrap();
-    let stream = reactor.run_until(reactor.open(&port.host())).unwrap();
+    let stream = reactor.run_until(reactor.open(port.host())).unwrap();
     let (reader, _writer) = std::io::pipe().unwrap();
     let refused = stream.transport().send_file_descriptor(reader.into()).unwrap_err();
     assert!(refused.to_string().contains("Unix sockets only"), "{refused}");
@@ -385,7 +385,7 @@ fn receive(serve: impl Fn(&Transport) + 'static) -> usize {
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let reading = async move {
         let mut got = Vec::new();
         opening.await?.read_to_end(&mut got).await?;
@@ -431,7 +431,7 @@ fn a_producer_is_stopped_once_when_the_connection_is_lost() {
     let producer = Rc::clone(&heard);
     let reactor = Reactor::new().unwrap();
     let port = reactor.serve("127.0.0.1:0", async |_| Ok(())).unwrap();
-    let stream = reactor.run_until(reactor.open(&port.host())).unwrap();
+    let stream = reactor.run_until(reactor.open(port.host())).unwrap();
     let transport = stream.transport();
     let pieces = Pieces { left: 1, heard: producer };
     transport.register_producer(pieces, Producing::Push).unwrap();
@@ -504,7 +504,7 @@ fn a_file_that_is_slow_to_read_does_not_stop_the_loop() {
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let got = reactor.run_until(async move {
         let mut stream = opening.await?;
         let mut got = [0; 9];
@@ -537,7 +537,7 @@ fn a_file_that_cannot_be_read_fails_with_the_error_after_what_it_gave() {
             Ok(())
         })
         .unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let got = reactor.run_until(async move {
         let mut got = String::new();
         opening.await?.read_to_string(&mut got).await?;

@@ -151,8 +151,8 @@ fn an_endpoint_made_in_code_is_where() {
         let to = ClientEndpoint::tcp(host).timeout(Duration::from_secs(5));
         to.attempt_delay(Duration::from_millis(20)).bind("127.0.0.1:0".parse().unwrap())
     });
-    let at = ServerEndpoint::unix(&path()).mode(0o600).backlog(5).without_lock();
-    serves(&reactor, at, |_| ClientEndpoint::unix(&path()).timeout(Duration::from_secs(5)));
+    let at = ServerEndpoint::unix(path()).mode(0o600).backlog(5).without_lock();
+    serves(&reactor, at, |_| ClientEndpoint::unix(path()).timeout(Duration::from_secs(5)));
 }
 
 #[cfg(feature = "tls")]
@@ -170,7 +170,7 @@ fn tls_is_put_on_any_endpoint() {
         to.timeout(Duration::from_secs(5))
     });
     let named = trusting.clone().server_name("127.0.0.1");
-    let at = ServerEndpoint::unix(&path()).tls(&server).mode(0o600);
+    let at = ServerEndpoint::unix(path()).tls(&server).mode(0o600);
     serves(&reactor, at, |host| ClientEndpoint::from(host).tls(&named));
 }
 

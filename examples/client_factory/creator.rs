@@ -39,7 +39,7 @@ async fn hear(way: &str, connecting: Deferred<Connected<Hearer>>) -> Result {
 pub(crate) fn connect_every_way(reactor: &Reactor) -> Result {
     let creator = ClientCreator::new(reactor, Hearer::new);
     let port = reactor.serve("127.0.0.1:0", greet)?;
-    reactor.run_until(hear("TCP", creator.connect_tcp(&port.host())))?;
+    reactor.run_until(hear("TCP", creator.connect_tcp(port.host())))?;
 
     let path = std::env::temp_dir().join(format!("ropewalk-{}.sock", std::process::id()));
     reactor.serve(ServerEndpoint::unix(&path), greet)?;
@@ -52,7 +52,7 @@ pub(crate) fn connect_every_way(reactor: &Reactor) -> Result {
         let trusting = ClientConfig::trusting(identity.certificate_pem());
         let port = reactor
             .serve(ServerEndpoint::from("127.0.0.1:0").tls(&ServerConfig::new(identity)), greet)?;
-        reactor.run_until(hear("TLS", creator.connect_tls(&port.host(), &trusting)))?;
+        reactor.run_until(hear("TLS", creator.connect_tls(port.host(), &trusting)))?;
     }
     Ok(())
 }

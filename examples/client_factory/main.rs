@@ -29,7 +29,7 @@ fn tell(what: impl std::fmt::Display) {
 fn main() -> Result {
     let reactor = Reactor::new()?;
     let port = reactor.serve("127.0.0.1:0", greet)?;
-    reactor.connect_tcp(&port.host(), Calls::default());
+    reactor.connect_tcp(port.host(), Calls::default());
     reactor.run()?;
     creator::connect_every_way(&reactor)
 }

@@ -282,7 +282,7 @@ fn without_descriptors_a_call_is_one_error_that_names_the_address() {
             turn(&reactor);
             let (taken, heard) = (exhaust(0), Notes::default());
             let notes = heard.clone();
-            let opening = reactor.open(&server.port.host());
+            let opening = reactor.open(server.port.host());
             opening.add_both(move |outcome| notes.add(outcome.expect_err("no descriptor")));
             until(&reactor, "it fails", || heard.len() == 1);
             let expected = format!("cannot connect to {}: ", server.port.host());

@@ -144,7 +144,7 @@ fn a_cancelled_attempt_leaves_nothing() {
 fn a_stream_that_nobody_waits_for_is_closed() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
-    drop(reactor.open(&server.port.host()));
+    drop(reactor.open(server.port.host()));
     until(&reactor, "it comes and goes", || server.ends.len() == 1);
     turn(&reactor);
     assert_eq!(census(&reactor), (1, 0));
@@ -154,7 +154,7 @@ fn a_stream_that_nobody_waits_for_is_closed() {
 fn two_reactors_of_one_thread_talk_when_turned_in_turn() {
     let (here, there) = (Reactor::new().unwrap(), Reactor::new().unwrap());
     let server = serve(Face::Stream, &there, Role::Echo);
-    let answer = here.open(&server.port.host()).add_callback(|mut stream| {
+    let answer = here.open(server.port.host()).add_callback(|mut stream| {
         stream.reactor().spawn(async move {
             stream.write_all(b"hello there").await?;
             let mut answer = [0; 11];

@@ -25,7 +25,7 @@ fn a_factory_that_builds_nothing_fails_the_connect_and_closes() {
     }
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
-    let failure = reactor.run_until(reactor.connect(&server.port.host(), Refuses)).unwrap_err();
+    let failure = reactor.run_until(reactor.connect(server.port.host(), Refuses)).unwrap_err();
     assert!(failure.is::<NoProtocolError>());
     until(&reactor, "the server knows", || server.ends.len() == 1);
 }
@@ -35,7 +35,7 @@ fn a_factory_that_panics_fails_the_connect_and_leaves_no_connection() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let factory = |_: &Address| -> Quiet { panic!("on purpose") };
-    let failure = reactor.run_until(reactor.connect(&server.port.host(), factory)).unwrap_err();
+    let failure = reactor.run_until(reactor.connect(server.port.host(), factory)).unwrap_err();
     assert!(failure.is::<ropewalk::Panicked>());
     until(&reactor, "the server knows", || server.ends.len() == 1);
     turn(&reactor);
@@ -77,7 +77,7 @@ fn own(panics_in: &'static str) -> (Reactor, Notes, Connected<Own>, Serving) {
     let me = Rc::new(RefCell::new(None));
     let (log, shelf) = (notes.clone(), me.clone());
     let factory = move |_: &Address| Own { notes: log.clone(), me: shelf.clone(), panics_in };
-    let connected = reactor.run_until(reactor.connect(&server.port.host(), factory)).unwrap();
+    let connected = reactor.run_until(reactor.connect(server.port.host(), factory)).unwrap();
     me.replace(Some(connected.clone()));
     (reactor, notes, connected, server)
 }

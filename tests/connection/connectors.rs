@@ -83,7 +83,7 @@ fn told(notes: &Notes, hook: impl FnMut(&str, &Connector) + 'static) -> Told {
 fn a_connector_tells_its_factory_everything_in_order() {
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let server = serve(Face::Protocol, &reactor, Role::Echo);
-    let connector = reactor.connect_tcp(&server.port.host(), told(&notes, |_, _| {}));
+    let connector = reactor.connect_tcp(server.port.host(), told(&notes, |_, _| {}));
     notes.expect(&["started", "connecting"]);
     assert!(connector.connect().unwrap_err().is::<NotDisconnectedError>());
     until(&reactor, "connected", || notes.has("made"));
@@ -108,7 +108,7 @@ fn a_connector_connects_again_from_inside_the_loss() {
             assert!(connector.connect().unwrap_err().is::<NotDisconnectedError>());
         }
     });
-    reactor.connect_tcp(&server.port.host(), factory);
+    reactor.connect_tcp(server.port.host(), factory);
     let mut closed = 0;
     until(&reactor, "three connections", || {
         if server.transports.borrow().len() > closed {
@@ -149,7 +149,7 @@ fn an_attempt_can_be_stopped_from_inside_started_connecting() {
             assert!(connector.stop_connecting().unwrap_err().is::<NotConnectingError>());
         }
     });
-    reactor.connect_tcp(&server.port.host(), factory);
+    reactor.connect_tcp(server.port.host(), factory);
     turn(&reactor);
     notes.expect(&["started", "connecting", "failed: cancelled", "stopped"]);
     assert_eq!(census(&reactor), (1, 0));
@@ -168,7 +168,7 @@ fn a_connector_that_is_stopped_and_started_inside_one_hook_makes_one_connection(
             connector.connect().unwrap();
         }
     });
-    let connector = reactor.connect_tcp(&server.port.host(), factory);
+    let connector = reactor.connect_tcp(server.port.host(), factory);
     until(&reactor, "connected", || notes.has("made"));
     connector.disconnect();
     until(&reactor, "connected again", || notes.count("made") == 2);
@@ -196,7 +196,7 @@ fn a_client_factory_without_a_protocol_closes_the_connection() {
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let factory = Told { refuses: true, ..told(&notes, |_, _| {}) };
-    reactor.connect_tcp(&server.port.host(), factory);
+    reactor.connect_tcp(server.port.host(), factory);
     until(&reactor, "both know", || notes.has("stopped") && server.ends.len() == 1);
     notes.expect(&["started", "connecting", "build", DONE, "stopped"]);
 }
@@ -210,7 +210,7 @@ fn a_panic_in_a_hook_is_said_once_and_the_connector_lives() {
         let factory = told(&notes, move |what, _| {
             assert!(what != hook || !std::mem::take(&mut first), "in {hook}");
         });
-        let connector = reactor.connect_tcp(&server.port.host(), factory);
+        let connector = reactor.connect_tcp(server.port.host(), factory);
         until(&reactor, "connected", || notes.has("made"));
         connector.disconnect();
         until(&reactor, "lost", || notes.has("lost"));

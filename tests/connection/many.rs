@@ -49,7 +49,7 @@ fn ten_thousand_calls_leave_nothing_behind() {
             let answers = Notes::default();
             for number in 0..BATCH {
                 let notes = answers.clone();
-                let opening = reactor.open(&server.port.host());
+                let opening = reactor.open(server.port.host());
                 let call = reactor.spawn(async move {
                     let mut stream = opening.await?;
                     stream.write_all(b"used").await?;

@@ -336,8 +336,8 @@ fn full() -> (Reactor, Rc<()>, Peer, Peer) {
     let kept = held.clone();
     reactor.on_shutdown(move || drop(kept));
     let kept = held.clone();
-    drop(reactor.connect(&push.host(), move |_: &Address| Held { _counted: kept.clone() }));
-    drop(reactor.open(&push.host()));
+    drop(reactor.connect(push.host(), move |_: &Address| Held { _counted: kept.clone() }));
+    drop(reactor.open(push.host()));
     until(&reactor, "all is there", || census(&reactor).0 >= 5);
     turn(&reactor);
     let remote = reactor.remote();
@@ -365,7 +365,7 @@ fn a_transport_and_a_stream_outlive_their_reactor_harmlessly() {
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let _peer = Peer::call(&server.port);
-    let mut stream = reactor.run_until(reactor.open(&server.port.host())).unwrap();
+    let mut stream = reactor.run_until(reactor.open(server.port.host())).unwrap();
     until(&reactor, "accepted", || server.transports.borrow().len() == 2);
     let transport = server.transports.borrow()[0].clone();
     drop(reactor);
@@ -452,7 +452,7 @@ fn what_is_begun_while_a_reactor_is_dropped_goes_with_it() {
             let guest = OnDrop(move || {
                 let kept = kept.clone();
                 again.call_later(Duration::ZERO, move || drop(kept));
-                drop(again.open(&port.host()));
+                drop(again.open(port.host()));
             });
             drop(reactor.spawn(async move {
                 std::future::pending::<()>().await;

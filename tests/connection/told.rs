@@ -285,7 +285,7 @@ fn a_panic_in_any_method_of_a_client_factory_is_reported_once_and_the_rest_is_to
         let factory = ClientPanics(Panics(method, notes.clone()));
         match fails {
             true => reactor.connect_tcp(nowhere, factory),
-            false => reactor.connect_tcp(&port.host(), factory),
+            false => reactor.connect_tcp(port.host(), factory),
         };
         until(&reactor, "it is told to stop", || notes.has("stopped"));
         assert_eq!(reports.len(), 1, "{method}: {:?}", reports.all());
@@ -307,10 +307,10 @@ fn a_panic_in_the_factory_of_a_connect_comes_by_its_deferred() {
     let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
     let port = reactor.serve("127.0.0.1:0", async |_: Stream| Ok(())).unwrap();
     let build = |_: &Address| -> Silent { panic!("on purpose") };
-    let failure = reactor.run_until(reactor.connect(&port.host(), build)).unwrap_err();
+    let failure = reactor.run_until(reactor.connect(port.host(), build)).unwrap_err();
     assert!(failure.is::<Panicked>());
     reports.expect(&[]);
-    drop(reactor.connect(&port.host(), build));
+    drop(reactor.connect(port.host(), build));
     until(&reactor, "nobody looks at it", || reports.len() == 1);
     assert!(reports.has("unhandled failure in Deferred: panicked: on purpose"));
 }

@@ -52,7 +52,7 @@ fn it_reads_and_writes_streams_and_spawns_tasks_that_it_awaits() {
     });
     let (port, mut heard) = (port.unwrap(), String::new());
     let outcome = reactor.run_until(async {
-        let mut stream = reactor.open(&port.host()).await?;
+        let mut stream = reactor.open(port.host()).await?;
         stream.write_all(b"rope").await?;
         stream.read_to_string(&mut heard).await?;
         let doubled = reactor.spawn(async { Ok(2) }).await?;

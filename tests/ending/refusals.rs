@@ -171,7 +171,7 @@ fn a_client_that_connects_again_at_once_ends_with_its_reactor() {
         let _stream = stream;
         pending::<Result>().await
     });
-    let connector = reactor.connect_tcp(&port.unwrap().host(), Persistent(notes.clone()));
+    let connector = reactor.connect_tcp(port.unwrap().host(), Persistent(notes.clone()));
     let handle = reactor.clone();
     until(&reactor, "it is connected", || census(&reactor).0 == 3);
     drop(reactor);
@@ -222,7 +222,7 @@ fn capture(reactor: &Reactor, notes: &Notes) {
     });
     let (ear, mouth) = UnixStream::pair().unwrap();
     reactor.add_reader(Ear(ear, Some(reactor.clone()))).unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let handle = reactor.clone();
     drop(reactor.spawn(async move {
         let _stream = opening.await?;
@@ -281,7 +281,7 @@ fn handles_that_are_kept_outside_keep_no_descriptor() {
                 let reactor = Reactor::new().unwrap();
                 capture(&reactor, &Notes::default());
                 let port = reactor.serve("127.0.0.1:0", async |_| Ok(())).unwrap();
-                let stream = reactor.run_until(reactor.open(&port.host())).unwrap();
+                let stream = reactor.run_until(reactor.open(port.host())).unwrap();
                 let task = reactor.spawn(pending::<Result>());
                 (reactor.clone(), reactor.remote(), port, stream.transport(), stream, task)
             })

@@ -250,7 +250,7 @@ fn set_waker(site: Site, world: &World) -> Props {
     let reactor = &world.reactor;
     match site {
         Site::WakerOfRead => {
-            let mut stream = reactor.run_until(reactor.open(&world.bystanders[0].host())).unwrap();
+            let mut stream = reactor.run_until(reactor.open(world.bystanders[0].host())).unwrap();
             OWN.set(Some(stream.transport()));
             let mut byte = [0];
             let mut read = stream.read(&mut byte);

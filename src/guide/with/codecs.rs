@@ -16,7 +16,7 @@ fn lines_by_a_codec_come_back() -> Result<(), Failure> {
         }
         Ok(())
     })?;
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let answer = reactor.run_until(async move {
         let mut lines = Framed::new(opening.await?.compat(), LinesCodec::new());
         lines.send("rope").await?;

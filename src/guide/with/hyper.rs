@@ -71,7 +71,7 @@ fn hyper_serves_and_asks() -> std::result::Result<(), Failure> {
         let server = server::conn::http1::Builder::new();
         Ok(server.serve_connection(Io(stream), service_fn(greet)).await?)
     })?;
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let body = reactor.run_until(async move { ask(opening.await?, "/rope").await })?;
     assert_eq!(body, "hello from /rope");
     Ok(())

@@ -18,7 +18,7 @@ fn a_message_comes_back_over_a_web_socket() -> Result<(), Failure> {
         }
         Ok(())
     })?;
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let answer = reactor.run_until(async move {
         let (mut socket, _) = client_async("ws://here/", opening.await?).await?;
         socket.send(Message::text("rope")).await?;
