@@ -136,7 +136,10 @@ mod tests {
     fn values_are_dropped_with_their_reactor_the_youngest_first_and_after_its_tasks() {
         let reactor = Reactor::new().unwrap();
         let asks = reactor.clone();
-        let task = async move { Ok(drop(asks.local::<Younger>())) };
+        let task = async move {
+            drop(asks.local::<Younger>());
+            Ok(())
+        };
         reactor.run_until(task).unwrap();
         let asks = reactor.clone();
         let chain = reactor.spawn(pending::<Result>()).add_both(move |result: Result| {

@@ -22,7 +22,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 impl Reactor {
@@ -194,9 +194,9 @@ where
 struct InPlace;
 
 impl Task for InPlace {
-    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>, tasks: &Tasks) -> Poll<()> {
+    fn poll(self: Pin<Box<Self>>, slot: &Rc<TaskSlot>, tasks: &Tasks) {
         tasks.call_main();
-        Poll::Pending
+        slot.put(self);
     }
 
     fn cancel(self: Pin<&mut Self>) {}

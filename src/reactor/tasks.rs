@@ -139,7 +139,7 @@ struct FreeSlot {
 
 impl TaskSlot {
     #[inline(always)]
-    fn put(&self, task: Pin<Box<dyn Task>>) {
+    pub(super) fn put(&self, task: Pin<Box<dyn Task>>) {
         // Absent until now: spares the drop of nothing.
         std::mem::forget(self.task.replace(Some(task)));
     }
@@ -170,8 +170,10 @@ impl Slot for TaskSlot {
 
 /// What lies in a slot.
 pub(super) trait Task {
-    /// Polls the future; when that is done, drops it and hands out its result.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>, tasks: &Tasks) -> Poll<()>;
+    /// Polls the future, and goes back into its slot if that is pending; else drops it, hands out its
+    /// result, and leaves the slot. Called by [`Tasks::poll`] alone.
+    // One call does all of it: to be polled and to be put back apart costs a frame, 12 instructions an echo.
+    fn poll(self: Pin<Box<Self>>, slot: &Rc<TaskSlot>, tasks: &Tasks);
     /// Drops the future, if it is there, and tells whoever waits for the result that none will come.
     fn cancel(self: Pin<&mut Self>);
     /// Becomes the task in `next`, an `Option` of one, which it takes if that is of its own type. For one
@@ -206,17 +208,21 @@ where
     J: Join<T> + 'static,
     T: 'static,
 {
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>, _tasks: &Tasks) -> Poll<()> {
-        let mut this = self.project();
-        let polled = contain_by(|| *this.made, || this.future.as_mut().poll(context));
-        let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))) else {
-            return Poll::Pending; // 3
-        };
-        // 5
-        run_reporting_panic("drop of a task", || this.future.set(Flatten::Over));
-        // A value that nobody waits for is dropped there.
-        run_reporting_panic("drop of a task's result", || this.join.finish(outcome));
-        Poll::Ready(())
+    fn poll(mut self: Pin<Box<Self>>, slot: &Rc<TaskSlot>, tasks: &Tasks) {
+        let polled = tasks.during(slot, |context| {
+            let this = self.as_mut().project();
+            let polled = contain_by(|| *this.made, || this.future.poll(context));
+            let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic)))
+            else {
+                return Poll::Pending;
+            };
+            self.as_mut().finish(outcome);
+            Poll::Ready(())
+        });
+        if polled.is_pending() && !tasks.polled.get().is_cancelled {
+            return slot.put(self); // 3
+        }
+        tasks.end(slot, self);
     }
 
     fn cancel(self: Pin<&mut Self>) {
@@ -230,6 +236,16 @@ where
         if let Some(next) = next.downcast_mut::<Option<Self>>().and_then(Option::take) {
             self.set(next);
         }
+    }
+}
+
+impl<F, T, J: Join<T>> RawTask<F, T, J> {
+    /// 5. The future goes, and its result comes out.
+    fn finish(self: Pin<&mut Self>, outcome: Result<T>) {
+        let mut this = self.project();
+        run_reporting_panic("drop of a task", || this.future.set(Flatten::Over));
+        // A value that nobody waits for is dropped there.
+        run_reporting_panic("drop of a task's result", || this.join.finish(outcome));
     }
 }
 
@@ -372,12 +388,9 @@ impl Tasks {
     /// 2.
     #[inline(always)]
     pub(super) fn poll(&self, slot: &Rc<TaskSlot>) {
-        let Some(mut task) = slot.task.take() else { return };
-        let polled = self.during(slot, |context| task.as_mut().poll(context, self));
-        if polled.is_pending() && !self.polled.get().is_cancelled {
-            return slot.put(task); // 3
+        if let Some(task) = slot.task.take() {
+            task.poll(slot, self);
         }
-        self.end(slot, task);
     }
 
     /// Polls what belongs to a slot and is not in it now.
