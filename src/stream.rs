@@ -95,12 +95,14 @@ impl Stream {
 
     /// The other end's address.
     #[doc(alias = "getPeer")]
+    #[doc(alias = "peer_addr")]
     pub fn peer(&self) -> Address {
         self.transport().peer()
     }
 
     /// This end's address.
     #[doc(alias = "getHost")]
+    #[doc(alias = "local_addr")]
     pub fn host(&self) -> Address {
         self.transport().host()
     }
@@ -125,6 +127,7 @@ impl Stream {
     /// })?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "into_split")]
     pub fn split(self) -> (ReadHalf, WriteHalf) {
         self.end.0.split();
         let end = End(self.end.0.clone());

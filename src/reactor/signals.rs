@@ -122,6 +122,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[track_caller]
+    #[doc(alias = "ctrl_c")]
     pub fn signal(&self, signal: Signal) -> Deferred<()> {
         let descriptor = Rc::new(RefCell::new(None));
         let watch = descriptor.clone();

@@ -282,6 +282,7 @@ impl Transport {
     /// # }
     /// ```
     #[doc(alias = "getPeer")]
+    #[doc(alias = "peer_addr")]
     pub fn peer(&self) -> Address {
         self.carrier.peer()
     }
@@ -297,6 +298,7 @@ impl Transport {
     /// # }
     /// ```
     #[doc(alias = "getHost")]
+    #[doc(alias = "local_addr")]
     pub fn host(&self) -> Address {
         self.carrier.host()
     }

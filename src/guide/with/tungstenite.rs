@@ -2,7 +2,7 @@
 
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::{accept_async, client_async};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use ropewalk::{Failure, Reactor};
 
 #[test]

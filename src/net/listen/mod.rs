@@ -47,6 +47,7 @@ impl Port {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "getHost")]
+    #[doc(alias = "local_addr")]
     pub fn host(&self) -> Address {
         self.listening.host()
     }
