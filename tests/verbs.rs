@@ -32,7 +32,8 @@ impl Protocol for Asker {
     }
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.0.add(String::from_utf8_lossy(data));
-        Ok(transport.lose_connection())
+        transport.lose_connection();
+        Ok(())
     }
 }
 

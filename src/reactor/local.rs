@@ -87,6 +87,7 @@ impl Reactor {
 }
 
 #[cfg(all(test, feature = "simulation"))]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 mod tests {
     use crate::reactor::ReactorGone;
     use crate::simulation::Simulation;
