@@ -220,6 +220,18 @@ fn who_leaves_a_peer_that_never_stops_sending_cuts_it_off() {
 }
 
 #[test]
+fn a_peer_that_sends_two_megabytes_meanwhile_is_heard_out() {
+    for wire in wires() {
+        let simulation = near();
+        let (server, heard) = end(|transport| transport.write(vec![7; 2_000_000]));
+        let (client, left) = end(leave_unread);
+        connect(&simulation, &wire, server, client);
+        assert_eq!(simulation.run_until(left).unwrap(), (0, DONE.into()));
+        assert_eq!(simulation.run_until(heard).unwrap(), (50_000, DONE.into()));
+    }
+}
+
+#[test]
 fn who_has_read_all_over_a_plain_socket_waits_for_nobody() {
     let simulation = near();
     let (mut server, heard) = end(greet);
