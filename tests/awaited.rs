@@ -16,6 +16,9 @@ use ropewalk::{Address, Failure, Port, Reactor, Result, Transport};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// More than the kernel's two buffers hold, whatever they have grown to (4 MiB is what one may).
+const MUCH: usize = 24 << 20;
+
 /// Notes what it is told; what it is sent says what it does.
 struct Actor {
     notes: Notes,
@@ -63,7 +66,7 @@ impl AsyncProtocol for Actor {
                 panic!("on purpose");
             }
             b'm' => {
-                transport.write(vec![b'm'; 4_000_000]);
+                transport.write(vec![b'm'; MUCH]);
                 transport.drained().await?;
             }
             _ => {}
@@ -278,7 +281,7 @@ fn nothing_is_read_from_a_peer_that_does_not_take_what_is_written() {
 fn a_handler_that_awaits_a_drained_transport_goes_on_when_the_peer_has_read() {
     let stage = Stage::new();
     let mut peer = stage.begin("much");
-    let expected = [b"last words ".to_vec(), vec![b'm'; 4_000_000]].concat();
+    let expected = [b"last words ".to_vec(), vec![b'm'; MUCH]].concat();
     peer.until_heard(&stage.reactor, &expected);
     stage.until("ends much");
 }
