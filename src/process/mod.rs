@@ -46,6 +46,8 @@
 #[cfg(feature = "process")]
 mod child;
 #[cfg(feature = "process")]
+mod error;
+#[cfg(feature = "process")]
 mod options;
 #[cfg(feature = "process")]
 mod output;
@@ -62,16 +64,17 @@ mod terminal;
 #[cfg(feature = "process")]
 pub use child::Process;
 #[cfg(feature = "process")]
+pub use error::{
+    ProcessDone, ProcessExitedAlready, ProcessStatusUnknown, ProcessTerminated, SpawnError,
+};
+#[cfg(feature = "process")]
 pub use options::{ChildDescriptor, ProcessOptions};
 #[cfg(feature = "process")]
 pub use output::ProcessOutput;
 #[cfg(feature = "process")]
 pub(crate) use process_stream::connect;
 #[cfg(feature = "process")]
-pub use protocol::{
-    ProcessDone, ProcessExitedAlready, ProcessProtocol, ProcessStatusUnknown, ProcessTerminated,
-    SpawnError,
-};
+pub use protocol::ProcessProtocol;
 pub(crate) use stdio::{standard_connection, standard_stream};
 #[cfg(feature = "process")]
 pub use streams::ProcessStreams;

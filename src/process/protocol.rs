@@ -1,14 +1,10 @@
-//! What a child process means to a program, as callbacks; how it ends, and what may go wrong.
+//! What a child process means to a program, as callbacks.
 
 use super::child::{self, Process};
 use super::options::ProcessOptions;
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
-use std::fmt;
-use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 
 /// Meaning for what a child process writes, as callbacks.
 ///
@@ -115,105 +111,3 @@ impl Reactor {
         child::spawn(self, Box::new(protocol), options.into()).into_deferred()
     }
 }
-
-/// A child ended with an exit status of 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessDone;
-
-impl fmt::Display for ProcessDone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the process ended well")
-    }
-}
-
-impl std::error::Error for ProcessDone {}
-
-/// A child ended with another exit status than 0, or by a signal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessTerminated {
-    pub(super) program: Box<str>,
-    pub(super) status: ExitStatus,
-    /// The end of what it wrote to standard error, where that was collected.
-    pub(super) last_words: Box<str>,
-}
-
-impl ProcessTerminated {
-    /// The exit status, unless a signal ended it.
-    #[doc(alias = "exitCode")]
-    pub fn exit_code(&self) -> Option<i32> {
-        self.status.code()
-    }
-
-    /// The number of the signal that ended it, if one did.
-    pub fn signal(&self) -> Option<i32> {
-        self.status.signal()
-    }
-
-    /// What the system said of the end.
-    pub fn status(&self) -> ExitStatus {
-        self.status
-    }
-}
-
-impl fmt::Display for ProcessTerminated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the process {} ended with {}", self.program, self.status)?;
-        match &*self.last_words {
-            "" => Ok(()),
-            words => write!(f, ", saying: {words}"),
-        }
-    }
-}
-
-impl std::error::Error for ProcessTerminated {}
-
-/// A child ended, and nobody can tell how: the process was started with SIGCHLD ignored, or another part
-/// of it waits for children that are not its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessStatusUnknown {
-    pub(super) program: Box<str>,
-}
-
-impl fmt::Display for ProcessStatusUnknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the process {} ended, and somebody else took its status", self.program)
-    }
-}
-
-impl std::error::Error for ProcessStatusUnknown {}
-
-/// A program could not be started.
-#[derive(Debug)]
-pub struct SpawnError {
-    pub(super) program: Box<str>,
-    pub(super) cause: io::Error,
-}
-
-impl SpawnError {
-    /// What kind of error the system named: `NotFound` when there is no such program or directory.
-    pub fn kind(&self) -> io::ErrorKind {
-        self.cause.kind()
-    }
-}
-
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot start {}: {}", self.program, self.cause)
-    }
-}
-
-impl std::error::Error for SpawnError {}
-
-/// A signal was sent to a child that had ended before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessExitedAlready {
-    pub(super) program: Box<str>,
-}
-
-impl fmt::Display for ProcessExitedAlready {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the process {} has ended already", self.program)
-    }
-}
-
-impl std::error::Error for ProcessExitedAlready {}
