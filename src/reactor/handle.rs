@@ -1,13 +1,8 @@
 // A reactor as programs hold it: the owner, and handles on the same loop. What they share is in `mod.rs`.
 
-use super::{
-    CURRENT, FLUSH_TIMEOUT, Loop, ending, lifecycle, local, names, remote, sources, tasks, threads,
-};
-use crate::buffer::{Cork, Pool};
-use crate::clock::Timers;
+use super::{CURRENT, Loop};
 use crate::driver::{Driver, SystemDriver};
 use crate::failure::Result;
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -50,27 +45,7 @@ impl Reactor {
 
     /// A reactor on another driver, which ends when what this gives is dropped.
     pub fn with_driver(driver: impl Driver + 'static) -> Reactor {
-        let driver: Rc<dyn Driver> = Rc::new(driver);
-        let clock = driver.clone();
-        let inner = Loop {
-            timers: Timers::new(move || clock.now()),
-            sources: sources::Sources::new(),
-            tasks: tasks::Tasks::new(),
-            pool: Pool::default(),
-            cork: Cork::new(),
-            names: names::Names::default(),
-            locals: local::Locals::default(),
-            remote: remote::RemoteShared::new(driver.nudge()),
-            life: lifecycle::Lifecycle::default(),
-            threads: threads::Threads::default(),
-            strict: RefCell::default(),
-            #[cfg(feature = "signals")]
-            signals: RefCell::default(),
-            ending: ending::Ending::default(),
-            flush_timeout: Cell::new(FLUSH_TIMEOUT),
-            driver,
-        };
-        Reactor { inner: Rc::new(inner), is_owner: true }
+        Reactor { inner: Rc::new(Loop::new(Rc::new(driver))), is_owner: true }
     }
 
     /// A handle on the reactor whose turn is under way in this thread: inside callbacks, tasks, handlers.

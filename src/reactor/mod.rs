@@ -159,6 +159,31 @@ pub(crate) struct Loop {
     flush_timeout: Cell<Duration>,
 }
 
+impl Loop {
+    /// One that has nothing to do yet.
+    fn new(driver: Rc<dyn Driver>) -> Loop {
+        let clock = driver.clone();
+        Loop {
+            timers: Timers::new(move || clock.now()),
+            sources: sources::Sources::new(),
+            tasks: tasks::Tasks::new(),
+            pool: Pool::default(),
+            cork: Cork::new(),
+            names: names::Names::default(),
+            locals: local::Locals::default(),
+            remote: remote::RemoteShared::new(driver.nudge()),
+            life: lifecycle::Lifecycle::default(),
+            threads: threads::Threads::default(),
+            strict: RefCell::default(),
+            #[cfg(feature = "signals")]
+            signals: RefCell::default(),
+            ending: ending::Ending::default(),
+            flush_timeout: Cell::new(FLUSH_TIMEOUT),
+            driver,
+        }
+    }
+}
+
 /// Time enough for some megabytes over a slow line, and not so much that nobody waits for it.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
