@@ -1,12 +1,12 @@
 //! The waiting end: a value that will come, and the steps that are added to it.
 
 use crate::deferred::IntoDeferred;
-use crate::deferred::canceller::OnCancel;
 use crate::deferred::downstream::{Continuation, Input, Source, finish};
 use crate::deferred::link::attach;
-use crate::deferred::trigger::Trigger;
+use crate::deferred::state::{State, run, taken};
+use crate::deferred::trigger::{OnCancel, Trigger};
 use crate::deferred::walk::{Cancel, cancel, drive};
-use crate::failure::{Failure, Place, Result, catch_panic};
+use crate::failure::{Failure, Place, Result};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
@@ -37,21 +37,6 @@ pub struct Deferred<T> {
     pub(super) state: ManuallyDrop<State<T>>,
     /// Where the chain began, for the report of a failure that nobody handled.
     pub(super) made: Place,
-}
-
-/// ```text
-///  Pending ── 1 poll ──▶ Awaited      either ── 2 the tail's outcome is found, by a step or a poll ──▶ Fired
-///  any ── 3 the value, or the source, is taken for the next step ──▶ Taken
-/// ```
-pub(super) enum State<T> {
-    /// A plain value: steps run at once and allocate nothing.
-    Fired(Result<T>),
-    /// To be had from there.
-    Pending(Rc<dyn Source<T>>),
-    /// As `Pending`, and a task has asked: dropping it cancels.
-    Awaited(Rc<dyn Source<T>>),
-    /// Moved on.
-    Taken,
 }
 
 impl<T: 'static> Deferred<T> {
@@ -280,21 +265,6 @@ impl<T: 'static> Deferred<T> {
         };
         Deferred::in_state(state, made)
     }
-}
-
-#[inline]
-pub(super) fn run<T, U>(
-    input: Result<T>,
-    step: impl FnOnce(Result<T>) -> State<U>,
-    place: Place,
-) -> State<U> {
-    catch_panic(place, || step(input)).unwrap_or_else(|panic| State::Fired(Err(panic)))
-}
-
-/// What a Deferred says that gave its result to a poll before.
-#[cold]
-pub(super) fn taken(place: Place) -> Failure {
-    Failure::at(place, std::io::Error::other("this Deferred gave its result to an await before"))
 }
 
 impl<T> Deferred<T> {

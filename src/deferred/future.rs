@@ -5,8 +5,8 @@
 //! count on it. The first poll tells which world a Deferred is in.
 
 use crate::deferred::Deferred;
-use crate::deferred::chain::{State, taken};
 use crate::deferred::downstream::{finish, unhandled};
+use crate::deferred::state::{State, taken};
 use crate::failure::Result;
 use futures_core::FusedFuture;
 use std::fmt;

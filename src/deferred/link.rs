@@ -1,10 +1,10 @@
 //! One step of a chain that waits for the step before it.
 
-use crate::deferred::chain::{State, run, taken};
 use crate::deferred::downstream::{
     Adopter, Continuation, Downstream, Input, Source, finish, forgo, in_place,
 };
 use crate::deferred::node;
+use crate::deferred::state::{State, run, taken};
 use crate::deferred::walk::{Cancel, Rest, Step};
 use crate::failure::{Place, Result, catch_panic};
 use std::cell::Cell;

@@ -39,7 +39,7 @@
 // A node (`trigger`'s root, or a `link`) owns its `tail`: who gets its outcome, or the outcome
 // while nobody asks. Firing the root hands the value down, link after link, until one has nobody
 // below it or returns a Deferred that is not there yet; it *follows* that one then. Cancelling walks
-// up to what is being waited for at this moment, and asks its `canceller`.
+// up to what is being waited for at this moment, and asks its canceller.
 //
 // Upstream and downstream hold each other: a cycle, which firing takes apart. Every chain fires,
 // because losing the last trigger fires it too.
@@ -58,7 +58,6 @@
 
 #![doc = include_str!("deviations.md")]
 
-mod canceller;
 pub(crate) mod chain;
 mod downstream;
 mod error;
@@ -69,6 +68,7 @@ mod locks;
 pub(crate) mod many;
 mod node;
 pub(crate) mod ready;
+mod state;
 mod task;
 #[cfg(test)]
 mod tests;

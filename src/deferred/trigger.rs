@@ -1,10 +1,9 @@
 //! The firing end of a Deferred.
 
-use crate::deferred::canceller::OnCancel;
 use crate::deferred::downstream::{Downstream, Source, forgo, in_place};
 use crate::deferred::node;
 use crate::deferred::trampoline::after_drop;
-use crate::deferred::walk::{Cancel, DIRECT, Rest, Step, within_a_canceller};
+use crate::deferred::walk::{Cancel, DIRECT, Nodes, Rest, Step, within_a_canceller};
 use crate::deferred::{AlreadyCalled, Cancelled, NeverFired};
 use crate::failure::{Failure, Place, Result, catch_panic, report};
 use std::cell::Cell;
@@ -142,6 +141,19 @@ pub(super) struct Root<T: 'static> {
     made: Cell<Place>,
     /// In a box: most have none, and to look for one costs a word instead of three.
     on_cancel: Cell<Option<Box<OnCancel<T>>>>,
+}
+
+/// Code of the user that stops the work, and may fire with what there is.
+pub(super) type Canceller<T> = Box<dyn FnOnce(&Trigger<T>)>;
+
+/// What a cancellation does at the head of a chain that has not fired.
+pub(super) enum OnCancel<T: 'static> {
+    /// A canceller: called once, it has its chance to fire.
+    Tell(Canceller<T>),
+    /// Other Deferreds are cancelled from that place, whose outcome will decide; may be called again.
+    Forward(Nodes, Place),
+    /// As `Forward`, but once: if they do not decide at once, that is a failure.
+    ForwardOnce(Nodes, Place),
 }
 
 /// ```text

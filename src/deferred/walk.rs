@@ -24,6 +24,25 @@ pub(crate) trait Cancel {
     fn cancel(self: Rc<Self>, place: Place, rest: &mut Rest) -> Option<Rc<dyn Cancel>>;
 }
 
+/// Where each Deferred is to be cancelled; None for those that had fired.
+#[derive(Clone)]
+pub(super) struct Nodes(Rc<[Option<Rc<dyn Cancel>>]>);
+
+impl Nodes {
+    pub(super) fn of(nodes: impl Iterator<Item = Option<Rc<dyn Cancel>>>) -> Nodes {
+        Nodes(nodes.collect())
+    }
+
+    /// Those that had not fired, all but one perhaps.
+    pub(super) fn iter(
+        &self,
+        but: Option<usize>,
+    ) -> impl DoubleEndedIterator<Item = &Rc<dyn Cancel>> {
+        let others = self.0.iter().enumerate().filter(move |(index, _)| but != Some(*index));
+        others.filter_map(|(_, node)| node.as_ref())
+    }
+}
+
 /// How many links may run one inside the other, before the next is left to [`drive`].
 ///
 /// A link that hands its outcome directly to the next saves a fifth of its work.

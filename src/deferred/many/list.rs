@@ -1,11 +1,10 @@
 //! Waiting for all Deferreds of a list.
 
 use crate::deferred::Deferred;
-use crate::deferred::canceller::OnCancel;
-use crate::deferred::many::{Manners, Many, Nodes, Verdict};
+use crate::deferred::many::{FirstError, Manners, Many, Verdict};
+use crate::deferred::trigger::OnCancel;
+use crate::deferred::walk::Nodes;
 use crate::failure::{Failure, Place, Result};
-use std::error::Error;
-use std::fmt;
 use std::panic::Location;
 
 /// Several Deferreds that are waited for together, and when the waiting ends.
@@ -147,7 +146,7 @@ impl<T: 'static> DeferredList<T> {
     }
 
     fn wait<V: Verdict<T> + 'static>(self, verdict: V) -> Deferred<V::Output> {
-        let (made, nodes) = (self.made, Nodes::of(&self.deferreds));
+        let (made, nodes) = (self.made, Nodes::of(self.deferreds.iter().map(Deferred::node)));
         let forward = OnCancel::Forward(nodes.clone(), made);
         let (trigger, all) = Deferred::rooted(forward, made);
         Many::new(verdict, trigger, nodes, self.manners, made).wait_for(self.deferreds);
@@ -246,74 +245,6 @@ impl<T: 'static> Verdict<T> for First<T> {
 
 fn all_failed<T>(results: Vec<Result<T>>) -> OneOrAll<T> {
     OneOrAll::AllFailed(results.into_iter().filter_map(Result::err).collect())
-}
-
-/// One Deferred of a list failed, and that ended the waiting for all.
-///
-/// Its source is the error of that one.
-///
-/// ```
-/// use futures_util::FutureExt;
-/// use ropewalk::deferred::FirstError;
-/// use ropewalk::{fail, gather_results, succeed};
-///
-/// let all = gather_results([succeed(1), fail(std::fmt::Error)]);
-/// let failure = all.now_or_never().unwrap().unwrap_err();
-/// let first = failure.check::<FirstError>().unwrap();
-/// assert_eq!(first.index(), 1);
-/// assert!(first.failure().is::<std::fmt::Error>());
-/// ```
-#[derive(Debug)]
-pub struct FirstError {
-    index: usize,
-    failure: Failure,
-}
-
-impl FirstError {
-    /// Which of the list it was.
-    ///
-    /// ```
-    /// use ropewalk::deferred::FirstError;
-    /// use ropewalk::{fail, gather_results};
-    ///
-    /// let all = gather_results([fail::<()>(std::fmt::Error)]);
-    /// all.add_errback(|failure| {
-    ///     assert_eq!(failure.trap::<FirstError>()?.index(), 0);
-    ///     Ok(vec![])
-    /// });
-    /// ```
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// Its failure.
-    ///
-    /// ```
-    /// use ropewalk::deferred::FirstError;
-    /// use ropewalk::{Failure, fail, gather_results};
-    ///
-    /// let all = gather_results([fail::<()>(Failure::msg("no"))]);
-    /// all.add_errback(|failure| {
-    ///     assert_eq!(failure.trap::<FirstError>()?.failure().to_string(), "no");
-    ///     Ok(vec![])
-    /// });
-    /// ```
-    #[doc(alias = "subFailure")]
-    pub fn failure(&self) -> &Failure {
-        &self.failure
-    }
-}
-
-impl fmt::Display for FirstError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Deferred {} of the list failed", self.index)
-    }
-}
-
-impl Error for FirstError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.failure.error())
-    }
 }
 
 /// It arose where the one failure arose.

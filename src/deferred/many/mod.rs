@@ -2,14 +2,16 @@
 //!
 //! What it means that one of them came is for a [`Verdict`] to say; `list` and `race` have theirs.
 
+mod error;
 mod list;
 mod race;
 
-pub use list::{DeferredList, FirstError, OneOrAll, gather_results};
-pub use race::{FailureGroup, race};
+pub use error::{FailureGroup, FirstError};
+pub use list::{DeferredList, OneOrAll, gather_results};
+pub use race::race;
 
 use crate::deferred::downstream::{Input, unhandled};
-use crate::deferred::walk::{Cancel, Rest, Step};
+use crate::deferred::walk::{Nodes, Rest, Step};
 use crate::deferred::{Deferred, Trigger};
 use crate::failure::{Place, Result, catch_panic};
 use std::cell::{Cell, RefCell};
@@ -25,25 +27,6 @@ pub(super) trait Verdict<T> {
 
     /// Decides when there is nobody to wait for.
     fn of_nobody(&mut self) -> Result<Self::Output>;
-}
-
-/// Where each Deferred is to be cancelled; None for those that had fired.
-#[derive(Clone)]
-pub(super) struct Nodes(Rc<[Option<Rc<dyn Cancel>>]>);
-
-impl Nodes {
-    pub(super) fn of<T: 'static>(deferreds: &[Deferred<T>]) -> Nodes {
-        Nodes(deferreds.iter().map(Deferred::node).collect())
-    }
-
-    /// Those that had not fired, all but one perhaps.
-    pub(super) fn iter(
-        &self,
-        but: Option<usize>,
-    ) -> impl DoubleEndedIterator<Item = &Rc<dyn Cancel>> {
-        let others = self.0.iter().enumerate().filter(move |(index, _)| but != Some(*index));
-        others.filter_map(|(_, node)| node.as_ref())
-    }
 }
 
 /// How the rest is treated once it is decided.

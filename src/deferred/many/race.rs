@@ -1,11 +1,10 @@
 //! Waiting for the first value of several Deferreds.
 
 use crate::deferred::Deferred;
-use crate::deferred::canceller::OnCancel;
-use crate::deferred::many::{Manners, Many, Nodes, Verdict};
+use crate::deferred::many::{FailureGroup, Manners, Many, Verdict};
+use crate::deferred::trigger::OnCancel;
+use crate::deferred::walk::Nodes;
 use crate::failure::{Failure, Place, Result};
-use std::error::Error;
-use std::fmt;
 use std::panic::Location;
 
 /// The first value and its index; the other Deferreds are cancelled.
@@ -28,7 +27,7 @@ use std::panic::Location;
 pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<(usize, T)> {
     let made = Location::caller();
     let deferreds: Vec<_> = deferreds.into_iter().collect();
-    let nodes = Nodes::of(&deferreds);
+    let nodes = Nodes::of(deferreds.iter().map(Deferred::node));
     let canceller = OnCancel::ForwardOnce(nodes.clone(), made);
     let (trigger, winner) = Deferred::rooted(canceller, made);
     let failures = deferreds.iter().map(|_| None).collect();
@@ -62,66 +61,6 @@ impl<T: 'static> Verdict<T> for Winner {
         Err(Failure::at(self.made, FailureGroup { failures }))
     }
 }
-
-/// Everybody in a [`race`] failed.
-///
-/// ```
-/// use futures_util::FutureExt;
-/// use ropewalk::deferred::FailureGroup;
-/// use ropewalk::{Failure, fail, race};
-///
-/// let lost = race([fail::<()>(Failure::msg("one")), fail(Failure::msg("two"))]);
-/// let failure = lost.now_or_never().unwrap().unwrap_err();
-/// let group = failure.check::<FailureGroup>().unwrap();
-/// assert_eq!(group.failures()[1].to_string(), "two");
-/// assert_eq!(failure.to_string(), "all failed: one; two");
-/// ```
-#[derive(Debug)]
-pub struct FailureGroup {
-    failures: Vec<Failure>,
-}
-
-impl FailureGroup {
-    /// The failures, in the order in which the Deferreds were given.
-    ///
-    /// ```
-    /// let lost = ropewalk::race([ropewalk::fail::<()>(std::fmt::Error)]);
-    /// lost.add_both(|result| {
-    ///     let failure = result.unwrap_err();
-    ///     let group = failure.check::<ropewalk::deferred::FailureGroup>().unwrap();
-    ///     assert_eq!(group.failures().len(), 1);
-    /// });
-    /// ```
-    pub fn failures(&self) -> &[Failure] {
-        &self.failures
-    }
-}
-
-impl fmt::Display for FailureGroup {
-    /// A loop: groups may lie within each other as deep as races do.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut open = Vec::new();
-        let mut group = Some(self);
-        loop {
-            if let Some(inner) = group.take() {
-                f.write_str(if inner.failures.is_empty() { "nobody raced" } else { "all failed" })?;
-                open.push(inner.failures.iter().enumerate());
-            }
-            let Some(failures) = open.last_mut() else { return Ok(()) };
-            let Some((index, failure)) = failures.next() else {
-                open.pop();
-                continue;
-            };
-            f.write_str(if index == 0 { ": " } else { "; " })?;
-            group = failure.check::<FailureGroup>();
-            if group.is_none() {
-                write!(f, "{failure}")?;
-            }
-        }
-    }
-}
-
-impl Error for FailureGroup {}
 
 #[cfg(test)]
 mod tests {
