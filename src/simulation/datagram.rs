@@ -3,85 +3,27 @@
 //! One that is sent to a group goes to every host with a socket that has joined it; a host has one
 //! socket for a port, shared or not.
 
-use super::driver::{SimulatedDriver, on_network};
 use super::event_queue::{Event, Job};
 use super::fault::{Call, Fault};
+use super::network::on_network;
 use super::random::nanos;
 use super::run::World;
 use super::trace::{EventKind, Loss, beginning};
+use super::udp::{Letter, SimulatedUdp};
 use super::world::{ReadyId, State};
 use crate::address::Address;
-use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
+use crate::driver::{DatagramOption, DatagramSocket, Key};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What one socket for datagrams is to its host's system.
-pub(super) struct SimulatedUdp {
-    pub(super) host: usize,
-    address: SocketAddr,
-    pub(super) key: Option<Key>,
-    pub(super) is_queued: bool,
-    letters: VecDeque<(Box<[u8]>, SocketAddr)>,
-    /// Receives from there only, and sends there by default.
-    peer: Option<SocketAddr>,
-    /// Told to the next call, once.
-    error: Option<io::ErrorKind>,
-    /// Receives what is sent to these as well.
-    groups: Vec<IpAddr>,
-    /// Hears itself what it sends to a group that it is in.
-    hears_itself: bool,
-}
-
-/// A datagram under way.
-pub(super) struct Letter {
-    sender: Key,
-    sent: u64,
-    from_host: usize,
-    to_host: usize,
-    from: SocketAddr,
-    to: SocketAddr,
-    data: Box<[u8]>,
-}
-
-/// More that nobody has read, and what comes is dropped.
-const MOST_LETTERS: usize = 256;
 /// What fits into one UDP datagram.
 const LONGEST: usize = 65_507;
 
-pub(super) fn bind(driver: &SimulatedDriver, at: &Address) -> io::Result<Box<dyn DatagramSocket>> {
-    let at = on_network(at)?;
-    driver.enter(Call::Listen)?;
-    let key = driver.world.state.borrow_mut().bind(driver.host, at)?;
-    Ok(Box::new(SimulatedDatagrams { world: driver.world.clone(), key }))
-}
-
-impl SimulatedUdp {
-    pub(super) fn readiness(&self) -> Readiness {
-        let has_something = !self.letters.is_empty() || self.error.is_some();
-        Readiness::WRITABLE.and(Readiness::READABLE.when(has_something))
-    }
-
-    fn is_at(&self, ip: IpAddr) -> bool {
-        if ip.is_multicast() {
-            return self.groups.contains(&ip);
-        }
-        self.address.ip().is_unspecified() || self.address.ip() == ip
-    }
-
-    /// Why it takes nothing from there now, if it does not.
-    fn refuses(&self, from: SocketAddr) -> Option<Loss> {
-        if self.peer.is_some_and(|peer| peer != from) {
-            return Some(Loss::NotThePeer);
-        }
-        (self.letters.len() >= MOST_LETTERS).then_some(Loss::Full)
-    }
-}
-
 impl State {
-    fn bind(&mut self, host: usize, at: SocketAddr) -> io::Result<Key> {
+    pub(super) fn bind(&mut self, host: usize, at: SocketAddr) -> io::Result<Key> {
         self.has_descriptor(host)?;
         let machine = &mut self.machines[host];
         if !(at.ip().is_unspecified() || at.ip().is_loopback() || at.ip() == machine.ip) {
@@ -243,9 +185,10 @@ impl State {
     }
 }
 
-struct SimulatedDatagrams {
-    world: Rc<World>,
-    key: Key,
+/// A socket for datagrams, as the reactor holds it.
+pub(super) struct SimulatedDatagrams {
+    pub(super) world: Rc<World>,
+    pub(super) key: Key,
 }
 
 impl SimulatedDatagrams {

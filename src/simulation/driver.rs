@@ -1,10 +1,11 @@
 //! The second implementation of the driver: what a simulated host's reactor calls.
 
+use super::datagram::SimulatedDatagrams;
 use super::event_queue::Job;
-use super::fault::Call;
+use super::fault::{Call, Injected};
 use super::listener::SimulatedListener;
+use super::network::{missing, on_network};
 use super::random::nanos;
-use super::reports::Injected;
 use super::run::World;
 use super::stream::SimulatedStream;
 use super::world::State;
@@ -90,7 +91,10 @@ impl Driver for SimulatedDriver {
     }
 
     fn bind(&self, at: &Address, _is_shared: bool) -> io::Result<Box<dyn DatagramSocket>> {
-        super::datagram::bind(self, at)
+        let at = on_network(at)?;
+        self.enter(Call::Listen)?;
+        let key = self.world.state.borrow_mut().bind(self.host, at)?;
+        Ok(Box::new(SimulatedDatagrams { world: self.world.clone(), key }))
     }
 
     fn listen_inherited(&self, number: u32) -> io::Result<Box<dyn Listener>> {
@@ -150,20 +154,6 @@ impl Driver for SimulatedDriver {
 
 fn unsupported() -> io::Error {
     missing(format_args!("descriptors of the system"))
-}
-
-/// What has no place in a simulation.
-fn missing(what: fmt::Arguments<'_>) -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, format!("a simulated host has no {what}"))
-}
-
-/// The address in the simulated network: there are no others.
-pub(super) fn on_network(address: &Address) -> io::Result<SocketAddr> {
-    let no_others = || match address {
-        Address::Unix(_) => missing(format_args!("Unix sockets")),
-        _ => missing(format_args!("descriptors of the system")),
-    };
-    address.socket_addr().ok_or_else(no_others)
 }
 
 impl fmt::Debug for SimulatedDriver {

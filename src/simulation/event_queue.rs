@@ -10,8 +10,7 @@
 //!   less than its size after that; the heap anything later than `reached`.
 //! * A bit of `full` is set exactly while its slot of the wheel holds something.
 
-use super::Simulation;
-use super::datagram::Letter;
+use super::udp::Letter;
 use crate::driver::Key;
 use crate::failure::Place;
 use crate::slots::Slots;
@@ -54,7 +53,7 @@ pub(super) enum Job {
     /// Work that was offloaded, or a resolver's answer.
     Work(Box<dyn FnOnce()>),
     /// A scripted step, and where it was planned.
-    Call(Box<dyn FnOnce(&Simulation)>, Place),
+    Call(Box<dyn FnOnce()>, Place),
 }
 
 pub(super) struct EventQueue {

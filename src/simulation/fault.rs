@@ -1,7 +1,8 @@
 //! What the system under a host does wrong: by chance at a rate, or at exactly one call.
 
 use super::random::Random;
-use super::reports::Injected;
+use std::error::Error;
+use std::fmt;
 use std::io;
 
 /// How often the calls of a host fail; each rate is a share of all calls of its kind.
@@ -141,5 +142,26 @@ impl Fault {
             Fault::Interrupted => io::ErrorKind::Interrupted.into(),
             Fault::Error(kind) => Injected("", kind).into(),
         }
+    }
+}
+
+/// An error that the simulation made: a fault, or a limit that it was given.
+#[derive(Debug)]
+pub(super) struct Injected(pub(super) &'static str, pub(super) io::ErrorKind);
+
+impl fmt::Display for Injected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => self.1.fmt(f),
+            text => f.write_str(text),
+        }
+    }
+}
+
+impl Error for Injected {}
+
+impl From<Injected> for io::Error {
+    fn from(injected: Injected) -> io::Error {
+        io::Error::new(injected.1, injected)
     }
 }

@@ -4,12 +4,12 @@ use super::driver::SimulatedDriver;
 use super::event_queue::Job;
 use super::fault::{Call, Fault, Faults};
 use super::random::nanos;
-use super::run::World;
+use super::run::{Program, World};
 use super::socket::Stage;
 use super::trace::EventKind;
 use super::world::State;
 use crate::driver::Key;
-use crate::failure::{Place, Result, catch_panic, report_made};
+use crate::failure::{Result, catch_panic, report_made};
 use crate::reactor::Reactor;
 use std::fmt;
 use std::net::IpAddr;
@@ -109,7 +109,7 @@ impl Host {
         let reactor = self.world.reactor(self.index);
         if reactor.is_some_and(|reactor| reactor.inner().is_entered()) {
             let host = self.clone();
-            let call = Job::Call(Box::new(move |_| host.crash()), Location::caller());
+            let call = Job::Call(Box::new(move || host.crash()), Location::caller());
             return self.world.state.borrow_mut().errand(0, call);
         }
         let _observing = self.world.observe();
@@ -183,13 +183,6 @@ impl Host {
     }
 }
 
-/// What a host runs in each of its lives.
-#[derive(Clone)]
-pub(super) struct Program {
-    run: Rc<dyn Fn(&Reactor) -> Result>,
-    made: Place,
-}
-
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("name", &self.name()).finish_non_exhaustive()
@@ -207,7 +200,7 @@ impl State {
 
     fn crash(&mut self, host: usize) {
         self.note(host, 0, EventKind::Noted("crashes".into()));
-        self.crash_disk(host);
+        self.machines[host].disk.crash(&mut self.random);
         for key in self.sockets_where(|at, _| at == host) {
             self.sockets.remove(key);
         }

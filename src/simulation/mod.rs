@@ -38,6 +38,7 @@ mod disk;
 mod driver;
 mod event_queue;
 mod fault;
+mod files;
 mod folding;
 mod host;
 mod link;
@@ -59,6 +60,7 @@ mod svg;
 mod sweep;
 mod trace;
 mod travel;
+mod udp;
 mod world;
 
 pub use deadlock::{Deadlock, Why};
@@ -120,7 +122,7 @@ use std::time::Duration;
 pub struct Simulation(Rc<Owner>);
 
 /// Ends the world when the last handle on the simulation goes: its reactors point back to it.
-pub(crate) struct Owner {
+struct Owner {
     world: Rc<World>,
     /// What is reported between runs is this world's; absent for one that no test runs.
     observing: Cell<Option<ReportScope>>,
@@ -157,10 +159,7 @@ impl Simulation {
 
     /// One that lends its time to something smaller: what is reported beside it is not its failure.
     fn unobserved(seed: u64) -> Simulation {
-        let owner = Owner { world: World::new(seed), observing: Cell::default() };
-        let simulation = Simulation(Rc::new(owner));
-        simulation.0.world.simulation.replace(Rc::downgrade(&simulation.0));
-        simulation
+        Simulation(Rc::new(Owner { world: World::new(seed), observing: Cell::default() }))
     }
 
     /// The seed.
@@ -290,6 +289,13 @@ impl Simulation {
     /// Use the simulation that `call` is given: one that it captures would never be dropped.
     #[track_caller]
     pub fn at(&self, time: Duration, call: impl FnOnce(&Simulation) + 'static) {
+        let simulation = Rc::downgrade(&self.0);
+        let call = move || {
+            // Once it is gone nobody waits for anything of it.
+            if let Some(owner) = simulation.upgrade() {
+                call(&Simulation(owner));
+            }
+        };
         let call = Job::Call(Box::new(call), Location::caller());
         self.world().state.borrow_mut().agenda.push_errand(nanos(time), call);
     }

@@ -5,7 +5,9 @@ use super::pipe::Segment;
 use super::socket::{Socket, Stage};
 use super::trace::EventKind;
 use super::world::State;
+use crate::address::Address;
 use crate::driver::Key;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
@@ -225,4 +227,18 @@ impl State {
     pub(super) fn rise_soon(&mut self, key: Key) {
         self.later(SOON, Event::Rise(key));
     }
+}
+
+/// What has no place in a simulation.
+pub(super) fn missing(what: fmt::Arguments<'_>) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("a simulated host has no {what}"))
+}
+
+/// The address in the simulated network: there are no others.
+pub(super) fn on_network(address: &Address) -> io::Result<SocketAddr> {
+    let no_others = || match address {
+        Address::Unix(_) => missing(format_args!("Unix sockets")),
+        _ => missing(format_args!("descriptors of the system")),
+    };
+    address.socket_addr().ok_or_else(no_others)
 }

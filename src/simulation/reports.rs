@@ -11,6 +11,7 @@
 //!   and what programs complain of while a crash takes them away, panics excepted.
 //! * A predicate of the user's is called with no borrow alive.
 
+use super::fault::Injected;
 use super::run::World;
 use crate::deferred::Cancelled;
 use crate::failure::{
@@ -56,27 +57,6 @@ pub(super) fn users_place(failure: &Failure) -> Option<Place> {
     const OWN: &str = file!();
     let own = OWN.strip_suffix("simulation/reports.rs").unwrap_or(OWN);
     (!place.file().starts_with(own)).then_some(place)
-}
-
-/// An error that the simulation made: a fault, or a limit that it was given.
-#[derive(Debug)]
-pub(super) struct Injected(pub(super) &'static str, pub(super) io::ErrorKind);
-
-impl fmt::Display for Injected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            "" => self.1.fmt(f),
-            text => f.write_str(text),
-        }
-    }
-}
-
-impl Error for Injected {}
-
-impl From<Injected> for io::Error {
-    fn from(injected: Injected) -> io::Error {
-        io::Error::new(injected.1, injected)
-    }
 }
 
 /// Whether a failure came from the network or from a fault that was asked for.

@@ -12,10 +12,8 @@
 //! * Turns take no time; so that tasks that only yield do not stop it, a hundred rounds do.
 //! * A host's turn is made with no borrow of the state alive.
 
-use super::Simulation;
 use super::deadlock::{Deadlock, Why};
 use super::event_queue::{Event, Job};
-use super::host::Program;
 use super::random::nanos;
 use super::reports::{Reports, as_io_error};
 use super::world::State;
@@ -26,7 +24,7 @@ use crate::reactor::{Loop, Reactor};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::Location;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub(super) struct World {
@@ -44,8 +42,14 @@ pub(super) struct World {
     rounds: Cell<u32>,
     /// When running without success ends.
     pub(super) limit: Cell<u64>,
-    pub(super) simulation: RefCell<Weak<super::Owner>>,
     pub(super) reports: Reports,
+}
+
+/// What a host runs in each of its lives.
+#[derive(Clone)]
+pub(super) struct Program {
+    pub(super) run: Rc<dyn Fn(&Reactor) -> Result>,
+    pub(super) made: Place,
 }
 
 const ROUNDS: u32 = 100;
@@ -87,7 +91,6 @@ impl World {
             turning: Cell::new(None),
             rounds: Cell::new(0),
             limit: Cell::new(LIMIT),
-            simulation: RefCell::default(),
             reports: Reports::default(),
         })
     }
@@ -228,16 +231,8 @@ impl World {
         match errand {
             Job::Letter(letter) => self.state.borrow_mut().on_letter(letter),
             Job::Work(work) => run_reporting_panic("offloaded work", Location::caller(), work),
-            Job::Call(call, place) => {
-                if let Some(simulation) = self.simulation() {
-                    run_reporting_panic("scripted step", place, || call(&simulation));
-                }
-            }
+            Job::Call(call, place) => run_reporting_panic("scripted step", place, call),
         }
-    }
-
-    pub(super) fn simulation(&self) -> Option<Simulation> {
-        self.simulation.borrow().upgrade().map(Simulation)
     }
 
     /// Lets the rest of the world go on until there is something for this host, or its time is over.

@@ -4,14 +4,14 @@
 //! * No borrow of the state is alive while a reactor is turned or anything of the user's is called.
 //! * Time is nanoseconds since the beginning and only grows.
 
-use super::datagram::SimulatedUdp;
-use super::disk::DiskState;
 use super::event_queue::{Event, EventQueue, Job};
 use super::fault::{Call, Fault, Faults};
+use super::files::Files;
 use super::link::{Link, Links};
 use super::random::Random;
 use super::socket::Socket;
 use super::trace::{Connection, EventKind, Trace, TraceEvent};
+use super::udp::SimulatedUdp;
 use crate::clock::FOREVER;
 use crate::driver::{Key, Readiness, Ready};
 use crate::slots::Slots;
@@ -64,7 +64,7 @@ pub(super) struct HostState {
     pub(super) ports: BTreeMap<u16, Key>,
     /// Who receives datagrams.
     pub(super) letterboxes: BTreeMap<u16, Key>,
-    pub(super) disk: DiskState,
+    pub(super) disk: Files,
     pub(super) clock: HostClock,
     /// What that read when its reactor was made, from where the reactor's timers count.
     pub(super) born: u64,
@@ -172,7 +172,7 @@ impl State {
             next_port: FIRST_PORT,
             ports: BTreeMap::new(),
             letterboxes: BTreeMap::new(),
-            disk: DiskState::default(),
+            disk: Files::default(),
             clock: HostClock::default(),
             born: 0,
         });
