@@ -25,7 +25,7 @@ async fn say(mut stream: Stream, line: &str) -> Result<String> {
     stream.close().await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    // The goodbye came before the end: nothing was cut off.
+    // close_notify came before the end: nothing was cut off.
     assert!(stream.fill_buf().await?.is_empty());
     Ok(answer)
 }

@@ -145,7 +145,7 @@ fn simulated_connections_keep_every_promise_under_every_seed() {
 #[cfg(feature = "tls")]
 mod tls {
     //! TLS over whatever carries it. Who is cut off always sees it, over Unix sockets too: the
-    //! goodbye is missing.
+    //! close_notify is missing.
 
     use super::{Harness, Running, holds, make_pedantic, promise_of, seeds};
     use ropewalk::simulation::{Simulation, for_each_seed};

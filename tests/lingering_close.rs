@@ -281,9 +281,9 @@ mod tls {
         }
     }
 
-    /// Its goodbye leaves in pieces, the second after the first was answered with a reset.
+    /// Its close_notify leaves in pieces, the second after the first was answered with a reset.
     #[test]
-    fn a_server_whose_goodbye_nobody_waited_for_ends_in_order() {
+    fn a_server_whose_close_notify_nobody_waited_for_ends_in_order() {
         let simulation = near();
         let (mut server, heard) = end(stay);
         let host = simulation.host("server");
@@ -302,7 +302,7 @@ mod tls {
     }
 
     #[test]
-    fn who_heard_the_goodbye_while_reading_was_paused_waits_for_nobody() {
+    fn who_heard_the_close_notify_while_reading_was_paused_waits_for_nobody() {
         let simulation = near();
         let (server, heard) = end(Transport::pause_reading);
         let (client, left) = end(|transport| soon(transport, Transport::lose_connection));

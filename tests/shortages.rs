@@ -176,7 +176,7 @@ fn a_system_that_never_has_memory_is_asked_a_hundred_times_a_second_and_the_clos
     let (_, reason) = simulation.run_until(said).unwrap();
     assert!(reason.contains("took no byte for 5s"), "{reason}");
     let is_failed_write =
-        |happening: &&TraceEvent| matches!(happening.what, EventKind::Failing(Call::Write, _));
-    let tries = simulation.happenings().iter().filter(is_failed_write).count();
+        |event: &&TraceEvent| matches!(event.what, EventKind::Failing(Call::Write, _));
+    let tries = simulation.trace_events().iter().filter(is_failed_write).count();
     assert!((100..=600).contains(&tries), "{tries}");
 }

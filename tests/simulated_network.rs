@@ -89,8 +89,8 @@ fn segments_that_were_lost_hold_those_behind_them_back() {
         Ok(())
     });
     simulation.run_until(writing).unwrap();
-    let sent = simulation.happenings().into_iter().filter_map(|happening| match happening.what {
-        EventKind::Arrived { sent, .. } if &*happening.host == "server" => Some(sent),
+    let sent = simulation.trace_events().into_iter().filter_map(|event| match event.what {
+        EventKind::Arrived { sent, .. } if &*event.host == "server" => Some(sent),
         _ => None,
     });
     let sent: Vec<Duration> = sent.collect();
@@ -153,11 +153,11 @@ fn a_peer_that_does_not_read_takes_a_window_and_no_more() {
         Ok(stream)
     });
     simulation.run_for(10 * SECOND).unwrap();
-    let sent = |happening: &TraceEvent| match happening.what {
+    let sent = |event: &TraceEvent| match event.what {
         EventKind::Sent(bytes) => bytes,
         _ => 0,
     };
-    let total: usize = simulation.happenings().iter().map(sent).sum();
+    let total: usize = simulation.trace_events().iter().map(sent).sum();
     assert_eq!(total, 10_000);
     server.resume();
     simulation.run_until(writing).unwrap();

@@ -26,7 +26,7 @@ fn trace_of(prepare: impl FnOnce(&Simulation, &Host, &Host)) -> (String, Vec<Los
     let socket = Rc::new(client.reactor().bind_udp("0.0.0.0:0").unwrap());
     prepare(&simulation, &server, &client);
     send(&simulation, &socket, SocketAddr::new(server.ip(), 53), "who is there?");
-    let losses = simulation.happenings().into_iter().filter_map(|happening| match happening.what {
+    let losses = simulation.trace_events().into_iter().filter_map(|event| match event.what {
         EventKind::Lost { why, .. } => Some(why),
         _ => None,
     });
@@ -77,10 +77,10 @@ fn the_trace_tells_that_a_socket_did_not_take_a_datagram() {
         simulation.run_until(async move { mouth.send_to("x", &to).await }).unwrap();
     }
     simulation.run_for(SECOND).unwrap();
-    let full = |happening: &ropewalk::simulation::TraceEvent| {
-        matches!(happening.what, EventKind::Lost { why: Loss::Full, .. })
+    let full = |event: &ropewalk::simulation::TraceEvent| {
+        matches!(event.what, EventKind::Lost { why: Loss::Full, .. })
     };
-    assert!(simulation.happenings().iter().any(full));
+    assert!(simulation.trace_events().iter().any(full));
     let other = SocketAddr::new(client.ip(), 9);
     let narrow = server.reactor().bind_udp("0.0.0.0:54").unwrap();
     narrow.connect(Address::from(other)).unwrap();
@@ -88,7 +88,7 @@ fn the_trace_tells_that_a_socket_did_not_take_a_datagram() {
     assert!(simulation.trace().contains("the socket is connected to another"));
     drop((ear, narrow));
     send(&simulation, &mouth, SocketAddr::from(([239, 1, 2, 3], 53)), "x");
-    let last = simulation.happenings().pop().unwrap();
+    let last = simulation.trace_events().pop().unwrap();
     assert!(matches!(last.what, EventKind::Lost { why: Loss::NoPort, .. }), "{last}");
 }
 

@@ -597,7 +597,7 @@ fn run(
 }
 
 #[test]
-fn openssl_as_a_client_verifies_names_and_hears_the_goodbye() {
+fn openssl_as_a_client_verifies_names_and_hears_the_close_notify() {
     let identity = Identity::self_signed(&["localhost"]).unwrap();
     let trusted = Path::with(&identity.certificate_pem());
     let server = ServerConfig::new(identity).alpn(["chat"]);

@@ -2,7 +2,7 @@
 //
 // # Theory
 // Three traits, for there are three concerns. Bytes pass every stream. Options, a reset and descriptors
-// are a socket's. A handshake, bytes held back and a goodbye are a layer's. All code but a driver's holds
+// are a socket's. A handshake, bytes held back and a close_notify are a layer's. All code but a driver's holds
 // `Box<dyn ByteStream>`, and asks it for the other two: `as_socket` and `as_layer`.
 //
 // Not `Box<dyn Layer>` with everything in one vtable: a layer that changes bytes and keeps none would have
@@ -98,7 +98,7 @@ pub trait ByteStream {
     /// Writes from several slices, in order.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Tells the peer that nothing more will be written; reading goes on. A layer that has said goodbye
+    /// Tells the peer that nothing more will be written; reading goes on. A layer that has sent close_notify
     /// tells it to the stream below.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
@@ -329,7 +329,8 @@ pub trait Layer: ByteStream {
         Ok(())
     }
 
-    /// Says goodbye before the stream is dropped; `WouldBlock` if some of that is left to be flushed.
+    /// Tells the peer in the layer's own way (TLS: close_notify) that the stream ends, before it is dropped;
+    /// `WouldBlock` if some of that is left to be flushed.
     fn close_notify(&mut self) -> io::Result<()> {
         Ok(())
     }

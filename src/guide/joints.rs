@@ -96,7 +96,7 @@
 //! [`forward_protocol!`](crate::forward_protocol) has the calls that it takes no part in, and
 //! [`Unconsumed`](crate::framing::Unconsumed) keeps what is not delivered yet. A layer is a
 //! [`ByteStream`](crate::driver::ByteStream) over another, written with
-//! [`forward_byte_stream!`](crate::forward_byte_stream); one that keeps bytes back, shakes hands or says goodbye
+//! [`forward_byte_stream!`](crate::forward_byte_stream); one that keeps bytes back, shakes hands or sends a last word
 //! is a [`Layer`](crate::driver::Layer) too, whose page has the order of the calls. A
 //! [`Policy`](crate::policies::Policy) puts it under each connection. The battery says whether all of it together
 //! is a transport still.

@@ -159,7 +159,7 @@ impl Reactor {
                 to,
                 stage: RefCell::new(Stage::Disconnected),
                 factory: Cell::new(Some(Box::new(Client { factory, is_started: false }))),
-                happenings: RefCell::default(),
+                events: RefCell::default(),
             }),
         };
         // Nobody would tell the factory of an attempt that a reactor refuses which is gone.
@@ -185,7 +185,7 @@ pub(super) struct Shared {
     /// Absent while it is told something.
     factory: Cell<Option<Box<dyn AnyFactory>>>,
     /// What the factory has still to be told.
-    happenings: RefCell<VecDeque<Happening>>,
+    events: RefCell<VecDeque<ConnectorEvent>>,
 }
 
 enum Stage {
@@ -194,7 +194,7 @@ enum Stage {
     Connected(Rc<Connection>),
 }
 
-enum Happening {
+enum ConnectorEvent {
     Started,
     Failed(Failure),
     Made(Rc<Connection>),
@@ -259,33 +259,33 @@ impl Connector {
         // As a task: what fails at once is told in a later turn all the same.
         let reaching = async move { to.reach(&reactor).await };
         let attempt = self.shared.inner.spawn(reaching).add_both(move |outcome| {
-            let (stage, happening) = match outcome {
+            let (stage, event) = match outcome {
                 Ok(connection) => {
-                    (Stage::Connected(connection.clone()), Happening::Made(connection))
+                    (Stage::Connected(connection.clone()), ConnectorEvent::Made(connection))
                 }
-                Err(failure) => (Stage::Disconnected, Happening::Failed(failure)),
+                Err(failure) => (Stage::Disconnected, ConnectorEvent::Failed(failure)),
             };
             connector.set_stage(stage);
-            connector.happened(happening);
+            connector.notify(event);
             Ok(())
         });
         // It has not fired yet: a task is not polled from inside `connect`.
         self.set_stage(Stage::Connecting(attempt));
-        self.happened(Happening::Started);
+        self.notify(ConnectorEvent::Started);
     }
 
     /// Queues what happened, and tells it unless the factory is in a call already.
-    fn happened(&self, happening: Happening) {
-        self.shared.happenings.borrow_mut().push_back(happening);
+    fn notify(&self, event: ConnectorEvent) {
+        self.shared.events.borrow_mut().push_back(event);
         let Some(mut factory) = self.shared.factory.take() else { return };
-        while let Some(happening) = self.next_happening() {
-            factory.tell(self, happening);
+        while let Some(event) = self.next_event() {
+            factory.tell(self, event);
         }
         self.shared.factory.set(Some(factory));
     }
 
-    fn next_happening(&self) -> Option<Happening> {
-        self.shared.happenings.borrow_mut().pop_front()
+    fn next_event(&self) -> Option<ConnectorEvent> {
+        self.shared.events.borrow_mut().pop_front()
     }
 
     fn set_stage(&self, stage: Stage) {
@@ -306,7 +306,7 @@ impl fmt::Debug for Connector {
 
 /// A client factory whatever its protocol.
 trait AnyFactory {
-    fn tell(&mut self, connector: &Connector, happening: Happening);
+    fn tell(&mut self, connector: &Connector, event: ConnectorEvent);
 }
 
 struct Client<F> {
@@ -315,15 +315,15 @@ struct Client<F> {
 }
 
 impl<F: ClientFactory> AnyFactory for Client<F> {
-    fn tell(&mut self, connector: &Connector, happening: Happening) {
-        match happening {
-            Happening::Started => self.start(connector),
-            Happening::Made(connection) => self.make(connector, connection),
-            Happening::Failed(reason) => {
+    fn tell(&mut self, connector: &Connector, event: ConnectorEvent) {
+        match event {
+            ConnectorEvent::Started => self.start(connector),
+            ConnectorEvent::Made(connection) => self.make(connector, connection),
+            ConnectorEvent::Failed(reason) => {
                 hook(|| self.factory.client_connection_failed(connector, &reason));
                 self.stop_unless_connecting(connector);
             }
-            Happening::Lost(reason) => {
+            ConnectorEvent::Lost(reason) => {
                 hook(|| self.factory.client_connection_lost(connector, &reason));
                 self.stop_unless_connecting(connector);
             }
@@ -343,7 +343,7 @@ impl<F: ClientFactory> Client<F> {
         let lost = connector.clone();
         connection.set_on_lost(move |reason| {
             lost.set_stage(Stage::Disconnected);
-            lost.happened(Happening::Lost(reason.clone()));
+            lost.notify(ConnectorEvent::Lost(reason.clone()));
         });
         let build = || self.factory.build_protocol(&connection.peer);
         match catch_panic(NO_PLACE, build) {

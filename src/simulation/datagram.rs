@@ -9,7 +9,7 @@ use super::network::on_network;
 use super::random::nanos;
 use super::run::World;
 use super::trace::{EventKind, Loss, beginning};
-use super::udp::{Letter, SimulatedUdp};
+use super::udp::{Datagram, SimulatedUdp};
 use super::world::{ReadyId, State};
 use crate::address::Address;
 use crate::driver::{DatagramOption, DatagramSocket, Key};
@@ -30,51 +30,51 @@ impl State {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }
         let port = if at.port() == 0 { machine.pick_port() } else { at.port() };
-        if machine.letterboxes.contains_key(&port) {
+        if machine.udp_sockets.contains_key(&port) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let address = SocketAddr::new(at.ip(), port);
-        let key = self.letterboxes.insert_with(|_| SimulatedUdp {
+        let key = self.udp_sockets.insert_with(|_| SimulatedUdp {
             host,
             address,
             key: None,
             is_queued: false,
-            letters: VecDeque::new(),
+            unread: VecDeque::new(),
             peer: None,
             error: None,
             groups: Vec::new(),
             hears_itself: true,
         });
         let machine = &mut self.machines[host];
-        machine.letterboxes.insert(port, key);
+        machine.udp_sockets.insert(port, key);
         machine.descriptors += 1;
         Ok(key)
     }
 
     fn unbind(&mut self, key: Key) {
-        let Some(letterbox) = self.letterboxes.remove(key) else { return };
-        let machine = &mut self.machines[letterbox.host];
-        machine.letterboxes.remove(&letterbox.address.port());
+        let Some(socket) = self.udp_sockets.remove(key) else { return };
+        let machine = &mut self.machines[socket.host];
+        machine.udp_sockets.remove(&socket.address.port());
         machine.descriptors -= 1;
     }
 
-    pub(super) fn rise_letterbox(&mut self, key: Key) {
-        if let Some(letterbox) = self.letterboxes.get_mut(key)
-            && letterbox.key.is_some()
-            && !std::mem::replace(&mut letterbox.is_queued, true)
+    pub(super) fn rise_udp(&mut self, key: Key) {
+        if let Some(socket) = self.udp_sockets.get_mut(key)
+            && socket.key.is_some()
+            && !std::mem::replace(&mut socket.is_queued, true)
         {
-            let host = letterbox.host;
+            let host = socket.host;
             self.call_host(host, ReadyId::SimulatedUdp(key));
         }
     }
 
-    fn post(&mut self, key: Key, to: SocketAddr, data: &[u8]) -> io::Result<()> {
+    fn send_datagram(&mut self, key: Key, to: SocketAddr, data: &[u8]) -> io::Result<()> {
         if data.len() > LONGEST {
             let why = format!("{} bytes do not fit into one datagram", data.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let Some(letterbox) = self.letterboxes.get(key) else { return Ok(()) };
-        let (from_host, port) = (letterbox.host, letterbox.address.port());
+        let Some(socket) = self.udp_sockets.get(key) else { return Ok(()) };
+        let (from_host, port) = (socket.host, socket.address.port());
         let own = if to.ip().is_loopback() { to.ip() } else { self.machines[from_host].ip };
         let (bytes, address) = (data.len(), to.to_string());
         self.trace.count_bytes(data);
@@ -91,7 +91,12 @@ impl State {
             self.lose(from_host, (from_host, to), bytes, why);
         }
         for to_host in receivers {
-            self.post_to(to_host, (key, from_host), (SocketAddr::new(own, port), to), data);
+            self.send_datagram_to(
+                to_host,
+                (key, from_host),
+                (SocketAddr::new(own, port), to),
+                data,
+            );
         }
         Ok(())
     }
@@ -101,17 +106,17 @@ impl State {
         if !to.ip().is_multicast() {
             return self.find_host(from_host, to).into_iter().collect();
         }
-        let hears_itself = self.letterboxes.get(sender).is_some_and(|it| it.hears_itself);
+        let hears_itself = self.udp_sockets.get(sender).is_some_and(|it| it.hears_itself);
         let is_in = |&host: &usize| {
-            let found = self.machines[host].letterboxes.get(&to.port());
-            let letterbox = found.and_then(|&key| self.letterboxes.get(key));
+            let found = self.machines[host].udp_sockets.get(&to.port());
+            let socket = found.and_then(|&key| self.udp_sockets.get(key));
             let is_meant = host != from_host || hears_itself;
-            is_meant && letterbox.is_some_and(|letterbox| letterbox.is_at(to.ip()))
+            is_meant && socket.is_some_and(|socket| socket.is_at(to.ip()))
         };
         (0..self.machines.len()).filter(is_in).collect()
     }
 
-    fn post_to(
+    fn send_datagram_to(
         &mut self,
         to_host: usize,
         (sender, from_host): (Key, usize),
@@ -129,29 +134,29 @@ impl State {
                 continue;
             }
             let sent = self.now;
-            let letter = Letter { sender, sent, from_host, to_host, from, to, data: data.into() };
-            self.agenda.push_errand(arrival, Job::Letter(letter));
+            let datagram =
+                Datagram { sender, sent, from_host, to_host, from, to, data: data.into() };
+            self.events.push_job(arrival, Job::Datagram(datagram));
         }
     }
 
-    pub(super) fn on_letter(&mut self, letter: Letter) {
-        let Letter { sender, sent, from_host, to_host, from, to, data } = letter;
+    pub(super) fn on_datagram(&mut self, datagram: Datagram) {
+        let Datagram { sender, sent, from_host, to_host, from, to, data } = datagram;
         let bytes = data.len();
         if self.is_unreachable(from_host, to_host) {
             return self.lose(to_host, (from_host, to), bytes, Loss::Unreachable);
         }
-        let found = self.machines[to_host].letterboxes.get(&to.port()).copied();
-        let letterbox = found.and_then(|key| Some((key, self.letterboxes.get_mut(key)?)));
-        let Some((key, letterbox)) = letterbox.filter(|(_, letterbox)| letterbox.is_at(to.ip()))
-        else {
+        let found = self.machines[to_host].udp_sockets.get(&to.port()).copied();
+        let socket = found.and_then(|key| Some((key, self.udp_sockets.get_mut(key)?)));
+        let Some((key, socket)) = socket.filter(|(_, socket)| socket.is_at(to.ip())) else {
             self.lose(to_host, (from_host, to), bytes, Loss::NoPort);
-            return self.refuse_letter(sender, to_host, from_host);
+            return self.refuse_datagram(sender, to_host, from_host);
         };
-        if let Some(why) = letterbox.refuses(from) {
+        if let Some(why) = socket.refuses(from) {
             return self.lose(to_host, (from_host, to), bytes, why);
         }
         let text = self.trace.is_kept().then(|| beginning(&data));
-        letterbox.letters.push_back((data, from));
+        socket.unread.push_back((data, from));
         self.note_of_two((to_host, from_host), 0, 19 ^ (bytes as u64) << 8, |from| {
             EventKind::Arrived {
                 from,
@@ -160,7 +165,7 @@ impl State {
                 beginning: text.unwrap_or_default(),
             }
         });
-        self.rise_letterbox(key);
+        self.rise_udp(key);
     }
 
     fn lose(&mut self, host: usize, (from, to): (usize, SocketAddr), bytes: usize, why: Loss) {
@@ -169,18 +174,18 @@ impl State {
     }
 
     /// Nobody has that port: a connected sender is told.
-    fn refuse_letter(&mut self, sender: Key, from: usize, to: usize) {
-        let peer = self.letterboxes.get(sender).and_then(|letterbox| letterbox.peer);
+    fn refuse_datagram(&mut self, sender: Key, from: usize, to: usize) {
+        let peer = self.udp_sockets.get(sender).and_then(|socket| socket.peer);
         if peer.is_some_and(|peer| !peer.ip().is_multicast()) {
             let delay = self.one_way(from, to);
-            self.later(delay, Event::LetterRefused(sender));
+            self.later(delay, Event::DatagramRefused(sender));
         }
     }
 
-    pub(super) fn on_letter_refused(&mut self, sender: Key) {
-        if let Some(letterbox) = self.letterboxes.get_mut(sender) {
-            letterbox.error = Some(io::ErrorKind::ConnectionRefused);
-            self.rise_letterbox(sender);
+    pub(super) fn on_datagram_refused(&mut self, sender: Key) {
+        if let Some(socket) = self.udp_sockets.get_mut(sender) {
+            socket.error = Some(io::ErrorKind::ConnectionRefused);
+            self.rise_udp(sender);
         }
     }
 }
@@ -194,20 +199,20 @@ pub(super) struct SimulatedDatagrams {
 impl SimulatedDatagrams {
     /// Counts the call and lets it fail if it shall, or with the report that waits to be told.
     fn enter(&self, state: &mut State, call: Call) -> io::Result<()> {
-        let Some(letterbox) = state.letterboxes.get_mut(self.key) else {
+        let Some(socket) = state.udp_sockets.get_mut(self.key) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        if let Some(kind) = letterbox.error.take().filter(|_| call != Call::Address) {
+        if let Some(kind) = socket.error.take().filter(|_| call != Call::Address) {
             return Err(kind.into());
         }
-        let host = letterbox.host;
+        let host = socket.host;
         match state.call(host, 0, call) {
             // A datagram goes whole or not at all.
             None | Some(Fault::Short) => Ok(()),
             Some(fault) => {
                 if fault == Fault::WouldBlock {
                     let soon = nanos(Duration::from_micros(20));
-                    state.later(soon, Event::RiseLetterbox(self.key));
+                    state.later(soon, Event::RiseUdp(self.key));
                 }
                 Err(fault.to_error())
             }
@@ -219,19 +224,19 @@ impl DatagramSocket for SimulatedDatagrams {
     fn register(&mut self, key: Key) -> io::Result<()> {
         let state = &mut *self.world.state.borrow_mut();
         self.enter(state, Call::Register)?;
-        if let Some(letterbox) = state.letterboxes.get_mut(self.key) {
-            letterbox.key = Some(key);
+        if let Some(socket) = state.udp_sockets.get_mut(self.key) {
+            socket.key = Some(key);
         }
-        state.rise_letterbox(self.key);
+        state.rise_udp(self.key);
         Ok(())
     }
 
     fn recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
         let state = &mut *self.world.state.borrow_mut();
         self.enter(state, Call::Read)?;
-        let letterbox = state.letterboxes.get_mut(self.key);
-        let letter = letterbox.and_then(|letterbox| letterbox.letters.pop_front());
-        let (data, from) = letter.ok_or(io::ErrorKind::WouldBlock)?;
+        let socket = state.udp_sockets.get_mut(self.key);
+        let datagram = socket.and_then(|socket| socket.unread.pop_front());
+        let (data, from) = datagram.ok_or(io::ErrorKind::WouldBlock)?;
         let count = data.len().min(buffer.len());
         buffer[..count].copy_from_slice(&data[..count]);
         Ok((data.len(), from.into()))
@@ -240,48 +245,48 @@ impl DatagramSocket for SimulatedDatagrams {
     fn send_to(&mut self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
         let state = &mut *self.world.state.borrow_mut();
         self.enter(state, Call::Write)?;
-        let peer = state.letterboxes.get(self.key).and_then(|letterbox| letterbox.peer);
+        let peer = state.udp_sockets.get(self.key).and_then(|socket| socket.peer);
         let to = to.map(on_network).transpose()?.or(peer).ok_or(io::ErrorKind::NotConnected)?;
-        state.post(self.key, to, data)
+        state.send_datagram(self.key, to, data)
     }
 
     fn connect(&mut self, to: &Address) -> io::Result<()> {
         let state = &mut *self.world.state.borrow_mut();
         self.enter(state, Call::Connect)?;
         let to = on_network(to)?;
-        if let Some(letterbox) = state.letterboxes.get_mut(self.key) {
-            letterbox.peer = Some(to);
+        if let Some(socket) = state.udp_sockets.get_mut(self.key) {
+            socket.peer = Some(to);
         }
         Ok(())
     }
 
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         let state = &mut *self.world.state.borrow_mut();
-        let letterbox = state.letterboxes.get_mut(self.key).ok_or(io::ErrorKind::NotConnected)?;
-        Ok(letterbox.error.take().map(io::Error::from))
+        let socket = state.udp_sockets.get_mut(self.key).ok_or(io::ErrorKind::NotConnected)?;
+        Ok(socket.error.take().map(io::Error::from))
     }
 
     fn host(&self) -> io::Result<Address> {
         let state = &mut *self.world.state.borrow_mut();
-        Ok(state.letterboxes.get(self.key).ok_or(io::ErrorKind::NotConnected)?.address.into())
+        Ok(state.udp_sockets.get(self.key).ok_or(io::ErrorKind::NotConnected)?.address.into())
     }
 
     fn set_option(&mut self, option: DatagramOption) -> io::Result<()> {
         let state = &mut *self.world.state.borrow_mut();
-        let letterbox = state.letterboxes.get_mut(self.key).ok_or(io::ErrorKind::NotConnected)?;
+        let socket = state.udp_sockets.get_mut(self.key).ok_or(io::ErrorKind::NotConnected)?;
         match option {
             DatagramOption::Join(group, _) if !group.is_multicast() => {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no group"));
             }
-            DatagramOption::Join(group, _) if letterbox.groups.contains(&group) => {
+            DatagramOption::Join(group, _) if socket.groups.contains(&group) => {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
-            DatagramOption::Join(group, _) => letterbox.groups.push(group),
+            DatagramOption::Join(group, _) => socket.groups.push(group),
             DatagramOption::Leave(group, _) => {
-                let place = letterbox.groups.iter().position(|joined| *joined == group);
-                letterbox.groups.remove(place.ok_or(io::ErrorKind::AddrNotAvailable)?);
+                let place = socket.groups.iter().position(|joined| *joined == group);
+                socket.groups.remove(place.ok_or(io::ErrorKind::AddrNotAvailable)?);
             }
-            DatagramOption::MulticastLoopback(on) => letterbox.hears_itself = on,
+            DatagramOption::MulticastLoopback(on) => socket.hears_itself = on,
             // Every host is in the one network that there is.
             _ => {}
         }

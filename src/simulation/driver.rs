@@ -114,7 +114,7 @@ impl Driver for SimulatedDriver {
         let mut state = self.world.state.borrow_mut();
         let found = failed.map_or_else(|| state.resolve(self.host, host, port), Err);
         let delay = state.random.between(Duration::from_micros(100), Duration::from_millis(2));
-        state.errand(nanos(delay), Job::Work(Box::new(move || answer(found))));
+        state.job_later(nanos(delay), Job::Work(Box::new(move || answer(found))));
     }
 
     fn look_up(&self, host: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
@@ -127,7 +127,7 @@ impl Driver for SimulatedDriver {
     fn offload(&self, work: Box<dyn FnOnce() + Send>) {
         let mut state = self.world.state.borrow_mut();
         let delay = state.random.between(Duration::from_micros(20), Duration::from_millis(1));
-        state.errand(nanos(delay), Job::Work(work));
+        state.job_later(nanos(delay), Job::Work(work));
     }
 
     fn entropy(&self) -> u64 {
@@ -162,7 +162,7 @@ impl fmt::Debug for SimulatedDriver {
     }
 }
 
-/// The world looks for mail itself before it lets time pass.
+/// The world looks for messages itself before it lets time pass.
 struct Unneeded;
 
 impl Nudge for Unneeded {

@@ -10,7 +10,7 @@
 //!   less than its size after that; the heap anything later than `reached`.
 //! * A bit of `full` is set exactly while its slot of the wheel holds something.
 
-use super::udp::Letter;
+use super::udp::Datagram;
 use crate::driver::Key;
 use crate::failure::Place;
 use crate::slots::Slots;
@@ -35,21 +35,21 @@ pub(super) enum Event {
     /// A listener shall be named ready once more.
     RiseListener(Key),
     /// A socket for datagrams shall be named ready once more.
-    RiseLetterbox(Key),
+    RiseUdp(Key),
     /// This socket's datagram came to a port that nobody has.
-    LetterRefused(Key),
+    DatagramRefused(Key),
     /// A request that nobody answers ends.
     GiveUp(Key),
     /// A socket looks whether its silent peer is there; so often it was not.
     Probe(Key, u32),
-    /// What waits under this key of the agenda's own.
+    /// What waits under this key of the queue's own.
     Job(Key),
 }
 
 /// What does not fit into an event.
 pub(super) enum Job {
     /// A datagram arrives.
-    Letter(Letter),
+    Datagram(Datagram),
     /// Work that was offloaded, or a resolver's answer.
     Work(Box<dyn FnOnce()>),
     /// A scripted step, and where it was planned.
@@ -62,7 +62,7 @@ pub(super) struct EventQueue {
     wheel: Box<[Vec<Entry>]>,
     full: [u64; SLOTS / 64],
     far: BinaryHeap<Reverse<Entry>>,
-    errands: Slots<Job>,
+    jobs: Slots<Job>,
     sequence: u64,
 }
 
@@ -86,7 +86,7 @@ impl Default for EventQueue {
             wheel: (0..SLOTS).map(|_| Vec::new()).collect(),
             full: [0; SLOTS / 64],
             far: BinaryHeap::new(),
-            errands: Slots::new(),
+            jobs: Slots::new(),
             sequence: 0,
         }
     }
@@ -114,13 +114,13 @@ impl EventQueue {
         self.near.insert(place, entry);
     }
 
-    pub(super) fn push_errand(&mut self, time: u64, errand: Job) {
-        let key = self.errands.insert_with(|_| errand);
+    pub(super) fn push_job(&mut self, time: u64, job: Job) {
+        let key = self.jobs.insert_with(|_| job);
         self.push(time, Event::Job(key));
     }
 
-    pub(super) fn take_errand(&mut self, key: Key) -> Option<Job> {
-        self.errands.remove(key)
+    pub(super) fn take_job(&mut self, key: Key) -> Option<Job> {
+        self.jobs.remove(key)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -217,19 +217,19 @@ mod tests {
 
     #[test]
     fn events_come_in_order_of_time_and_then_of_planning() {
-        let (mut agenda, mut random) = (EventQueue::default(), Random::new(1));
+        let (mut queue, mut random) = (EventQueue::default(), Random::new(1));
         let mut wanted: Vec<(u64, u32)> = Vec::new();
         let mut now = 0;
         for number in 0..4_000 {
             // Soon, at once, at the same time, beyond the wheel: all of them.
             let most = [1, 1 << 10, 1 << 20, 1 << 24, 1 << 28][random.below(5) as usize];
             let time = now + random.below(most);
-            agenda.push(time, Event::Probe(Key::NONE, number));
+            queue.push(time, Event::Probe(Key::NONE, number));
             wanted.push((time, number));
             if random.below(2) == 0 {
                 let first = *wanted.iter().min().expect("one was pushed");
-                assert_eq!(agenda.next_time(), Some(first.0));
-                assert_eq!(number_of(agenda.pop_due(first.0)), Some(first.1));
+                assert_eq!(queue.next_time(), Some(first.0));
+                assert_eq!(number_of(queue.pop_due(first.0)), Some(first.1));
                 wanted.retain(|it| *it != first);
                 // Time may have passed all that was looked at.
                 now = first.0 + random.below(3) * random.below(1 << 18);
@@ -237,9 +237,9 @@ mod tests {
             }
         }
         wanted.sort_unstable();
-        let rest = std::iter::from_fn(|| number_of(agenda.pop_due(u64::MAX)));
+        let rest = std::iter::from_fn(|| number_of(queue.pop_due(u64::MAX)));
         assert!(rest.eq(wanted.into_iter().map(|(_, number)| number)));
-        assert!(agenda.is_empty());
+        assert!(queue.is_empty());
     }
 
     fn number_of(event: Option<Event>) -> Option<u32> {
@@ -251,10 +251,10 @@ mod tests {
 
     #[test]
     fn nothing_is_due_before_its_time() {
-        let mut agenda = EventQueue::default();
-        agenda.push(7, Event::Rise(Key::NONE));
-        assert!(agenda.pop_due(6).is_none());
-        assert!(agenda.pop_due(7).is_some());
-        assert_eq!(agenda.next_time(), None);
+        let mut queue = EventQueue::default();
+        queue.push(7, Event::Rise(Key::NONE));
+        assert!(queue.pop_due(6).is_none());
+        assert!(queue.pop_due(7).is_some());
+        assert_eq!(queue.next_time(), None);
     }
 }

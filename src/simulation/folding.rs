@@ -32,7 +32,7 @@ const LONGEST: usize = 24;
 const FEWEST: usize = 4;
 
 pub(super) fn fold(told: &[&TraceEvent]) -> Vec<Row> {
-    let keys: Vec<_> = told.iter().map(|happening| key(happening)).collect();
+    let keys: Vec<_> = told.iter().map(|event| key(event)).collect();
     let (mut rows, mut place) = (Vec::new(), 0);
     while place < keys.len() {
         let Some((lines, times)) = repetition(&keys[place..]) else {
@@ -51,14 +51,14 @@ pub(super) fn fold(told: &[&TraceEvent]) -> Vec<Row> {
 
 type Key<'a> = (&'a str, Discriminant<EventKind>, Option<&'a str>);
 
-fn key(happening: &TraceEvent) -> Key<'_> {
-    let text = match &happening.what {
+fn key(event: &TraceEvent) -> Key<'_> {
+    let text = match &event.what {
         // A note is the same if it says the same.
         EventKind::Noted(text) => Some(&**text),
         EventKind::Arrived { from, .. } | EventKind::Ended { from, .. } => Some(&**from),
         _ => None,
     };
-    (&happening.host, discriminant(&happening.what), text)
+    (&event.host, discriminant(&event.what), text)
 }
 
 /// How many lines at the beginning come how often, if that is often enough: what saves most.
@@ -78,20 +78,20 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn happenings(text: &str) -> Vec<TraceEvent> {
-        let happening = |letter: char| TraceEvent {
+    fn events(text: &str) -> Vec<TraceEvent> {
+        let event = |letter: char| TraceEvent {
             at: Duration::ZERO,
             host: letter.to_string().into(),
             connection: 0,
             what: EventKind::Opened,
         };
-        text.chars().map(happening).collect()
+        text.chars().map(event).collect()
     }
 
     /// The lines of a text as they are told, and how much was folded.
     fn folded(text: &str) -> String {
-        let happenings = happenings(text);
-        let told: Vec<&TraceEvent> = happenings.iter().collect();
+        let events = events(text);
+        let told: Vec<&TraceEvent> = events.iter().collect();
         let tell = |row: &Row| match row {
             Row::One(place) => told[*place].host.to_string(),
             Row::Folded { lines, times, .. } => format!("({lines}x{times})"),
@@ -114,8 +114,8 @@ mod tests {
         for _ in 0..200 {
             let length = random.below(60);
             let text: String = (0..length).map(|_| ["a", "b"][random.below(2) as usize]).collect();
-            let happenings = happenings(&text);
-            let told: Vec<&TraceEvent> = happenings.iter().collect();
+            let events = events(&text);
+            let told: Vec<&TraceEvent> = events.iter().collect();
             let mut next = 0;
             for row in fold(&told) {
                 assert_eq!(row.first(), next, "{text}");

@@ -110,7 +110,7 @@ impl Host {
         if reactor.is_some_and(|reactor| reactor.inner().is_entered()) {
             let host = self.clone();
             let call = Job::Call(Box::new(move || host.crash()), Location::caller());
-            return self.world.state.borrow_mut().errand(0, call);
+            return self.world.state.borrow_mut().job_later(0, call);
         }
         let _observing = self.world.observe();
         self.world.state.borrow_mut().crash(self.index);
@@ -215,13 +215,13 @@ impl State {
                 self.listeners.remove(key);
             }
         }
-        for key in self.letterboxes.keys() {
-            if self.letterboxes.get(key).is_some_and(|letterbox| letterbox.host == host) {
-                self.letterboxes.remove(key);
+        for key in self.udp_sockets.keys() {
+            if self.udp_sockets.get(key).is_some_and(|socket| socket.host == host) {
+                self.udp_sockets.remove(key);
             }
         }
         let machine = &mut self.machines[host];
-        machine.letterboxes.clear();
+        machine.udp_sockets.clear();
         machine.is_up = false;
         machine.descriptors = 0;
         machine.ready.clear();

@@ -1,6 +1,6 @@
 //! A network of hosts in one thread: seeded, in virtual time, with every fault on demand.
 //!
-//! A [`Simulation`] owns a world: a clock that jumps, a seeded generator, an agenda of what will
+//! A [`Simulation`] owns a world: a clock that jumps, a seeded generator, a queue of what will
 //! happen, links and hosts. Each [`Host`] gives a [`Reactor`](crate::Reactor) of its own, whose driver is the world:
 //! reactor, connections, protocols, Deferreds and tasks above it are the code that runs in
 //! production. Whatever is drawn comes from the one seed, so a run is a pure function of it: a seed
@@ -144,8 +144,8 @@ impl Owner {
         let _observing = self.world.observe();
         let hosts = self.world.reactors.borrow().len();
         (0..hosts).for_each(|host| self.world.end_reactor(host));
-        let agenda = std::mem::take(&mut self.world.state.borrow_mut().agenda);
-        drop((agenda, self.world.programs.take()));
+        let events = std::mem::take(&mut self.world.state.borrow_mut().events);
+        drop((events, self.world.programs.take()));
     }
 }
 
@@ -297,7 +297,7 @@ impl Simulation {
             }
         };
         let call = Job::Call(Box::new(call), Location::caller());
-        self.world().state.borrow_mut().agenda.push_errand(nanos(time), call);
+        self.world().state.borrow_mut().events.push_job(nanos(time), call);
     }
 
     // ---- the network ----
@@ -424,32 +424,32 @@ impl Simulation {
         self.world().state.borrow_mut().trace.ignore_contents();
     }
 
-    /// The digest after each of the happenings that are kept.
+    /// The digest after each of the events that are kept.
     fn digests(&self) -> Vec<u64> {
         self.world().state.borrow().trace.digests().to_vec()
     }
 
-    /// Begins to keep what happens, for [`happenings`](Simulation::happenings).
+    /// Begins to keep what happens, for [`trace_events`](Simulation::trace_events).
     pub fn keep_trace(&self) {
         self.world().state.borrow_mut().trace.begin();
     }
 
     /// What has happened since [`keep_trace`](Simulation::keep_trace), in order.
-    pub fn happenings(&self) -> Vec<TraceEvent> {
-        self.world().state.borrow().trace.happenings().to_vec()
+    pub fn trace_events(&self) -> Vec<TraceEvent> {
+        self.world().state.borrow().trace.events().to_vec()
     }
 
     /// What has happened since [`keep_trace`](Simulation::keep_trace), a line each.
     pub fn trace(&self) -> String {
         let state = self.world().state.borrow();
-        state.trace.happenings().iter().map(|happening| format!("{happening}\n")).collect()
+        state.trace.events().iter().map(|event| format!("{event}\n")).collect()
     }
 
     /// What has happened since [`keep_trace`](Simulation::keep_trace), as a sequence diagram in SVG:
     /// its last three hundred lines, those that repeat being counted instead of drawn.
     pub fn to_svg(&self) -> String {
         let state = self.world().state.borrow();
-        svg::draw(state.seed, state.trace.happenings())
+        svg::draw(state.seed, state.trace.events())
     }
 
     /// Enters a line of the test's own into the trace.

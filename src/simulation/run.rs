@@ -200,7 +200,7 @@ impl World {
 
     fn next_time(&self, timer: Option<u64>) -> Option<u64> {
         let state = &mut *self.state.borrow_mut();
-        let next = state.agenda.next_time();
+        let next = state.events.next_time();
         let Some(delay) = timer else { return next };
         let timer = state.now.saturating_add(delay);
         Some(next.map_or(timer, |next| next.min(timer)))
@@ -212,24 +212,24 @@ impl World {
         let has_plans = |(host, reactor): (usize, &Option<Reactor>)| {
             reactor.as_ref().is_some_and(|it| state.due(host, it.inner()).is_some())
         };
-        !hosts.any(has_plans) && state.agenda.is_empty()
+        !hosts.any(has_plans) && state.events.is_empty()
     }
 
     /// Sets the time and lets the events that are due happen.
     #[inline]
     pub(super) fn jump(&self, time: u64) {
         self.rounds.set(0);
-        let mut errand = self.state.borrow_mut().jump(time);
-        while let Some(due) = errand {
+        let mut job = self.state.borrow_mut().jump(time);
+        while let Some(due) = job {
             self.run(due);
-            errand = self.state.borrow_mut().happen_due();
+            job = self.state.borrow_mut().happen_due();
         }
     }
 
     #[cold]
-    fn run(&self, errand: Job) {
-        match errand {
-            Job::Letter(letter) => self.state.borrow_mut().on_letter(letter),
+    fn run(&self, job: Job) {
+        match job {
+            Job::Datagram(datagram) => self.state.borrow_mut().on_datagram(datagram),
             Job::Work(work) => run_reporting_panic("offloaded work", Location::caller(), work),
             Job::Call(call, place) => run_reporting_panic("scripted step", place, call),
         }
@@ -263,7 +263,7 @@ impl World {
 
     fn is_called(&self, host: usize) -> bool {
         let is_paused = self.state.borrow().machines[host].is_paused;
-        // What an event woke in its own thread is a task that is ready, not mail.
+        // What an event woke in its own thread is a task that is ready, not a message.
         !is_paused
             && self.inner(host).is_some_and(|it| self.state.borrow().delay(host, &it) == Some(0))
     }
@@ -323,7 +323,7 @@ impl State {
         }
     }
 
-    /// Sets the time and lets what is due happen, until an errand has to be run.
+    /// Sets the time and lets what is due happen, until a job has to be run.
     #[inline]
     fn jump(&mut self, time: u64) -> Option<Job> {
         self.now = self.now.max(time);
@@ -332,12 +332,12 @@ impl State {
 
     #[inline]
     fn happen_due(&mut self) -> Option<Job> {
-        while let Some(event) = self.agenda.pop_due(self.now) {
+        while let Some(event) = self.events.pop_due(self.now) {
             match event {
                 Event::Arrive(key) => self.on_arrival(key),
-                Event::Job(key) => match self.agenda.take_errand(key) {
+                Event::Job(key) => match self.events.take_job(key) {
                     None => {}
-                    errand => return errand,
+                    job => return job,
                 },
                 event => self.happen(event),
             }
@@ -355,8 +355,8 @@ impl State {
             Event::Reset(key) => self.on_reset(key),
             Event::Rise(key) => self.rise(key),
             Event::RiseListener(key) => self.rise_listener(key),
-            Event::RiseLetterbox(key) => self.rise_letterbox(key),
-            Event::LetterRefused(key) => self.on_letter_refused(key),
+            Event::RiseUdp(key) => self.rise_udp(key),
+            Event::DatagramRefused(key) => self.on_datagram_refused(key),
             Event::Probe(key, silences) => self.probe(key, silences),
             // These two were seen to.
             Event::Arrive(_) | Event::Job(_) => {}

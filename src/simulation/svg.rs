@@ -21,10 +21,10 @@ const TOP: usize = 60;
 /// How wide the texts are.
 const TEXTS: usize = 640;
 
-pub(super) fn draw(seed: u64, happenings: &[TraceEvent]) -> String {
-    let start = happenings.len().saturating_sub(LOOKED_AT);
-    let is_drawn = |happening: &&TraceEvent| !happening.host.starts_with('(');
-    let mut told: Vec<&TraceEvent> = happenings[start..].iter().filter(is_drawn).collect();
+pub(super) fn draw(seed: u64, events: &[TraceEvent]) -> String {
+    let start = events.len().saturating_sub(LOOKED_AT);
+    let is_drawn = |event: &&TraceEvent| !event.host.starts_with('(');
+    let mut told: Vec<&TraceEvent> = events[start..].iter().filter(is_drawn).collect();
     accept_first(&mut told);
     let mut rows = fold(&told);
     rows.drain(..rows.len().saturating_sub(LINES));
@@ -45,9 +45,9 @@ struct Picture<'a> {
 /// The hosts in order of appearance.
 fn columns(told: &[&TraceEvent]) -> Vec<Rc<str>> {
     let mut hosts: Vec<Rc<str>> = Vec::new();
-    for happening in told {
-        if !happening.host.is_empty() && !hosts.contains(&happening.host) {
-            hosts.push(happening.host.clone());
+    for event in told {
+        if !event.host.is_empty() && !hosts.contains(&event.host) {
+            hosts.push(event.host.clone());
         }
     }
     hosts
@@ -117,10 +117,10 @@ impl Picture<'_> {
     }
 
     fn write_row(&self, svg: &mut String, row: usize, place: usize) -> std::fmt::Result {
-        let happening = self.told[place];
-        let (y, time) = (y(row), happening.at.as_secs_f64());
+        let event = self.told[place];
+        let (y, time) = (y(row), event.at.as_secs_f64());
         writeln!(svg, "<text x=\"8\" y=\"{}\" fill=\"#888\">{time:.6} s</text>", y + 4)?;
-        let color = match &happening.what {
+        let color = match &event.what {
             EventKind::Arrived { from, sent, .. } => {
                 self.write_arrow(svg, row, place, (from, *sent), COLORS[0])?
             }
@@ -191,26 +191,26 @@ impl Picture<'_> {
         place: usize,
         color: &str,
     ) -> std::fmt::Result {
-        let happening = self.told[place];
+        let event = self.told[place];
         let y = y(row);
-        if self.hosts.contains(&happening.host) {
-            let x = self.x(&happening.host);
+        if self.hosts.contains(&event.host) {
+            let x = self.x(&event.host);
             writeln!(svg, "<circle cx=\"{x}\" cy=\"{y}\" r=\"2.5\" fill=\"{color}\"/>")?;
         }
-        let connection = match happening.connection {
+        let connection = match event.connection {
             0 => String::new(),
             number => format!("#{number} "),
         };
         let is_early =
-            matches!(happening.what, EventKind::Arrived { .. }) && self.is_accepted_later(place);
+            matches!(event.what, EventKind::Arrived { .. }) && self.is_accepted_later(place);
         writeln!(
             svg,
             "<text x=\"{}\" y=\"{}\" fill=\"{color}\"><tspan fill=\"#888\">{}</tspan> \
              {connection}{}{}</text>",
             self.texts_x(),
             y + 4,
-            escape(&happening.host),
-            escape(&happening.what.to_string()),
+            escape(&event.host),
+            escape(&event.what.to_string()),
             if is_early { " (before it is accepted)" } else { "" }
         )
     }

@@ -167,8 +167,8 @@ pub(super) struct Trace {
 
 #[derive(Default)]
 struct Kept {
-    happenings: Vec<TraceEvent>,
-    /// By happening: the number of all that had happened then.
+    events: Vec<TraceEvent>,
+    /// By event: the number of all that had happened then.
     digests: Vec<u64>,
 }
 
@@ -192,8 +192,8 @@ impl Trace {
         self.digest
     }
 
-    pub(super) fn happenings(&self) -> &[TraceEvent] {
-        self.kept.as_ref().map_or(&[], |kept| &kept.happenings)
+    pub(super) fn events(&self) -> &[TraceEvent] {
+        self.kept.as_ref().map_or(&[], |kept| &kept.events)
     }
 
     pub(super) fn digests(&self) -> &[u64] {
@@ -220,10 +220,10 @@ impl Trace {
     }
 
     /// Enters what happened at this time and place into number and text.
-    pub(super) fn note(&mut self, mark: u64, happening: TraceEvent) {
+    pub(super) fn note(&mut self, mark: u64, event: TraceEvent) {
         self.digest.enter(mark);
-        happening.what.enter(&mut self.digest);
-        self.keep(|| happening);
+        event.what.enter(&mut self.digest);
+        self.keep(|| event);
     }
 
     /// As `note`, of what happens all the time: `mark` tells all of it, `make` is called if it is kept.
@@ -236,9 +236,9 @@ impl Trace {
     #[inline]
     fn keep(&mut self, make: impl FnOnce() -> TraceEvent) {
         if let Some(kept) = &mut self.kept
-            && kept.happenings.len() < MOST
+            && kept.events.len() < MOST
         {
-            kept.happenings.push(make());
+            kept.events.push(make());
             kept.digests.push(self.digest.0);
         }
     }

@@ -27,7 +27,7 @@ impl State {
         let link = self.links.get(host, socket.peer_host);
         let arrival = link.arrival(self.now, count, &mut self.random);
         if let Some(time) = socket.out.depart(self.now, arrival, Segment::Data(count)) {
-            self.agenda.push(time, Event::Arrive(key));
+            self.events.push(time, Event::Arrive(key));
         }
         if let Some(receiver) = peer.and_then(|peer| self.sockets.get_mut(peer))
             && receiver.can_hear()
@@ -45,7 +45,7 @@ impl State {
         let link = self.links.get(socket.host, socket.peer_host);
         let arrival = link.arrival(self.now, 0, &mut self.random);
         if let Some(time) = socket.out.depart(self.now, arrival, segment) {
-            self.agenda.push(time, Event::Arrive(key));
+            self.events.push(time, Event::Arrive(key));
         }
     }
 
@@ -69,7 +69,7 @@ impl State {
         }
         socket.out.tries = 0;
         if first.arrival > self.now {
-            self.agenda.push(first.arrival, Event::Arrive(key));
+            self.events.push(first.arrival, Event::Arrive(key));
             return false;
         }
         let Some(flight) = socket.out.in_flight.pop() else { return false };

@@ -12,7 +12,7 @@ pub(super) struct SimulatedUdp {
     pub(super) address: SocketAddr,
     pub(super) key: Option<Key>,
     pub(super) is_queued: bool,
-    pub(super) letters: VecDeque<(Box<[u8]>, SocketAddr)>,
+    pub(super) unread: VecDeque<(Box<[u8]>, SocketAddr)>,
     /// Receives from there only, and sends there by default.
     pub(super) peer: Option<SocketAddr>,
     /// Told to the next call, once.
@@ -24,7 +24,7 @@ pub(super) struct SimulatedUdp {
 }
 
 /// A datagram under way.
-pub(super) struct Letter {
+pub(super) struct Datagram {
     pub(super) sender: Key,
     pub(super) sent: u64,
     pub(super) from_host: usize,
@@ -35,10 +35,10 @@ pub(super) struct Letter {
 }
 
 /// More that nobody has read, and what comes is dropped.
-const MOST_LETTERS: usize = 256;
+const MOST_UNREAD: usize = 256;
 impl SimulatedUdp {
     pub(super) fn readiness(&self) -> Readiness {
-        let has_something = !self.letters.is_empty() || self.error.is_some();
+        let has_something = !self.unread.is_empty() || self.error.is_some();
         Readiness::WRITABLE.and(Readiness::READABLE.when(has_something))
     }
 
@@ -54,6 +54,6 @@ impl SimulatedUdp {
         if self.peer.is_some_and(|peer| peer != from) {
             return Some(Loss::NotThePeer);
         }
-        (self.letters.len() >= MOST_LETTERS).then_some(Loss::Full)
+        (self.unread.len() >= MOST_UNREAD).then_some(Loss::Full)
     }
 }

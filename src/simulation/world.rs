@@ -24,14 +24,14 @@ pub(super) struct State {
     pub(super) now: u64,
     pub(super) seed: u64,
     pub(super) random: Random,
-    pub(super) agenda: EventQueue,
+    pub(super) events: EventQueue,
     pub(super) machines: Vec<HostState>,
     /// Hosts for which something has become ready since they were looked at.
     pub(super) called: Vec<usize>,
     pub(super) links: Links,
     pub(super) sockets: Slots<Socket>,
     pub(super) listeners: Slots<Listening>,
-    pub(super) letterboxes: Slots<SimulatedUdp>,
+    pub(super) udp_sockets: Slots<SimulatedUdp>,
     pub(super) connections: Connection,
     pub(super) trace: Trace,
     /// How many calls the hosts' drivers got.
@@ -63,7 +63,7 @@ pub(super) struct HostState {
     /// Who listens.
     pub(super) ports: BTreeMap<u16, Key>,
     /// Who receives datagrams.
-    pub(super) letterboxes: BTreeMap<u16, Key>,
+    pub(super) udp_sockets: BTreeMap<u16, Key>,
     pub(super) disk: Files,
     pub(super) clock: HostClock,
     /// What that read when its reactor was made, from where the reactor's timers count.
@@ -137,13 +137,13 @@ impl State {
             now: 0,
             seed,
             random: Random::new(seed),
-            agenda: EventQueue::default(),
+            events: EventQueue::default(),
             machines: Vec::new(),
             called: Vec::new(),
             links: Links::default(),
             sockets: Slots::new(),
             listeners: Slots::new(),
-            letterboxes: Slots::new(),
+            udp_sockets: Slots::new(),
             connections: 0,
             trace: Trace::default(),
             calls: 0,
@@ -171,7 +171,7 @@ impl State {
             most_descriptors: usize::MAX,
             next_port: FIRST_PORT,
             ports: BTreeMap::new(),
-            letterboxes: BTreeMap::new(),
+            udp_sockets: BTreeMap::new(),
             disk: Files::default(),
             clock: HostClock::default(),
             born: 0,
@@ -206,11 +206,11 @@ impl State {
     }
 
     pub(super) fn later(&mut self, delay: u64, event: Event) {
-        self.agenda.push(self.now.saturating_add(delay), event);
+        self.events.push(self.now.saturating_add(delay), event);
     }
 
-    pub(super) fn errand(&mut self, delay: u64, errand: Job) {
-        self.agenda.push_errand(self.now.saturating_add(delay), errand);
+    pub(super) fn job_later(&mut self, delay: u64, job: Job) {
+        self.events.push_job(self.now.saturating_add(delay), job);
     }
 
     /// Counts a call of a host's driver and says what goes wrong with it.
@@ -248,8 +248,8 @@ impl State {
     pub(super) fn note(&mut self, host: usize, connection: Connection, what: EventKind) {
         let name = self.machines.get(host).map_or("".into(), |machine| machine.name.clone());
         let at = Duration::from_nanos(self.now);
-        let happening = TraceEvent { at, host: name, connection, what };
-        self.trace.note(self.mark(host, connection), happening);
+        let event = TraceEvent { at, host: name, connection, what };
+        self.trace.note(self.mark(host, connection), event);
     }
 
     fn mark(&self, host: usize, connection: Connection) -> u64 {
@@ -328,7 +328,7 @@ impl State {
             let (key, readiness) = match id {
                 ReadyId::Socket(key) => self.look_at_socket(key),
                 ReadyId::Listener(key) => self.look_at_listener(key),
-                ReadyId::SimulatedUdp(key) => self.look_at_letterbox(key),
+                ReadyId::SimulatedUdp(key) => self.look_at_udp(key),
             };
             if let Some(key) = key
                 && readiness != Readiness::NONE
@@ -345,10 +345,10 @@ impl State {
         (socket.key, socket.readiness())
     }
 
-    fn look_at_letterbox(&mut self, key: Key) -> (Option<Key>, Readiness) {
-        let Some(letterbox) = self.letterboxes.get_mut(key) else { return (None, Readiness::NONE) };
-        letterbox.is_queued = false;
-        (letterbox.key, letterbox.readiness())
+    fn look_at_udp(&mut self, key: Key) -> (Option<Key>, Readiness) {
+        let Some(socket) = self.udp_sockets.get_mut(key) else { return (None, Readiness::NONE) };
+        socket.is_queued = false;
+        (socket.key, socket.readiness())
     }
 
     fn look_at_listener(&mut self, key: Key) -> (Option<Key>, Readiness) {
@@ -365,7 +365,7 @@ impl HostState {
         loop {
             let port = self.next_port;
             self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
-            if !self.ports.contains_key(&port) && !self.letterboxes.contains_key(&port) {
+            if !self.ports.contains_key(&port) && !self.udp_sockets.contains_key(&port) {
                 return port;
             }
         }

@@ -16,10 +16,10 @@
 //!   connection without a word may have been cut off by somebody else: that is
 //!   [`ConnectionLost`](crate::transport::ConnectionLost).
 //! * Half a connection can be ended, as over TCP.
-//! * Who ends first hears the peer out: waits for its goodbye or its end, and drops what comes, for 10 s
-//!   and 4 MiB at most. A server sends tickets unasked, and a goodbye is bytes too: to close with those
+//! * Who ends first hears the peer out: waits for its close_notify or its end, and drops what comes, for 10 s
+//!   and 4 MiB at most. A server sends tickets unasked, and a close_notify is bytes too: to close with those
 //!   unread would have the system reset the connection and forget what was written last.
-//! * Who has heard the peer's goodbye has heard all of it and ends in order, though its own goodbye
+//! * Who has heard the peer's close_notify has heard all of it and ends in order, though its own
 //!   may find nobody any more.
 //! * From [`start_tls`] on nothing leaves in the clear but what was written before, and nothing that
 //!   came in the clear is given out as if it had come through TLS.

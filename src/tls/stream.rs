@@ -111,7 +111,7 @@ impl TlsStream {
             match self.take(&mut target[filled..]) {
                 Ok(count) => {
                     filled += count;
-                    // The peer's goodbye shows only when all before it was taken.
+                    // The peer's close_notify shows only when all before it was taken.
                     if count > 0 && filled < target.len() {
                         continue;
                     }
@@ -160,7 +160,7 @@ impl TlsStream {
         }
     }
 
-    fn say_goodbye(&mut self) {
+    fn send_close_notify(&mut self) {
         if !std::mem::replace(&mut self.has_left, true) {
             self.session.send_close_notify();
         }
@@ -252,7 +252,7 @@ impl ByteStream for TlsStream {
         if self.is_close_notified {
             return self.below.shutdown_write();
         }
-        self.say_goodbye();
+        self.send_close_notify();
         // What is left follows with `flush`.
         match self.send() {
             Err(error) if !is_shortage(&error) => Err(error),
@@ -312,14 +312,14 @@ impl Layer for TlsStream {
     }
 
     fn close_notify(&mut self) -> io::Result<()> {
-        self.say_goodbye();
+        self.send_close_notify();
         self.send_all()?;
         self.below.close_notify()?;
         self.is_close_notified = true;
         Ok(())
     }
 
-    /// Until its goodbye the peer may say something any time, and be it that goodbye: what nobody has
+    /// Until its close_notify the peer may say something any time, and be it that: what nobody has
     /// read when the stream below is dropped, or what comes then, is answered with a reset.
     fn must_linger(&mut self, _may_be_unread: bool) -> bool {
         let has_spoken = self.has_ended || self.is_cut || self.failed.is_some();

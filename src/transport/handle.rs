@@ -150,7 +150,7 @@ impl Transport {
     /// bytes back, as a throttle does, is not the peer's.
     ///
     /// Bytes of the peer's that nobody has read would have the system close with a reset, which may
-    /// overtake what was sent last. So if there are such, or over TLS no goodbye yet, the peer is heard
+    /// overtake what was sent last. So if there are such, or over TLS no close_notify yet, the peer is heard
     /// out first: this end of the stream is ended, and what comes is dropped, until the peer ends too,
     /// for 10 s and 4 MiB at most. Should the peer reset the connection meanwhile, it is lost.
     ///

@@ -165,7 +165,7 @@ pub(crate) fn bytes(count: usize) -> Vec<u8> {
 /// Whether something happened that a program may fail of. Whatever cuts calls up or delays them is
 /// no excuse.
 pub(crate) fn may_fail(simulation: &Simulation) -> bool {
-    simulation.happenings().iter().any(|happening| match happening.what {
+    simulation.trace_events().iter().any(|event| match event.what {
         EventKind::Failing(_, fault) => matches!(fault, Fault::Error(_)),
         _ => false,
     })
