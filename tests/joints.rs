@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 const PROTOCOL: &str = include_str!("../src/protocol/contract.rs");
 const FORWARD_PROTOCOL: &str = include_str!("../src/protocol/forward.rs");
+const AWAIT_PROTOCOL: &str = include_str!("../src/awaited/await_protocol.rs");
 const STREAM: &str = include_str!("../src/driver/stream.rs");
 const FORWARD_STREAM: &str = include_str!("../src/driver/forward.rs");
 
@@ -50,6 +51,27 @@ fn the_macros_know_every_method_of_the_traits_and_no_other() {
     assert_eq!(lists(FORWARD_STREAM), streams);
     let all: BTreeSet<_> = streams.iter().flatten().copied().collect();
     assert_eq!(emitted(FORWARD_STREAM), all);
+}
+
+/// The names of the methods that an arm of a macro writes out, async or not.
+fn written(arm: &str) -> BTreeSet<&str> {
+    let lines = arm.lines().map(|line| line.trim_start().trim_start_matches("async "));
+    lines.filter_map(|line| line.strip_prefix("fn ")?.split('(').next()).collect()
+}
+
+#[test]
+fn awaited_protocols_have_every_event_that_is_no_framings_own() {
+    let (awaits, defaults) = AWAIT_PROTOCOL.split_once("    (defaults) => {").unwrap();
+    let awaits = awaits.split_once("macro_rules!").unwrap().1;
+    let mut events = methods(PROTOCOL, "\npub trait Protocol {");
+    let is_framings = ["data_received", "reading_resumed"].map(|name| events.remove(name));
+    assert_eq!(is_framings, [true, true]);
+    let mut awaited = written(awaits);
+    assert!(awaited.remove("$received"), "{awaited:?}");
+    assert_eq!(awaited, events);
+    let is_adapters = ["pause_writing", "resume_writing"].map(|name| events.remove(name));
+    assert_eq!(is_adapters, [true, true]);
+    assert_eq!(written(defaults), events);
 }
 
 /// Forwards all, and clippy reads that it is all.

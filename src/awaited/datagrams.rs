@@ -1,12 +1,12 @@
 //! Datagrams, each with an awaited handler.
 
-use super::events::Events;
+use super::events::Driven;
 use super::handling::{Handling, Holds};
-use super::lent::Lent;
 use crate::address::Address;
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic, report};
 use crate::net::datagram::{DatagramProtocol, DatagramTransport};
 use crate::reactor::Reactor;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -84,7 +84,7 @@ pub struct AwaitedDatagrams<P> {
 
 enum Event {
     Started,
-    Datagram(Lent, Address),
+    Datagram(Address),
     Refused(Failure),
 }
 
@@ -99,9 +99,10 @@ impl<P: AsyncDatagramProtocol> AwaitedDatagrams<P> {
 }
 
 impl<P> AwaitedDatagrams<P> {
-    fn handle(&self, event: Event) -> Result {
+    /// What fails is reported where it does.
+    fn handle(&self, event: Event, data: &[u8]) -> Result {
         match &self.handling {
-            Some(handling) => handling.handle(event),
+            Some(handling) => handling.handle(event, data),
             None => Ok(()),
         }
     }
@@ -110,22 +111,21 @@ impl<P> AwaitedDatagrams<P> {
 impl<P: AsyncDatagramProtocol + 'static> DatagramProtocol for AwaitedDatagrams<P> {
     fn started(&mut self, transport: &DatagramTransport) {
         let Some(protocol) = self.protocol.take() else { return };
-        self.handling = Some(Handling::new(protocol, transport, contain, |it, _| it.stopped()));
-        // What fails is reported where it does.
-        let _ = self.handle(Event::Started);
+        self.handling = Some(Handling::new(protocol, transport, |it, _| it.stopped(), drive));
+        let _ = self.handle(Event::Started, &[]);
     }
 
     fn datagram_received(&mut self, _: &DatagramTransport, data: &[u8], from: &Address) -> Result {
         match &self.handling {
             Some(handling) if handling.waiting() < MOST => {
-                handling.handle(Event::Datagram(handling.lend(data), from.clone()))
+                handling.handle(Event::Datagram(from.clone()), data)
             }
             _ => Ok(()),
         }
     }
 
     fn connection_refused(&mut self, _: &DatagramTransport, reason: &Failure) {
-        let _ = self.handle(Event::Refused(reason.clone()));
+        let _ = self.handle(Event::Refused(reason.clone()), &[]);
     }
 
     fn stopped(&mut self) {
@@ -135,13 +135,20 @@ impl<P: AsyncDatagramProtocol + 'static> DatagramProtocol for AwaitedDatagrams<P
     }
 }
 
-/// A panic is a failure here: the socket serves on.
-async fn contain<P: AsyncDatagramProtocol>(
-    protocol: &mut P,
-    transport: &DatagramTransport,
-    events: &Events<Event>,
-) -> Result {
-    let mut handler = pin!(handle(protocol, transport, events));
+/// Has every event handled; a panic is a failure here: the socket serves on.
+async fn drive<P: AsyncDatagramProtocol>(
+    mut events: Driven<P, DatagramTransport, Event>,
+) -> Infallible {
+    loop {
+        let event = events.next_event().await;
+        let (protocol, transport, data) = events.parts();
+        let outcome = contain(handle(protocol, transport, event, data)).await;
+        events.done(outcome);
+    }
+}
+
+async fn contain(handler: impl Future<Output = Result>) -> Result {
+    let mut handler = pin!(handler);
     poll_fn(|context| {
         let polled = catch_panic(NO_PLACE, || handler.as_mut().poll(context));
         polled.unwrap_or_else(|panic| Poll::Ready(Err(panic)))
@@ -152,15 +159,13 @@ async fn contain<P: AsyncDatagramProtocol>(
 async fn handle<P: AsyncDatagramProtocol>(
     protocol: &mut P,
     transport: &DatagramTransport,
-    events: &Events<Event>,
+    event: Event,
+    data: &[u8],
 ) -> Result {
-    match events.take() {
-        Some(Event::Datagram(data, from)) => {
-            protocol.datagram_received(transport, &data, &from).await
-        }
-        Some(Event::Started) => protocol.started(transport).await,
-        Some(Event::Refused(reason)) => protocol.connection_refused(transport, &reason).await,
-        None => Ok(()),
+    match event {
+        Event::Datagram(from) => protocol.datagram_received(transport, data, &from).await,
+        Event::Started => protocol.started(transport).await,
+        Event::Refused(reason) => protocol.connection_refused(transport, &reason).await,
     }
 }
 

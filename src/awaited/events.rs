@@ -1,90 +1,85 @@
-//! What the handlers of one protocol wait for: events, one after the other, and at last the loss.
+//! What the handlers of one protocol are called for: events, one after the other.
 //!
 //! # Theory
-//! One future has the protocol and awaits a handler for each event. Between events it is pending, and
-//! so it is while a handler is; the stage tells which.
+//! One future has the protocol, takes an event and awaits its handler, without end. Between events it is
+//! pending, and so it is while a handler is; the stage tells which. At the end it is dropped where it is,
+//! with the handler that waits in it; the protocol survives it, for it is still to be told.
 //!
 //! ```text
-//!     1 event, a poll          3 the handler failed
-//!   idle ────────► handling ──────────────────────► failed
-//!    │ ▲───────────────┤                              │
-//!    │   2 it is done  │ 4 the connection is lost     │ 4
-//!    └─────────────────┴──────────► lost ◄────────────┘
+//!      1 an event, and a poll      3 the handler failed
+//!   idle ──────────────► handling ────────────────────► failed
+//!    │ ▲                  │  │ ▲                          │
+//!    │ └── 2 it is done ──┘  │ └─ 2 and others are behind │
+//!    │                       │ 4 the connection is lost   │
+//!    └───────────────────────┴─────────► lost ◄───────────┘
 //! ```
 //!
 //! # Invariants
-//! * `next` and `later` are empty in failed and lost; `later` is empty in idle.
-//! * `reason` is there in lost, unless nobody told it.
+//! * `next` and `bytes` are empty but between a call of `put` and the poll that follows it at once.
+//! * `later` is empty unless the stage is `Behind`.
 
-use super::handling::Holds;
-use super::lent::Lent;
+use super::handling::{Handling, Holds};
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
 use crate::reactor::run_reporting_panic;
+use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::thread;
-
-/// What a handler is called for.
-pub(crate) enum Event {
-    Made,
-    /// Those of a stream, of a line, of a string.
-    Bytes(Lent),
-    ReadClosed,
-    WriteClosed,
-    Descriptor(OwnedFd),
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Idle,
-    /// An event was put, and the next poll handles it.
-    Called,
     Handling,
+    /// As `Handling`, and other events wait behind.
+    Behind,
     Failed,
     Lost,
 }
 
-pub(crate) struct Events<E> {
+pub(super) struct Queue<E> {
     next: Cell<Option<E>>,
+    /// Those of the next event, if it has some.
+    bytes: Cell<Vec<u8>>,
     /// What came while one was handled. Borrowed for one push or pop.
-    later: RefCell<VecDeque<E>>,
+    later: RefCell<VecDeque<(E, Vec<u8>)>>,
     stage: Cell<Stage>,
     /// The handler's, until somebody takes it.
     failure: Cell<Option<Failure>>,
-    reason: Cell<Option<Failure>>,
-    survivor: Cell<Option<Survivor>>,
 }
 
-impl<E> Events<E> {
-    pub(super) fn new() -> Events<E> {
-        Events {
+impl<E> Queue<E> {
+    pub(super) fn new() -> Queue<E> {
+        Queue {
             next: Cell::new(None),
+            bytes: Cell::default(),
             later: RefCell::default(),
             stage: Cell::new(Stage::Idle),
             failure: Cell::default(),
-            reason: Cell::default(),
-            survivor: Cell::default(),
         }
     }
 
+    #[inline(always)]
     pub(super) fn stage(&self) -> Stage {
         self.stage.get()
     }
 
+    /// 1: whoever puts one polls next.
     #[inline(always)]
-    pub(super) fn put(&self, event: E) {
-        self.stage.set(Stage::Called);
-        // Its handler took the one before: spares the drop of nothing.
-        std::mem::forget(self.next.replace(Some(event)));
+    pub(super) fn put(&self, event: E, bytes: Vec<u8>) {
+        self.stage.set(Stage::Handling);
+        // Both were empty: spares the drop of nothing.
+        mem::forget(self.next.replace(Some(event)));
+        mem::forget(self.bytes.replace(bytes));
     }
 
-    pub(super) fn put_later(&self, event: E) {
-        self.later.borrow_mut().push_back(event);
+    pub(super) fn put_later(&self, event: E, bytes: Vec<u8>) {
+        self.stage.set(Stage::Behind);
+        self.later.borrow_mut().push_back((event, bytes));
     }
 
     /// How many wait.
@@ -96,118 +91,166 @@ impl<E> Events<E> {
         self.failure.take()
     }
 
-    /// 4: the connection is lost, for a reason that the protocol is to be told, if any.
-    pub(super) fn lose(&self, reason: Option<Failure>) {
-        self.stage.set(Stage::Lost);
-        self.reason.set(reason);
-        drop((self.next.take(), self.later.take()));
-    }
-
-    /// 1: ready when there is an event to take; false once the connection is lost.
+    /// 2: the handler is done, and nothing was put since: what came meanwhile is next.
     #[inline(always)]
-    fn poll_next(&self) -> Poll<bool> {
+    fn poll_later(&self) -> Poll<(E, Vec<u8>)> {
         match self.stage.get() {
-            // It was put before this poll.
-            Stage::Called => {
-                self.stage.set(Stage::Handling);
-                Poll::Ready(true)
-            }
-            Stage::Idle | Stage::Failed => Poll::Pending,
-            Stage::Lost => Poll::Ready(false),
-            Stage::Handling => self.poll_later(),
+            Stage::Handling => self.stage.set(Stage::Idle),
+            Stage::Behind => return self.take_later(),
+            Stage::Idle | Stage::Failed | Stage::Lost => {}
         }
+        Poll::Pending
     }
 
-    /// 2: a handler is done: whatever came meanwhile is next.
-    #[inline(always)]
-    fn poll_later(&self) -> Poll<bool> {
-        let later = self.later.borrow_mut().pop_front();
-        if later.is_none() {
-            self.stage.set(Stage::Idle);
-            return Poll::Pending;
+    #[cold]
+    fn take_later(&self) -> Poll<(E, Vec<u8>)> {
+        let mut later = self.later.borrow_mut();
+        let first = later.pop_front();
+        if later.is_empty() {
+            self.stage.set(Stage::Handling);
         }
-        self.next.set(later);
-        Poll::Ready(true)
+        first.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// The event that a handler is called for; its handler takes it, once.
-    #[inline(always)]
-    pub(crate) fn take(&self) -> Option<E> {
-        self.next.take()
-    }
-
-    /// 3: the handler failed.
-    fn fail(&self, failure: Failure) {
+    /// 3: a handler failed, or panicked, and its failure is known elsewhere.
+    pub(super) fn fail(&self, failure: Option<Failure>) {
         if self.stage.get() != Stage::Lost {
             self.stage.set(Stage::Failed);
-            drop((self.next.take(), self.later.take()));
+            drop(self.later.take());
         }
-        drop(self.failure.replace(Some(failure)));
+        drop(self.failure.replace(failure));
     }
 
-    /// What a panic left of the driver: tells the protocol of its loss.
-    pub(super) fn take_survivor(&self) -> Option<Survivor> {
-        self.survivor.take()
+    /// 4: the connection is lost.
+    pub(super) fn lose(&self) {
+        self.stage.set(Stage::Lost);
+        drop(self.later.take());
     }
 }
 
-pub(super) type Survivor = Box<dyn FnOnce(&Failure)>;
-
-/// The protocol; if a handler panics, it survives the driver, for it is still to be told.
-struct Kept<P: 'static, E: 'static, L: FnOnce(&mut P, &Failure) + 'static> {
-    protocol: Option<(P, L)>,
-    events: Rc<Events<E>>,
+/// The protocol, and what it is called for next: what the future that calls the handlers works on.
+pub(super) struct Driven<P: 'static, T: Holds, E: 'static> {
+    /// Absent only while this is dropped.
+    protocol: Option<P>,
+    tell_lost: fn(&mut P, &Failure),
+    /// Of the event that is handled.
+    bytes: Vec<u8>,
+    handling: Rc<Handling<T, E>>,
 }
 
-impl<P, E, L: FnOnce(&mut P, &Failure)> Drop for Kept<P, E, L> {
+impl<P, T: Holds, E> Driven<P, T, E> {
+    pub(super) fn new(
+        protocol: P,
+        tell_lost: fn(&mut P, &Failure),
+        handling: Rc<Handling<T, E>>,
+    ) -> Driven<P, T, E> {
+        Driven { protocol: Some(protocol), tell_lost, bytes: Vec::new(), handling }
+    }
+
+    #[inline(always)]
+    pub(super) fn next_event(&mut self) -> impl Future<Output = E> {
+        poll_fn(|_| self.poll_next())
+    }
+
+    #[inline(always)]
+    fn poll_next(&mut self) -> Poll<E> {
+        let queue = &self.handling.queue;
+        let (event, bytes) = match queue.next.take() {
+            Some(event) => (event, queue.bytes.take()),
+            None => match queue.poll_later() {
+                Poll::Ready(later) => later,
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        // The last handler's were given back: spares the drop of nothing.
+        mem::forget(mem::replace(&mut self.bytes, bytes));
+        Poll::Ready(event)
+    }
+
+    #[inline(always)]
+    pub(super) fn parts(&mut self) -> (&mut P, &T, &[u8]) {
+        let protocol = self.protocol.as_mut().expect("it is there until this is dropped");
+        (protocol, &self.handling.transport, &self.bytes)
+    }
+
+    /// 2 and 3: the handler is done.
+    #[inline(always)]
+    pub(super) fn done(&mut self, outcome: Result) {
+        self.handling.spare.give(mem::take(&mut self.bytes));
+        if let Err(failure) = outcome {
+            self.failed(failure);
+        }
+    }
+
+    #[cold]
+    fn failed(&self, failure: Failure) {
+        if let Some(failure) = self.handling.transport.take_failure(failure) {
+            self.handling.queue.fail(Some(failure));
+        }
+    }
+}
+
+/// Tells the protocol of the loss, if somebody knows why, and drops it; its panic is returned.
+pub(super) type Survivor = Box<dyn FnOnce(Option<&Failure>) -> Result>;
+
+impl<P, T: Holds, E> Drop for Driven<P, T, E> {
     fn drop(&mut self) {
-        let Some((mut protocol, lose)) = self.protocol.take() else { return };
-        if !thread::panicking() {
+        let (Some(mut protocol), tell_lost) = (self.protocol.take(), self.tell_lost) else {
             return;
-        }
-        if self.events.stage.get() != Stage::Lost {
-            self.events.stage.set(Stage::Failed);
-        }
-        let survivor = Box::new(move |reason: &Failure| lose(&mut protocol, reason));
-        drop(self.events.survivor.replace(Some(survivor)));
+        };
+        self.handling.survive(Box::new(move |reason| {
+            let told =
+                reason.map(|reason| catch_panic(NO_PLACE, || tell_lost(&mut protocol, reason)));
+            run_reporting_panic("panic in the drop of a protocol", || drop(protocol));
+            told.unwrap_or(Ok(()))
+        }));
     }
 }
 
-/// Has every event handled, one after the other, and at last tells the protocol of the loss.
-pub(super) async fn drive<P: 'static, T: Holds, E: 'static, L>(
-    protocol: P,
-    transport: T,
-    events: Rc<Events<E>>,
-    handle: impl AsyncFn(&mut P, &T, &Events<E>) -> Result,
-    lose: L,
-) where
-    L: FnOnce(&mut P, &Failure) + 'static,
-{
-    let mut kept = Kept { protocol: Some((protocol, lose)), events: events.clone() };
-    while poll_fn(|_| events.poll_next()).await {
-        let Some((protocol, _)) = &mut kept.protocol else { return };
-        // Here, not in a function of its own: to move a handler is 40 instructions.
-        let mut handler = pin!(handle(protocol, &transport, &events));
-        let outcome = poll_fn(|context| match events.stage.get() {
-            Stage::Lost => Poll::Ready(None),
-            _ => handler.as_mut().poll(context).map(Some),
-        });
-        match outcome.await {
-            Some(Ok(())) => {}
-            Some(Err(failure)) => {
-                if let Some(failure) = transport.take_failure(failure) {
-                    events.fail(failure);
-                }
-            }
-            None => break,
-        }
+/// What a handler is called for; see [`Events`].
+#[derive(Debug)]
+pub enum Event {
+    /// The connection is there.
+    Made,
+    /// Bytes, a line or a string was received: it is the third of [`Events::parts`].
+    Received,
+    /// The peer will send nothing more.
+    ReadClosed,
+    /// Nothing more can be written.
+    WriteClosed,
+    /// A descriptor came through a Unix socket.
+    Descriptor(OwnedFd),
+}
+
+/// An async protocol and the events that its handlers are to be awaited for, one after the other.
+///
+/// For a framing of your own: [`Awaited::begin`](super::Awaited::begin) gives it to a future that takes an event,
+/// awaits its handler and says how that ended, without end. [`await_protocol!`](crate::await_protocol) writes
+/// that future.
+pub struct Events<P: 'static>(pub(super) Driven<P, Transport, Event>);
+
+impl<P> Events<P> {
+    /// The next event, as soon as there is one.
+    #[inline(always)]
+    pub fn next_event(&mut self) -> impl Future<Output = Event> {
+        self.0.next_event()
     }
-    let (Some((mut protocol, lose)), Some(reason)) = (kept.protocol.take(), events.reason.take())
-    else {
-        return;
-    };
-    if let Err(panic) = catch_panic(NO_PLACE, || lose(&mut protocol, &reason)) {
-        drop(events.failure.replace(Some(panic)));
+
+    /// The protocol, its transport, and what was received, if that is the event.
+    #[inline(always)]
+    pub fn parts(&mut self) -> (&mut P, &Transport, &[u8]) {
+        self.0.parts()
     }
-    run_reporting_panic("panic in the drop of a protocol", || drop(protocol));
+
+    /// The handler is done; after an error the connection is reset, and no other event comes.
+    #[inline(always)]
+    pub fn done(&mut self, outcome: Result) {
+        self.0.done(outcome);
+    }
+}
+
+impl<P> fmt::Debug for Events<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
 }

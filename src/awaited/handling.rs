@@ -11,12 +11,13 @@
 //!   comes back to it waits in the events.
 //! * Reading is held exactly while a handler waits, or the peer takes too little.
 
-use super::events::{Events, Stage, drive};
-use super::lent::{Lent, Spare};
+use super::events::{Driven, Queue, Stage, Survivor};
+use super::spare::Spare;
 use crate::failure::{Failure, NO_PLACE, Report, Result, catch_panic, report, tell};
 use crate::reactor::Reactor;
 use crate::transport::Transport;
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -63,11 +64,15 @@ impl Holds for Transport {
 }
 
 pub(crate) struct Handling<T, E> {
-    transport: T,
-    events: Rc<Events<E>>,
-    spare: Rc<Spare>,
-    /// Absent while it is polled, and once it is over.
+    pub(super) transport: T,
+    pub(super) queue: Queue<E>,
+    pub(super) spare: Rc<Spare>,
+    /// Absent while it is polled, and once it is over. It has this in it, until it is dropped.
     driver: Cell<Option<Driver>>,
+    /// The protocol, once its driver is gone, until it is told of its loss.
+    survivor: Cell<Option<Survivor>>,
+    /// Why the connection was lost, until the protocol is told.
+    reason: Cell<Option<Failure>>,
     /// Of the task that polls a handler that waits.
     waker: Cell<Option<Waker>>,
     has_task: Cell<bool>,
@@ -75,7 +80,7 @@ pub(crate) struct Handling<T, E> {
     is_full: Cell<bool>,
 }
 
-type Driver = Pin<Box<dyn Future<Output = ()>>>;
+type Driver = Pin<Box<dyn Future<Output = Infallible>>>;
 
 /// How far a poll came.
 enum Progress {
@@ -85,37 +90,35 @@ enum Progress {
 }
 
 impl<T: Holds, E: 'static> Handling<T, E> {
-    pub(crate) fn new<P: 'static>(
+    pub(super) fn new<P: 'static, F: Future<Output = Infallible> + 'static>(
         protocol: P,
         transport: &T,
-        handle: impl AsyncFn(&mut P, &T, &Events<E>) -> Result + 'static,
-        lose: impl FnOnce(&mut P, &Failure) + 'static,
+        tell_lost: fn(&mut P, &Failure),
+        drive: impl FnOnce(Driven<P, T, E>) -> F,
     ) -> Rc<Handling<T, E>> {
-        let events = Rc::new(Events::new());
-        let driver = drive(protocol, transport.clone(), events.clone(), handle, lose);
-        Rc::new(Handling {
+        let handling = Rc::new(Handling {
             transport: transport.clone(),
-            events,
+            queue: Queue::new(),
             spare: transport.reactor().local(),
-            driver: Cell::new(Some(Box::pin(driver))),
+            driver: Cell::default(),
+            survivor: Cell::default(),
+            reason: Cell::default(),
             waker: Cell::default(),
             has_task: Cell::new(false),
             is_full: Cell::new(false),
-        })
+        });
+        let driver = drive(Driven::new(protocol, tell_lost, handling.clone()));
+        handling.driver.set(Some(Box::pin(driver)));
+        handling
     }
 
     /// Has the event handled, now or after those that are; a failure that is known by now is returned.
-    #[inline]
-    pub(super) fn handle(self: &Rc<Self>, event: E) -> Result {
-        match self.events.stage() {
-            Stage::Idle => self.events.put(event),
-            Stage::Called | Stage::Handling => {
-                self.events.put_later(event);
-                self.wait();
-                return Ok(());
-            }
-            Stage::Failed | Stage::Lost => return Ok(()),
+    #[inline(always)]
+    pub(super) fn handle(self: &Rc<Self>, event: E, data: &[u8]) -> Result {
+        if self.queue.stage() != Stage::Idle {
+            return self.handle_later(event, data);
         }
+        self.queue.put(event, self.spare.copy(data));
         match self.poll(&mut Context::from_waker(Waker::noop())) {
             Progress::Done => Ok(()),
             Progress::Failed(failure) => Err(failure),
@@ -126,33 +129,36 @@ impl<T: Holds, E: 'static> Handling<T, E> {
         }
     }
 
-    #[inline]
-    pub(super) fn lend(&self, data: &[u8]) -> Lent {
-        Lent::new(&self.spare, data)
+    #[cold]
+    fn handle_later(self: &Rc<Self>, event: E, data: &[u8]) -> Result {
+        if matches!(self.queue.stage(), Stage::Handling | Stage::Behind) {
+            self.queue.put_later(event, data.to_vec());
+            self.wait();
+        }
+        Ok(())
     }
 
     /// How many events wait for the handler that is awaited.
     pub(super) fn waiting(&self) -> usize {
-        self.events.waiting()
+        self.queue.waiting()
     }
 
     #[inline(always)]
     fn poll(&self, context: &mut Context<'_>) -> Progress {
         let Some(mut driver) = self.driver.take() else { return Progress::Done };
-        // Again, if the end was told meanwhile.
-        while driver.as_mut().poll(context).is_pending() {
-            if self.events.stage() != Stage::Lost {
-                // Absent while it is polled: spares the drop of nothing.
-                std::mem::forget(self.driver.replace(Some(driver)));
-                break;
-            }
+        let Poll::Pending = driver.as_mut().poll(context);
+        let stage = self.queue.stage();
+        if stage == Stage::Lost {
+            // The end was told meanwhile.
+            self.end(Some(driver));
+            return Progress::Done;
         }
-        match self.events.stage() {
-            Stage::Idle => Progress::Done,
-            Stage::Called | Stage::Handling => Progress::Waits,
-            Stage::Failed | Stage::Lost => {
-                self.events.take_failure().map_or(Progress::Done, Progress::Failed)
-            }
+        // Absent while it is polled: spares the drop of nothing.
+        std::mem::forget(self.driver.replace(Some(driver)));
+        match stage {
+            Stage::Idle | Stage::Lost => Progress::Done,
+            Stage::Handling | Stage::Behind => Progress::Waits,
+            Stage::Failed => self.queue.take_failure().map_or(Progress::Done, Progress::Failed),
         }
     }
 
@@ -198,37 +204,33 @@ impl<T: Holds, E: 'static> Handling<T, E> {
 
     /// The connection is lost: the handler that waits is dropped, and the protocol is told.
     pub(super) fn lose(&self, reason: Failure) {
-        self.events.lose(Some(reason.clone()));
-        let polled = catch_panic(NO_PLACE, || self.poll(&mut Context::from_waker(Waker::noop())));
-        let told = match polled {
-            Ok(Progress::Failed(panic)) => Err(panic),
-            Ok(_) => Ok(()),
-            Err(panic) => {
-                report("panic in the drop of a handler", &panic);
-                Ok(())
-            }
-        };
-        let survivor = self.events.take_survivor();
-        let told = told.and_then(|()| {
-            catch_panic(NO_PLACE, || survivor.into_iter().for_each(|tell| tell(&reason)))
-        });
-        if let Err(panic) = told {
+        self.reason.set(Some(reason));
+        self.abandon();
+    }
+
+    /// As `lose`, but nobody says that it is lost: the handler and the protocol are dropped.
+    pub(super) fn abandon(&self) {
+        self.queue.lose();
+        self.end(self.driver.take());
+        // The task sees that it is over.
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Drops the handler where it waits; what survives is told. Nothing, while a handler is polled: that
+    /// poll will do it.
+    fn end(&self, driver: Option<Driver>) {
+        if let Err(panic) = catch_panic(NO_PLACE, || drop(driver)) {
+            report("panic in the drop of a handler", &panic);
+        }
+        let Some(survivor) = self.survivor.take() else { return };
+        if let Err(panic) = survivor(self.reason.take().as_ref()) {
             self.transport.tell_last_panic(&panic);
         }
-        self.wake();
     }
 
-    /// Nobody will say that it is lost: the handler and the protocol are dropped.
-    pub(super) fn abandon(&self) {
-        if self.events.stage() != Stage::Lost {
-            self.events.lose(None);
-        }
-        drop(self.driver.take());
-        self.wake();
-    }
-
-    /// The task sees that it is over.
-    fn wake(&self) {
-        self.waker.take().into_iter().for_each(Waker::wake);
+    /// The driver is dropped, after its handler, by a panic of that or at the end.
+    pub(super) fn survive(&self, survivor: Survivor) {
+        self.queue.fail(None);
+        self.survivor.set(Some(survivor));
     }
 }

@@ -57,21 +57,22 @@
 // wraps, counts or cuts for protocols does for these. Its price is one copy of what is read, because a
 // handler may keep its bytes longer than the reactor its buffer.
 
+mod await_protocol;
 mod datagrams;
 mod events;
 mod handling;
-mod lent;
+mod spare;
 
 pub use datagrams::{AsyncDatagramProtocol, AwaitedDatagrams};
+pub use events::{Event, Events};
 
-pub(crate) use events::{Event, Events};
-pub(crate) use handling::Handling;
-
+use crate::await_protocol;
 use crate::failure::{Failure, Result};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
+use handling::Handling;
+use std::convert::Infallible;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// Meaning for the bytes of one connection, as async callbacks.
@@ -108,47 +109,33 @@ use std::rc::Rc;
 #[doc(alias = "IProtocol")]
 #[doc(alias = "async_callback")]
 pub trait AsyncProtocol {
-    /// The connection is there; what it awaits is awaited before the first bytes are read.
-    #[doc(alias = "connectionMade")]
-    async fn connection_made(&mut self, transport: &Transport) -> Result {
-        let _ = transport;
-        Ok(())
-    }
-
     /// Bytes arrived; where they are cut means nothing. The next come when it has returned.
     #[doc(alias = "dataReceived")]
     async fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
 
-    /// The peer will send nothing more. The default ends the connection, after what was written.
-    #[doc(alias = "readConnectionLost")]
-    async fn read_closed(&mut self, transport: &Transport) -> Result {
-        transport.lose_connection();
-        Ok(())
-    }
+    await_protocol!(defaults);
+}
 
-    /// Nothing more can be written: `lose_write_connection` was called, and its time has come.
-    #[doc(alias = "writeConnectionLost")]
-    async fn write_closed(&mut self, transport: &Transport) -> Result {
-        let _ = transport;
-        Ok(())
-    }
-
-    /// A descriptor came through a Unix socket, with the bytes that are received next. The default
-    /// closes it.
-    #[doc(alias = "fileDescriptorReceived")]
-    async fn file_descriptor_received(
-        &mut self,
-        transport: &Transport,
-        descriptor: OwnedFd,
-    ) -> Result {
-        let _ = (transport, descriptor);
-        Ok(())
-    }
-
-    /// The connection has ended; see [`Protocol::connection_lost`]. A handler that waited is dropped.
-    #[doc(alias = "connectionLost")]
-    fn connection_lost(&mut self, reason: &Failure) {
-        let _ = reason;
+/// An `async` closure is a protocol that is called with bytes.
+///
+/// ```
+/// use ropewalk::awaited::Awaited;
+/// use ropewalk::{Address, Reactor, Transport};
+/// use std::time::Duration;
+///
+/// let reactor = Reactor::new()?;
+/// reactor.listen("127.0.0.1:0", |_: &Address| {
+///     Awaited::new(async |transport: &Transport, data: &[u8]| {
+///         transport.reactor().sleep(Duration::from_millis(10)).await;
+///         transport.write(data);
+///         Ok(())
+///     })
+/// })?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+impl<F: AsyncFnMut(&Transport, &[u8]) -> Result> AsyncProtocol for F {
+    async fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self(transport, data).await
     }
 }
 
@@ -204,45 +191,50 @@ impl<P> Awaited<P> {
         self
     }
 
-    /// Begins to handle events; once.
-    pub(crate) fn begin(&mut self, begin: impl FnOnce(P) -> Rc<Handling<Transport, Event>>) {
-        if let Some(protocol) = self.protocol.take() {
-            self.handling = Some(begin(protocol));
-        }
+    /// Begins to have handlers awaited, once; for a trait of your own, as `connection_made` of an `impl`.
+    ///
+    /// `drive` calls the handlers, without end; `tell_lost` is what tells the protocol of the loss.
+    pub fn begin<F: Future<Output = Infallible> + 'static>(
+        &mut self,
+        transport: &Transport,
+        tell_lost: fn(&mut P, &Failure),
+        drive: impl FnOnce(Events<P>) -> F,
+    ) where
+        P: 'static,
+    {
+        let Some(protocol) = self.protocol.take() else { return };
+        let drive = |driven| drive(Events(driven));
+        self.handling = Some(Handling::new(protocol, transport, tell_lost, drive));
+        self.handle(transport, Event::Made);
     }
 
-    /// Has the event handled, now or after those that are; a failure that is known by now is returned.
-    #[inline]
-    pub(crate) fn handle(&self, event: Event) -> Result {
-        match &self.handling {
-            Some(handling) => handling.handle(event),
-            None => Ok(()),
-        }
-    }
-
-    /// As `handle`, for bytes.
-    #[inline]
-    pub(crate) fn handle_bytes(&self, data: &[u8]) -> Result {
-        match &self.handling {
-            Some(handling) => handling.handle(Event::Bytes(handling.lend(data))),
-            None => Ok(()),
-        }
-    }
-
-    /// As `handle`, for callbacks that cannot fail.
-    pub(crate) fn handle_or_fail(&self, transport: &Transport, event: Event) {
-        if let Err(failure) = self.handle(event) {
+    /// Has an event handled, now or after those that are; for a trait of your own.
+    pub fn handle(&self, transport: &Transport, event: Event) {
+        let Some(handling) = &self.handling else { return };
+        if let Err(failure) = handling.handle(event, &[]) {
             transport.fail("unhandled failure in a handler", failure);
         }
     }
 
-    pub(crate) fn lose(&self, reason: &Failure) {
+    /// As `handle`, for what was received; a failure that is known by now is returned.
+    #[inline(always)]
+    pub fn receive(&self, received: &[u8]) -> Result {
+        match &self.handling {
+            Some(handling) => handling.handle(Event::Received, received),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the handler that waits, and tells the protocol; for a trait of your own, as `connection_lost`.
+    pub fn lose(&self, reason: &Failure) {
         if let Some(handling) = &self.handling {
             handling.lose(reason.clone());
         }
     }
 
-    pub(crate) fn set_full(&self, is_full: bool) {
+    /// The peer takes less than is written, or enough again; for a trait of your own, as `pause_writing` and
+    /// `resume_writing`.
+    pub fn set_full(&self, is_full: bool) {
         match &self.handling {
             Some(handling) if !self.reads_while_full => handling.set_full(is_full),
             _ => {}
@@ -264,76 +256,6 @@ impl<P> fmt::Debug for Awaited<P> {
     }
 }
 
-/// Has each event handled by the method of its name, bytes by this one.
-macro_rules! event_handler {
-    ($name:ident, $trait:ident, $received:ident) => {
-        #[inline(always)]
-        async fn $name<P: $trait>(
-            protocol: &mut P,
-            transport: &Transport,
-            events: &Events<Event>,
-        ) -> Result {
-            match events.take() {
-                Some(Event::Bytes(bytes)) => protocol.$received(transport, &bytes).await,
-                Some(Event::Made) => protocol.connection_made(transport).await,
-                Some(Event::ReadClosed) => protocol.read_closed(transport).await,
-                Some(Event::WriteClosed) => protocol.write_closed(transport).await,
-                Some(Event::Descriptor(descriptor)) => {
-                    protocol.file_descriptor_received(transport, descriptor).await
-                }
-                None => Ok(()),
-            }
-        }
-    };
-}
-
-event_handler!(handle, AsyncProtocol, data_received);
-
-/// The events of a connection that a framing and its async protocols pass on alike.
-macro_rules! awaits_events {
-    ($handle:path, $lose:path) => {
-        fn connection_made(&mut self, transport: &Transport) {
-            self.begin(|protocol| Handling::new(protocol, transport, $handle, $lose));
-            self.handle_or_fail(transport, Event::Made);
-        }
-
-        fn connection_lost(&mut self, reason: &Failure) {
-            self.lose(reason);
-        }
-
-        fn read_closed(&mut self, transport: &Transport) {
-            self.handle_or_fail(transport, Event::ReadClosed);
-        }
-
-        fn write_closed(&mut self, transport: &Transport) {
-            self.handle_or_fail(transport, Event::WriteClosed);
-        }
-
-        fn file_descriptor_received(
-            &mut self,
-            transport: &Transport,
-            descriptor: std::os::fd::OwnedFd,
-        ) {
-            self.handle_or_fail(transport, Event::Descriptor(descriptor));
-        }
-
-        fn pause_writing(&mut self, _: &Transport) {
-            self.set_full(true);
-        }
-
-        fn resume_writing(&mut self, _: &Transport) {
-            self.set_full(false);
-        }
-    };
-}
-
-pub(crate) use {awaits_events, event_handler};
-
 impl<P: AsyncProtocol + 'static> Protocol for Awaited<P> {
-    #[inline]
-    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
-        self.handle_bytes(data)
-    }
-
-    awaits_events!(handle, P::connection_lost);
+    await_protocol!(P: data_received);
 }

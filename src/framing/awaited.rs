@@ -1,53 +1,10 @@
 //! Lines and strings for handlers that are awaited, inside the receivers that all have.
 
 use super::{LineProtocol, StringProtocol};
-use crate::awaited::{Awaited, Event, Events, Handling, awaits_events, event_handler};
-use crate::failure::{Failure, Result};
+use crate::await_protocol;
+use crate::awaited::Awaited;
+use crate::failure::Result;
 use crate::transport::Transport;
-use std::os::fd::OwnedFd;
-
-macro_rules! async_events {
-    () => {
-        /// The connection is there; what it awaits is awaited before anything is received.
-        #[doc(alias = "connectionMade")]
-        async fn connection_made(&mut self, transport: &Transport) -> Result {
-            let _ = transport;
-            Ok(())
-        }
-
-        /// The peer will send nothing more. The default ends the connection, after what was written.
-        #[doc(alias = "readConnectionLost")]
-        async fn read_closed(&mut self, transport: &Transport) -> Result {
-            transport.lose_connection();
-            Ok(())
-        }
-
-        /// Nothing more can be written; see [`Protocol::write_closed`](crate::Protocol::write_closed).
-        #[doc(alias = "writeConnectionLost")]
-        async fn write_closed(&mut self, transport: &Transport) -> Result {
-            let _ = transport;
-            Ok(())
-        }
-
-        /// A descriptor came through a Unix socket; see [`Protocol::file_descriptor_received`](crate::Protocol::file_descriptor_received).
-        #[doc(alias = "fileDescriptorReceived")]
-        async fn file_descriptor_received(
-            &mut self,
-            transport: &Transport,
-            descriptor: OwnedFd,
-        ) -> Result {
-            let _ = (transport, descriptor);
-            Ok(())
-        }
-
-        /// The connection has ended; see [`Protocol::connection_lost`](crate::Protocol::connection_lost).
-        /// A handler that waited is dropped.
-        #[doc(alias = "connectionLost")]
-        fn connection_lost(&mut self, reason: &Failure) {
-            let _ = reason;
-        }
-    };
-}
 
 /// Meaning for lines, as async callbacks: the next line waits until the handler of this one is done.
 ///
@@ -79,7 +36,7 @@ pub trait AsyncLineProtocol {
     #[doc(alias = "lineReceived")]
     async fn line_received(&mut self, transport: &Transport, line: &[u8]) -> Result;
 
-    async_events!();
+    await_protocol!(defaults);
 }
 
 /// Meaning for strings with their length before them, as async callbacks.
@@ -112,24 +69,13 @@ pub trait AsyncStringProtocol {
     #[doc(alias = "stringReceived")]
     async fn string_received(&mut self, transport: &Transport, string: &[u8]) -> Result;
 
-    async_events!();
+    await_protocol!(defaults);
 }
 
-event_handler!(handle_line, AsyncLineProtocol, line_received);
-event_handler!(handle_string, AsyncStringProtocol, string_received);
-
 impl<P: AsyncLineProtocol + 'static> LineProtocol for Awaited<P> {
-    fn line_received(&mut self, _: &Transport, line: &[u8]) -> Result {
-        self.handle_bytes(line)
-    }
-
-    awaits_events!(handle_line, P::connection_lost);
+    await_protocol!(P: line_received);
 }
 
 impl<P: AsyncStringProtocol + 'static> StringProtocol for Awaited<P> {
-    fn string_received(&mut self, _: &Transport, string: &[u8]) -> Result {
-        self.handle_bytes(string)
-    }
-
-    awaits_events!(handle_string, P::connection_lost);
+    await_protocol!(P: string_received);
 }

@@ -28,8 +28,11 @@ const PLACES: [(&str, &str); 4] = [
 ];
 
 /// Macros stand in the crate's root wherever they are written.
-pub(crate) const MACROS: [(&str, &str); 2] =
-    [("forward_byte_stream", "driver"), ("forward_protocol", "protocol")];
+pub(crate) const MACROS: [(&str, &str); 3] = [
+    ("forward_byte_stream", "driver"),
+    ("forward_protocol", "protocol"),
+    ("await_protocol", "awaited"),
+];
 
 #[test]
 fn imports_point_down_only() {
