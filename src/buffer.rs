@@ -127,10 +127,10 @@ impl Pool {
     #[inline]
     pub(crate) fn give(&self, mut buffer: Box<Buffer>) {
         (buffer.start, buffer.end) = (0, 0);
-        let size = buffer.bytes.len();
-        let refused = match size == buffer.bytes.capacity() {
-            true if size == SMALL => self.small.give(buffer),
-            true if size == LARGE => self.large.give(buffer),
+        let refused = match buffer.bytes.capacity() {
+            // Of all that the pool lends none grows to this: all of it is initialised.
+            SMALL => self.small.give(buffer),
+            LARGE if buffer.bytes.len() == LARGE => self.large.give(buffer),
             _ => Some(buffer),
         };
         drop(refused);
@@ -145,15 +145,19 @@ impl Pool {
 pub(crate) struct Cork {
     owner: Cell<Key>,
     /// Taken out to collect and for one send: code of the user may run meanwhile, and finds no room.
-    bytes: Cell<Vec<u8>>,
+    bytes: Cell<Option<Corked>>,
 }
+
+/// In a box, so that to take it out is to look at one word, not at three.
+#[allow(clippy::box_collection, reason = "allocated once, taken out twice a write")]
+pub(crate) type Corked = Box<Vec<u8>>;
 
 /// So many bytes are collected at once.
 pub(crate) const CORKED: usize = 16 * 1024;
 
 impl Cork {
     pub(crate) fn new() -> Cork {
-        let bytes = Cell::new(Vec::with_capacity(CORKED));
+        let bytes = Cell::new(Some(Box::new(Vec::with_capacity(CORKED))));
         Cork { owner: Cell::new(Key::NONE), bytes }
     }
 
@@ -177,7 +181,7 @@ impl Cork {
     /// Collects all of `data`, if there is room. False: there is none, or the bytes are being sent.
     #[inline(always)]
     pub(crate) fn collect(&self, data: &[u8]) -> bool {
-        let mut bytes = self.take();
+        let Some(mut bytes) = self.take() else { return false };
         let has_room = data.len() <= bytes.capacity() - bytes.len();
         if has_room {
             bytes.extend_from_slice(data);
@@ -186,31 +190,32 @@ impl Cork {
         has_room
     }
 
-    /// Takes out what was collected, to be put back when it is sent, or to be given room again.
+    /// Takes out what was collected, to be put back when it is sent, or to be given room again. `None`: it
+    /// is being sent.
     #[inline(always)]
-    pub(crate) fn take(&self) -> Vec<u8> {
+    pub(crate) fn take(&self) -> Option<Corked> {
         self.bytes.take()
     }
 
     #[inline(always)]
-    pub(crate) fn put_back(&self, bytes: Vec<u8>) {
-        // What stands in for it is empty and has no memory: spares the drop of nothing.
-        std::mem::forget(self.bytes.replace(bytes));
+    pub(crate) fn put_back(&self, bytes: Corked) {
+        // Nothing stands in for it: spares the drop of that.
+        std::mem::forget(self.bytes.replace(Some(bytes)));
     }
 
     pub(crate) fn len(&self) -> usize {
         let bytes = self.take();
-        let length = bytes.len();
-        self.put_back(bytes);
+        let length = bytes.as_ref().map_or(0, |bytes| bytes.len());
+        self.bytes.set(bytes);
         length
     }
 
-    /// Forgets what was collected.
+    /// Forgets what was collected. What is being sent is emptied by whoever sends it.
     pub(crate) fn empty(&self) {
-        // If it is being sent, whoever sends empties it.
-        let mut bytes = self.take();
-        bytes.clear();
-        self.put_back(bytes);
+        if let Some(mut bytes) = self.take() {
+            bytes.clear();
+            self.put_back(bytes);
+        }
     }
 }
 
@@ -261,7 +266,7 @@ mod tests {
     fn a_cork_whose_bytes_are_being_sent_has_no_room_and_gets_them_back() {
         let cork = Cork::new();
         assert!(cork.collect(b"under way"));
-        let mut bytes = cork.take();
+        let mut bytes = cork.take().unwrap();
         assert!(!cork.collect(b"meanwhile"));
         assert_eq!((bytes.as_slice(), cork.len()), (&b"under way"[..], 0));
         cork.empty();

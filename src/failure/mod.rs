@@ -385,21 +385,18 @@ pub(crate) fn catch_panic<T>(
     location: impl Into<Option<Place>>,
     code: impl FnOnce() -> T,
 ) -> Result<T> {
-    contain_by(|| location, code)
+    catch_payload(code).map_err(|payload| panicked(location.into(), payload))
 }
 
-/// As [`catch_panic`]; where it arose is asked for only after a panic.
+/// As [`catch_panic`], for whom a place costs too much before there is a panic: [`panicked`] makes the failure.
 #[inline]
-pub(crate) fn contain_by<T, L: Into<Option<Place>>>(
-    location: impl FnOnce() -> L,
-    code: impl FnOnce() -> T,
-) -> Result<T> {
+pub(crate) fn catch_payload<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     // Unwind safe: what the code could leave half done is its own, and it is not run again.
-    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| panicked(location().into(), payload))
+    catch_unwind(AssertUnwindSafe(code))
 }
 
 #[cold]
-fn panicked(location: Option<Place>, payload: Box<dyn Any + Send>) -> Failure {
+pub(crate) fn panicked(location: Option<Place>, payload: Box<dyn Any + Send>) -> Failure {
     Failure::at(location, Panicked::from_payload(&*payload))
 }
 

@@ -194,7 +194,7 @@ where
 struct InPlace;
 
 impl Task for InPlace {
-    fn poll(self: Pin<Box<Self>>, slot: &Rc<TaskSlot>, tasks: &Tasks) {
+    fn poll(self: Pin<Box<Self>>, slot: &TaskSlot, tasks: &Tasks) {
         tasks.call_main();
         slot.put(self);
     }

@@ -42,7 +42,7 @@ use super::remote::RemoteShared;
 use super::{CURRENT, Loop, run_reporting_panic};
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::driver::Key;
-use crate::failure::{Place, Result, contain_by};
+use crate::failure::{Place, Result, catch_payload, panicked};
 use crate::recycler::Recycler;
 use crate::slots::Slots;
 use pin_project_lite::pin_project;
@@ -173,7 +173,7 @@ pub(super) trait Task {
     /// Polls the future, and goes back into its slot if that is pending; else drops it, hands out its
     /// result, and leaves the slot. Called by [`Tasks::poll`] alone.
     // One call does all of it: to be polled and to be put back apart costs a frame, 12 instructions an echo.
-    fn poll(self: Pin<Box<Self>>, slot: &Rc<TaskSlot>, tasks: &Tasks);
+    fn poll(self: Pin<Box<Self>>, slot: &TaskSlot, tasks: &Tasks);
     /// Drops the future, if it is there, and tells whoever waits for the result that none will come.
     fn cancel(self: Pin<&mut Self>);
     /// Becomes the task in `next`, an `Option` of one, which it takes if that is of its own type. For one
@@ -208,12 +208,11 @@ where
     J: Join<T> + 'static,
     T: 'static,
 {
-    fn poll(mut self: Pin<Box<Self>>, slot: &Rc<TaskSlot>, tasks: &Tasks) {
+    fn poll(mut self: Pin<Box<Self>>, slot: &TaskSlot, tasks: &Tasks) {
         let polled = tasks.during(slot, |context| {
-            let this = self.as_mut().project();
-            let polled = contain_by(|| *this.made, || this.future.poll(context));
-            let Poll::Ready(outcome) = polled.unwrap_or_else(|panic| Poll::Ready(Err(panic)))
-            else {
+            let polled = catch_payload(|| self.as_mut().project().future.poll(context));
+            let panicked = |payload| Poll::Ready(Err(panicked(Some(self.made), payload)));
+            let Poll::Ready(outcome) = polled.unwrap_or_else(panicked) else {
                 return Poll::Pending;
             };
             self.as_mut().finish(outcome);
@@ -258,8 +257,6 @@ pub(crate) struct Tasks {
     /// Borrowed for one push, or to exchange a batch.
     queue: RefCell<Queue>,
     polled: Cell<Polled>,
-    /// How many more reads and writes the task that is being polled may make at once.
-    budget: Cell<u32>,
     /// The future that is polled in place was woken; see `run.rs`.
     is_main_called: Cell<bool>,
 }
@@ -278,6 +275,8 @@ struct Queue {
 struct Polled {
     /// Its slot's key, or none if none is.
     slot: Key,
+    /// How many more reads and writes it may make at once.
+    budget: u32,
     /// It was cancelled meanwhile. Stays until the next is polled.
     is_cancelled: bool,
 }
@@ -299,8 +298,7 @@ impl Tasks {
             slots: RefCell::new(Slots::new()),
             free: Recycler::new(FREE),
             queue: RefCell::default(),
-            polled: Cell::new(Polled { slot: Key::NONE, is_cancelled: false }),
-            budget: Cell::new(BUDGET),
+            polled: Cell::new(Polled { slot: Key::NONE, budget: BUDGET, is_cancelled: false }),
             is_main_called: Cell::new(false),
         }
     }
@@ -387,7 +385,7 @@ impl Tasks {
 
     /// 2.
     #[inline(always)]
-    pub(super) fn poll(&self, slot: &Rc<TaskSlot>) {
+    pub(super) fn poll(&self, slot: &TaskSlot) {
         if let Some(task) = slot.task.take() {
             task.poll(slot, self);
         }
@@ -400,8 +398,7 @@ impl Tasks {
         slot: &TaskSlot,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<()>,
     ) -> Poll<()> {
-        self.budget.set(BUDGET);
-        self.polled.set(Polled { slot: slot.key, is_cancelled: false });
+        self.polled.set(Polled { slot: slot.key, budget: BUDGET, is_cancelled: false });
         let polled = poll(&mut Context::from_waker(&slot.waker));
         self.polled.set(Polled { slot: Key::NONE, ..self.polled.get() });
         polled
@@ -409,11 +406,13 @@ impl Tasks {
 
     /// 5. The task is done, or was cancelled while it was polled.
     #[inline(never)]
-    fn end(&self, slot: &Rc<TaskSlot>, mut task: Pin<Box<dyn Task>>) {
+    fn end(&self, slot: &TaskSlot, mut task: Pin<Box<dyn Task>>) {
         if self.polled.get().is_cancelled {
             task.as_mut().cancel();
         }
-        self.release(slot, task);
+        if let Some(slot) = self.get(slot.key) {
+            self.release(&slot, task);
+        }
     }
 
     /// 6. The slot is free, or goes, if it is queued still or one too many.
@@ -459,14 +458,15 @@ impl Tasks {
     /// Takes one read or write off the budget of the task being polled. False: it has none left.
     #[inline(always)]
     pub(crate) fn spend(&self) -> bool {
-        let (left, has_none) = self.budget.get().overflowing_sub(1);
-        self.budget.set(left);
+        let polled = self.polled.get();
+        let (budget, has_none) = polled.budget.overflowing_sub(1);
+        self.polled.set(Polled { budget, ..polled });
         !has_none || self.spend_nothing()
     }
 
     #[inline(never)]
     fn spend_nothing(&self) -> bool {
-        self.budget.set(0);
+        self.polled.set(Polled { budget: 0, ..self.polled.get() });
         // A task of another loop, or of a foreign executor, is not this one's to hold back.
         !self.is_polling()
     }

@@ -15,7 +15,7 @@
 //! reads on while there is something, up to a limit, and only then is lost, for the reason of the write.
 //! Whoever waits for the write, or to write more, is told at once, and may read on.
 
-use crate::buffer::{Buffer, CORKED, SMALL};
+use crate::buffer::{Buffer, CORKED, Corked, SMALL};
 use crate::driver::{FastPathMiss, Key, PanickedLayer, Readiness};
 use crate::failure::Failure;
 use crate::net::connection::lingering_close::MOST;
@@ -151,7 +151,7 @@ impl Connection {
     /// Sends what the cork holds, which is this connection's.
     #[inline(always)]
     fn send_cork(&self) {
-        let mut bytes = self.inner.cork.take();
+        let Some(mut bytes) = self.inner.cork.take() else { return };
         if bytes.is_empty() {
             return self.inner.cork.put_back(bytes);
         }
@@ -166,7 +166,7 @@ impl Connection {
 
     /// The cork gets its memory back first: a failure wakes whoever writes, which may be code of the user.
     #[cold]
-    fn cork_was_cut(&self, outcome: Result<usize, FastPathMiss>, mut bytes: Vec<u8>) {
+    fn cork_was_cut(&self, outcome: Result<usize, FastPathMiss>, mut bytes: Corked) {
         let outcome = outcome.or_else(|why| self.stream.write_otherwise(why, &bytes));
         let wanted = bytes.len();
         let unsent = bytes[*outcome.as_ref().unwrap_or(&0)..].to_vec();
