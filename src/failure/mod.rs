@@ -27,21 +27,23 @@
 
 mod boxed;
 mod nested;
+mod panicked;
 mod peers;
+mod report;
 
 pub use boxed::FailureError;
+pub use panicked::Panicked;
+pub(crate) use panicked::{catch_panic, catch_payload, panicked};
 pub(crate) use peers::tell_peer_fault;
 pub use peers::{on_peer_fault, peer_faults};
+pub use report::{Report, on_report};
+pub(crate) use report::{ReportScope, report, report_made, tell, tell_hook};
 
-use crate::address::Address;
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::backtrace::Backtrace;
-use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
-use std::io::Write;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::rc::Rc;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -335,165 +337,6 @@ impl fmt::Display for Message {
 
 impl Error for Message {}
 
-/// Code of the user panicked; the panic was stopped and became this error.
-///
-/// ```
-/// use futures_util::FutureExt;
-/// use ropewalk::{Panicked, succeed};
-///
-/// let d = succeed(0).add_callback(|n: u32| Ok(1 / n));
-/// let failure = d.now_or_never().unwrap().unwrap_err();
-/// assert_eq!(failure.check::<Panicked>().unwrap().message(), "attempt to divide by zero");
-/// ```
-#[derive(Debug)]
-pub struct Panicked {
-    message: String,
-}
-
-impl Panicked {
-    /// What the panic said.
-    ///
-    /// ```
-    /// # use futures_util::FutureExt;
-    /// # use ropewalk::{Panicked, succeed};
-    /// let d = succeed(()).add_callback(|()| -> ropewalk::Result { panic!("oh") });
-    /// let failure = d.now_or_never().unwrap().unwrap_err();
-    /// assert_eq!(failure.check::<Panicked>().unwrap().message(), "oh");
-    /// ```
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    fn from_payload(payload: &(dyn Any + Send)) -> Panicked {
-        let text = payload.downcast_ref::<&'static str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Panicked { message: text.unwrap_or("a value that is not a text").to_owned() }
-    }
-}
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "panicked: {}", self.message)
-    }
-}
-
-impl Error for Panicked {}
-
-/// Runs code of the user; a panic in it becomes a failure that arose at `location`.
-#[inline]
-pub(crate) fn catch_panic<T>(
-    location: impl Into<Option<Place>>,
-    code: impl FnOnce() -> T,
-) -> Result<T> {
-    catch_payload(code).map_err(|payload| panicked(location.into(), payload))
-}
-
-/// As [`catch_panic`], for whom a place costs too much before there is a panic: [`panicked`] makes the failure.
-#[inline]
-pub(crate) fn catch_payload<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    // Unwind safe: what the code could leave half done is its own, and it is not run again.
-    catch_unwind(AssertUnwindSafe(code))
-}
-
-#[cold]
-pub(crate) fn panicked(location: Option<Place>, payload: Box<dyn Any + Send>) -> Failure {
-    Failure::at(location, Panicked::from_payload(&*payload))
-}
-
-/// A failure that nobody handled, as [`on_report`] hears of it.
-///
-/// Displayed, it is the line that standard error would get.
-///
-/// ```
-/// ropewalk::on_report(|report| {
-///     assert!(report.to_string().starts_with("unhandled failure in Deferred: lost, made at "));
-///     assert_eq!(report.failure().to_string(), "lost");
-/// });
-/// drop(ropewalk::fail::<()>(ropewalk::Failure::msg("lost")));
-/// ```
-#[derive(Debug)]
-pub struct Report<'a> {
-    what: &'a str,
-    failure: &'a Failure,
-    made: Option<Place>,
-    /// The peer's and this end's.
-    addresses: (Option<&'a Address>, Option<&'a Address>),
-}
-
-impl<'a> Report<'a> {
-    pub(crate) fn new(what: &'a str, failure: &'a Failure, made: Option<Place>) -> Report<'a> {
-        Report { what, failure, made, addresses: (None, None) }
-    }
-
-    /// Names the connection that it is about.
-    pub(crate) fn of(self, peer: &'a Address, host: Option<&'a Address>) -> Report<'a> {
-        Report { addresses: (Some(peer), host), ..self }
-    }
-
-    /// The peer, if it is about a connection.
-    pub fn peer(&self) -> Option<&'a Address> {
-        self.addresses.0
-    }
-
-    /// This end's address, if it is about a connection and known.
-    pub fn host(&self) -> Option<&'a Address> {
-        self.addresses.1
-    }
-
-    /// What came to grief: `unhandled failure in Deferred`, `panic in timer`.
-    ///
-    /// ```
-    /// ropewalk::on_report(|report| assert_eq!(report.what(), "unhandled failure in Deferred"));
-    /// drop(ropewalk::fail::<()>(ropewalk::Failure::msg("lost")));
-    /// ```
-    pub fn what(&self) -> &'a str {
-        self.what
-    }
-
-    /// The failure.
-    ///
-    /// ```
-    /// ropewalk::on_report(|report| assert!(report.failure().is::<std::fmt::Error>()));
-    /// drop(ropewalk::fail::<()>(std::fmt::Error));
-    /// ```
-    pub fn failure(&self) -> &'a Failure {
-        self.failure
-    }
-
-    /// Where the thing that failed was made, if it remembers.
-    ///
-    /// ```
-    /// let line = line!() + 2;
-    /// ropewalk::on_report(move |report| assert_eq!(report.made().unwrap().line(), line));
-    /// drop(ropewalk::fail::<()>(std::fmt::Error));
-    /// ```
-    pub fn made(&self) -> Option<&'static Location<'static>> {
-        self.made
-    }
-}
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.failure)?;
-        for source in self.failure.chain().skip(1) {
-            write!(f, ": {source}")?;
-        }
-        if let Some(peer) = self.peer() {
-            write!(f, ", peer {peer}")?;
-        }
-        if let Some(host) = self.host() {
-            write!(f, ", host {host}")?;
-        }
-        if let Some(made) = self.made {
-            write!(f, ", made at {}", Line(made))?;
-        }
-        match self.failure.location() {
-            Some(location) => write!(f, ", arose at {}", Line(location)),
-            None => Ok(()),
-        }
-    }
-}
-
 /// A location without its column.
 struct Line(Place);
 
@@ -501,102 +344,6 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.0.file(), self.0.line())
     }
-}
-
-type Hook = Rc<dyn Fn(&Report<'_>)>;
-/// Hears of a report before the hook does; true: nobody else needs to.
-type Filter = Rc<dyn Fn(&Report<'_>) -> bool>;
-
-thread_local! {
-    /// Borrowed only to clone or replace the hook.
-    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
-    /// The last is asked first. Borrowed to clone one, to push and to remove.
-    static FILTERS: RefCell<Vec<Filter>> = const { RefCell::new(Vec::new()) };
-}
-
-/// While it lives, its filter hears of the reports of this thread.
-pub(crate) struct ReportScope(Filter);
-
-impl ReportScope {
-    pub(crate) fn new(filter: impl Fn(&Report<'_>) -> bool + 'static) -> ReportScope {
-        let filter: Filter = Rc::new(filter);
-        FILTERS.with_borrow_mut(|filters| filters.push(filter.clone()));
-        ReportScope(filter)
-    }
-}
-
-impl Drop for ReportScope {
-    fn drop(&mut self) {
-        // A thread that is ending has no filters any more.
-        let _ = FILTERS.try_with(|filters| {
-            let mut filters = filters.borrow_mut();
-            if let Some(place) = filters.iter().rposition(|it| Rc::ptr_eq(it, &self.0)) {
-                // Not the last: what the filter holds is dropped with `self`, after the borrow.
-                filters.remove(place);
-            }
-        });
-    }
-}
-
-fn is_filtered(report: &Report<'_>) -> bool {
-    let count = FILTERS.try_with(|filters| filters.borrow().len()).unwrap_or(0);
-    (0..count).rev().any(|place| {
-        let filter = FILTERS.try_with(|filters| filters.borrow().get(place).cloned());
-        let Ok(Some(filter)) = filter else { return false };
-        // One that panics has seen to nothing.
-        catch_panic(NO_PLACE, || filter(report)).unwrap_or(false)
-    })
-}
-
-/// Hears, on this thread and from now on, of every failure that nobody handled.
-///
-/// Without a hook each is one line on standard error. A test makes it fail, a service counts it. What a
-/// peer did wrong is none of these: see [`on_peer_fault`].
-///
-/// ```
-/// use std::{cell::Cell, rc::Rc};
-///
-/// let unhandled = Rc::new(Cell::new(0));
-/// let count = unhandled.clone();
-/// ropewalk::on_report(move |_| count.set(count.get() + 1));
-/// drop(ropewalk::fail::<()>(ropewalk::Failure::msg("lost")));
-/// assert_eq!(unhandled.get(), 1);
-/// ```
-pub fn on_report(hook: impl Fn(&Report<'_>) + 'static) {
-    let old = HOOK.replace(Some(Rc::new(hook)));
-    drop(old);
-}
-
-/// Says aloud that `failure` was handled by nobody; `what` names what came to grief.
-#[cold]
-pub(crate) fn report(what: &str, failure: &Failure) {
-    tell(&Report::new(what, failure, None));
-}
-
-/// As [`report`], for a thing that knows where it was made.
-#[cold]
-pub(crate) fn report_made(what: &str, failure: &Failure, made: Place) {
-    tell(&Report::new(what, failure, Some(made)));
-}
-
-pub(crate) fn tell(report: &Report<'_>) {
-    if is_of_an_end(report.failure) || is_filtered(report) {
-        return;
-    }
-    if !tell_hook(report) {
-        print(&report.to_string());
-    }
-}
-
-/// Tells the user's hook, if there is one.
-pub(crate) fn tell_hook(report: &Report<'_>) -> bool {
-    // A thread that is ending has no hook any more: standard error then.
-    let hook = HOOK.try_with(|hook| hook.borrow().clone()).ok().flatten();
-    let Some(hook) = hook else { return false };
-    if let Err(failure) = catch_panic(NO_PLACE, || hook(report)) {
-        print(&format!("report hook: {failure}; it was told: {report}"));
-    }
-    true
 }
 
 /// That a reactor has ended, or was stopped, is nobody's failure.
@@ -608,11 +355,6 @@ pub(crate) fn is_of_an_end(failure: &Failure) -> bool {
             let inside = error.downcast_ref().and_then(std::io::Error::get_ref);
             is_end(error) || inside.is_some_and(|inside| is_end(inside))
         })
-}
-
-/// Not `eprintln!`: that panics when standard error is closed.
-fn print(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// An error that is its text and nothing more.
@@ -696,39 +438,5 @@ mod tests {
         let deep = std::io::Error::other(fmt::Error);
         let text = format!("{:?}", Failure::from(deep));
         assert!(text.contains("arose at src/failure/mod.rs:"), "{text}");
-    }
-
-    #[test]
-    fn a_contained_panic_keeps_its_message() {
-        let failure = catch_panic(Location::caller(), || panic!("at {}", 7)).unwrap_err();
-        assert_eq!(failure.check::<Panicked>().unwrap().message(), "at 7");
-    }
-
-    #[test]
-    fn a_report_says_what_and_both_places() {
-        let heard = Rc::new(RefCell::new(String::new()));
-        let sink = heard.clone();
-        on_report(move |report| *sink.borrow_mut() = report.to_string());
-        let failure = Failure::msg("lost");
-        report_made("unhandled failure in Deferred", &failure, Location::caller());
-        let line = failure.location().unwrap().line();
-        let want = format!(
-            "unhandled failure in Deferred: lost, made at {0}:{1}, arose at {0}:{line}",
-            file!(),
-            line + 1
-        );
-        assert_eq!(*heard.borrow(), want);
-    }
-
-    #[test]
-    fn a_panic_in_the_hook_ends_there() {
-        on_report(|_| panic!("in the hook"));
-        report("panic in timer", &Failure::msg("first"));
-    }
-
-    #[test]
-    fn a_hook_may_replace_itself() {
-        on_report(|_| on_report(|_| ()));
-        report("panic in timer", &Failure::msg("first"));
     }
 }

@@ -7,7 +7,8 @@
 //! # Not here
 //! Which failures are a peer's: who knows the connection decides, in `net/faults.rs`.
 
-use super::{NO_PLACE, Report, catch_panic, is_of_an_end, print};
+use super::report::print;
+use super::{NO_PLACE, Report, catch_panic, is_of_an_end};
 #[cfg(doc)]
 use crate::Failure;
 use std::cell::{Cell, RefCell};

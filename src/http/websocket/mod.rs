@@ -37,13 +37,15 @@
 
 mod close;
 mod codec;
+mod event;
 mod frame;
 mod mask;
 mod utf8;
 mod violation;
 
 pub use close::{Close, CloseCode};
-pub use codec::{Codec, Event, Limits, Payload, Piece, SendError};
+pub use codec::{Codec, Limits};
+pub use event::{Event, Payload, Piece, SendError};
 pub use violation::Violation;
 
 #[cfg(test)]
