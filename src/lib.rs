@@ -59,6 +59,7 @@
 //! | speak TLS, UDP; use pipes, children | [`tls`], [`UdpSocket`], [`process`] |
 //! | cut lines and strings, limit and throttle | [`framing`], [`policies`] |
 //! | stop in order | SIGINT and SIGTERM do; [`Reactor::stop`], [`Reactor::on_shutdown`] |
+//! | log, to files, syslog or the screen | [`application::log`] |
 //! | test without a network | [`simulation`], [`guide::testing`] |
 //! | port a program from Twisted | [`guide::from_twisted`], [`ported`] |
 //! | come from tokio | [`guide::from_tokio`] |
@@ -85,6 +86,7 @@
 //! | `signals` (default) | an orderly end at SIGINT and SIGTERM; signals as callbacks and Deferreds | 3 |
 //! | `tls` | TLS over any stream, by rustls | 11 |
 //! | `process` | child processes, their pipes and terminals | 8 |
+//! | `tracing` | events of the crate `tracing` in our logs, and ours there | 4 |
 //! | `idna` | names of hosts beyond ASCII | 10, or some 30 with the newest `idna_adapter` |
 //! | `http`, `websocket` | HTTP/1 and WebSocket as bytes and events | 0 |
 //! | `simulation` | the simulator and the tools to test without a network, for `dev-dependencies` | 0 |
@@ -105,6 +107,7 @@
 compile_error!("ropewalk needs a Unix: sockets, pipes and descriptors as POSIX has them");
 
 mod address;
+pub mod application;
 pub mod awaited;
 mod buffer;
 pub mod clock;

@@ -36,7 +36,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -44,6 +44,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 pub trait Driver {
     /// The current time; it never goes back.
     fn now(&self) -> Instant;
+
+    /// What the calendar and the clock on the wall say; it may be set, and then jumps.
+    fn system_time(&self) -> SystemTime {
+        SystemTime::now()
+    }
 
     /// Waits until a registered socket becomes ready, the timeout passes, or somebody nudges;
     /// pushes what became ready to `ready`.

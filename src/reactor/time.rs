@@ -10,7 +10,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 impl Reactor {
     /// The current time of the reactor's driver.
@@ -31,6 +31,26 @@ impl Reactor {
     #[doc(alias = "seconds")]
     pub fn now(&self) -> Instant {
         self.inner().timers.now()
+    }
+
+    /// What the calendar and the clock on the wall say; for what is shown to people and written into
+    /// messages. It may be set, and then jumps: what is waited for is measured by [`Reactor::now`].
+    ///
+    /// A simulation's is virtual, and begins in the year 2000.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulation")] {
+    /// use ropewalk::simulation::Simulation;
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let since = simulation.host("any").reactor().system_time().duration_since(UNIX_EPOCH)?;
+    /// assert_eq!(since.as_secs(), 946_684_800); // 2000-01-01
+    /// # }
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn system_time(&self) -> SystemTime {
+        self.inner().driver.system_time()
     }
 
     /// Calls `call` once, `delay` from now; never from inside this method, not even for a delay of 0.

@@ -18,7 +18,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// When every simulation begins, on the wall: 2000-01-01, so long after 1970.
+const BEGIN: Duration = Duration::from_secs(946_684_800);
 
 /// The driver of a simulated host's reactor; [`Host::reactor`](super::Host::reactor) makes them.
 pub struct SimulatedDriver {
@@ -51,6 +54,12 @@ impl Driver for SimulatedDriver {
     fn now(&self) -> Instant {
         let state = self.world.state.borrow();
         self.world.epoch + Duration::from_nanos(state.machines[self.host].clock.read(state.now))
+    }
+
+    fn system_time(&self) -> SystemTime {
+        let state = self.world.state.borrow();
+        let since = Duration::from_nanos(state.machines[self.host].clock.read(state.now));
+        UNIX_EPOCH + BEGIN + since
     }
 
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {

@@ -13,7 +13,7 @@ const SHELVES: [(usize, &str); 10] = [
     (6, "endpoint ported"),
     (7, "framing"),
     (9, "http"),
-    (10, "conformance"),
+    (10, "application conformance"),
 ];
 
 /// What stands on top of all.

@@ -1,0 +1,3 @@
+//! What makes a program of a reactor: logs.
+
+pub mod log;
