@@ -2,7 +2,7 @@
 
 use super::kit::Notes;
 use super::layered::Layered;
-use super::table::{Method, Site};
+use super::table::{Method, Moment, Site};
 use ropewalk::ported::{ClientFactory, Connector};
 use ropewalk::{Address, Factory, Failure, Protocol, Result, Transport};
 use std::cell::{Cell, RefCell};
@@ -91,13 +91,22 @@ impl Recorder {
         Recorder { site, ledger: ledger.clone(), is_lost: false }
     }
 
-    fn enter(&self, site: Site) {
+    pub(crate) fn enter(&self, site: Site) {
         if self.is_lost {
             self.ledger.faults.add(format!("{site:?} after connection_lost"));
         }
         if self.site == Some(site) {
             here();
         }
+    }
+}
+
+impl Recorder {
+    pub(crate) fn note_loss(&mut self) {
+        self.is_lost = true;
+        count(&self.ledger.lost);
+        let living = self.ledger.site_living.get();
+        self.ledger.site_living.set(living - usize::from(self.site.is_some()));
     }
 }
 
@@ -156,10 +165,7 @@ impl Protocol for Recorder {
 
     fn connection_lost(&mut self, _: &Failure) {
         self.enter(Site::ConnectionLost);
-        self.is_lost = true;
-        count(&self.ledger.lost);
-        let living = self.ledger.site_living.get();
-        self.ledger.site_living.set(living - usize::from(self.site.is_some()));
+        self.note_loss();
     }
 }
 
@@ -186,7 +192,8 @@ fn provoke(method: Method, transport: &Transport) {
 impl Drop for Recorder {
     fn drop(&mut self) {
         count(&self.ledger.dropped);
-        if self.site == Some(Site::ProtocolDrop) {
+        let drops = [Site::ProtocolDrop, Site::Awaited(Moment::ProtocolDrop)];
+        if self.site.is_some_and(|site| drops.contains(&site)) {
             here();
         }
     }

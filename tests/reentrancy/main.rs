@@ -7,6 +7,7 @@
 //! end exactly once and last, and nothing may be left of anything once the reactor is dropped.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
+mod awaited;
 mod cast;
 #[path = "../kit/mod.rs"]
 mod kit;
@@ -70,7 +71,7 @@ fn play_all(sites: impl IntoIterator<Item = Site>) {
     }
 }
 
-/// The table in three parts, for as many threads.
+/// The table in four parts, for as many threads.
 #[test]
 fn whatever_is_done_in_a_callback_of_a_connection_is_in_order() {
     play_all(SITES.into_iter().take(24));
@@ -83,7 +84,12 @@ fn whatever_is_done_in_any_other_callback_is_in_order() {
 
 #[test]
 fn whatever_a_layer_does_while_it_is_called_is_in_order() {
-    play_all(SITES.into_iter().skip(49));
+    play_all(SITES.into_iter().skip(49).take(18));
+}
+
+#[test]
+fn whatever_is_done_in_a_handler_that_is_awaited_is_in_order() {
+    play_all(SITES.into_iter().skip(67));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! How each site comes to be reached.
 
+use super::awaited::{self, hear_a_datagram};
 use super::cast::{Bell, Client, Guest, Maker, OWN, here, was_reached};
 use super::kit::{Face, Peer, Role, nowhere, serve, turn};
-use super::table::{Method, Site};
+use super::table::{Method, Moment, Site};
 use super::world::World;
 use futures_util::AsyncReadExt;
 use ropewalk::reactor::Event;
@@ -41,6 +42,7 @@ pub(crate) fn set(site: Site, world: &World) -> Props {
         | Site::Trigger(..)
         | Site::TriggerDrop
         | Site::Report => set_loop(site, &world.reactor),
+        Site::Awaited(moment) => set_awaited(moment, world),
         _ => set_server(site, world),
     }
 }
@@ -87,6 +89,27 @@ fn set_server(site: Site, world: &World) -> Props {
         Site::FactoryStopped | Site::FactoryDrop => drop(world.listen(site).stop_listening()),
         _ => unreachable!("the sites of a server"),
     }
+    Box::new(())
+}
+
+fn set_awaited(moment: Moment, world: &World) -> Props {
+    if matches!(moment, Moment::Datagram | Moment::DatagramHandlerDrop) {
+        hear_a_datagram(moment, world);
+        return Box::new(());
+    }
+    let mut peer = world.call(&awaited::listen(Site::Awaited(moment), world));
+    match moment {
+        Moment::Made => {}
+        Moment::ReadClosed | Moment::Lost | Moment::ProtocolDrop => {
+            turn(&world.reactor);
+            peer.half_close();
+        }
+        _ => {
+            turn(&world.reactor);
+            peer.send(b"go");
+        }
+    }
+    world.peers.borrow_mut().push(peer);
     Box::new(())
 }
 

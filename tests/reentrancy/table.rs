@@ -79,6 +79,24 @@ pub(crate) enum Site {
     DescriptorDrop,
     Report,
     Layer(Method),
+    Awaited(Moment),
+}
+
+/// Where a protocol whose handlers are awaited is called or dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Made,
+    Received,
+    /// In a task.
+    AfterWait,
+    ReadClosed,
+    WriteClosed,
+    /// Of a handler that waits.
+    HandlerDrop,
+    Lost,
+    ProtocolDrop,
+    Datagram,
+    DatagramHandlerDrop,
 }
 
 /// Where a layer of the user's is called.
@@ -104,7 +122,7 @@ pub(crate) enum Method {
     Drop,
 }
 
-pub(crate) const SITES: [Site; 67] = [
+pub(crate) const SITES: [Site; 77] = [
     Site::ConnectionMade,
     Site::DataReceived,
     Site::ReadingResumed,
@@ -172,4 +190,14 @@ pub(crate) const SITES: [Site; 67] = [
     Site::Layer(Method::MustLinger),
     Site::Layer(Method::SetAbort),
     Site::Layer(Method::Drop),
+    Site::Awaited(Moment::Made),
+    Site::Awaited(Moment::Received),
+    Site::Awaited(Moment::AfterWait),
+    Site::Awaited(Moment::ReadClosed),
+    Site::Awaited(Moment::WriteClosed),
+    Site::Awaited(Moment::HandlerDrop),
+    Site::Awaited(Moment::Lost),
+    Site::Awaited(Moment::ProtocolDrop),
+    Site::Awaited(Moment::Datagram),
+    Site::Awaited(Moment::DatagramHandlerDrop),
 ];
