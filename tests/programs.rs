@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CLIENTS: [&str; 5] =
     ["get-blocking", "get-bare", "get-protocol", "get-deferred", "get-async"];
 
+/// Of the echo.
+const FACES: [&str; 3] = ["protocol", "stream", "awaited"];
+
 #[test]
 fn event_drive_executes_its_handlers_in_order_of_registration() {
     let output = run("event_drive", &[]);
@@ -29,8 +32,8 @@ fn event_drive_executes_its_handlers_in_order_of_registration() {
 }
 
 #[test]
-fn echo_sends_back_what_it_gets_in_both_faces_whole_and_by_lines() {
-    for face in ["protocol", "stream"] {
+fn echo_sends_back_what_it_gets_in_three_faces_whole_and_by_lines() {
+    for face in FACES {
         for lines in [&[][..], &["--lines"]] {
             let arguments = [&["--listen", "127.0.0.1:0", "--face", face], lines].concat();
             let echo = Program::start("echo", &arguments);
@@ -51,7 +54,7 @@ fn echo_says_which_address_it_cannot_listen_on() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
 
-    for face in ["protocol", "stream"] {
+    for face in FACES {
         for address in [taken.as_str(), "nonsense", "127.0.0.1:99999"] {
             fails(&run("echo", &["--listen", address, "--face", face]), 1, address);
         }
@@ -142,6 +145,70 @@ fn chat_gives_a_line_to_everyone_else() {
     b.say("and you");
 
     assert_eq!([a.hears(), c.hears()], ["and you"; 2], "nobody hears their own line");
+}
+
+/// The echo's address and the chat's.
+fn start_awaited() -> (Program, String, String) {
+    let program = Program::start("async_protocol", &["127.0.0.1:0", "127.0.0.1:0"]);
+    let (echo, chat) = (program.address("Echoing at "), program.address("Chatting at "));
+    (program, echo, chat)
+}
+
+/// One who has given a name and been greeted by it.
+fn enter_awaited(chat: &str, name: &str) -> Guest {
+    let mut guest = Guest::enter(chat);
+    assert_eq!(guest.hears(), "Your name?");
+    guest.say(&format!("{name}\r"));
+    assert_eq!(guest.hears(), format!("{name} is here"));
+    guest
+}
+
+#[test]
+fn async_protocol_awaits_two_look_ups_before_it_echoes() {
+    let (_program, echo, _) = start_awaited();
+    let mut socket = connect(&echo);
+    socket.write_all(b"rope").unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_to_end(&mut socket), format!("{echo} heard 4 bytes: rope"));
+}
+
+#[test]
+fn async_protocol_has_a_chat_where_a_name_is_given_once() {
+    let (_program, _, chat) = start_awaited();
+    let mut ada = enter_awaited(&chat, "ada");
+    let mut bob = Guest::enter(&chat);
+    assert_eq!(bob.hears(), "Your name?");
+    // What is said while the name is looked up waits.
+    bob.say("ada\r\nbob\r\nhello\r");
+    for said in ["Taken. Another?", "bob is here", "<bob> hello"] {
+        assert_eq!(bob.hears(), said);
+    }
+    drop(bob);
+    for said in ["bob is here", "<bob> hello", "bob is gone"] {
+        assert_eq!(ada.hears(), said);
+    }
+}
+
+#[test]
+fn async_protocol_sends_a_guest_away_who_never_reads() {
+    let (program, _, chat) = start_awaited();
+    let mut talker = enter_awaited(&chat, "talker");
+    let _deaf = enter_awaited(&chat, "deaf");
+    assert_eq!(talker.hears(), "deaf is here");
+
+    // More than the kernel's two buffers hold, and what the room keeps, in rounds that the talker reads.
+    let (line, mut said) = ("x".repeat(900), 0);
+    let is_gone = (0..24 << 10).step_by(64).any(|_| {
+        talker.say(&[format!("{line}\r").as_str(); 64].join("\n"));
+        said += 64;
+        let mut heard = (0..64).map(|_| talker.hears()).filter(|it| it == "deaf is gone");
+        let is_gone = heard.next().is_some();
+        heard.count();
+        is_gone
+    });
+    assert!(is_gone, "{said} lines were kept for who does not read");
+    let after = enter_awaited(&chat, "deaf");
+    drop((after, program));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Echo servers side by side: ropewalk in both faces, mio by hand, tokio.
+//! Echo servers side by side: ropewalk by callbacks, by awaited callbacks and by streams, mio by hand, tokio.
 //!
 //!     cargo bench --bench echo                 under two minutes
 //!     cargo bench --bench echo -- --quick      a smoke run

@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::machine::stay_on;
 
+#[path = "../../examples/echo/awaited.rs"]
+mod awaited;
 #[path = "../../examples/echo/lines.rs"]
 mod lines;
 #[path = "../../examples/echo/protocol.rs"]
@@ -18,7 +20,7 @@ mod protocol;
 mod stream;
 
 /// Names of servers, the one that the others are compared with first.
-pub(crate) const ALL: [&str; 4] = ["mio", "callbacks", "async", "tokio"];
+pub(crate) const ALL: [&str; 5] = ["mio", "callbacks", "awaited", "async", "tokio"];
 
 const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -33,6 +35,8 @@ pub(crate) fn serve(name: &str, cpu: &str) -> Result {
         "tokio-lines" => return Ok(tokio_server(true)?),
         "callbacks" => reactor.listen(ANY_PORT, |_: &Address| protocol::Echo)?,
         "callbacks-lines" => reactor.listen(ANY_PORT, |_: &Address| lines::EchoLines::default())?,
+        "awaited" => reactor.listen(ANY_PORT, awaited::echo)?,
+        "awaited-lines" => reactor.listen(ANY_PORT, awaited::echo_lines)?,
         "async" => reactor.serve(ANY_PORT, stream::echo)?,
         "async-lines" => reactor.serve(ANY_PORT, stream::echo_lines)?,
         _ => return Err(Failure::msg(format!("there is no server '{name}'"))),

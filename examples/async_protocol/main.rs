@@ -1,15 +1,18 @@
 //! Callbacks that are `async fn`: an echo that looks two things up before it answers, and a chat in lines.
 //!
-//!     cargo run --example async_protocol
+//!     cargo run --example async_protocol [127.0.0.1:8000 127.0.0.1:8001]
 //!
 //! Then type `nc 127.0.0.1 8000` for the echo, and `nc -C 127.0.0.1 8001` twice for the chat.
 
 mod chat;
+mod room;
 
-use chat::{Guest, Room};
+use chat::Guest;
+use room::Room;
 use ropewalk::awaited::{AsyncProtocol, Awaited};
 use ropewalk::framing::LineReceiver;
 use ropewalk::{Address, Deferred, Reactor, Result, Transport};
+use std::io::{Write, stdout};
 use std::time::Duration;
 
 struct Echo;
@@ -38,12 +41,18 @@ fn length_of(transport: &Transport, data: &[u8]) -> Deferred<usize> {
 }
 
 fn main() -> Result {
+    let mut addresses = std::env::args().skip(1);
+    let mut address = |usual: &str| addresses.next().unwrap_or_else(|| usual.to_owned());
     let reactor = Reactor::new()?;
-    reactor.listen("127.0.0.1:8000", |_: &Address| Awaited::new(Echo))?;
+    let echo = |_: &Address| Awaited::new(Echo);
+    let port = reactor.listen(address("127.0.0.1:8000"), echo)?;
+    writeln!(stdout(), "Echoing at {}", port.host())?;
+
     let room = Room::default();
-    let seat = move |_: &Address| LineReceiver::new(Awaited::new(Guest::new(&room)));
-    reactor.listen("127.0.0.1:8001", seat)?;
-    println!("type: nc 127.0.0.1 8000    (an echo)");
-    println!("  or: nc -C 127.0.0.1 8001 (a chat, in two terminals)");
+    // Short lines: one can be said with the longest name before it.
+    let seat =
+        move |_: &Address| LineReceiver::new(Awaited::new(Guest::new(&room))).max_length(1000);
+    let port = reactor.listen(address("127.0.0.1:8001"), seat)?;
+    writeln!(stdout(), "Chatting at {}", port.host())?;
     reactor.run()
 }

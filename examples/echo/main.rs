@@ -10,10 +10,9 @@ mod protocol;
 mod stream;
 
 use lexopt::prelude::*;
-use lines::EchoLines;
-use protocol::Echo;
 use ropewalk::{Address, Failure, Reactor, Result};
 use std::{io::Write, io::stdout, process::ExitCode};
+use {lines::EchoLines, protocol::Echo};
 
 const USAGE: &str = "usage: echo [--listen ADDR] [--face protocol|stream|awaited] [--lines]";
 
@@ -38,6 +37,7 @@ fn run() -> Result {
         ("stream", false) => reactor.serve(listen, stream::echo)?,
         ("stream", true) => reactor.serve(listen, stream::echo_lines)?,
         ("awaited", false) => reactor.listen(listen, awaited::echo)?,
+        ("awaited", true) => reactor.listen(listen, awaited::echo_lines)?,
         _ => return Err(Failure::msg(format!("no such face: '{face}'; {USAGE}"))),
     };
     writeln!(stdout(), "Listening on {}", port.host())?;
@@ -46,8 +46,8 @@ fn run() -> Result {
 
 fn options() -> Result<Options, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
-    let mut options =
-        Options { listen: "127.0.0.1:8000".into(), face: "protocol".into(), lines: false };
+    let (listen, face) = ("127.0.0.1:8000".into(), "protocol".into());
+    let mut options = Options { listen, face, lines: false };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("listen") => options.listen = parser.value()?.string()?,
