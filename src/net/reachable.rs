@@ -3,12 +3,12 @@
 // A wrapper, not a search from the connection down: so it costs those alone who want it, and it is the
 // innermost of all, whatever framing or policy is around it.
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::net::connected::{Connected, Guest};
 use crate::protocol::Protocol;
+use crate::reach_protocol;
 use crate::transport::Transport;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// A protocol that reaches itself: it is made when its connection is, and given a [`Connected`] of its own.
@@ -134,10 +134,7 @@ impl<P> fmt::Debug for Reachable<P> {
 // Not by `forward_protocol!`: the protocol is taken out for each call. Clippy reads that it is all.
 #[deny(clippy::missing_trait_methods)]
 impl<P: Protocol + 'static> Protocol for Reachable<P> {
-    fn connection_made(&mut self, transport: &Transport) {
-        self.connect(transport);
-        self.call(|protocol, transport| protocol.connection_made(transport));
-    }
+    reach_protocol!();
 
     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
         self.call(|protocol, transport| protocol.data_received(transport, data)).unwrap_or(Ok(()))
@@ -146,28 +143,67 @@ impl<P: Protocol + 'static> Protocol for Reachable<P> {
     fn reading_resumed(&mut self, _: &Transport) -> Result {
         self.call(|protocol, transport| protocol.reading_resumed(transport)).unwrap_or(Ok(()))
     }
+}
 
-    fn connection_lost(&mut self, reason: &Failure) {
-        self.lose(|protocol| protocol.connection_lost(reason));
-    }
+/// What a [`Reachable`](crate::net::Reachable) does alike for every kind of protocol inside it: the events that
+/// a framing has no part in.
+///
+/// It stands in the `impl` of a framing's own trait for a `Reachable`; what the framing calls besides goes
+/// through [`Reachable::call`](crate::net::Reachable::call).
+///
+/// ```
+/// use ropewalk::net::Reachable;
+/// use ropewalk::{Result, Transport, forward_protocol, reach_protocol};
+///
+/// trait KeyProtocol {
+///     fn key_pressed(&mut self, transport: &Transport, key: u8) -> Result;
+///     forward_protocol!(defaults);
+/// }
+///
+/// impl<P: KeyProtocol + 'static> KeyProtocol for Reachable<P> {
+///     reach_protocol!();
+///
+///     fn key_pressed(&mut self, _: &Transport, key: u8) -> Result {
+///         self.call(|protocol, transport| protocol.key_pressed(transport, key)).unwrap_or(Ok(()))
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! reach_protocol {
+    () => {
+        fn connection_made(&mut self, transport: &$crate::Transport) {
+            self.connect(transport);
+            self.call(|protocol, transport| protocol.connection_made(transport));
+        }
 
-    fn read_closed(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.read_closed(transport));
-    }
+        fn connection_lost(&mut self, reason: &$crate::Failure) {
+            self.lose(|protocol| protocol.connection_lost(reason));
+        }
 
-    fn write_closed(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.write_closed(transport));
-    }
+        fn read_closed(&mut self, _: &$crate::Transport) {
+            self.call(|protocol, transport| protocol.read_closed(transport));
+        }
 
-    fn pause_writing(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.pause_writing(transport));
-    }
+        fn write_closed(&mut self, _: &$crate::Transport) {
+            self.call(|protocol, transport| protocol.write_closed(transport));
+        }
 
-    fn resume_writing(&mut self, _: &Transport) {
-        self.call(|protocol, transport| protocol.resume_writing(transport));
-    }
+        fn pause_writing(&mut self, _: &$crate::Transport) {
+            self.call(|protocol, transport| protocol.pause_writing(transport));
+        }
 
-    fn file_descriptor_received(&mut self, _: &Transport, descriptor: OwnedFd) {
-        self.call(|protocol, transport| protocol.file_descriptor_received(transport, descriptor));
-    }
+        fn resume_writing(&mut self, _: &$crate::Transport) {
+            self.call(|protocol, transport| protocol.resume_writing(transport));
+        }
+
+        fn file_descriptor_received(
+            &mut self,
+            _: &$crate::Transport,
+            descriptor: ::std::os::fd::OwnedFd,
+        ) {
+            self.call(|protocol, transport| {
+                protocol.file_descriptor_received(transport, descriptor)
+            });
+        }
+    };
 }

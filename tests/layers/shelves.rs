@@ -28,10 +28,11 @@ const PLACES: [(&str, &str); 4] = [
 ];
 
 /// Macros stand in the crate's root wherever they are written.
-pub(crate) const MACROS: [(&str, &str); 3] = [
+pub(crate) const MACROS: [(&str, &str); 4] = [
     ("forward_byte_stream", "driver"),
     ("forward_protocol", "protocol"),
     ("await_protocol", "awaited"),
+    ("reach_protocol", "net"),
 ];
 
 #[test]
