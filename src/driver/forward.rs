@@ -11,7 +11,7 @@
 /// * The field is a `Box<dyn ByteStream>`; `self.parts.0` is one too.
 /// * `except` names the methods that the stream has itself. A name that is none of the trait's is told.
 ///
-/// `as_socket` and `as_layer` go below like the others: a stream that holds no bytes back is as a socket
+/// `send_file` is refused and not forwarded: bytes that the stream below moves would pass this one by. `as_socket` and `as_layer` go below like the others: a stream that holds no bytes back is as a socket
 /// and as a layer what it is over. One that does answers `as_layer` with itself.
 ///
 /// ```
@@ -40,7 +40,7 @@ macro_rules! forward_byte_stream {
     ($self:ident . $($field:tt).+ : all $(except $($except:ident),+ $(,)?)?) => {
         $($($crate::forward_byte_stream!(@known_all $except);)+)?
         $crate::forward_byte_stream!(@each [$($($except)+)?] [$self.$($field).+]
-            register read write write_vectored shutdown_write peer host as_socket as_layer);
+            register read write write_vectored send_file shutdown_write peer host as_socket as_layer);
     };
     ($self:ident . $($field:tt).+ : socket $(except $($except:ident),+ $(,)?)?) => {
         $($($crate::forward_byte_stream!(@known_socket $except);)+)?
@@ -53,7 +53,7 @@ macro_rules! forward_byte_stream {
         $crate::forward_byte_stream!(@each [$($($except)+)?] [$self.$($field).+]
             handshake has_pending flush close_notify must_linger as_any);
     };
-    (@known_all $(register)? $(read)? $(write)? $(write_vectored)? $(shutdown_write)? $(peer)? $(host)? $(as_socket)? $(as_layer)?) => {};
+    (@known_all $(register)? $(read)? $(write)? $(write_vectored)? $(send_file)? $(shutdown_write)? $(peer)? $(host)? $(as_socket)? $(as_layer)?) => {};
     (@known_all $other:ident) => {
         compile_error!(concat!("`ByteStream` has no method `", stringify!($other), "`"));
     };
@@ -90,6 +90,18 @@ macro_rules! forward_byte_stream {
     (@write_vectored [] [$self:ident $($field:tt)+]) => {
         fn write_vectored(&mut $self, slices: &[::std::io::IoSlice<'_>]) -> ::std::io::Result<usize> {
             $crate::driver::ByteStream::write_vectored(&mut *$self $($field)+, slices)
+        }
+    };
+    (@send_file [send_file $($rest:ident)*] $place:tt) => {};
+    (@send_file [] [$self:ident $($field:tt)+]) => {
+        // Not forwarded: the stream below would send what this one has not seen.
+        fn send_file(
+            &mut $self,
+            _: ::std::os::fd::BorrowedFd<'_>,
+            _: &mut u64,
+            _: usize,
+        ) -> ::std::io::Result<usize> {
+            ::std::result::Result::Err(::std::io::ErrorKind::Unsupported.into())
         }
     };
     (@shutdown_write [shutdown_write $($rest:ident)*] $place:tt) => {};

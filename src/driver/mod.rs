@@ -29,7 +29,7 @@ pub(crate) use any::{FastPathMiss, StreamCell};
 pub use datagram::{DatagramOption, DatagramSocket, Interface, Train};
 pub(crate) use panicked::PanickedLayer;
 pub use stream::{ByteStream, Layer, Socket};
-pub use system::SystemDriver;
+pub use system::{SystemDriver, read_in_memory};
 
 use crate::address::{Address, UnixName};
 use std::fmt;

@@ -18,7 +18,7 @@ use super::Key;
 use crate::address::Address;
 use std::any::Any;
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// A stream of bytes in both directions: a socket, or a layer over one.
@@ -97,6 +97,24 @@ pub trait ByteStream {
 
     /// Writes from several slices, in order.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Has the system move up to `count` bytes of a file into the stream, from `offset`, which it moves
+    /// on; 0 is the end of the file.
+    ///
+    /// Any error but `WouldBlock` leaves the bytes to whoever asks, to be read and written, which meets
+    /// it again if it lasts. `Unsupported`, the default, says that it is always so here, and
+    /// `ResourceBusy` that it is so for now: a disk would be waited for.
+    /// [`forward_byte_stream!`](crate::forward_byte_stream) does not forward it: a stream over another
+    /// changes the bytes, or wants to see them.
+    fn send_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        let _ = (file, offset, count);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Tells the peer that nothing more will be written; reading goes on. A layer that has sent close_notify
     /// tells it to the stream below.

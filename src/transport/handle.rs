@@ -7,8 +7,8 @@ use crate::driver::{ByteStream, Readiness};
 use crate::failure::{Failure, Result, report};
 use crate::reactor::Reactor;
 use std::fmt;
-use std::io::IoSlice;
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
@@ -75,6 +75,12 @@ pub(crate) trait RawTransport {
     fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         let _ = descriptor;
         Err(Failure::msg("descriptors travel through Unix sockets only"))
+    }
+    /// Has the system move some of a file into the stream, behind all that was written: as
+    /// [`ByteStream::send_file`]. A pulled producer is asked again when that may be done once more.
+    fn send_file(&self, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> io::Result<usize> {
+        let _ = (file, offset, count);
+        Err(io::ErrorKind::Unsupported.into())
     }
     /// Whether a layer of this end's holds bytes back.
     fn is_held_back(&self) -> bool {

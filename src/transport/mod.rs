@@ -4,6 +4,7 @@
 //! loop does the rest once the callback in progress has returned. After the end they do nothing.
 
 mod end;
+mod file;
 pub(crate) mod handle;
 mod layers;
 mod producer;

@@ -5,6 +5,7 @@
 
 mod adopted;
 mod dialect;
+mod file;
 #[cfg(target_os = "linux")]
 mod inherited;
 mod pipe;
@@ -29,6 +30,7 @@ use super::{
 use crate::address::{Address, UnixName};
 use crate::failure::report;
 use dialect::{AT_ONCE, QUIETLY};
+pub use file::read_in_memory;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};

@@ -4,6 +4,7 @@
 //! all of a connection's own bookkeeping.
 
 use super::dialect::{AT_ONCE, QUIETLY};
+use super::file::send_file;
 use super::{Room, name_shortage, open_reserve, register, send_vectored};
 use super::{close_waiting, has_unread, keep_from_blocking, look_ahead, name_refusal};
 use crate::address::Address;
@@ -15,6 +16,7 @@ use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -88,6 +90,15 @@ impl ByteStream for TcpByteStream {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         send_vectored(&self.socket.0, slices)
+    }
+
+    fn send_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        send_file(&self.socket.0, file, offset, count)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -8,6 +8,7 @@
 //! What a path that is listened at leaves in the file system: `socket_path.rs`.
 
 use super::dialect::{FOR_US_ALONE, QUIETLY, accept, keep_from_children};
+use super::file::send_file;
 use super::socket_path::{Lock, SocketPath};
 use super::unix_name::{from_system, to_system};
 use super::{Room, name_shortage, open_reserve, register, send_vectored};
@@ -26,7 +27,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -130,6 +131,19 @@ impl ByteStream for UnixByteStream {
             Some(first) if !self.outgoing.is_empty() => self.write(first),
             _ => send_vectored(&self.socket, slices),
         }
+    }
+
+    fn send_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        if !self.outgoing.is_empty() {
+            // They leave with bytes that are written.
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        send_file(&self.socket, file, offset, count)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -29,6 +29,8 @@ pub(super) struct Extras {
     pub(super) peer_bytes_left: usize,
     /// The peer took something since the timer was set.
     pub(super) is_taking: bool,
+    /// The system took nothing of a file that it was to move, and no room was told since.
+    pub(super) refuses_file: bool,
     /// The system was short of memory, and is to be asked again.
     pub(super) is_short: bool,
     /// When it will be.

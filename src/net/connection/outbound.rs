@@ -23,6 +23,7 @@ use crate::net::connection::state::{Action, Event, State};
 use crate::net::connection::{Call, Connection};
 use crate::transport::ConnectionAborted;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -235,6 +236,34 @@ impl Connection {
         }
     }
 
+    /// Has the system move some of a file, behind all that was written.
+    ///
+    /// An error but `WouldBlock` is not noted: whoever asks writes the bytes then, and meets it again.
+    pub(super) fn move_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        self.send_all();
+        if !self.is_drained() || !self.readiness.get().has(Readiness::WRITABLE) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let outcome = self.stream.with(|stream| stream.send_file(file, offset, count));
+        let is_refused =
+            outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        self.with_extras(|extras| extras.refuses_file = is_refused);
+        match &outcome {
+            Ok(count) if *count > 0 => {
+                self.note_sent(*count, *count);
+                self.mark_dirty();
+            }
+            Err(_) if is_refused => self.forget_readiness(Readiness::WRITABLE),
+            _ => {}
+        }
+        outcome
+    }
+
     fn note_sent(&self, count: usize, wanted: usize) {
         // What is not plain may take the rest the next time, and no edge tell of it.
         if count < wanted && (count == 0 || !self.has_layer()) {
@@ -397,7 +426,8 @@ impl Connection {
             extras.is_taking
         });
         let has_taken = self.refusals().is_some_and(|refusals| refusals.has_taken());
-        let awaits_producer = self.is_drained() && self.has_producer();
+        let is_refused = self.with_extras(|extras| extras.refuses_file);
+        let awaits_producer = self.is_drained() && self.has_producer() && !is_refused;
         let is_waited_for = is_taking || has_taken || is_held || awaits_producer;
         if self.state.get() == State::Losing && !is_waited_for {
             let limit = self.close_timeout();

@@ -9,8 +9,8 @@ use crate::net::connection::{Connection, Hold};
 use crate::reactor::Reactor;
 use crate::transport::{ConnectionAborted, RawTransport, Wrap};
 use crate::transport::{Producer, Producing};
-use std::io::IoSlice;
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 impl RawTransport for Connection {
@@ -126,6 +126,10 @@ impl RawTransport for Connection {
     fn send_file_descriptor(&self, descriptor: OwnedFd) -> Result {
         self.send_all();
         Ok(self.with_stream(|stream| stream.send_descriptor(descriptor))?)
+    }
+
+    fn send_file(&self, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> io::Result<usize> {
+        self.move_file(file, offset, count)
     }
 
     fn is_held_back(&self) -> bool {
