@@ -129,6 +129,7 @@ pub mod process;
 pub mod protocol;
 pub mod reactor;
 mod recycler;
+pub mod service;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod slots;

@@ -58,8 +58,8 @@ impl<T> Default for Slots<T> {
 struct Slot<T> {
     value: Option<T>,
     generation: u32,
-    /// The next free slot, or `END`; only meaningful while `value` is `None`.
-    next_free: u32,
+    /// While `value` is `None` the next free slot, or `END`; else the number that the entry was marked with.
+    link: u32,
 }
 
 const END: u32 = u32::MAX;
@@ -79,11 +79,18 @@ impl<T> Slots<T> {
     /// Inserts what `make` returns for the key that it will have.
     #[inline]
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+        self.insert_marked(0, make)
+    }
+
+    /// As `insert_with`, with a number that stays beside the entry and costs it no memory.
+    #[inline]
+    pub(crate) fn insert_marked(&mut self, mark: u32, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free_index();
         let slot = &mut self.slots[index];
         let key = Key::new(index, slot.generation as usize);
         slot.value = Some(make(key));
-        self.free = slot.next_free;
+        self.free = slot.link;
+        slot.link = mark;
         self.len += 1;
         key
     }
@@ -95,7 +102,7 @@ impl<T> Slots<T> {
         }
         let value = slot.value.take()?;
         slot.generation = (slot.generation + 1) & GENERATIONS;
-        slot.next_free = self.free;
+        slot.link = self.free;
         self.free = key.index() as u32;
         self.len -= 1;
         Some(value)
@@ -107,6 +114,16 @@ impl<T> Slots<T> {
             return None;
         }
         slot.value.as_ref()
+    }
+
+    /// An entry and the number that it was marked with.
+    #[inline]
+    pub(crate) fn get_marked(&self, key: Key) -> Option<(&T, u32)> {
+        let slot = self.slots.get(key.index())?;
+        if slot.generation as usize != key.generation() {
+            return None;
+        }
+        slot.value.as_ref().map(|value| (value, slot.link))
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
@@ -130,7 +147,7 @@ impl<T> Slots<T> {
     fn free_index(&mut self) -> usize {
         if self.free == END {
             self.free = self.slots.len() as u32;
-            self.slots.push(Slot { value: None, generation: 0, next_free: END });
+            self.slots.push(Slot { value: None, generation: 0, link: END });
         }
         self.free as usize
     }

@@ -13,7 +13,7 @@ use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
 use crate::net::connection::Connection;
 use crate::net::listen::Acceptor;
-use crate::reactor::{Loop, Reactor};
+use crate::reactor::{Draining, Loop, Reactor};
 use crate::transport::Transport;
 use futures_util::io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use std::fmt;
@@ -105,6 +105,32 @@ impl Stream {
     #[doc(alias = "local_addr")]
     pub fn host(&self) -> Address {
         self.transport().host()
+    }
+
+    /// Completes when the server stops, and this connection is to finish what is under way and end: the
+    /// [`Protocol::drain`](crate::Protocol::drain) of this face.
+    ///
+    /// It borrows nothing, so that one can wait for it and for bytes together. A connection that no
+    /// [owner](crate::reactor::Owner) accepted never drains.
+    ///
+    /// ```
+    /// use futures_util::future::{Either, select};
+    /// use ropewalk::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.serve("127.0.0.1:0", async |mut stream| {
+    ///     let (draining, mut line) = (stream.draining(), String::new());
+    ///     let read = match select(stream.read_line(&mut line), draining).await {
+    ///         Either::Left((read, _)) => read?,
+    ///         Either::Right(_) => 0,
+    ///     };
+    ///     let answer = if read == 0 { "421 closing\r\n" } else { &line };
+    ///     Ok(stream.write_all(answer.as_bytes()).await?)
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn draining(&self) -> Draining {
+        self.end.0.draining()
     }
 
     /// The next descriptor that came with the bytes read so far, through a Unix socket.

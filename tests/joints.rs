@@ -163,6 +163,9 @@ impl Protocol for Noting {
     fn resume_writing(&mut self, _: &Transport) {
         self.0.borrow_mut().push("resume_writing");
     }
+    fn drain(&mut self, _: &Transport) {
+        self.0.borrow_mut().push("drain");
+    }
     fn file_descriptor_received(&mut self, _: &Transport, _: std::os::fd::OwnedFd) {
         self.0.borrow_mut().push("file_descriptor_received");
     }
@@ -197,6 +200,7 @@ fn a_wrapper_forwards_each_call_to_the_method_of_its_name_but_what_it_keeps() {
     protocol.reading_resumed(&transport).unwrap();
     protocol.pause_writing(&transport);
     protocol.resume_writing(&transport);
+    protocol.drain(&transport);
     protocol.file_descriptor_received(&transport, reader.into());
     protocol.write_closed(&transport);
     protocol.read_closed(&transport);
@@ -207,6 +211,7 @@ fn a_wrapper_forwards_each_call_to_the_method_of_its_name_but_what_it_keeps() {
         "reading_resumed",
         "pause_writing",
         "resume_writing",
+        "drain",
         "file_descriptor_received",
         "write_closed",
         "read_closed",

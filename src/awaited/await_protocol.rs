@@ -64,6 +64,7 @@ macro_rules! await_protocol {
                         $crate::awaited::Event::WriteClosed => {
                             protocol.write_closed(transport).await
                         }
+                        $crate::awaited::Event::Drain => protocol.drain(transport).await,
                         $crate::awaited::Event::Descriptor(descriptor) => {
                             protocol.file_descriptor_received(transport, descriptor).await
                         }
@@ -88,6 +89,10 @@ macro_rules! await_protocol {
 
         fn write_closed(&mut self, transport: &$crate::Transport) {
             self.handle(transport, $crate::awaited::Event::WriteClosed);
+        }
+
+        fn drain(&mut self, transport: &$crate::Transport) {
+            self.handle(transport, $crate::awaited::Event::Drain);
         }
 
         fn file_descriptor_received(
@@ -124,6 +129,13 @@ macro_rules! await_protocol {
         /// Nothing more can be written: `lose_write_connection` was called, and its time has come.
         #[doc(alias = "writeConnectionLost")]
         async fn write_closed(&mut self, transport: &$crate::Transport) -> $crate::Result {
+            let _ = transport;
+            Ok(())
+        }
+
+        /// The server stops: finish what is under way, and then end the connection. The default does
+        /// nothing. It waits for its turn as every event does.
+        async fn drain(&mut self, transport: &$crate::Transport) -> $crate::Result {
             let _ = transport;
             Ok(())
         }

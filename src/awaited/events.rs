@@ -218,6 +218,8 @@ pub enum Event {
     ReadClosed,
     /// Nothing more can be written.
     WriteClosed,
+    /// The server stops.
+    Drain,
     /// A descriptor came through a Unix socket.
     Descriptor(OwnedFd),
 }

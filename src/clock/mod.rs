@@ -188,6 +188,15 @@ impl DelayedCall {
         self.call.epoch + Duration::from_nanos(self.call.deadline.get())
     }
 
+    /// Marks the call with a number, for the clock's own use.
+    pub(crate) fn set_mark(&self, mark: u32) {
+        self.call.mark.set(mark);
+    }
+
+    pub(crate) fn mark(&self) -> u32 {
+        self.call.mark.get()
+    }
+
     fn pending(&self) -> Result<Rc<Timers>, NotPendingError> {
         match self.call.state.get() {
             State::Pending => self.timers.upgrade().ok_or(NotPendingError::AlreadyCancelled),
@@ -241,6 +250,8 @@ pub(crate) struct Call {
     epoch: Instant,
     deadline: Cell<u64>,
     state: Cell<State>,
+    /// A number that whoever made it marked it with.
+    mark: Cell<u32>,
     /// The index in the heap, or `NOWHERE` while in a taken batch and after the end.
     place: Cell<usize>,
     /// Taken when the call is made or cancelled.
@@ -369,9 +380,14 @@ impl Call {
             epoch,
             deadline: Cell::new(0),
             state: Cell::new(state),
+            mark: Cell::new(0),
             place: Cell::new(NOWHERE),
             action: Cell::new(action),
         }
+    }
+
+    pub(crate) fn mark(&self) -> u32 {
+        self.mark.get()
     }
 
     /// The action, if this call of a taken batch was neither cancelled nor moved since.

@@ -196,6 +196,10 @@ macro_rules! reach_protocol {
             self.call(|protocol, transport| protocol.resume_writing(transport));
         }
 
+        fn drain(&mut self, _: &$crate::Transport) {
+            self.call(|protocol, transport| protocol.drain(transport));
+        }
+
         fn file_descriptor_received(
             &mut self,
             _: &$crate::Transport,

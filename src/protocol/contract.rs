@@ -87,6 +87,14 @@ pub trait Protocol {
         let _ = transport;
     }
 
+    /// The server stops: finish what is under way, and then end the connection.
+    ///
+    /// The default does nothing, and the connection lives on until its peer ends it or the
+    /// [time](crate::service) for that is over. Told once at most, with reading going on as before.
+    fn drain(&mut self, transport: &Transport) {
+        let _ = transport;
+    }
+
     /// A descriptor came through a Unix socket, with the bytes that are received next. The default
     /// closes it.
     #[doc(alias = "fileDescriptorReceived")]

@@ -40,14 +40,14 @@ macro_rules! forward_protocol {
     (* $self:ident : all $(except $($except:ident),+ $(,)?)?) => {
         $($($crate::forward_protocol!(@known $except);)+)?
         $crate::forward_protocol!(@each [$($($except)+)?] [$self (**$self)] connection_made data_received reading_resumed connection_lost read_closed
-            write_closed pause_writing resume_writing file_descriptor_received);
+            write_closed pause_writing resume_writing drain file_descriptor_received);
     };
     ($self:ident . $($field:tt).+ : all $(except $($except:ident),+ $(,)?)?) => {
         $($($crate::forward_protocol!(@known $except);)+)?
         $crate::forward_protocol!(@each [$($($except)+)?] [$self $self.$($field).+] connection_made data_received reading_resumed connection_lost read_closed
-            write_closed pause_writing resume_writing file_descriptor_received);
+            write_closed pause_writing resume_writing drain file_descriptor_received);
     };
-    (@known $(connection_made)? $(data_received)? $(reading_resumed)? $(connection_lost)? $(read_closed)? $(write_closed)? $(pause_writing)? $(resume_writing)? $(file_descriptor_received)?) => {};
+    (@known $(connection_made)? $(data_received)? $(reading_resumed)? $(connection_lost)? $(read_closed)? $(write_closed)? $(pause_writing)? $(resume_writing)? $(drain)? $(file_descriptor_received)?) => {};
     (@known $other:ident) => {
         compile_error!(concat!("`Protocol` has no method `", stringify!($other), "`"));
     };
@@ -102,6 +102,12 @@ macro_rules! forward_protocol {
             $($place)+.resume_writing(transport);
         }
     };
+    (@drain [drain $($rest:ident)*] $place:tt) => {};
+    (@drain [] [$self:ident $($place:tt)+]) => {
+        fn drain(&mut $self, transport: &$crate::Transport) {
+            $($place)+.drain(transport);
+        }
+    };
     (@file_descriptor_received [file_descriptor_received $($rest:ident)*] $place:tt) => {};
     (@file_descriptor_received [] [$self:ident $($place:tt)+]) => {
         fn file_descriptor_received(&mut $self, transport: &$crate::Transport, descriptor: ::std::os::fd::OwnedFd) {
@@ -139,6 +145,12 @@ macro_rules! forward_protocol {
 
         /// Go on writing: the peer has taken all but 16 KiB.
         fn resume_writing(&mut self, transport: &$crate::Transport) {
+            let _ = transport;
+        }
+
+        /// The server stops: finish what is under way, and then end the connection. The default does
+        /// nothing.
+        fn drain(&mut self, transport: &$crate::Transport) {
             let _ = transport;
         }
 

@@ -164,7 +164,7 @@ impl Loop {
         watched: Box<dyn Watched>,
     ) -> Result<Descriptor> {
         self.check_alive()?;
-        let watch = self.sources.insert_with(|key| {
+        let watch = self.insert_source(|key| {
             let (inner, duplicate) = (self.clone(), RefCell::new(Some(duplicate)));
             let (watched, is_always_ready) = (Cell::new(Some(watched)), Cell::new(false));
             Rc::new(Watch { inner, key, interest, duplicate, watched, is_always_ready })

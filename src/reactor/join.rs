@@ -5,7 +5,6 @@
 // * A `JoinNode` knows the slot of its task exactly until the result is out, or the task cancelled: slots
 //   are reused, and it must not cancel another's task.
 
-use super::ReactorGone;
 use super::run_reporting_panic;
 use crate::deferred::{self, Cancelled, Downstream, in_place};
 use crate::failure::{Failure, Place, Result};
@@ -17,8 +16,8 @@ pub(super) trait Join<T> {
     /// The task is done, or panicked.
     fn finish(&mut self, outcome: Result<T>);
 
-    /// The task, made there, was dropped before it was done.
-    fn abandon(&mut self, made: Place);
+    /// The task was dropped before it was done.
+    fn abandon(&mut self, why: Failure);
 }
 
 /// The first node of the chain of Deferreds that waits for a task.
@@ -48,9 +47,8 @@ impl<T> Join<T> for Rc<JoinNode<T>> {
         }
     }
 
-    /// Its reactor has ended.
-    fn abandon(&mut self, made: Place) {
-        self.finish(Err(Failure::at(made, ReactorGone)));
+    fn abandon(&mut self, why: Failure) {
+        self.finish(Err(why));
     }
 }
 
@@ -89,8 +87,8 @@ impl<T, D: FnOnce(Result<T>)> Join<T> for Callback<D> {
         }
     }
 
-    fn abandon(&mut self, _made: Place) {
-        // That a handler was dropped with its reactor is no failure of the handler.
+    fn abandon(&mut self, _: Failure) {
+        // That a handler was dropped with its reactor or its owner is no failure of the handler.
         let deliver = self.0.take();
         run_reporting_panic("drop of a task", || drop(deliver));
     }

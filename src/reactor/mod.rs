@@ -86,6 +86,8 @@ mod lifecycle;
 mod local;
 mod mailbox;
 mod names;
+mod owner;
+mod owners;
 mod random;
 pub(crate) mod react;
 pub(crate) mod remote;
@@ -115,6 +117,7 @@ pub(crate) use handle::Reactor;
 pub use interval::Interval;
 pub use lifecycle::{Event, Phase, ReactorAlreadyRunning, ReactorNotRunning, SystemEventTrigger};
 pub use names::Resolver;
+pub use owner::{Draining, Left, Owner};
 pub use react::ExitStatus;
 pub(crate) use remote::Remote;
 pub(crate) use reports::FailOnReport;
@@ -143,6 +146,7 @@ pub(crate) struct Loop {
     pub(crate) timers: Rc<Timers>,
     pub(crate) sources: sources::Sources,
     pub(crate) tasks: tasks::Tasks,
+    owners: Rc<owners::Owners>,
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
     names: names::Names,
@@ -163,10 +167,12 @@ impl Loop {
     /// One that has nothing to do yet.
     fn new(driver: Rc<dyn Driver>) -> Loop {
         let clock = driver.clone();
+        let owners = Rc::<owners::Owners>::default();
         Loop {
             timers: Timers::new(move || clock.now()),
-            sources: sources::Sources::new(),
-            tasks: tasks::Tasks::new(),
+            sources: sources::Sources::new(owners.clone()),
+            tasks: tasks::Tasks::new(owners.clone()),
+            owners,
             pool: Pool::default(),
             cork: Cork::new(),
             names: names::Names::default(),

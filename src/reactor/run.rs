@@ -11,7 +11,7 @@
 use super::flatten::Flatten;
 use super::join::Slot;
 use super::lifecycle::Running;
-use super::tasks::{Task, TaskSlot, Tasks};
+use super::tasks::{Task, TaskSlot, Tasks, Why};
 use super::{Loop, Reactor, ReactorStopped, run_reporting_panic};
 use crate::deferred::IntoDeferred;
 use crate::failure::{Place, Result, catch_panic};
@@ -199,7 +199,11 @@ impl Task for InPlace {
         slot.put(self);
     }
 
-    fn cancel(self: Pin<&mut Self>) {}
+    fn cancel(self: Pin<&mut Self>, _: Why) {}
+
+    fn made(&self) -> Option<Place> {
+        None
+    }
 
     fn reuse(self: Pin<&mut Self>, _next: &mut dyn Any) {}
 }

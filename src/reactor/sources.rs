@@ -9,7 +9,9 @@
 //! # Invariants
 //! * No borrow is alive while a source is called: its `Rc` is cloned out of the table first.
 //! * A source is at most once in each list; it remembers that itself.
+//! * Beside each source stands whose it is (`owner.rs`), and while it is called that is who is served.
 
+use super::owners::{OwnerId, Owners};
 use crate::buffer::LARGE;
 use crate::driver::{Key, Readiness, Ready};
 use crate::failure::Failure;
@@ -33,6 +35,19 @@ pub(crate) trait Source {
 
     /// Ends the source, because its reactor ends.
     fn lose(self: Rc<Self>, reason: &Failure);
+
+    /// Ends the source, because its owner ends.
+    fn disown(self: Rc<Self>, reason: &Failure) {
+        self.lose(reason);
+    }
+
+    /// Whether it brings or holds a peer: a connection, and not what accepts or watches.
+    fn is_connection(&self) -> bool {
+        false
+    }
+
+    /// Accepts no more, or has its protocol finish what is under way.
+    fn drain(self: Rc<Self>) {}
 }
 
 pub(crate) struct Sources {
@@ -43,27 +58,32 @@ pub(crate) struct Sources {
     /// What sockets are read into before a protocol sees it; absent while it is in use.
     scratch: Cell<Option<Box<[u8]>>>,
     dirty: RefCell<Vec<Key>>,
+    owners: Rc<Owners>,
 }
 
 impl Sources {
-    pub(super) fn new() -> Sources {
+    pub(super) fn new(owners: Rc<Owners>) -> Sources {
         Sources {
             table: RefCell::new(Slots::new()),
             ready: Cell::default(),
             requeued: RefCell::default(),
             scratch: Cell::default(),
             dirty: RefCell::default(),
+            owners,
         }
     }
 
     /// Enters what `make` returns for the key that it will have.
-    pub(crate) fn insert_with<S: Source + 'static>(
+    pub(super) fn insert_for<S: Source + 'static>(
         &self,
+        owner: OwnerId,
         make: impl FnOnce(Key) -> Rc<S>,
     ) -> Rc<S> {
         let mut made = None;
-        self.table.borrow_mut().insert_with(|key| made.insert(make(key)).clone());
-        made.expect("insert_with calls its closure")
+        let mark = owner.to_mark();
+        self.table.borrow_mut().insert_marked(mark, |key| made.insert(make(key)).clone());
+        self.owners.note_begun(owner);
+        made.expect("insert_marked calls its closure")
     }
 
     /// Puts another source under a key that is taken.
@@ -73,8 +93,33 @@ impl Sources {
     }
 
     pub(crate) fn remove(&self, key: Key) {
+        let owner = self.owner_of(key);
         let removed = self.table.borrow_mut().remove(key);
         drop(removed);
+        self.owners.note_ended(owner);
+    }
+
+    /// Whose a source is; nobody's if it is gone.
+    pub(super) fn owner_of(&self, key: Key) -> OwnerId {
+        let table = self.table.borrow();
+        table.get_marked(key).map_or(OwnerId::NOBODY, |(_, mark)| OwnerId::of_mark(mark))
+    }
+
+    /// The keys of all that is `whose`.
+    pub(super) fn owned(&self, whose: impl Fn(OwnerId) -> bool) -> Vec<Key> {
+        let mut keys = self.table.borrow().keys();
+        keys.retain(|&key| whose(self.owner_of(key)));
+        keys
+    }
+
+    /// A source, to look at.
+    pub(super) fn look(&self, key: Key) -> Option<Rc<dyn Source>> {
+        self.table.borrow().get(key).cloned()
+    }
+
+    /// Calls each of those that are there still.
+    pub(super) fn each_of(&self, keys: &[Key], call: impl Fn(Rc<dyn Source>)) {
+        self.each(keys, call);
     }
 
     /// Has the source served again next turn.
@@ -116,6 +161,7 @@ impl Sources {
         if !self.requeued.borrow().is_empty() {
             self.serve_requeued(&mut scratch);
         }
+        self.owners.serve(OwnerId::NOBODY);
         self.scratch.set(Some(scratch));
     }
 
@@ -146,11 +192,14 @@ impl Sources {
     #[inline]
     pub(super) fn flush_one(&self, key: Key) -> bool {
         let source = self.get(key);
-        source.map(|source| source.flush()).is_some()
+        let is_there = source.map(|source| source.flush()).is_some();
+        self.owners.serve(OwnerId::NOBODY);
+        is_there
     }
 
     fn each(&self, keys: &[Key], serve: impl Fn(Rc<dyn Source>)) {
         keys.iter().filter_map(|&key| self.get(key)).for_each(serve);
+        self.owners.serve(OwnerId::NOBODY);
     }
 
     /// Those that are ending.
@@ -162,7 +211,7 @@ impl Sources {
 
     /// Forgets those that are not ending any more.
     pub(super) fn keep_ending(&self, keys: &mut Vec<Key>) {
-        keys.retain(|&key| self.get(key).is_some_and(|source| source.is_ending()));
+        keys.retain(|&key| self.look(key).is_some_and(|source| source.is_ending()));
     }
 
     pub(super) fn lose_all(&self, reason: &Failure) {
@@ -170,8 +219,12 @@ impl Sources {
         self.each(&keys, |source| source.lose(reason));
     }
 
+    /// A source that is called next: whose it is, that is served.
     #[inline]
     fn get(&self, key: Key) -> Option<Rc<dyn Source>> {
-        self.table.borrow_mut().get(key).cloned()
+        let table = self.table.borrow_mut();
+        let (source, mark) = table.get_marked(key)?;
+        self.owners.serve(OwnerId::of_mark(mark));
+        Some(source.clone())
     }
 }

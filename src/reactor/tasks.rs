@@ -38,11 +38,12 @@
 
 use super::flatten::Flatten;
 use super::join::{Callback, Join, JoinNode, Slot};
+use super::owners::{OwnerId, Owners};
 use super::remote::RemoteShared;
-use super::{CURRENT, Loop, run_reporting_panic};
-use crate::deferred::{Deferred, IntoDeferred};
+use super::{CURRENT, Loop, ReactorGone, run_reporting_panic};
+use crate::deferred::{Cancelled, Deferred, IntoDeferred};
 use crate::driver::Key;
-use crate::failure::{Place, Result, catch_payload, panicked};
+use crate::failure::{Failure, Place, Result, catch_payload, panicked};
 use crate::recycler::Recycler;
 use crate::slots::Slots;
 use pin_project_lite::pin_project;
@@ -115,6 +116,7 @@ impl Loop {
             inner: Rc::downgrade(self),
             task: Cell::default(),
             is_queued: Cell::new(false),
+            owner: Cell::default(),
         });
         slots.insert_with(|_key| slot.clone());
         FreeSlot { slot, spent: None }
@@ -129,6 +131,8 @@ pub(super) struct TaskSlot {
     /// Absent while it is polled, and in a free slot.
     task: Cell<Option<Pin<Box<dyn Task>>>>,
     is_queued: Cell<bool>,
+    /// Whose its task is; nobody's while the slot is free.
+    owner: Cell<OwnerId>,
 }
 
 /// A slot without a task, and the one that was there last, for its memory.
@@ -160,12 +164,23 @@ impl Slot for TaskSlot {
         let Some(inner) = self.inner.upgrade() else { return };
         match self.task.take() {
             Some(mut task) => {
-                task.as_mut().cancel();
+                task.as_mut().cancel(gone);
                 inner.tasks.release(&self, task);
             }
             None => inner.tasks.cancel_polled(self.key),
         }
     }
+}
+
+/// What whoever waits for a task is told that was dropped.
+pub(super) type Why = fn(Place) -> Failure;
+
+fn gone(made: Place) -> Failure {
+    Failure::at(made, ReactorGone)
+}
+
+fn cancelled(made: Place) -> Failure {
+    Failure::at(made, Cancelled)
 }
 
 /// What lies in a slot.
@@ -175,7 +190,9 @@ pub(super) trait Task {
     // One call does all of it: to be polled and to be put back apart costs a frame, 12 instructions an echo.
     fn poll(self: Pin<Box<Self>>, slot: &TaskSlot, tasks: &Tasks);
     /// Drops the future, if it is there, and tells whoever waits for the result that none will come.
-    fn cancel(self: Pin<&mut Self>);
+    fn cancel(self: Pin<&mut Self>, why: Why);
+    /// Where it was given, if somebody gave it.
+    fn made(&self) -> Option<Place>;
     /// Becomes the task in `next`, an `Option` of one, which it takes if that is of its own type. For one
     /// that is over.
     fn reuse(self: Pin<&mut Self>, next: &mut dyn Any);
@@ -224,10 +241,14 @@ where
         tasks.end(slot, self);
     }
 
-    fn cancel(self: Pin<&mut Self>) {
+    fn cancel(self: Pin<&mut Self>, why: Why) {
         let mut this = self.project();
         run_reporting_panic("drop of a task", || this.future.set(Flatten::Over));
-        this.join.abandon(this.made);
+        this.join.abandon(why(this.made));
+    }
+
+    fn made(&self) -> Option<Place> {
+        Some(self.made)
     }
 
     #[inline]
@@ -259,6 +280,7 @@ pub(crate) struct Tasks {
     polled: Cell<Polled>,
     /// The future that is polled in place was woken; see `run.rs`.
     is_main_called: Cell<bool>,
+    owners: Rc<Owners>,
 }
 
 #[derive(Default)]
@@ -293,13 +315,14 @@ const FREE: usize = 1024;
 const SPENT_SIZE: usize = 1024;
 
 impl Tasks {
-    pub(super) fn new() -> Tasks {
+    pub(super) fn new(owners: Rc<Owners>) -> Tasks {
         Tasks {
             slots: RefCell::new(Slots::new()),
             free: Recycler::new(FREE),
             queue: RefCell::default(),
             polled: Cell::new(Polled { slot: Key::NONE, budget: BUDGET, is_cancelled: false }),
             is_main_called: Cell::new(false),
+            owners,
         }
     }
 
@@ -339,6 +362,11 @@ impl Tasks {
     fn launch(&self, free: FreeSlot, task: impl Task + 'static) -> Rc<TaskSlot> {
         let FreeSlot { slot, spent } = free;
         slot.put(boxed(spent, task));
+        if self.owners.are_there() {
+            let owner = self.current_owner();
+            slot.owner.set(owner);
+            self.owners.note_begun(owner);
+        }
         self.enqueue(slot.clone());
         slot
     }
@@ -408,7 +436,7 @@ impl Tasks {
     #[inline(never)]
     fn end(&self, slot: &TaskSlot, mut task: Pin<Box<dyn Task>>) {
         if self.polled.get().is_cancelled {
-            task.as_mut().cancel();
+            task.as_mut().cancel(gone);
         }
         if let Some(slot) = self.get(slot.key) {
             self.release(&slot, task);
@@ -417,12 +445,48 @@ impl Tasks {
 
     /// 6. The slot is free, or goes, if it is queued still or one too many.
     fn release(&self, slot: &Rc<TaskSlot>, spent: Pin<Box<dyn Task>>) {
+        let owner = slot.owner.replace(OwnerId::NOBODY);
         let spent = (size_of_val(&*spent) <= SPENT_SIZE).then_some(spent);
         let free = FreeSlot { slot: slot.clone(), spent };
         let refused = if slot.is_queued.get() { Some(free) } else { self.free.give(free) };
         if let Some(FreeSlot { slot, .. }) = refused {
             let removed = self.slots.borrow_mut().remove(slot.key);
             drop(removed);
+        }
+        self.owners.note_ended(owner);
+    }
+
+    /// Whose is what begins now.
+    pub(super) fn current_owner(&self) -> OwnerId {
+        let polled = || self.polled_slot().map(|slot| slot.owner.get());
+        self.owners.entered.get().or_else(polled).unwrap_or_else(|| self.owners.served())
+    }
+
+    /// The keys of the tasks that are `whose`.
+    pub(super) fn owned(&self, whose: impl Fn(OwnerId) -> bool) -> Vec<Key> {
+        let slots = self.slots.borrow();
+        let is_owned = |key: &Key| slots.get(*key).is_some_and(|slot| whose(slot.owner.get()));
+        slots.keys().into_iter().filter(is_owned).collect()
+    }
+
+    /// Where a task was given; `None` while it is polled, and once it is done.
+    pub(super) fn place(&self, key: Key) -> Option<Place> {
+        let slot = self.get(key)?;
+        let task = slot.task.take()?;
+        let made = task.made();
+        slot.put(task);
+        made
+    }
+
+    /// 7. Whoever waits for it is told that it was cancelled.
+    pub(super) fn cancel_owned(&self, key: Key) {
+        let Some(slot) = self.get(key) else { return };
+        match slot.task.take() {
+            Some(mut task) => {
+                task.as_mut().cancel(cancelled);
+                self.release(&slot, task);
+            }
+            None => self.cancel_polled(key),
         }
     }
 

@@ -17,6 +17,7 @@
 //! # Not here
 //! The threads themselves: the driver's.
 
+use super::owners::OwnerId;
 use super::{Loop, Reactor, ReactorGone, Remote};
 use crate::deferred::{Deferred, IntoDeferred, Trigger, fail};
 use crate::driver::{Key, PoolSize};
@@ -46,6 +47,8 @@ struct Parked {
     trigger: Box<dyn Waiting>,
     /// Where the work was given whose result this is.
     work: Option<Place>,
+    /// Whose steps follow.
+    owner: OwnerId,
 }
 
 /// A trigger of any type.
@@ -79,21 +82,26 @@ impl Threads {
         entries.filter_map(|parked| parked.work).collect()
     }
 
-    fn park<T: 'static>(&self, trigger: Trigger<T>, work: Option<Place>) -> Key {
+    fn park<T: 'static>(&self, trigger: Trigger<T>, work: Option<Place>, owner: OwnerId) -> Key {
         self.busy.set(self.busy.get() + usize::from(work.is_some()));
-        let parked = Parked { trigger: Box::new(trigger), work };
+        let parked = Parked { trigger: Box::new(trigger), work, owner };
         self.parked.borrow_mut().insert_with(|_| parked)
     }
 
     fn take(&self, key: Key) -> Option<Box<dyn Waiting>> {
-        let parked = self.parked.borrow_mut().remove(key)?;
-        self.busy.set(self.busy.get() - usize::from(parked.work.is_some()));
-        Some(parked.trigger)
+        self.take_parked(key).map(|parked| parked.trigger)
     }
 
-    fn take_trigger<T: 'static>(&self, key: Key) -> Option<Trigger<T>> {
-        let trigger: Box<dyn Any> = self.take(key)?;
-        trigger.downcast().ok().map(|trigger| *trigger)
+    fn take_parked(&self, key: Key) -> Option<Parked> {
+        let parked = self.parked.borrow_mut().remove(key)?;
+        self.busy.set(self.busy.get() - usize::from(parked.work.is_some()));
+        Some(parked)
+    }
+
+    fn take_trigger<T: 'static>(&self, key: Key) -> Option<(Trigger<T>, OwnerId)> {
+        let Parked { trigger, owner, .. } = self.take_parked(key)?;
+        let trigger: Box<dyn Any> = trigger;
+        trigger.downcast().ok().map(|trigger| (*trigger, owner))
     }
 }
 
@@ -148,9 +156,9 @@ impl<T: Send + 'static> Sendable<T> {
     pub fn fire(mut self, result: Result<T>) -> Result<(), ReactorGone> {
         let Some(key) = self.key.take() else { return Ok(()) };
         self.remote.call_from_thread(move |reactor| {
-            if let Some(trigger) = reactor.inner().threads.take_trigger::<T>(key) {
+            if let Some((trigger, owner)) = reactor.inner().threads.take_trigger::<T>(key) {
                 // Fired or cancelled meanwhile: this came too late.
-                let _ = trigger.fire(result);
+                let _ = reactor.inner().owners.enter(owner, || trigger.fire(result));
             }
         })
     }
@@ -304,7 +312,7 @@ impl Reactor {
             inner.refuse_by(move || trigger.give_up(ReactorGone.into()));
             None
         } else {
-            Some(inner.threads.park(trigger, work))
+            Some(inner.threads.park(trigger, work, inner.tasks.current_owner()))
         };
         Sendable { remote: self.remote(), key, value: PhantomData }
     }

@@ -1,5 +1,6 @@
 //! Calls and tasks that wait for a time.
 
+use super::owners::OwnerId;
 use super::{Loop, Reactor, run_reporting_panic};
 use crate::clock::{Clock, DelayedCall, WeakClock};
 use crate::deferred::{IntoDeferred, TimedOut};
@@ -204,7 +205,11 @@ impl Loop {
             self.refuse(call);
             return self.timers.call_later(delay, Box::new(|| ()));
         }
-        self.timers.call_later(delay, call)
+        let call = self.timers.call_later(delay, call);
+        if self.owners.are_there() {
+            call.set_mark(self.tasks.current_owner().to_mark());
+        }
+        call
     }
 
     #[inline]
@@ -220,7 +225,8 @@ impl Loop {
         self.timers.take_due(&mut batch);
         for call in batch {
             if let Some(action) = call.take_action() {
-                run_reporting_panic("delayed call", action);
+                let owner = OwnerId::of_mark(call.mark());
+                self.owners.enter(owner, || run_reporting_panic("delayed call", action));
             }
         }
     }

@@ -11,7 +11,7 @@ const SHELVES: [(usize, &str); 10] = [
     (4, "net simulation"),
     (5, "stream tls awaited policies process"),
     (6, "endpoint ported"),
-    (7, "framing"),
+    (7, "framing service"),
     (9, "http"),
     (10, "application conformance"),
 ];

@@ -337,7 +337,7 @@ pub(super) async fn connect_one(
             outcome => break outcome?,
         }
     };
-    let attempt = inner.sources.insert_with(|key| {
+    let attempt = inner.insert_source(|key| {
         Rc::new(Attempt {
             key,
             waker: Cell::default(),

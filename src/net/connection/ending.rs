@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::net::connection::state::{Action, Event, State, Write};
 use crate::net::connection::{Call, Connection};
 use crate::reactor::{ReactorGone, ReactorStopped};
-use crate::transport::{ConnectionDone, ConnectionLost};
+use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
 use std::io::{self, ErrorKind::ConnectionAborted as Aborted};
 use std::rc::Rc;
 
@@ -212,6 +212,14 @@ impl Connection {
         } else {
             self.fail(reason);
         }
+        self.advance();
+    }
+
+    /// What is left of the connection's owner is cut off.
+    pub(super) fn lose_with_owner(self: &Rc<Self>, reason: &Failure) {
+        self.send_all();
+        let cut_off = ConnectionAborted::new(reason.to_string());
+        self.abort(Failure::without_backtrace(cut_off).of_an_end());
         self.advance();
     }
 

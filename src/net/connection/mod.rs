@@ -126,7 +126,7 @@ impl Connection {
     ) -> Rc<Connection> {
         let stream = stream.into();
         let make = |key| Connection::new(inner, key, stream, peer);
-        let connection = inner.sources.insert_with(make);
+        let connection = inner.insert_connection(make);
         if let Err(error) = connection.with_stream(|stream| stream.register(connection.key)) {
             connection.stream_failed(error);
             connection.mark_dirty();
@@ -178,6 +178,10 @@ impl Connection {
     pub(crate) fn begin<P: Protocol + 'static>(self: &Rc<Self>, protocol: Box<P>) {
         self.face.set(Some(protocol));
         self.call_protocol(|protocol, transport| protocol.connection_made(transport));
+        if self.inner.is_draining(self.key) {
+            // It came as its port was closed.
+            self.call_protocol(|protocol, transport| protocol.drain(transport));
+        }
         // Read from at the end of this very step, or of the next turn's; settled there too.
         self.requeue();
     }
@@ -322,5 +326,18 @@ impl Source for Connection {
 
     fn lose(self: Rc<Self>, reason: &Failure) {
         self.lose_with_reactor(reason);
+    }
+
+    fn disown(self: Rc<Self>, reason: &Failure) {
+        self.lose_with_owner(reason);
+    }
+
+    fn is_connection(&self) -> bool {
+        true
+    }
+
+    fn drain(self: Rc<Self>) {
+        self.call_protocol(|protocol, transport| protocol.drain(transport));
+        self.mark_dirty();
     }
 }

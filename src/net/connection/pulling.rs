@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::net::connection::outbound::HIGH;
 use crate::net::connection::state::{Event, State};
 use crate::net::connection::{Call, Connection};
+use crate::reactor::Draining;
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::error::Error;
 use std::fmt;
@@ -20,6 +21,11 @@ impl Connection {
         if let Some(waiters) = self.waiters() {
             waiters.is_split.set(true);
         }
+    }
+
+    /// Completes when the connection's owner drains.
+    pub(crate) fn draining(&self) -> Draining {
+        self.inner.draining(self.key)
     }
 
     /// One half is dropped. False: it was the last, or the stream was whole.

@@ -71,7 +71,7 @@ impl Loop {
         socket: Box<dyn DatagramSocket>,
     ) -> io::Result<Rc<Datagrams>> {
         let (host, longest) = (socket.host()?, socket.longest_in_train());
-        let datagrams = self.sources.insert_with(|key| {
+        let datagrams = self.insert_source(|key| {
             Rc::new(Datagrams {
                 inner: self.clone(),
                 key,

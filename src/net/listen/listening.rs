@@ -97,6 +97,8 @@ pub(super) struct Listening {
 
 /// So many connections are one port's share of a turn.
 const ACCEPTS_PER_TURN: usize = 64;
+/// So many that wait for a port are accepted before it is closed to drain.
+const BACKLOG_TAKEN: usize = 1024;
 /// After an error that is not one connection's, accepting is tried again so much later.
 const RETRY: Duration = Duration::from_millis(100);
 /// What a socket that listens is never ready for.
@@ -111,7 +113,7 @@ impl Listening {
     ) -> io::Result<Rc<Listening>> {
         let host = listener.host()?;
         run_reporting_panic("panic in the start of a factory", || accepted.started());
-        let listening = inner.sources.insert_with(|key| {
+        let listening = inner.insert_source(|key| {
             Rc::new(Listening {
                 inner: inner.clone(),
                 key,
@@ -250,6 +252,7 @@ impl Source for Listening {
         if self.is_resting.get() && !readiness.has(SHUT_DOWN) {
             return;
         }
+        self.inner.serve_accepted();
         let readiness = readiness.and(self.held_back.take());
         let mut skipped = 0;
         for accepted in 1..=ACCEPTS_PER_TURN {
@@ -286,6 +289,22 @@ impl Source for Listening {
     }
 
     fn lose(self: Rc<Self>, _reason: &Failure) {
+        self.close();
+        self.dismiss_for_nobody();
+    }
+
+    fn drain(self: Rc<Self>) {
+        // Who waits in the system's backlog has connected, as far as he knows.
+        self.inner.serve_accepted();
+        for _ in 0..BACKLOG_TAKEN {
+            match self.is_full() {
+                true => break,
+                false => match self.accept() {
+                    Ok((stream, peer)) => self.accepted(stream, peer),
+                    Err(_) => break,
+                },
+            }
+        }
         self.close();
         self.dismiss_for_nobody();
     }

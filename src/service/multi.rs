@@ -1,0 +1,62 @@
+// A service of services.
+
+use super::naming::called_after;
+use super::running::Tree;
+use super::{Running, Service};
+use crate::Deferred;
+use std::fmt;
+
+/// Services that are started one after the other, and stopped in reverse.
+///
+/// ```
+/// use ropewalk::service::{MultiService, Running, service};
+///
+/// let idle = |name: &str| service(name, async |up: Running| {
+///     up.ready();
+///     Ok(up.stopping().await)
+/// });
+/// let both = MultiService::new("both").add_service(idle("first")).add_service(idle("second"));
+/// # let _ = both;
+/// ```
+#[doc(alias = "IServiceCollection")]
+pub struct MultiService {
+    name: String,
+    /// Those that were not started yet; then the tree has them.
+    added: Vec<(String, Box<dyn Service>)>,
+}
+
+impl MultiService {
+    /// None yet.
+    pub fn new(name: impl Into<String>) -> MultiService {
+        MultiService { name: name.into(), added: Vec::new() }
+    }
+
+    /// Adds one behind the others.
+    #[doc(alias = "addService")]
+    #[doc(alias = "setServiceParent")]
+    #[must_use]
+    pub fn add_service<S: Service + 'static>(mut self, service: S) -> MultiService {
+        self.added.push((called_after::<S>(), Box::new(service)));
+        self
+    }
+}
+
+impl Service for MultiService {
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
+    fn privileged_start_service(&mut self, up: &Running) -> Deferred<()> {
+        up.start_children(std::mem::take(&mut self.added), Tree::Privileged)
+    }
+
+    fn start_service(&mut self, up: &Running) -> Deferred<()> {
+        up.start_children(std::mem::take(&mut self.added), Tree::Whole)
+    }
+}
+
+impl fmt::Debug for MultiService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MultiService").field("name", &self.name).finish_non_exhaustive()
+    }
+}
