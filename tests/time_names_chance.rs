@@ -2,9 +2,11 @@
 
 #![cfg(feature = "simulation")]
 use futures_util::{FutureExt, StreamExt};
+use ropewalk::net::ListenError;
 use ropewalk::simulation::Simulation;
 use ropewalk::{Deferred, Reactor, Result, succeed};
 use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -113,6 +115,42 @@ fn a_name_without_an_address_is_a_failure_that_names_it() {
     );
     let failure = reactor.run_until(reactor.resolve("", 80)).unwrap_err();
     assert!(!failure.to_string().is_empty());
+}
+
+#[test]
+fn an_installed_resolver_is_asked_for_names_to_listen_at_as_well() {
+    let reactor = Reactor::new().unwrap();
+    reactor.install_name_resolver(|host: &str, port: u16| match host {
+        "here" => succeed(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+        _ => succeed(Vec::new()),
+    });
+    let port = reactor.serve("here:0", async |_| Ok(())).unwrap();
+    assert_eq!(port.host().socket_addr().unwrap().ip().to_string(), "127.0.0.1");
+    assert!(reactor.bind_udp(("here", 0)).is_ok());
+    let failures = [
+        reactor.serve("nowhere:0", async |_| Ok(())).unwrap_err(),
+        reactor.bind_udp("nowhere:0").unwrap_err(),
+    ];
+    for failure in failures {
+        assert_eq!(
+            failure.to_string(),
+            "cannot listen at nowhere:0: the name nowhere has no address: the answer is empty"
+        );
+    }
+}
+
+#[test]
+fn a_name_to_listen_at_that_takes_time_is_refused_with_what_to_do() {
+    let simulation = Simulation::new(1);
+    let [db, _web] = ["db", "web"].map(|name| simulation.host(name).reactor());
+    let want = "cannot listen at web:53: the addresses of web are not known at once: look them up with \
+                Reactor::resolve, and listen at one of them";
+    assert_eq!(db.bind_udp("web:53").unwrap_err().to_string(), want);
+    let failure = db.serve("web:53", async |_| Ok(())).unwrap_err();
+    assert_eq!(failure.to_string(), want);
+    assert_eq!(failure.check::<ListenError>().unwrap().kind(), ErrorKind::WouldBlock);
+    let failure = db.bind_udp(":53").unwrap_err();
+    assert_eq!(failure.to_string(), "cannot listen at :53: the host is missing");
 }
 
 #[test]

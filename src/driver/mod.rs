@@ -130,18 +130,15 @@ pub trait Driver {
     }
 
     /// Looks a host's addresses up, without blocking; `answer` is called from any thread.
+    ///
+    /// Whoever connects waits for the answer. Whoever listens takes one that is given before this returns, and
+    /// no other: answer at once for names that nobody has to be asked for, such as `localhost`.
     fn resolve(&self, host: &str, port: u16, answer: Answer);
 
     /// The number of a network interface, which is what stands behind `%` in an address of IPv6.
     fn interface(&self, name: &str) -> io::Result<u32> {
         let why = format!("there is no network interface {name:?}");
         Err(io::Error::new(io::ErrorKind::NotFound, why))
-    }
-
-    /// A host's own addresses to listen at, at once; `None` leaves the question to the system.
-    fn look_up(&self, host: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
-        let _ = (host, port);
-        None
     }
 
     /// The reactor has ended. What the driver holds of the system is given back, whoever holds a handle

@@ -13,8 +13,8 @@ use crate::driver::UnixOptions;
 #[cfg(feature = "tls")]
 use crate::failure::Failure;
 use crate::failure::Result;
-use crate::net::connect::naming::ascii_name;
-use crate::net::listen::{Acceptor, BACKLOG, own_addresses};
+use crate::net::connect::lookup::find_now;
+use crate::net::listen::{Acceptor, BACKLOG};
 use crate::net::{ListenError, Port};
 use crate::reactor::{Loop, Reactor};
 #[cfg(feature = "tls")]
@@ -296,7 +296,7 @@ impl Kind {
     fn open(&self, inner: &Rc<Loop>, accepted: Box<dyn Acceptor>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog, is_shared } => {
-                let addresses = own_addresses(&*inner.driver, &ascii_name(interface)?, *port)?;
+                let addresses = find_now(inner, interface, *port)?;
                 inner.listen_first(addresses, *backlog, *is_shared, accepted)
             }
             Kind::Unix(name, options) => inner.listen_unix(name, options, accepted),

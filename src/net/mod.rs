@@ -15,7 +15,7 @@ pub use connect::ConnectError;
 pub(crate) use connected::Connected;
 pub use connected::NoProtocolError;
 pub(crate) use connection::is_of_connection;
-pub use datagram::{DatagramProtocol, DatagramTransport, SendError};
+pub use datagram::{DatagramProtocol, DatagramTransport, SendError, UdpAddress};
 pub use listen::ListenError;
 pub(crate) use listen::Port;
 pub use reachable::Reachable;

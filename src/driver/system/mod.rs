@@ -43,7 +43,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -210,6 +210,11 @@ impl Driver for SystemDriver {
     }
 
     fn resolve(&self, host: &str, port: u16, answer: Answer) {
+        if host.eq_ignore_ascii_case("localhost") {
+            // That it is this machine, and nobody has to be asked, is settled (RFC 6761, 6.3).
+            let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            return answer(Ok(both.map(|ip| SocketAddr::new(ip, port)).to_vec()));
+        }
         let host = host.to_owned();
         self.offload(Box::new(move || {
             answer((host.as_str(), port).to_socket_addrs().map(Iterator::collect));

@@ -4,6 +4,7 @@ use crate::deferred::Deferred;
 use crate::failure::Failure;
 use crate::net::connect::naming::{ascii_name, literal};
 use crate::reactor::{Loop, Reactor};
+use futures_util::FutureExt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -44,6 +45,22 @@ pub(super) async fn find(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<
         Some(address) => Ok(vec![address?]),
         None => resolve(inner, &ascii_name(host)?, port).await,
     }
+}
+
+/// As `find`, for whoever listens: of a name, what is known at once, because a port is open or is not when
+/// the call for it returns, and nothing but the loop's own wait may block.
+pub(crate) fn find_now(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if host.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the host is missing"));
+    }
+    let takes_time = || {
+        let why = format!(
+            "the addresses of {host} are not known at once: look them up with Reactor::resolve, and \
+             listen at one of them"
+        );
+        Err(io::Error::new(io::ErrorKind::WouldBlock, why))
+    };
+    find(inner, host, port).now_or_never().unwrap_or_else(takes_time)
 }
 
 async fn resolve(inner: &Rc<Loop>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

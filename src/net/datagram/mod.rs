@@ -28,6 +28,7 @@
 //! in turns of 64, they cost as much for each datagram as a call of its own; and each would need 64 KiB
 //! of its own to arrive in whole.
 
+mod at;
 mod given;
 mod incoming;
 mod outgoing;
@@ -36,6 +37,7 @@ mod socket;
 mod train;
 mod transport;
 
+pub use at::UdpAddress;
 pub use pull::UdpSocket;
 pub use transport::{DatagramTransport, SendError};
 
@@ -43,8 +45,6 @@ use crate::address::Address;
 use crate::failure::{Failure, Result};
 use crate::net::listen::ListenError;
 use crate::reactor::Reactor;
-use std::fmt;
-use std::net::ToSocketAddrs;
 
 /// Meaning for datagrams, as callbacks.
 ///
@@ -132,15 +132,12 @@ impl Reactor {
     /// ```
     #[doc(alias = "listenUDP")]
     #[track_caller]
-    pub fn listen_udp<A>(
+    pub fn listen_udp(
         &self,
-        address: A,
+        at: impl Into<UdpAddress>,
         protocol: impl DatagramProtocol + 'static,
-    ) -> Result<DatagramTransport>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-    {
-        let datagrams = self.inner().bind_udp(address, false)?;
+    ) -> Result<DatagramTransport> {
+        let datagrams = self.inner().bind_udp(&at.into(), false)?;
         Ok(datagrams.begin(Box::new(protocol)))
     }
 
@@ -150,15 +147,12 @@ impl Reactor {
     /// [`DatagramTransport::join_group`].
     #[doc(alias = "listenMulticast")]
     #[track_caller]
-    pub fn listen_multicast<A>(
+    pub fn listen_multicast(
         &self,
-        address: A,
+        at: impl Into<UdpAddress>,
         protocol: impl DatagramProtocol + 'static,
-    ) -> Result<DatagramTransport>
-    where
-        A: ToSocketAddrs + fmt::Debug,
-    {
-        let datagrams = self.inner().bind_udp(address, true)?;
+    ) -> Result<DatagramTransport> {
+        let datagrams = self.inner().bind_udp(&at.into(), true)?;
         Ok(datagrams.begin(Box::new(protocol)))
     }
 

@@ -1,6 +1,7 @@
 //! The pulling face of datagrams: a task asks for the next one.
 
 use super::DatagramTransport;
+use super::at::UdpAddress;
 use super::socket::Datagrams;
 use crate::address::Address;
 use crate::driver::Readiness;
@@ -10,7 +11,6 @@ use crate::reactor::Reactor;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -39,14 +39,14 @@ pub struct UdpSocket {
 impl Reactor {
     /// A UDP socket at an address, for tasks. Fails with [`ListenError`].
     #[track_caller]
-    pub fn bind_udp(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
-        Ok(UdpSocket { datagrams: self.inner().bind_udp(address, false)? })
+    pub fn bind_udp(&self, at: impl Into<UdpAddress>) -> Result<UdpSocket> {
+        Ok(UdpSocket { datagrams: self.inner().bind_udp(&at.into(), false)? })
     }
 
     /// As [`bind_udp`](Reactor::bind_udp), at a port that others may have as well: for multicast.
     #[track_caller]
-    pub fn open_multicast(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<UdpSocket> {
-        Ok(UdpSocket { datagrams: self.inner().bind_udp(address, true)? })
+    pub fn open_multicast(&self, at: impl Into<UdpAddress>) -> Result<UdpSocket> {
+        Ok(UdpSocket { datagrams: self.inner().bind_udp(&at.into(), true)? })
     }
 
     /// Opens a Unix socket for datagrams, for tasks. Fails with [`ListenError`].

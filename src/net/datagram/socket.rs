@@ -1,5 +1,6 @@
 //! One socket for datagrams as the loop serves it, from its opening to its end.
 
+use super::at::UdpAddress;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::{DatagramProtocol, DatagramTransport};
@@ -7,12 +8,10 @@ use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic, report};
-use crate::net::listen::{ListenError, own_addresses_of, written};
+use crate::net::listen::ListenError;
 use crate::reactor::{Loop, Source, run_reporting_panic};
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -42,13 +41,12 @@ impl Loop {
     #[track_caller]
     pub(super) fn bind_udp(
         self: &Rc<Self>,
-        address: impl ToSocketAddrs + fmt::Debug,
+        at: &UdpAddress,
         is_shared: bool,
     ) -> Result<Rc<Datagrams>> {
-        let cannot = ListenError::at(written(&address));
-        let addresses = own_addresses_of(&*self.driver, &address).map_err(&cannot)?;
+        let cannot = ListenError::at(at);
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
-        for address in addresses {
+        for address in at.find_now(self).map_err(&cannot)? {
             outcome = self.bind(&address.into(), is_shared);
             if outcome.is_ok() {
                 break;

@@ -6,16 +6,15 @@ mod listening;
 use crate::address::{Address, UnixName};
 use crate::deferred::Deferred;
 use crate::driver::ByteStream;
-use crate::driver::{Driver, Listener, UnixOptions};
+use crate::driver::{Listener, UnixOptions};
 use crate::failure::Failure;
-use crate::net::connect::naming::literal;
 use crate::net::listen::listening::Already;
 use crate::net::listen::listening::Listening;
 pub(crate) use crate::net::listen::listening::{Acceptor, protocol_acceptor};
 use crate::reactor::{Loop, ReactorGone};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
@@ -91,46 +90,6 @@ impl fmt::Debug for Port {
 
 /// So many may wait to be accepted.
 pub(crate) const BACKLOG: u32 = 1024;
-
-/// The addresses to listen at. Where names are the driver's own, as in a simulation, it is asked; it also
-/// knows the scopes of addresses, which the standard library does not.
-pub(crate) fn own_addresses(
-    driver: &dyn Driver,
-    host: &str,
-    port: u16,
-) -> io::Result<Vec<SocketAddr>> {
-    if let Some(address) = literal(driver, host, port) {
-        return Ok(vec![address?]);
-    }
-    let found = if host.is_empty() { None } else { driver.look_up(host, port) };
-    found.unwrap_or_else(|| Ok((host, port).to_socket_addrs()?.collect()))
-}
-
-/// As `own_addresses`, of an address that may be one already.
-pub(crate) fn own_addresses_of(
-    driver: &dyn Driver,
-    address: &(impl ToSocketAddrs + fmt::Debug),
-) -> io::Result<Vec<SocketAddr>> {
-    // All that tells a name from an address before the system is asked is how the two are written.
-    match name_in(&format!("{address:?}")) {
-        Some((host, port)) => own_addresses(driver, host, port),
-        None => Ok(address.to_socket_addrs()?.collect()),
-    }
-}
-
-/// An address as a failure names it: a string's quotes are not of it.
-pub(crate) fn written(address: &impl fmt::Debug) -> String {
-    format!("{address:?}").trim_matches('"').to_owned()
-}
-
-/// The host and the port in `"name:80"` and in `("name", 80)`, quotes included.
-fn name_in(written: &str) -> Option<(&str, u16)> {
-    let (host, port) = match written.strip_prefix("(\"") {
-        Some(pair) => pair.strip_suffix(')')?.split_once("\", ")?,
-        None => written.strip_prefix('"')?.strip_suffix('"')?.rsplit_once(':')?,
-    };
-    if host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
-}
 
 impl Loop {
     /// Listens at the first of several addresses that can be listened at.
