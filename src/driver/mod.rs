@@ -19,6 +19,7 @@
 mod any;
 mod datagram;
 mod forward;
+mod handed;
 mod panicked;
 mod stream;
 mod system;
@@ -27,6 +28,8 @@ pub use crate::slots::Key;
 pub use any::AnyStream;
 pub(crate) use any::{FastPathMiss, StreamCell};
 pub use datagram::{DatagramOption, DatagramSocket, Interface, Train};
+pub(crate) use handed::{HANDED_OVER, OWN_VARIABLES};
+pub use handed::{escape_name, inherited_names, take_inherited};
 pub(crate) use panicked::PanickedLayer;
 pub use stream::{ByteStream, Layer, Socket};
 pub use system::{SystemDriver, read_in_memory};
@@ -264,6 +267,17 @@ pub trait Listener {
 
     /// The address that is listened at, with the real port where 0 was asked for.
     fn host(&self) -> io::Result<Address>;
+
+    /// One more descriptor of the same socket: who has it may accept what waits here, too.
+    fn try_clone_descriptor(&self) -> io::Result<OwnedFd> {
+        let why = "what listens here is no socket of the system's";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    /// Says whether the name that the socket has in the file system, if it has one, goes with it.
+    fn own_name(&mut self, is_owned: bool) {
+        let _ = is_owned;
+    }
 }
 
 /// One event of [`Driver::wait`].

@@ -12,6 +12,16 @@ pub(super) enum Choice {
     Name(String),
 }
 
+impl Choice {
+    /// What it is called among all descriptors that a process is started with.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Choice::Index(index) => format!("systemd:{index}"),
+            Choice::Name(name) => name.clone(),
+        }
+    }
+}
+
 const FIRST: u32 = 3;
 
 /// The number of the descriptor that systemd passed.

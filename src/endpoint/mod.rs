@@ -110,6 +110,7 @@ mod grammar;
 mod haproxy;
 mod inherited;
 pub(crate) mod listener;
+mod open_ports;
 #[cfg(feature = "process")]
 mod program;
 mod proxy_header;

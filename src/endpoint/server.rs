@@ -5,6 +5,7 @@ use super::given::{Given, Unusable};
 use super::grammar::{Description, EndpointError};
 use super::haproxy::behind_proxy;
 use super::inherited::{Choice, passed};
+use super::open_ports::{note_open, take_handed_over};
 #[cfg(feature = "tls")]
 use super::secure::ServerTls;
 use super::text::{Text, host_and_port};
@@ -294,6 +295,41 @@ impl Kind {
     }
 
     fn open(&self, inner: &Rc<Loop>, accepted: Box<dyn Acceptor>) -> io::Result<Port> {
+        let Some(name) = self.name() else { return self.open_anew(inner, accepted) };
+        let port = match take_handed_over(inner, &name)? {
+            Some(socket) => self.adopt(inner, socket, accepted)?,
+            None => self.open_anew(inner, accepted)?,
+        };
+        note_open(inner, name, &port);
+        Ok(port)
+    }
+
+    /// What a socket is called that one process hands to the next; none of what is no socket by itself.
+    fn name(&self) -> Option<String> {
+        match self {
+            Kind::Tcp { interface, port, .. } => Some(format!("tcp:{interface}:{port}")),
+            Kind::Unix(name, _) => Some(format!("unix:{name}")),
+            Kind::Descriptor(number) => Some(format!("fd:{number}")),
+            Kind::Passed(choice) => Some(choice.name()),
+            _ => None,
+        }
+    }
+
+    /// Listens at a socket that this process was started with.
+    fn adopt(
+        &self,
+        inner: &Rc<Loop>,
+        socket: OwnedFd,
+        accepted: Box<dyn Acceptor>,
+    ) -> io::Result<Port> {
+        let port = inner.listen_adopted(socket, accepted)?;
+        if let Kind::Unix(..) = self {
+            port.take_name();
+        }
+        Ok(port)
+    }
+
+    fn open_anew(&self, inner: &Rc<Loop>, accepted: Box<dyn Acceptor>) -> io::Result<Port> {
         match self {
             Kind::Tcp { interface, port, backlog, is_shared } => {
                 let addresses = find_now(inner, interface, *port)?;

@@ -2,7 +2,7 @@
 
 use super::SpawnError;
 use crate::address::Address;
-use crate::driver::Pipes;
+use crate::driver::{HANDED_OVER, OWN_VARIABLES, Pipes, escape_name};
 use crate::reactor::Reactor;
 use command_fds::{CommandFdExt, FdMapping};
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ use std::process::{Child, Command, Stdio};
 pub struct ProcessOptions {
     command: Command,
     descriptors: BTreeMap<i32, ChildDescriptor>,
+    /// Names, escaped, and numbers.
+    handed_over: Vec<String>,
     /// Rows and columns.
     terminal: Option<(u16, u16)>,
     pub(super) most_output: usize,
@@ -98,7 +100,9 @@ impl ProcessOptions {
         self
     }
 
-    /// Sets a variable of the child's environment, which is otherwise this process' own.
+    /// Sets a variable of the child's environment, which is otherwise this process' own but for what was
+    /// meant for this process alone: `ROPEWALK_FDS` and systemd's `LISTEN_FDS`, `LISTEN_FDNAMES`,
+    /// `LISTEN_PID`, `NOTIFY_SOCKET`, `WATCHDOG_PID` and `WATCHDOG_USEC`.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> ProcessOptions {
         self.command.env(name, value);
@@ -155,6 +159,32 @@ impl ProcessOptions {
     pub fn descriptor(mut self, number: i32, is: ChildDescriptor) -> ProcessOptions {
         self.descriptors.insert(number, is);
         self
+    }
+
+    /// Gives the child a descriptor that it finds by a name: a listening socket, say, of
+    /// [`Reactor::open_ports`], whose endpoint the child listens at by taking this socket.
+    ///
+    /// It has the number after the highest that was mentioned, and its name and number stand in the child's
+    /// environment, in `ROPEWALK_FDS`; [`take_inherited`](crate::driver::take_inherited) reads that.
+    ///
+    /// ```
+    /// use ropewalk::process::ProcessOptions;
+    ///
+    /// let file = std::fs::File::open("/dev/null")?;
+    /// let options = ProcessOptions::new("sh")
+    ///     .args(["-c", "echo $ROPEWALK_FDS"])
+    ///     .hand_over("web", file.into());
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// assert_eq!(reactor.run_until(reactor.process_output(options))?, b"web:3\n");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[must_use]
+    pub fn hand_over(mut self, name: &str, descriptor: OwnedFd) -> ProcessOptions {
+        let highest = self.descriptors.keys().next_back().copied().unwrap_or(0);
+        let number = highest.max(2) + 1;
+        self.handed_over.push(format!("{}:{number}", escape_name(name)));
+        let all = self.handed_over.join(",");
+        self.env(HANDED_OVER, all).descriptor(number, ChildDescriptor::Share(descriptor))
     }
 
     /// Gives the child a terminal of its own, of so many rows and columns, in place of its first
@@ -224,9 +254,15 @@ impl ProcessOptions {
 }
 
 impl From<Command> for ProcessOptions {
-    fn from(command: Command) -> ProcessOptions {
+    fn from(mut command: Command) -> ProcessOptions {
         let descriptors = BTreeMap::new();
-        ProcessOptions { command, descriptors, terminal: None, most_output: MOST_OUTPUT }
+        for name in OWN_VARIABLES {
+            if !command.get_envs().any(|(said, _)| said == name) {
+                command.env_remove(name);
+            }
+        }
+        let (handed_over, terminal) = (Vec::new(), None);
+        ProcessOptions { command, descriptors, handed_over, terminal, most_output: MOST_OUTPUT }
     }
 }
 

@@ -31,6 +31,14 @@ pub(super) fn listen(registry: &Rc<Registry>, number: u32) -> io::Result<Box<dyn
     Ok(listener)
 }
 
+/// As `listen`, of a descriptor of whatever kind.
+pub(in crate::driver) fn take_over(number: u32) -> io::Result<OwnedFd> {
+    let number = i32::try_from(number).unwrap_or(i32::MAX);
+    let taken = copy(number)?;
+    replace(number)?;
+    Ok(taken)
+}
+
 /// A descriptor of our own for what is open under a number.
 fn copy(number: i32) -> io::Result<OwnedFd> {
     let cannot = |call: &str, error: io::Error| {

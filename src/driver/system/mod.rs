@@ -31,6 +31,8 @@ use crate::address::{Address, UnixName};
 use crate::failure::report;
 use dialect::{AT_ONCE, QUIETLY};
 pub use file::read_in_memory;
+#[cfg(target_os = "linux")]
+pub(super) use inherited::take_over;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};

@@ -31,7 +31,7 @@ pub(super) struct SocketPath {
     path: PathBuf,
     /// Device and inode of the socket: who finds others there leaves them alone.
     identity: (u64, u64),
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl SocketPath {
@@ -65,9 +65,20 @@ impl SocketPath {
 
     /// The path of a socket that was bound to it just now.
     pub(super) fn of(path: &Path, lock: Option<Lock>) -> io::Result<SocketPath> {
-        Ok(SocketPath { path: from_root(path), identity: identity(path)?, _lock: lock })
+        Ok(SocketPath { path: from_root(path), identity: identity(path)?, lock })
+    }
+
+    /// Leaves the path, and the lock's, to somebody else who has the socket.
+    pub(super) fn leave(mut self) {
+        self.identity = NOBODY;
+        if let Some(lock) = self.lock.take() {
+            lock.leave();
+        }
     }
 }
+
+/// No file has these.
+const NOBODY: (u64, u64) = (u64::MAX, u64::MAX);
 
 impl Drop for SocketPath {
     fn drop(&mut self) {
@@ -112,6 +123,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 pub(super) struct Lock {
     path: PathBuf,
     _file: File,
+    is_left: bool,
 }
 
 impl Lock {
@@ -128,14 +140,24 @@ impl Lock {
             let own = file.metadata()?;
             // Its former holder may have removed it between our opening and our locking.
             if identity(&path).is_ok_and(|found| found == (own.dev(), own.ino())) {
-                return Ok(Lock { path, _file: file });
+                return Ok(Lock { path, _file: file, is_left: false });
             }
         }
     }
 }
 
+impl Lock {
+    /// Unlocks the file, which stays: whoever locks it next removes it.
+    fn leave(mut self) {
+        self.is_left = true;
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
+        if self.is_left {
+            return;
+        }
         // Before it is unlocked, so that nobody's lock is removed; left behind it does no harm.
         let _ = fs::remove_file(&self.path);
     }

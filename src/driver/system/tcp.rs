@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -254,5 +254,9 @@ impl Listener for TcpPort {
 
     fn host(&self) -> io::Result<Address> {
         Ok(self.socket.local_addr()?.into())
+    }
+
+    fn try_clone_descriptor(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 }

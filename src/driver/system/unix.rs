@@ -233,7 +233,7 @@ struct UnixPort {
     /// Somebody else has this socket too, and may have it block.
     is_shared: bool,
     /// Dropped last: the socket's path, then the lock.
-    _path: Option<SocketPath>,
+    path: Option<SocketPath>,
 }
 
 pub(super) fn listen(
@@ -279,7 +279,7 @@ fn port(
         reserve,
         room: Room::new(),
         is_shared,
-        _path: path,
+        path,
     })
 }
 
@@ -319,5 +319,20 @@ impl Listener for UnixPort {
 
     fn host(&self) -> io::Result<Address> {
         Ok(from_system(&SockRef::from(&self.socket).local_addr()?))
+    }
+
+    fn try_clone_descriptor(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
+    fn own_name(&mut self, is_owned: bool) {
+        match (self.path.take(), self.host()) {
+            (Some(path), _) if !is_owned => path.leave(),
+            (None, Ok(Address::Unix(UnixName::Path(path)))) if is_owned => {
+                // One whose path is gone has no name to lose.
+                self.path = SocketPath::of(&path, Lock::take(&path).ok()).ok();
+            }
+            (path, _) => self.path = path,
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::reactor::{Loop, Source, run_reporting_panic};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -131,6 +132,23 @@ impl Listening {
 
     pub(super) fn host(&self) -> Address {
         self.host.clone()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.listener.borrow().is_some()
+    }
+
+    pub(super) fn try_clone_descriptor(&self) -> io::Result<OwnedFd> {
+        match &*self.listener.borrow() {
+            Some(listener) => listener.try_clone_descriptor(),
+            None => Err(io::Error::new(io::ErrorKind::NotConnected, "the port is closed")),
+        }
+    }
+
+    pub(super) fn own_name(&self, is_owned: bool) {
+        if let Some(listener) = &mut *self.listener.borrow_mut() {
+            listener.own_name(is_owned);
+        }
     }
 
     /// In a later turn; now, if none will come.

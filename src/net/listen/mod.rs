@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// A socket that accepts connections; dropping this handle leaves it listening.
 ///
@@ -76,9 +76,75 @@ impl Port {
 }
 
 impl Port {
+    /// Whether it still listens: nobody closed it, and nobody shut its socket down.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// assert!(port.is_listening());
+    /// reactor.run_until(port.stop_listening())?;
+    /// assert!(!port.is_listening());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn is_listening(&self) -> bool {
+        self.listening.is_open()
+    }
+
+    /// One more descriptor of the same socket, to be handed to another process or reactor, which then
+    /// accepts connections as well; each gets those that it is faster at.
+    ///
+    /// Connections that wait to be accepted are lost only when the last descriptor is closed: so a program
+    /// can be replaced without losing one. Fails where there is no such socket, as in a simulation.
+    ///
+    /// ```
+    /// use ropewalk::{Reactor, ServerEndpoint};
+    ///
+    /// let (one, other) = (Reactor::new()?, Reactor::new()?);
+    /// let port = one.serve("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// let same = ServerEndpoint::listener(port.try_clone_descriptor()?);
+    /// assert_eq!(other.serve(same, async |_stream| Ok(()))?.host(), port.host());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn try_clone_descriptor(&self) -> io::Result<OwnedFd> {
+        self.listening.try_clone_descriptor()
+    }
+
+    /// Leaves the path of a Unix socket, which closing the port would remove, to somebody else who has the
+    /// socket.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let port = reactor.serve("127.0.0.1:0", async |_stream| Ok(()))?;
+    /// port.leave_name(); // nothing: it has no path
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn leave_name(&self) {
+        self.listening.own_name(false);
+    }
+
+    /// The path of a Unix socket that was handed over goes with this port.
+    pub(crate) fn take_name(&self) {
+        self.listening.own_name(true);
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakPort {
+        WeakPort(Rc::downgrade(&self.listening))
+    }
+
     /// Looks for connections again that it was too full to accept.
     pub(crate) fn accept_again(&self) {
         self.listening.requeue();
+    }
+}
+
+/// A port that may be gone.
+pub(crate) struct WeakPort(Weak<Listening>);
+
+impl WeakPort {
+    /// The port, if it still listens.
+    pub(crate) fn upgrade(&self) -> Option<Port> {
+        let port = Port { listening: self.0.upgrade()? };
+        port.is_listening().then_some(port)
     }
 }
 
