@@ -7,14 +7,18 @@ mod kit;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use kit::{FACES, Face, Notes, Peer, census, until};
+use ropewalk::driver::{ByteStream, Driver, Key, Listener, Readiness, SystemDriver};
 use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError};
 use ropewalk::simulation::Simulation;
 use ropewalk::{Address, Port, Protocol, Reactor, Result, Stream, Transport, UnixName};
 use ropewalk::{ClientEndpoint, ServerEndpoint};
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::rc::Rc;
+use std::time::Duration;
 
 struct Echo(Notes);
 
@@ -390,4 +394,50 @@ fn what_is_no_socket_for_datagrams_is_told_as_that_where_it_was_given() {
     let host = simulation.host("host").reactor();
     let failure = host.open_datagrams(UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap_err();
     assert_eq!(failure.to_string(), "this driver takes no sockets of the system's");
+}
+
+/// Has one stream to give, once; the other end is the test's.
+struct Single(Option<Box<dyn ByteStream>>, Rc<Cell<Option<Key>>>);
+
+impl Listener for Single {
+    fn register(&mut self, key: Key) -> std::io::Result<()> {
+        self.1.set(Some(key));
+        Ok(())
+    }
+    fn accept(&mut self) -> std::io::Result<(Box<dyn ByteStream>, Address)> {
+        let stream = self.0.take().ok_or(ErrorKind::WouldBlock)?;
+        Ok((stream, Address::Pipe("single".into())))
+    }
+    fn host(&self) -> std::io::Result<Address> {
+        Ok(Address::Pipe("single".into()))
+    }
+}
+
+#[test]
+fn a_listener_of_no_socket_is_served_when_it_says_so_and_once() {
+    for face in FACES {
+        let reactor = Reactor::new().unwrap();
+        let driver = SystemDriver::new().unwrap();
+        let (here, there) = UnixStream::pair().unwrap();
+        let stream = driver.adopt_stream(there.into()).unwrap();
+        let key = Rc::new(Cell::new(None));
+        let endpoint = ServerEndpoint::custom(Single(Some(stream), key.clone()));
+        let port = listen(face, &reactor, &endpoint).unwrap();
+        let again = listen(face, &reactor, &endpoint.clone()).unwrap_err().to_string();
+        assert_eq!(again, "cannot listen at a listener of one's own: it is in use already");
+
+        let accepts = |reactor: &Reactor| {
+            reactor.turn(Some(Duration::ZERO)).unwrap();
+            census(&reactor)
+        };
+        let before = accepts(&reactor);
+        assert_eq!(accepts(&reactor), before, "nobody said that there is a stream");
+        let key = key.get().unwrap();
+        reactor.notify_ready(key, Readiness::READABLE);
+        assert_ne!(accepts(&reactor), before, "it was accepted");
+        reactor.run_until(port.stop_listening()).unwrap();
+        reactor.notify_ready(key, Readiness::READABLE); // nobody's any more
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        drop(here);
+    }
 }

@@ -240,9 +240,13 @@ pub struct Pipes {
     pub is_standard: bool,
 }
 
-/// A socket that accepts connections.
+/// A socket that accepts connections, or whatever else brings them.
+///
+/// A driver makes them; one of your own is served by
+/// [`ServerEndpoint::custom`](crate::ServerEndpoint::custom).
 pub trait Listener {
-    /// Asks the driver to name `key` when a connection waits.
+    /// Asks the driver to name `key` when a connection waits. One of your own keeps the key, and tells the
+    /// reactor itself: [`Reactor::notify_ready`](crate::Reactor::notify_ready).
     fn register(&mut self, key: Key) -> io::Result<()>;
 
     /// Accepts one connection; `WouldBlock` when none waits, `OutOfMemory` when there is nothing to
@@ -257,8 +261,11 @@ pub trait Listener {
     }
 
     /// After `accept` found the process out of descriptors: accepts and closes what waits, with a
-    /// descriptor kept in reserve. Returns how many it closed; an error if not even one could be.
-    fn shed(&mut self) -> io::Result<usize>;
+    /// descriptor kept in reserve. Returns how many it closed; an error if not even one could be. One that is
+    /// never short of anything closes none.
+    fn shed(&mut self) -> io::Result<usize> {
+        Ok(0)
+    }
 
     /// How many descriptors may be had after the last `accept`, as far as is known.
     fn room(&self) -> usize {

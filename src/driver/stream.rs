@@ -81,7 +81,9 @@ use std::time::Duration;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub trait ByteStream {
-    /// Asks the driver to name `key` when this stream's readiness rises, from now on.
+    /// Asks the driver to name `key` when this stream's readiness rises, from now on. A stream of your own over
+    /// nothing keeps the key, and tells the reactor itself:
+    /// [`Reactor::notify_ready`](crate::Reactor::notify_ready).
     fn register(&mut self, key: Key) -> io::Result<()>;
 
     /// Reads into `buffer`; 0 is the end of what the peer sends.

@@ -10,6 +10,7 @@ use super::secure::{self, ClientTls};
 use super::text::{Text, host_and_port};
 use crate::address::UnixName;
 use crate::deferred::{Deferred, fail, succeed};
+use crate::driver::ByteStream;
 use crate::net::ConnectError;
 use crate::net::connect::ConnectTo;
 use crate::net::connection::Connection;
@@ -58,6 +59,7 @@ pub struct ClientEndpoint {
 enum Kind {
     Socket(ConnectTo),
     Given(Given),
+    Custom(Given<Box<dyn ByteStream>>),
     #[cfg(feature = "tls")]
     Tls(ClientTls, Box<Kind>),
     Stdio,
@@ -172,6 +174,24 @@ impl ClientEndpoint {
         ClientEndpoint { text: "a connection of one's own".into(), kind }
     }
 
+    /// A stream of your own that is connected already, over whatever carries its bytes.
+    ///
+    /// It can be used once; clones of the endpoint have the same stream.
+    /// [The guide](crate::guide#joints) has a transport of one's own.
+    ///
+    /// ```
+    /// use ropewalk::driver::ByteStream;
+    /// use ropewalk::{ClientEndpoint, Deferred, Reactor, Stream};
+    ///
+    /// fn open(reactor: &Reactor, tunnel: impl ByteStream + 'static) -> Deferred<Stream> {
+    ///     reactor.open(ClientEndpoint::custom(tunnel))
+    /// }
+    /// ```
+    pub fn custom(stream: impl ByteStream + 'static) -> ClientEndpoint {
+        let kind = Kind::Custom(Given::new(Box::new(stream)));
+        ClientEndpoint { text: "a connection of one's own".into(), kind }
+    }
+
     /// How long finding the address and connecting may take in all; 30 s unless set.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> ClientEndpoint {
@@ -278,6 +298,7 @@ impl Kind {
                 Err(failure) => fail(failure),
             },
             Kind::Given(socket) => dressed(reactor, adopt(reactor, socket), layers),
+            Kind::Custom(stream) => dressed(reactor, attach(reactor, stream), layers),
             Kind::Stdio => dressed(reactor, crate::process::standard_connection(reactor), layers),
             #[cfg(feature = "process")]
             Kind::Process(program) => dressed(reactor, program.start(reactor), layers),
@@ -306,10 +327,14 @@ impl Kind {
 }
 
 fn adopt(reactor: &Reactor, socket: &Given) -> crate::Result<Rc<Connection>> {
-    let inner = reactor.inner();
-    let stream = inner.driver.adopt_stream(socket.take()?)?;
+    let stream = reactor.inner().driver.adopt_stream(socket.take()?)?;
+    attach(reactor, &Given::new(stream))
+}
+
+fn attach(reactor: &Reactor, stream: &Given<Box<dyn ByteStream>>) -> crate::Result<Rc<Connection>> {
+    let stream = stream.take()?;
     let peer = stream.peer()?;
-    Ok(Connection::open(inner, stream, peer))
+    Ok(Connection::open(reactor.inner(), stream, peer))
 }
 
 /// A connection that is there already, with its layers.

@@ -8,23 +8,28 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// Shared by the clones of an endpoint; absent once it is in use.
-#[derive(Clone)]
-pub(super) struct Given(Rc<Cell<Option<OwnedFd>>>);
+pub(super) struct Given<T = OwnedFd>(Rc<Cell<Option<T>>>);
 
-impl Given {
-    pub(super) fn new(socket: OwnedFd) -> Given {
-        Given(Rc::new(Cell::new(Some(socket))))
+impl<T> Given<T> {
+    pub(super) fn new(it: T) -> Given<T> {
+        Given(Rc::new(Cell::new(Some(it))))
     }
 
-    pub(super) fn take(&self) -> io::Result<OwnedFd> {
+    pub(super) fn take(&self) -> io::Result<T> {
         let used = || io::Error::new(io::ErrorKind::InvalidInput, "it is in use already");
         self.0.take().ok_or_else(used)
     }
 }
 
-impl fmt::Debug for Given {
+impl<T> Clone for Given<T> {
+    fn clone(&self) -> Given<T> {
+        Given(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Given<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a socket")
+        f.write_str("one's own")
     }
 }
 

@@ -13,7 +13,7 @@
 //! | an address | `"127.0.0.1:80"`, `("::1", 80)`, a `SocketAddr`, an [`Address`] | the same |
 //! | a Unix socket | a path, a [`UnixName`] | the same |
 //! | a description | `"tcp:80"`, `"tls:/etc/certs:443"` | `"tcp:example.org:80"`, `"tls:example.org:443"` |
-//! | in code | [`ServerEndpoint::tcp`], [`unix`](ServerEndpoint::unix), [`listener`](ServerEndpoint::listener), [`stdio`](ServerEndpoint::stdio) | [`ClientEndpoint::tcp`], [`unix`](ClientEndpoint::unix), [`connected`](ClientEndpoint::connected), [`stdio`](ClientEndpoint::stdio), `process` |
+//! | in code | [`ServerEndpoint::tcp`], [`unix`](ServerEndpoint::unix), [`listener`](ServerEndpoint::listener), [`stdio`](ServerEndpoint::stdio), [`custom`](ServerEndpoint::custom) | [`ClientEndpoint::tcp`], [`unix`](ClientEndpoint::unix), [`connected`](ClientEndpoint::connected), [`stdio`](ClientEndpoint::stdio), [`custom`](ClientEndpoint::custom), `process` |
 //! | with options | `backlog reuse_port mode without_lock` | `bind timeout attempt_delay` |
 //! | with layers | `tls behind_proxy` | `tls` |
 //!

@@ -10,7 +10,7 @@ use super::open_ports::{note_open, take_handed_over};
 use super::secure::ServerTls;
 use super::text::{Text, host_and_port};
 use crate::address::UnixName;
-use crate::driver::UnixOptions;
+use crate::driver::{Listener, UnixOptions};
 #[cfg(feature = "tls")]
 use crate::failure::Failure;
 use crate::failure::Result;
@@ -67,6 +67,7 @@ enum Kind {
     Unix(UnixName, UnixOptions),
     /// Absent once it is listened at.
     Given(Given),
+    Custom(Given<Box<dyn Listener>>),
     /// What nobody can listen at.
     Bad(Unusable),
     Descriptor(u32),
@@ -159,6 +160,39 @@ impl ServerEndpoint {
     #[doc(alias = "adoptStreamPort")]
     pub fn listener(listener: impl Into<OwnedFd>) -> ServerEndpoint {
         let kind = Kind::Given(Given::new(listener.into()));
+        ServerEndpoint { text: "a listener of one's own".into(), kind }
+    }
+
+    /// Whatever brings connections: a [`Listener`] of your own, over which each of the verbs listens.
+    ///
+    /// It can be listened at once; clones of the endpoint have the same one.
+    /// [The guide](crate::guide#joints) has a transport of one's own.
+    ///
+    /// ```
+    /// use ropewalk::driver::{ByteStream, Key, Listener};
+    /// use ropewalk::{Address, Reactor, ServerEndpoint};
+    /// use std::io;
+    ///
+    /// /// Nobody ever comes.
+    /// struct Deserted;
+    /// impl Listener for Deserted {
+    ///     fn register(&mut self, _: Key) -> io::Result<()> {
+    ///         Ok(())
+    ///     }
+    ///     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+    ///         Err(io::ErrorKind::WouldBlock.into())
+    ///     }
+    ///     fn host(&self) -> io::Result<Address> {
+    ///         Ok(Address::Pipe("nowhere".into()))
+    ///     }
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.serve(ServerEndpoint::custom(Deserted), async |_stream| Ok(()))?;
+    /// assert_eq!(port.host().to_string(), "nowhere");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn custom(listener: impl Listener + 'static) -> ServerEndpoint {
+        let kind = Kind::Custom(Given::new(Box::new(listener)));
         ServerEndpoint { text: "a listener of one's own".into(), kind }
     }
 
@@ -337,6 +371,7 @@ impl Kind {
             }
             Kind::Unix(name, options) => inner.listen_unix(name, options, accepted),
             Kind::Given(listener) => inner.listen_adopted(listener.take()?, accepted),
+            Kind::Custom(listener) => inner.listen_with(listener.take()?, accepted),
             Kind::Bad(why) => Err(why.into()),
             Kind::Descriptor(number) => inner.listen_inherited(*number, accepted),
             Kind::Passed(choice) => inner.listen_inherited(passed(choice)?, accepted),

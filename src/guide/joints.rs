@@ -233,3 +233,230 @@
 //! conformance::run(&Ground)?;
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
+//!
+//! # A transport of one's own
+//!
+//! Where bytes pass neither a socket nor a pipe of the system's (through memory, here; through another
+//! connection, or a device), a [`ByteStream`](crate::driver::ByteStream) is what carries them, and a
+//! [`Listener`](crate::driver::Listener) is what brings streams.
+//! [`ServerEndpoint::custom`](crate::ServerEndpoint::custom) and
+//! [`ClientEndpoint::custom`](crate::ClientEndpoint::custom) give them to the verbs, with protocols, streams, TLS
+//! and policies above them as above any. No system says when they are ready: they keep the key that they are
+//! registered with, and [`notify_ready`](crate::Reactor::notify_ready) says so.
+//!
+//! ```
+//! use futures_util::StreamExt;
+//! use ropewalk::conformance::{self, Harness};
+//! use ropewalk::driver::{ByteStream, Key, Layer, Listener, Readiness, Socket};
+//! use ropewalk::{Address, ClientEndpoint, Deferred, Protocol, Reactor, ServerEndpoint, Stream, fail};
+//! use std::cell::{Cell, RefCell};
+//! use std::collections::VecDeque;
+//! use std::io::{self, IoSlice};
+//! use std::{rc::Rc, time::Duration};
+//!
+//! /// Bytes on their way to one end, and who reads and writes them.
+//! #[derive(Default)]
+//! struct Way {
+//!     bytes: VecDeque<u8>,
+//!     has_ended: bool,
+//!     is_broken: bool,
+//!     reader: Option<Key>,
+//!     writer: Option<Key>,
+//! }
+//!
+//! /// More than this waits with whoever writes.
+//! const MOST: usize = 64 << 10;
+//!
+//! struct End {
+//!     reactor: Reactor,
+//!     from: Rc<RefCell<Way>>,
+//!     to: Rc<RefCell<Way>>,
+//!     is_aborted: bool,
+//! }
+//!
+//! impl End {
+//!     fn pair(reactor: &Reactor) -> [End; 2] {
+//!         let (one, other) = (Rc::<RefCell<Way>>::default(), Rc::<RefCell<Way>>::default());
+//!         [(&one, &other), (&other, &one)].map(|(from, to)| End {
+//!             reactor: reactor.clone(),
+//!             from: from.clone(),
+//!             to: to.clone(),
+//!             is_aborted: false,
+//!         })
+//!     }
+//!
+//!     fn tell_reader(&self, readiness: Readiness) {
+//!         let reader = self.to.borrow().reader;
+//!         reader.into_iter().for_each(|key| self.reactor.notify_ready(key, readiness));
+//!     }
+//!
+//!     fn tell_writer(&self) {
+//!         let writer = self.from.borrow().writer;
+//!         writer.into_iter().for_each(|key| self.reactor.notify_ready(key, Readiness::WRITABLE));
+//!     }
+//! }
+//!
+//! impl ByteStream for End {
+//!     fn register(&mut self, key: Key) -> io::Result<()> {
+//!         self.from.borrow_mut().reader = Some(key);
+//!         self.to.borrow_mut().writer = Some(key);
+//!         self.reactor.notify_ready(key, Readiness::READABLE.and(Readiness::WRITABLE));
+//!         Ok(())
+//!     }
+//!
+//!     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+//!         let mut way = self.from.borrow_mut();
+//!         let count = buffer.len().min(way.bytes.len());
+//!         match (count, way.is_broken, way.has_ended) {
+//!             (_, true, _) => return Err(io::ErrorKind::ConnectionReset.into()),
+//!             (0, _, true) => return Ok(0),
+//!             (0, ..) => return Err(io::ErrorKind::WouldBlock.into()),
+//!             _ => buffer.iter_mut().zip(way.bytes.drain(..count)).for_each(|(to, byte)| *to = byte),
+//!         }
+//!         drop(way);
+//!         self.tell_writer();
+//!         Ok(count)
+//!     }
+//!
+//!     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+//!         let mut way = self.to.borrow_mut();
+//!         if way.is_broken {
+//!             return Err(io::ErrorKind::BrokenPipe.into());
+//!         }
+//!         let count = data.len().min(MOST - way.bytes.len());
+//!         if count == 0 && !data.is_empty() {
+//!             return Err(io::ErrorKind::WouldBlock.into());
+//!         }
+//!         way.bytes.extend(&data[..count]);
+//!         drop(way);
+//!         self.tell_reader(Readiness::READABLE);
+//!         Ok(count)
+//!     }
+//!
+//!     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+//!         let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+//!         self.write(&all)
+//!     }
+//!
+//!     fn shutdown_write(&mut self) -> io::Result<()> {
+//!         self.to.borrow_mut().has_ended = true;
+//!         self.tell_reader(Readiness::READABLE.and(Readiness::READ_CLOSED));
+//!         Ok(())
+//!     }
+//!
+//!     fn peer(&self) -> io::Result<Address> {
+//!         Ok(Address::Pipe("memory".into()))
+//!     }
+//!
+//!     fn host(&self) -> io::Result<Address> {
+//!         self.peer()
+//!     }
+//!
+//!     fn as_socket(&mut self) -> Option<&mut dyn Socket> {
+//!         Some(self)
+//!     }
+//!
+//!     // A read that comes short leaves nothing, and a write that comes short leaves no room.
+//!     fn as_layer(&mut self) -> Option<&mut dyn Layer> {
+//!         None
+//!     }
+//! }
+//!
+//! impl Socket for End {
+//!     fn finish_connecting(&mut self) -> io::Result<()> {
+//!         Ok(())
+//!     }
+//!     fn is_at_end(&mut self) -> io::Result<bool> {
+//!         let way = self.from.borrow();
+//!         Ok(way.bytes.is_empty() && (way.has_ended || way.is_broken))
+//!     }
+//!     fn set_abort(&mut self) {
+//!         self.is_aborted = true;
+//!     }
+//!     fn set_nodelay(&mut self, _: bool) -> io::Result<()> {
+//!         Ok(())
+//!     }
+//!     fn set_keepalive(&mut self, _: Option<Duration>) -> io::Result<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Drop for End {
+//!     fn drop(&mut self) {
+//!         // What was sent still arrives; what the other end sends goes nowhere.
+//!         self.from.borrow_mut().is_broken = true;
+//!         self.to.borrow_mut().has_ended = true;
+//!         self.to.borrow_mut().is_broken |= self.is_aborted;
+//!         self.tell_writer();
+//!         self.tell_reader(Readiness::READABLE.and(Readiness::READ_CLOSED));
+//!     }
+//! }
+//!
+//! /// Where ends wait to be accepted.
+//! #[derive(Clone, Default)]
+//! struct Door(Rc<(RefCell<VecDeque<End>>, Cell<Option<Key>>)>);
+//!
+//! impl Door {
+//!     fn endpoint(&self) -> ServerEndpoint {
+//!         ServerEndpoint::custom(self.clone())
+//!     }
+//!
+//!     fn knock(&self, reactor: &Reactor) -> ClientEndpoint {
+//!         let [here, there] = End::pair(reactor);
+//!         self.0.0.borrow_mut().push_back(there);
+//!         self.0.1.get().into_iter().for_each(|key| reactor.notify_ready(key, Readiness::READABLE));
+//!         ClientEndpoint::custom(here)
+//!     }
+//! }
+//!
+//! impl Listener for Door {
+//!     fn register(&mut self, key: Key) -> io::Result<()> {
+//!         self.0.1.set(Some(key));
+//!         Ok(())
+//!     }
+//!     fn accept(&mut self) -> io::Result<(Box<dyn ByteStream>, Address)> {
+//!         let end = self.0.0.borrow_mut().pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+//!         let peer = end.peer()?;
+//!         Ok((Box::new(end), peer))
+//!     }
+//!     fn host(&self) -> io::Result<Address> {
+//!         Ok(Address::Pipe("door".into()))
+//!     }
+//! }
+//!
+//! struct Memory;
+//!
+//! impl Harness for Memory {
+//!     fn protocols(
+//!         &self,
+//!         reactor: &Reactor,
+//!         server: Box<dyn Protocol>,
+//!         client: Box<dyn Protocol>,
+//!     ) -> Deferred<()> {
+//!         let (door, once) = (Door::default(), |protocol| {
+//!             let mut protocol = Some(protocol);
+//!             move |_: &Address| protocol.take().expect("one connection is made")
+//!         });
+//!         match reactor.listen(door.endpoint(), once(server)) {
+//!             Ok(_port) => reactor.connect(door.knock(reactor), once(client)).map(drop),
+//!             Err(failure) => fail(failure),
+//!         }
+//!     }
+//!
+//!     fn streams(&self, reactor: &Reactor) -> Deferred<(Stream, Stream)> {
+//!         let door = Door::default();
+//!         let mut listener = match reactor.accept(door.endpoint()) {
+//!             Ok(listener) => listener,
+//!             Err(failure) => return fail(failure),
+//!         };
+//!         let opening = reactor.open(door.knock(reactor));
+//!         reactor.spawn(async move {
+//!             let client = opening.await?;
+//!             Ok((listener.next().await.expect("one was opened"), client))
+//!         })
+//!     }
+//! }
+//!
+//! conformance::run(&Memory)?;
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```

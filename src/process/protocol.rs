@@ -6,6 +6,10 @@ use crate::deferred::{Deferred, IntoDeferred};
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
 
+// Named by the pages.
+#[cfg(doc)]
+use super::error::{ProcessDone, ProcessStatusUnknown, ProcessTerminated, SpawnError};
+
 /// Meaning for what a child process writes, as callbacks.
 ///
 /// # Its life

@@ -86,6 +86,7 @@ mod lifecycle;
 mod local;
 mod mailbox;
 mod names;
+mod notify;
 mod owner;
 mod owners;
 mod random;

@@ -25,6 +25,11 @@ pub(crate) trait Source {
     /// into, the same for all.
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]);
 
+    /// Is served next turn as if the driver had named it ready for this; see `notify.rs`.
+    fn notify(&self, readiness: Readiness) {
+        let _ = readiness;
+    }
+
     /// Sends what was written, at the end of a turn.
     fn flush(self: Rc<Self>) {}
 

@@ -311,6 +311,11 @@ impl Source for Connection {
         self.ready_to_read(scratch);
     }
 
+    fn notify(&self, readiness: Readiness) {
+        self.readiness.set(self.readiness.get().and(readiness));
+        self.requeue();
+    }
+
     fn flush(self: Rc<Self>) {
         self.is_dirty.set(false);
         if self.call.get() != Call::None {

@@ -306,6 +306,10 @@ impl Source for Listening {
         self.requeue();
     }
 
+    fn notify(&self, _readiness: Readiness) {
+        self.requeue();
+    }
+
     fn lose(self: Rc<Self>, _reason: &Failure) {
         self.close();
         self.dismiss_for_nobody();

@@ -222,7 +222,8 @@ impl Loop {
         Ok(port)
     }
 
-    fn listen_with(
+    /// Listens at whatever brings connections.
+    pub(crate) fn listen_with(
         self: &Rc<Self>,
         listener: Box<dyn Listener>,
         accepted: Box<dyn Acceptor>,
