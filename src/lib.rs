@@ -88,7 +88,7 @@
 //! | `process` | child processes, their pipes and terminals | 8 |
 //! | `tracing` | events of the crate `tracing` in our logs, and ours there | 4 |
 //! | `idna` | names of hosts beyond ASCII | 10, or some 30 with the newest `idna_adapter` |
-//! | `http`, `websocket` | HTTP/1 and WebSocket as bytes and events | 0 |
+//! | `http`, `websocket` | an HTTP server; HTTP/1 and WebSocket as bytes and events | 1 |
 //! | `simulation` | the simulator and the tools to test without a network, for `dev-dependencies` | 0 |
 //! | `conformance` | the battery that a transport of your own is held to, likewise | 0 |
 //!

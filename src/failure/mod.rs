@@ -122,8 +122,18 @@ impl Failure {
         Failure::without_backtrace(Message(text.to_string()))
     }
 
-    /// Says that it arose in a call of the user's. For one that was just made.
-    pub(crate) fn arose_at(mut self, place: Place) -> Failure {
+    /// Says that it arose elsewhere than where it was made, which was just now: in a call of the user's, for
+    /// whoever reports on that call's behalf.
+    ///
+    /// ```
+    /// use ropewalk::Failure;
+    /// use std::panic::Location;
+    ///
+    /// let line = Location::caller();
+    /// assert_eq!(Failure::msg("nobody answers").arose_at(line).location(), Some(line));
+    /// ```
+    #[must_use]
+    pub fn arose_at(mut self, place: &'static Location<'static>) -> Failure {
         if let Some(arisen) = Arc::get_mut(&mut self.0) {
             arisen.location = Some(place);
         }

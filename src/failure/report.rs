@@ -32,12 +32,34 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(what: &'a str, failure: &'a Failure, made: Option<Place>) -> Report<'a> {
+    /// A report of what came to grief, why, and where that was made.
+    ///
+    /// For who runs code of others, and has nobody to give their failures to.
+    ///
+    /// ```
+    /// use ropewalk::{Failure, Report};
+    ///
+    /// ropewalk::on_report(|report| assert_eq!(report.what(), "failure in a plugin"));
+    /// let failure = Failure::msg("out of paper");
+    /// Report::new("failure in a plugin", &failure, None).tell();
+    /// ```
+    pub fn new(
+        what: &'a str,
+        failure: &'a Failure,
+        made: Option<&'static Location<'static>>,
+    ) -> Report<'a> {
         Report { what, failure, made, addresses: (None, None) }
     }
 
-    /// Names the connection that it is about.
-    pub(crate) fn of(self, peer: &'a Address, host: Option<&'a Address>) -> Report<'a> {
+    /// Says it aloud: to whoever [`on_report`] asked, or on standard error.
+    #[cold]
+    pub fn tell(&self) {
+        tell(self);
+    }
+
+    /// Names the connection that it is about, by the peer's address and this end's.
+    #[must_use]
+    pub fn of(self, peer: &'a Address, host: Option<&'a Address>) -> Report<'a> {
         Report { addresses: (Some(peer), host), ..self }
     }
 

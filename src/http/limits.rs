@@ -1,8 +1,11 @@
-// How much of what a peer may make this end hold or do.
+// How much of what a peer may make this end hold or do, and how long it may take.
+
+use std::time::Duration;
 
 /// Limits of one connection, in bytes unless a name says otherwise.
 ///
-/// What stands here is what the sans-io core keeps; a limit that is met is told with its number.
+/// The sizes are kept by the sans-io core too; the times, and how many connections there are, by the
+/// server. A limit that is met is told with its number.
 ///
 /// ```
 /// use ropewalk::http::Limits;
@@ -36,6 +39,32 @@ pub struct Limits {
     pub unread_body: u64,
     /// Informational answers (1xx) to one request: 16.
     pub informational: usize,
+    /// Connections of a site at a time: 10 000.
+    pub connections: usize,
+    /// A request's head, from its first byte to its last: 10 s.
+    pub head_time: Duration,
+    /// A connection without a request: 60 s.
+    pub idle_time: Duration,
+    /// A body of which no byte comes while somebody reads it, or an answer of which the peer takes
+    /// none: 30 s.
+    pub stall_time: Duration,
+    /// What must come of a body, or be taken of an answer, in a second, once `grace_time` is over: 240.
+    pub body_rate: u64,
+    /// How long a body may be slower than that: 5 s.
+    pub grace_time: Duration,
+    /// What a peer may send on after its answer, so that it can read it: 64 MiB.
+    pub linger: u64,
+    /// How long: 10 s. Half of it is for a body that is dropped so that the connection can go on.
+    pub linger_time: Duration,
+    /// Bytes of following requests that are read while one is answered: 16 KiB.
+    pub read_ahead: usize,
+    /// Bytes of a body that are kept until somebody reads them: 64 KiB.
+    pub body_ahead: usize,
+    /// A body that is read as a whole, where the reader names no other limit: 1 MiB.
+    pub whole_body: usize,
+    /// How long after a peer has ended its half of the connection it counts as lost by
+    /// [`Request::lost`](super::Request::lost): 1 s. The answer is sent all the same.
+    pub half_closed_time: Duration,
 }
 
 impl Default for Limits {
@@ -51,6 +80,18 @@ impl Default for Limits {
             trailer_fields: 32,
             unread_body: 256 << 10,
             informational: 16,
+            connections: 10_000,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(30),
+            body_rate: 240,
+            grace_time: Duration::from_secs(5),
+            linger: 64 << 20,
+            linger_time: Duration::from_secs(10),
+            read_ahead: 16 << 10,
+            body_ahead: 64 << 10,
+            whole_body: 1 << 20,
+            half_closed_time: Duration::from_secs(1),
         }
     }
 }
@@ -69,6 +110,18 @@ impl Limits {
             trailer_fields: usize::MAX,
             unread_body: u64::MAX,
             informational: usize::MAX,
+            connections: usize::MAX,
+            head_time: Duration::MAX,
+            idle_time: Duration::MAX,
+            stall_time: Duration::MAX,
+            body_rate: 0,
+            grace_time: Duration::MAX,
+            linger: u64::MAX,
+            linger_time: Duration::MAX,
+            read_ahead: usize::MAX,
+            body_ahead: usize::MAX,
+            whole_body: usize::MAX,
+            half_closed_time: Duration::MAX,
         }
     }
 }

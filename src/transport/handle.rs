@@ -53,6 +53,10 @@ pub(crate) trait RawTransport {
     fn peer(&self) -> Address;
     fn host(&self) -> Address;
     fn drained(&self) -> Deferred<()>;
+    /// How many bytes wait to be sent.
+    fn waiting(&self) -> usize {
+        0
+    }
     fn set_close_timeout(&self, timeout: Duration);
     fn set_nodelay(&self, on: bool) -> Result;
     fn set_keepalive(&self, idle: Option<Duration>) -> Result;
@@ -327,6 +331,25 @@ impl Transport {
     /// ```
     pub fn drained(&self) -> Deferred<()> {
         self.carrier.drained()
+    }
+
+    /// How many of the bytes written so far wait for the system to take them.
+    ///
+    /// ```
+    /// use ropewalk::{Protocol, Result, Transport};
+    ///
+    /// struct Echo;
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         if transport.waiting() < 1 << 20 {
+    ///             transport.write(data); // no more for a peer that does not read
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    pub fn waiting(&self) -> usize {
+        self.carrier.waiting()
     }
 
     /// How long the peer may take no byte while the connection is being lost; 60 s by default. A shorter

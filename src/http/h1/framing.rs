@@ -44,6 +44,16 @@ pub enum Framing {
     UntilClose,
 }
 
+impl Framing {
+    /// How long the body is, if that is known.
+    pub(crate) fn length(self) -> Option<u64> {
+        match self {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::UntilClose => None,
+        }
+    }
+}
+
 /// Fields that frame, or may.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Marked {

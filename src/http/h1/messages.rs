@@ -12,6 +12,7 @@ use crate::http::status::Status;
 use crate::http::target::{Form, InvalidTarget, Target};
 use crate::http::version::Version;
 use std::fmt;
+use std::mem;
 
 /// The head of a request: method, target, fields.
 ///
@@ -100,6 +101,11 @@ impl RequestHead {
     /// Whether the peer waits for a 100 before it sends the body.
     pub fn expects_continue(&self) -> bool {
         self.expects_continue
+    }
+
+    /// The fields, for their memory; the head has none after it.
+    pub(crate) fn take_headers(&mut self) -> Headers {
+        mem::take(&mut self.headers)
     }
 
     /// Whether the peer asks for another protocol; its names are in the field `Upgrade`.

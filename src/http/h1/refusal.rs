@@ -166,6 +166,8 @@ pub enum Reason {
         /// What it may take.
         seconds: u64,
     },
+    /// The body came too slowly, or no more of it.
+    BodyTimedOut,
     /// A body longer than the limit.
     BodyTooLarge {
         /// What its head says.
@@ -224,7 +226,7 @@ impl Refusal {
             | Reason::Surplus => return None,
             Reason::MajorVersion => Status::HTTP_VERSION_NOT_SUPPORTED,
             Reason::UnknownCoding | Reason::UnknownMethod => Status::NOT_IMPLEMENTED,
-            Reason::HeadTimedOut { .. } => Status::REQUEST_TIMEOUT,
+            Reason::HeadTimedOut { .. } | Reason::BodyTimedOut => Status::REQUEST_TIMEOUT,
             Reason::BodyTooLarge { .. } => Status::CONTENT_TOO_LARGE,
             Reason::TargetTooLong { .. } => Status::URI_TOO_LONG,
             Reason::HeadTooLarge { .. }
@@ -275,6 +277,7 @@ impl Reason {
             Reason::UnaskedSwitch => "101 without an upgrade that was asked for",
             Reason::Surplus => "bytes after a complete answer",
             Reason::Truncated => "the connection ended inside a message",
+            Reason::BodyTimedOut => "the body came too slowly",
             Reason::MethodNotAllowed => "method not allowed",
             Reason::UnknownMethod => "unknown method",
             _ => "",

@@ -75,6 +75,10 @@ impl RawTransport for Connection {
         self.known_host().unwrap_or_else(|| self.peer.clone())
     }
 
+    fn waiting(&self) -> usize {
+        Connection::waiting(self)
+    }
+
     fn drained(&self) -> Deferred<()> {
         if let Some(reason) = self.clone_reason() {
             return fail(reason);

@@ -25,6 +25,7 @@ use crate::http::headers::Headers;
 use crate::http::limits::Limits;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::rc::Rc;
 
 pub use sending::{Length, SendError};
@@ -252,6 +253,29 @@ impl Machine {
             self.block = headers.block;
             self.block.clear();
         }
+    }
+
+    /// Gives the memory for the next head back, unless a part of it came already.
+    pub(crate) fn take_memory(&mut self) -> Headers {
+        match self.block.bytes.is_empty() {
+            true => Headers { block: mem::take(&mut self.block), is_mixed: false },
+            false => Headers::new(),
+        }
+    }
+
+    /// Whether a part of a head came, and not yet all of it.
+    pub(crate) fn is_inside_head(&self) -> bool {
+        matches!(self.incoming, Incoming::Head) && !self.parser.is_untouched()
+    }
+
+    /// Whether the body that is being sent is in chunks, or until the connection ends.
+    pub(crate) fn is_sending_unknown(&self) -> bool {
+        matches!(self.outgoing, Outgoing::Body(Writer::Chunked | Writer::UntilClose))
+    }
+
+    /// Whether bytes are no HTTP any more.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.outgoing == Outgoing::Upgraded
     }
 
     /// Whether no message is under way in either direction and the connection can be used.

@@ -153,13 +153,25 @@ impl Machine {
         length: Length,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
+        self.send_answer(head.status, [b"", b""], [&head.headers], length, out)
+    }
+
+    /// As [`send_response`](Machine::send_response), of what a head is made of: lines that are whole
+    /// already, and fields.
+    pub(crate) fn send_answer<const N: usize>(
+        &mut self,
+        status: Status,
+        lines: [&[u8]; 2],
+        headers: [&Headers; N],
+        length: Length,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
         if self.outgoing != Outgoing::Owed {
             return Err(SendError::NotNow);
         }
-        let status = head.status;
         let is_switch = status == Status::SWITCHING_PROTOCOLS;
         if is_switch || (self.asked.connect && status.is_success()) {
-            return self.send_switch(head, is_switch, out);
+            return self.send_switch(status, lines, &headers, out);
         }
         if status.is_informational() {
             return Err(SendError::Status);
@@ -167,10 +179,11 @@ impl Machine {
         self.is_last |= self.peer_ended || self.leaves_body_unread();
         let sends_until_close = self.asked.old && length == Length::Unknown;
         self.is_last |= sends_until_close && !self.has_empty_body(status);
-        out.reserve(head.headers.block.bytes.len() + 128);
         write_status_line(status, out);
-        let has_options = write_fields(&head.headers, out);
-        let says = |option| has_options && has_option(&head.headers, option);
+        lines.iter().for_each(|line| out.extend_from_slice(line));
+        let mut has_options = false;
+        headers.iter().for_each(|fields| has_options |= write_fields(fields, out));
+        let says = |option| has_options && headers.iter().any(|it| has_option(it, option));
         let closes = says("close");
         self.is_last |= closes;
         let writer = self.write_answers_framing(status, length, out);
@@ -352,10 +365,12 @@ impl Machine {
     /// Writes 101, or a success to CONNECT: what follows is no HTTP.
     fn send_switch(
         &mut self,
-        head: &ResponseHead,
-        is_switch: bool,
+        status: Status,
+        lines: [&[u8]; 2],
+        headers: &[&Headers],
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
+        let is_switch = status == Status::SWITCHING_PROTOCOLS;
         if is_switch && !self.asked.upgrade {
             return Err(SendError::Status);
         }
@@ -365,9 +380,12 @@ impl Machine {
             Incoming::Answering => self.incoming = Incoming::Upgrading,
             _ => return Err(SendError::NotNow),
         }
-        write_status_line(head.status, out);
-        write_fields(&head.headers, out);
-        if is_switch && !has_option(&head.headers, "upgrade") {
+        write_status_line(status, out);
+        lines.iter().for_each(|line| out.extend_from_slice(line));
+        for fields in headers {
+            write_fields(fields, out);
+        }
+        if is_switch && !headers.iter().any(|it| has_option(it, "upgrade")) {
             out.extend_from_slice(b"connection: upgrade\r\n");
         }
         out.extend_from_slice(b"\r\n");

@@ -1,0 +1,231 @@
+// The handle by which handlers speak of a request: what it asks.
+//
+// What is said in answer stands in `answering.rs`. A handle is two pointers, to the exchange and to the
+// channel that carries it; neither keeps the other alive, but for the time of the exchange.
+
+use super::body::Body;
+use super::h1::RequestHead;
+use super::headers::Headers;
+use super::method::Method;
+use super::server::channel::Channel;
+use super::server::exchange::Exchange;
+use super::target::{InvalidEscape, Target};
+use super::version::Version;
+use crate::address::Address;
+use crate::reactor::Reactor;
+use std::borrow::Cow;
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// A request that is being answered; clones speak of the same one.
+///
+/// A handler is given it when the head is there, and the body may still be on its way. It answers by what
+/// it returns, or by the methods of [the pushing face](Request#answering), now or later, by a clone that it
+/// keeps. If the last clone is dropped and there was no answer, the answer is 500, and a report names
+/// the handler.
+///
+/// ```
+/// use ropewalk::http::{Request, leaf};
+/// use std::time::Duration;
+///
+/// let greeting = leaf(|request: &Request| Ok(format!("hello, {}", request.peer())));
+/// let later = leaf(|request: &Request| {
+///     let request_later = request.clone();
+///     request.reactor().call_later(Duration::from_secs(1), move || request_later.respond("at last"));
+///     Ok(())
+/// });
+/// # let _ = (greeting, later);
+/// ```
+#[doc(alias = "IRequest")]
+pub struct Request {
+    pub(super) channel: Rc<Channel>,
+    pub(super) exchange: Rc<Exchange>,
+}
+
+/// # What is asked
+impl Request {
+    pub(super) fn new(channel: Rc<Channel>, exchange: Rc<Exchange>) -> Request {
+        exchange.add_handle();
+        Request { channel, exchange }
+    }
+
+    /// What is to be done.
+    pub fn method(&self) -> Method {
+        self.head().method()
+    }
+
+    /// With what, as it was sent.
+    #[doc(alias = "uri")]
+    pub fn target(&self) -> Target<'_> {
+        self.head().target()
+    }
+
+    /// The path, not decoded.
+    pub fn path(&self) -> &str {
+        self.target().path()
+    }
+
+    /// The segment of the path with that number, decoded; `None` if there are fewer, or if it has an
+    /// escape that is none.
+    ///
+    /// ```
+    /// use ropewalk::http::{Error, Request, Status, leaf};
+    ///
+    /// let note = leaf(|request: &Request| {
+    ///     let Some(name) = request.segment(1) else { return Err(Error::from(Status::NOT_FOUND).into()) };
+    ///     Ok(format!("the note {name}"))
+    /// });
+    /// # let _ = note;
+    /// ```
+    pub fn segment(&self, number: usize) -> Option<Cow<'_, str>> {
+        self.target().segments().nth(number)?.ok()
+    }
+
+    /// What no resource on the way has followed: the path behind the place of the one that is asked, not
+    /// decoded and without a slash before it.
+    #[doc(alias = "postpath")]
+    pub fn rest(&self) -> &str {
+        self.path().get(self.exchange.rest.get()..).unwrap_or_default()
+    }
+
+    /// The first value of a name in the query; `None` if there is none, or if it cannot be decoded.
+    #[doc(alias = "args")]
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut pairs = self.target().pairs().filter_map(Result::ok);
+        pairs.find(|(found, _)| found == name).map(|(_, value)| value)
+    }
+
+    /// Names and values of the query, in order.
+    pub fn pairs(
+        &self,
+    ) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), InvalidEscape>> {
+        self.target().pairs()
+    }
+
+    /// The version that the peer speaks.
+    #[doc(alias = "clientproto")]
+    pub fn version(&self) -> Version {
+        self.head().version()
+    }
+
+    /// The fields of the head.
+    #[doc(alias = "requestHeaders")]
+    pub fn headers(&self) -> &Headers {
+        self.head().headers()
+    }
+
+    /// The first value of a field, if it is UTF-8.
+    #[doc(alias = "getHeader")]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().text(name)
+    }
+
+    /// Whether the peer asks for another protocol; its names are in the field `Upgrade`.
+    pub fn asks_for_upgrade(&self) -> bool {
+        self.head().asks_for_upgrade()
+    }
+
+    /// The body, on its way. A peer that waits to be asked for it is asked now.
+    #[doc(alias = "content")]
+    pub fn body(&self) -> Body {
+        self.channel.touch_body(&self.exchange);
+        Body::new(self.channel.clone(), self.exchange.clone())
+    }
+
+    /// The other end's address. What a proxy before this server says of it is not looked at.
+    #[doc(alias = "getClientAddress")]
+    pub fn peer(&self) -> Address {
+        self.channel.transport().peer()
+    }
+
+    /// This end's address.
+    #[doc(alias = "getHost")]
+    pub fn host(&self) -> Address {
+        self.channel.transport().host()
+    }
+
+    /// Whether it came over TLS.
+    #[doc(alias = "isSecure")]
+    pub fn is_secure(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return crate::tls::session(self.channel.transport()).is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// The reactor that it is answered on.
+    pub fn reactor(&self) -> Reactor {
+        self.channel.reactor()
+    }
+
+    /// What was kept with this request by its type: for who looks at it before the handler does.
+    ///
+    /// ```
+    /// use ropewalk::http::{Reply, Request, Resource, leaf};
+    /// use ropewalk::Result;
+    ///
+    /// struct User(String);
+    /// struct Known<R>(R);
+    /// impl<R: Resource> Resource for Known<R> {
+    ///     fn is_leaf(&self) -> bool {
+    ///         true
+    ///     }
+    ///     fn render(&self, request: &Request) -> Result<Reply> {
+    ///         request.set_context(User("somebody".into()));
+    ///         self.0.render(request)
+    ///     }
+    /// }
+    /// let greeting = Known(leaf(|request: &Request| {
+    ///     Ok(request.context::<User>().map(|user| format!("hello, {}", user.0)))
+    /// }));
+    /// # let _ = greeting;
+    /// ```
+    pub fn context<T: 'static>(&self) -> Option<Rc<T>> {
+        self.exchange.context()
+    }
+
+    /// Keeps a value with this request, in the place of another of its type.
+    pub fn set_context<T: 'static>(&self, value: T) {
+        self.exchange.set_context(value);
+    }
+
+    pub(super) fn head(&self) -> &RequestHead {
+        &self.exchange.head
+    }
+
+    /// Notes the line that made the handler, for what is reported of it.
+    pub(super) fn set_place(&self, place: &'static Location<'static>) {
+        self.exchange.place.set(Some(place));
+    }
+
+    /// Follows a segment: what is behind it is the rest.
+    pub(super) fn follow(&self, rest: usize) {
+        self.exchange.rest.set(rest);
+    }
+}
+
+impl Clone for Request {
+    fn clone(&self) -> Request {
+        Request::new(self.channel.clone(), self.exchange.clone())
+    }
+}
+
+impl Drop for Request {
+    #[inline]
+    fn drop(&mut self) {
+        if self.exchange.remove_handle() && self.exchange.is_open() {
+            self.channel.forgotten(&self.exchange);
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &self.target().as_str())
+            .field("headers", self.headers())
+            .finish_non_exhaustive()
+    }
+}

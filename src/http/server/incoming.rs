@@ -1,0 +1,54 @@
+// The body of a request on its way to whoever reads it.
+//
+// # Invariants
+// * Bytes reach the receiver in the order in which they came: it gets none directly while some are kept.
+// * The receiver is out of its place while it is called.
+
+use crate::failure::Failure;
+use crate::http::body::BodyProtocol;
+use crate::http::headers::Headers;
+use std::mem;
+use std::task::Waker;
+
+#[derive(Default)]
+pub(crate) struct Incoming {
+    /// What came and was not read.
+    pub(crate) kept: Vec<u8>,
+    /// Absent while it is called, and if the body is pulled.
+    pub(crate) receiver: Option<Box<dyn BodyProtocol>>,
+    pub(crate) is_pushed: bool,
+    /// The receiver wants nothing for now.
+    pub(crate) is_paused: bool,
+    /// Somebody asked for it.
+    pub(crate) is_touched: bool,
+    pub(crate) state: State,
+    pub(crate) trailers: Option<Headers>,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) enum State {
+    #[default]
+    Coming,
+    Whole,
+    Failed(Failure),
+}
+
+impl Incoming {
+    pub(crate) fn add_waker(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
+    }
+
+    pub(crate) fn take_waker(&mut self) -> Option<Waker> {
+        self.waker.take()
+    }
+
+    pub(crate) fn is_coming(&self) -> bool {
+        matches!(self.state, State::Coming)
+    }
+
+    /// Exchanges what is kept with an empty buffer.
+    pub(crate) fn take_kept(&mut self, empty: Vec<u8>) -> Vec<u8> {
+        mem::replace(&mut self.kept, empty)
+    }
+}
