@@ -5,7 +5,7 @@ use super::headers::{Headers, InvalidHeader};
 use super::reply::{Error, IntoReply, Reply};
 use super::request::Request;
 use super::response::{Outgoing, Response};
-use super::server::exchange::Stage;
+use super::server::exchange::{Gone, Stage};
 use super::server::log::Outcome;
 use super::status::Status;
 use crate::deferred::{Deferred, execute};
@@ -13,7 +13,6 @@ use crate::failure::{Failure, Report, Result};
 use crate::protocol::Protocol;
 use crate::transport::{Producer, Producing, Transport};
 use std::cell::Cell;
-use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -164,7 +163,7 @@ impl Request {
     pub fn notify_finish(&self) -> Deferred<()> {
         match self.exchange.stage() {
             Stage::Finished => crate::succeed(()),
-            Stage::Lost => crate::fail(self.exchange.reason().unwrap_or_else(gone)),
+            Stage::Lost => crate::fail(self.exchange.reason().unwrap_or_else(|| Gone.into())),
             Stage::Owed | Stage::Sending => {
                 let (trigger, deferred) = Deferred::new();
                 self.exchange.add_finish(trigger);
@@ -283,22 +282,6 @@ pub(super) fn panicked(payload: Box<dyn std::any::Any + Send>) -> Failure {
     failure.take().unwrap_or_else(|| Failure::msg("panicked"))
 }
 
-/// The exchange is over, and nothing can be said in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gone;
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request is answered, or its peer is gone")
-    }
-}
-
-impl std::error::Error for Gone {}
-
-fn gone() -> Failure {
-    Gone.into()
-}
-
 /// A write that may be awaited; [`Request::write`] gives it.
 #[derive(Debug)]
 pub struct Writing<'a> {
@@ -312,7 +295,9 @@ impl Future for Writing<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result> {
         let Request { channel, exchange } = self.request;
         match exchange.stage() {
-            Stage::Lost => return Poll::Ready(Err(exchange.reason().unwrap_or_else(gone))),
+            Stage::Lost => {
+                return Poll::Ready(Err(exchange.reason().unwrap_or_else(|| Gone.into())));
+            }
             Stage::Owed | Stage::Sending | Stage::Finished => {}
         }
         if channel.has_room() {

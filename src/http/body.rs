@@ -4,7 +4,7 @@ use super::headers::Headers;
 use super::reply::Error;
 use super::server::channel::Channel;
 use super::server::exchange::Exchange;
-use super::server::incoming::State;
+use super::server::incoming::{Receive, State};
 use super::status::Status;
 use crate::deferred::{Deferred, Trigger};
 use crate::failure::{Failure, Result};
@@ -123,11 +123,10 @@ impl Body {
     /// Has it pushed to a receiver, from now on.
     #[doc(alias = "deliverBody")]
     pub fn deliver(self, receiver: impl BodyProtocol + 'static) {
-        self.exchange.with_extras(|extras| {
-            extras.incoming.receiver = Some(Box::new(receiver));
-            extras.incoming.is_pushed = true;
-        });
-        self.channel.deliver_kept(&self.exchange);
+        let (channel, exchange) = (self.channel.clone(), self.exchange.clone());
+        let receiver: Box<dyn Receive> = Box::new(Delivered { receiver, body: self });
+        exchange.with_extras(|extras| extras.incoming.receiver = Some(receiver));
+        channel.deliver_kept(&exchange);
     }
 
     /// Has the receiver called no more for now; what is sent then waits, and the peer with it.
@@ -185,6 +184,26 @@ impl Body {
 
     fn consume_taken(&mut self, count: usize) {
         self.at = (self.at + count).min(self.taken.len());
+    }
+}
+
+/// A receiver, and the body that it is shown.
+struct Delivered<P> {
+    receiver: P,
+    body: Body,
+}
+
+impl<P: BodyProtocol> Receive for Delivered<P> {
+    fn data_received(&mut self, data: &[u8]) -> Result {
+        self.receiver.data_received(&self.body, data)
+    }
+
+    fn finished(&mut self, trailers: &Headers) {
+        self.receiver.finished(trailers);
+    }
+
+    fn lost(&mut self, reason: &Failure) {
+        self.receiver.lost(reason);
     }
 }
 

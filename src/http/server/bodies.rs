@@ -5,11 +5,9 @@
 // * `BODY` is among the pauses while `body_ahead` bytes or more wait for their reader.
 
 use super::channel::{BODY, Channel};
-use super::exchange::Exchange;
-use super::incoming::State;
+use super::exchange::{Exchange, Gone};
+use super::incoming::{Receive, State};
 use crate::failure::{Failure, Result};
-use crate::http::answering::Gone;
-use crate::http::body::{Body, BodyProtocol};
 use crate::http::headers::Headers;
 use crate::http::request::Request;
 use std::mem;
@@ -51,9 +49,7 @@ impl Channel {
             incoming.receiver.take()
         });
         match receiver {
-            Some(receiver) => {
-                self.push(&exchange, receiver, |it, body| it.data_received(body, data))
-            }
+            Some(receiver) => self.push(&exchange, receiver, |it| it.data_received(data)),
             None => self.keep_body(&exchange, data),
         }
     }
@@ -85,12 +81,11 @@ impl Channel {
     fn push(
         self: &Rc<Self>,
         exchange: &Rc<Exchange>,
-        mut receiver: Box<dyn BodyProtocol>,
-        call: impl FnOnce(&mut dyn BodyProtocol, &Body) -> Result,
+        mut receiver: Box<dyn Receive>,
+        call: impl FnOnce(&mut dyn Receive) -> Result,
     ) {
-        let body = Body::new(self.clone(), exchange.clone());
         let request = Request::new(self.clone(), exchange.clone());
-        let called = request.catch(|| call(&mut *receiver, &body));
+        let called = request.catch(|| call(&mut *receiver));
         match called.unwrap_or_else(Err) {
             Ok(()) => exchange.with_extras(|extras| extras.incoming.receiver = Some(receiver)),
             Err(failure) => request.settle(Err(failure)),
@@ -110,7 +105,7 @@ impl Channel {
             });
             let Some((mut receiver, kept, state)) = found else { break };
             if !kept.is_empty() {
-                self.push(exchange, receiver, |it, body| it.data_received(body, &kept));
+                self.push(exchange, receiver, |it| it.data_received(&kept));
                 continue;
             }
             let request = Request::new(self.clone(), exchange.clone());

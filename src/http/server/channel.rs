@@ -17,14 +17,13 @@
 // # Not here
 // What is said: `answers.rs`. How long each thing may take: `deadlines.rs`.
 
-use super::deadlines::{Deadline, Phase};
+use super::common::Common;
+use super::deadline::{Deadline, Phase};
 use super::exchange::{Exchange, Stage};
 use super::log::Outcome;
-use super::site::Shared;
 use crate::failure::{Failure, Result};
 use crate::http::h1::{Event, Framing, Machine, Reason, Refusal, RequestHead};
 use crate::http::limits::Limits;
-use crate::http::request::Request;
 use crate::protocol::Protocol;
 use crate::reactor::Reactor;
 use crate::transport::Transport;
@@ -36,7 +35,7 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 64 << 10;
 
 pub(crate) struct Channel {
-    pub(super) site: Rc<Shared>,
+    pub(super) site: Rc<Common>,
     pub(super) limits: Rc<Limits>,
     pub(super) transport: Transport,
     pub(super) machine: RefCell<Machine>,
@@ -75,12 +74,18 @@ pub(crate) struct Channel {
     pub(super) is_handed_over: Cell<bool>,
 }
 
+/// Who answers the requests of a channel.
+pub(crate) trait Serve {
+    /// Answers now or later; a panic of the user's ends there.
+    fn serve(&self, channel: &Rc<Channel>, exchange: &Rc<Exchange>);
+}
+
 /// Bits of `pauses`.
 const READ_AHEAD: u8 = 1;
 pub(super) const BODY: u8 = 2;
 
 impl Channel {
-    pub(super) fn new(site: Rc<Shared>, transport: Transport) -> Channel {
+    pub(super) fn new(site: Rc<Common>, transport: Transport) -> Channel {
         let limits = site.limits();
         let machine = Machine::server(limits.clone());
         let machine = if site.is_strict.get() { machine.strict_authority() } else { machine };
@@ -304,13 +309,7 @@ impl Channel {
         }
         let exchange = self.site.exchange(head, now);
         self.current.replace(Some(exchange.clone()));
-        let request = Request::new(self.clone(), exchange.clone());
-        let outcome = request.catch(|| self.site.render(&request));
-        match outcome {
-            Ok(outcome) => request.settle(outcome),
-            Err(panic) => request.settle(Err(panic)),
-        }
-        drop(request);
+        self.site.root.serve(self, &exchange);
         if let Some(memory) = self.site.put_back(exchange) {
             self.machine.borrow_mut().recycle(memory);
         }
@@ -358,7 +357,7 @@ impl Channel {
         }
         let now = self.now();
         match self.current() {
-            Some(_) => self.deadline.set(self, Phase::PeerEnded, now, self.limits.half_closed_time),
+            Some(_) => self.set_deadline(Phase::PeerEnded, now, self.limits.half_closed_time),
             None if self.has_kept() => self.go_on_later(),
             None => self.transport.lose_connection(),
         }

@@ -9,106 +9,35 @@
 // 408, a body is looked at once in `grace_time` whether enough of it came.
 
 use super::channel::Channel;
+use super::deadline::Phase;
 use super::exchange::Stage;
-use crate::clock::DelayedCall;
 use crate::failure::Failure;
 use crate::http::h1::{Reason, Refusal};
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// What is waited for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// A handler, who has all the time.
-    #[default]
-    Handler,
-    /// The first byte of a request.
-    Idle,
-    /// The rest of a head.
-    Head,
-    /// More of a body that somebody reads.
-    Body,
-    /// The rest of a body that nobody reads.
-    Dropping,
-    /// That the peer takes what was said.
-    Writing,
-    /// A handler, and the peer has ended its half.
-    PeerEnded,
-    /// The peer's end.
-    Lingering,
-}
-
-#[derive(Default)]
-pub(super) struct Deadline {
-    phase: Cell<Phase>,
-    at: Cell<Option<Instant>>,
-    /// When the call is made, at the latest.
-    armed: Cell<Option<Instant>>,
-    call: RefCell<Option<DelayedCall>>,
-    /// Bytes since the phase was last looked at.
-    moved: Cell<u64>,
-    /// Since when none moved.
-    still: Cell<Option<Instant>>,
-}
-
-impl Deadline {
-    /// Bytes moved in the direction that the phase is about.
-    pub(super) fn count(&self, bytes: usize) {
-        self.moved.set(self.moved.get() + bytes as u64);
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        self.phase.get()
-    }
-
-    /// Sets the phase, and when it is looked at.
+impl Channel {
     #[inline]
-    pub(super) fn set(&self, channel: &Rc<Channel>, phase: Phase, now: Instant, limit: Duration) {
-        self.phase.set(phase);
-        let at = now.checked_add(limit);
-        self.at.set(at);
-        let Some(at) = at else { return };
-        if self.armed.get().is_none_or(|armed| at < armed) {
-            self.arm(channel, at, now);
-        }
-    }
-
-    /// Nothing is waited for but a handler.
-    pub(super) fn rest(&self) {
-        self.phase.set(Phase::Handler);
-        self.at.set(None);
-    }
-
-    pub(super) fn forget(&self) {
-        self.rest();
-        if let Some(call) = self.call.take() {
-            // It may be this very call.
-            let _ = call.cancel();
+    pub(super) fn set_deadline(self: &Rc<Self>, phase: Phase, now: Instant, limit: Duration) {
+        if let Some(at) = self.deadline.set(phase, now, limit) {
+            self.arm(at, now);
         }
     }
 
     #[cold]
-    fn arm(&self, channel: &Rc<Channel>, at: Instant, now: Instant) {
-        let delay = at.saturating_duration_since(now);
-        self.armed.set(Some(at));
-        let armed = self.call.borrow().as_ref().is_some_and(|call| call.reset(delay).is_ok());
-        if armed {
-            return;
-        }
-        let weak = Rc::downgrade(channel);
-        let call = channel.reactor().call_later(delay, move || {
-            if let Some(channel) = weak.upgrade() {
-                channel.deadline_came();
-            }
+    fn arm(self: &Rc<Self>, at: Instant, now: Instant) {
+        self.deadline.arm(at, now, |delay| {
+            let weak = Rc::downgrade(self);
+            self.reactor().call_later(delay, move || {
+                if let Some(channel) = weak.upgrade() {
+                    channel.deadline_came();
+                }
+            })
         });
-        self.call.replace(Some(call));
     }
-}
 
-impl Channel {
     pub(super) fn begin_waiting(self: &Rc<Self>) {
-        self.deadline.set(self, Phase::Idle, self.now(), self.limits.idle_time);
+        self.set_deadline(Phase::Idle, self.now(), self.limits.idle_time);
     }
 
     /// What follows from what the machine is at, once bytes were fed or an answer was sent.
@@ -116,7 +45,7 @@ impl Channel {
     pub(super) fn settle(self: &Rc<Self>, now: Instant) {
         let is_idle = self.machine.borrow().is_idle();
         if is_idle && !self.has_kept() && !self.has_peer_ended() {
-            return self.deadline.set(self, Phase::Idle, now, self.limits.idle_time);
+            return self.set_deadline(Phase::Idle, now, self.limits.idle_time);
         }
         self.settle_otherwise(now);
     }
@@ -137,11 +66,11 @@ impl Channel {
             None if is_ready && self.has_kept() => self.go_on_later(),
             None if is_ready && self.has_peer_ended() => self.transport.lose_connection(),
             None if is_inside_head && phase != Phase::Head => {
-                self.deadline.set(self, Phase::Head, now, self.limits.head_time);
+                self.set_deadline(Phase::Head, now, self.limits.head_time);
             }
             None if self.has_body.get() && phase != Phase::Dropping => {
                 let limit = self.limits.linger_time / 2;
-                self.deadline.set(self, Phase::Dropping, now, limit);
+                self.set_deadline(Phase::Dropping, now, limit);
             }
             None => {}
             Some(_) if phase == Phase::PeerEnded => {}
@@ -176,19 +105,17 @@ impl Channel {
         self.deadline.still.set(Some(now));
         self.waiting.set(self.transport.waiting());
         let look = self.limits.grace_time.min(self.limits.stall_time);
-        self.deadline.set(self, phase, now, look);
+        self.set_deadline(phase, now, look);
     }
 
     fn deadline_came(self: &Rc<Self>) {
-        let deadline = &self.deadline;
-        deadline.armed.set(None);
-        let Some(at) = deadline.at.get() else { return };
         let now = self.now();
-        if now < at {
-            return deadline.arm(self, at, now);
-        }
-        deadline.at.set(None);
-        match deadline.phase() {
+        let phase = match self.deadline.take(now) {
+            None => return,
+            Some(Err(at)) => return self.arm(at, now),
+            Some(Ok(phase)) => phase,
+        };
+        match phase {
             Phase::Handler => {}
             Phase::Idle => self.idle_too_long(),
             Phase::Head => {
@@ -237,10 +164,10 @@ impl Channel {
         let is_enough = moved >= self.limits.body_rate.saturating_mul(look.as_secs());
         let stood = deadline.still.get().map_or(Duration::ZERO, |still| now - still);
         if moved == 0 && stood < self.limits.stall_time {
-            return deadline.set(self, deadline.phase(), now, look);
+            return self.set_deadline(deadline.phase(), now, look);
         }
         if is_enough && moved > 0 {
-            return deadline.set(self, deadline.phase(), now, look);
+            return self.set_deadline(deadline.phase(), now, look);
         }
         self.give_up(now);
     }
@@ -269,6 +196,6 @@ impl Channel {
         }
         self.unpause();
         self.transport.lose_write_connection();
-        self.deadline.set(self, Phase::Lingering, now, self.limits.linger_time);
+        self.set_deadline(Phase::Lingering, now, self.limits.linger_time);
     }
 }

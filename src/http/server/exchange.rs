@@ -19,6 +19,7 @@ use crate::http::server::incoming::Incoming;
 use crate::http::status::Status;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::mem;
 use std::panic::Location;
 use std::rc::Rc;
@@ -253,3 +254,15 @@ impl Exchange {
         drop(former);
     }
 }
+
+/// The exchange is over, and nothing can be said in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request is answered, or its peer is gone")
+    }
+}
+
+impl std::error::Error for Gone {}

@@ -4,19 +4,24 @@
 // * Bytes reach the receiver in the order in which they came: it gets none directly while some are kept.
 // * The receiver is out of its place while it is called.
 
-use crate::failure::Failure;
-use crate::http::body::BodyProtocol;
+use crate::failure::{Failure, Result};
 use crate::http::headers::Headers;
 use std::mem;
 use std::task::Waker;
+
+/// Who a body is pushed to.
+pub(crate) trait Receive {
+    fn data_received(&mut self, data: &[u8]) -> Result;
+    fn finished(&mut self, trailers: &Headers);
+    fn lost(&mut self, reason: &Failure);
+}
 
 #[derive(Default)]
 pub(crate) struct Incoming {
     /// What came and was not read.
     pub(crate) kept: Vec<u8>,
-    /// Absent while it is called, and if the body is pulled.
-    pub(crate) receiver: Option<Box<dyn BodyProtocol>>,
-    pub(crate) is_pushed: bool,
+    /// Absent while it is called, once it was told the end, and if the body is pulled.
+    pub(crate) receiver: Option<Box<dyn Receive>>,
     /// The receiver wants nothing for now.
     pub(crate) is_paused: bool,
     /// Somebody asked for it.

@@ -3,13 +3,13 @@
 // # Invariants
 // * A peer's bytes are escaped wherever they are printed, and its credentials never are printed.
 
-use super::channel::Channel;
 use super::exchange::Exchange;
 use crate::address::Address;
 use crate::http::h1::{Reason, RequestHead};
 use crate::http::headers::Headers;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::transport::Transport;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -42,7 +42,7 @@ pub enum Outcome {
 ///
 /// Of a request that was refused before its head was whole there is the peer and the outcome alone.
 pub struct Record<'a> {
-    pub(super) channel: &'a Channel,
+    pub(super) transport: &'a Transport,
     pub(super) exchange: Option<&'a Exchange>,
     pub(super) outcome: Outcome,
 }
@@ -55,7 +55,7 @@ impl<'a> Record<'a> {
 
     /// Who asked.
     pub fn peer(&self) -> Address {
-        self.channel.transport.peer()
+        self.transport.peer()
     }
 
     /// What was to be done.
@@ -96,13 +96,13 @@ impl<'a> Record<'a> {
 
     /// How long it took from the head of the request to the end of the answer.
     pub fn took(&self) -> Duration {
-        let now = self.channel.now();
+        let now = self.transport.reactor().now();
         self.exchange.map_or(Duration::ZERO, |it| now.saturating_duration_since(it.began))
     }
 
     /// When it ended, that is now, on the wall.
     pub fn time(&self) -> SystemTime {
-        self.channel.reactor().system_time()
+        self.transport.reactor().system_time()
     }
 
     /// As a line of the combined log format, which most readers of logs know, without the line's end.

@@ -1,13 +1,20 @@
 // The server: a site and its connections.
 //
-// `site` is what all connections share, `channel` one connection, what it hears; `answers` what it says;
-// `deadlines` how long things may take; `exchange` one request and its answer, `incoming` its body;
-// `log` what is known of it in the end. `protocol` is what a connection calls, `bodies` are the channel's ways
-// with bodies, `upgrade` its end of HTTP.
+// ```text
+//   site ──► protocol ──► channel ◄── answers, bodies, deadlines, upgrade: what it does
+//     │                      │
+//     └──► common ◄──────────┤ what all connections share
+//                            ▼
+//            exchange ──► incoming        one request and its answer; its body
+// ```
+// A channel knows no request handle, and no resource: who answers is behind [`Serve`](channel::Serve). The
+// handle knows the channel and the exchange, the resources know the handle.
 
 mod answers;
 mod bodies;
 pub(super) mod channel;
+mod common;
+mod deadline;
 mod deadlines;
 pub(super) mod exchange;
 pub(super) mod incoming;

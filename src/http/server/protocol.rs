@@ -1,7 +1,7 @@
 // A connection's protocol: each call is the channel's, or that of the protocol which has the connection now.
 
 use super::channel::Channel;
-use super::site::Shared;
+use super::common::Common;
 use crate::failure::{Failure, Result};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
@@ -11,13 +11,13 @@ use std::rc::Rc;
 
 /// What a [`Site`](super::Site) builds for a connection: HTTP on it.
 pub struct HttpProtocol {
-    site: Rc<Shared>,
+    site: Rc<Common>,
     /// Absent before the connection is made.
     channel: Option<Rc<Channel>>,
 }
 
 impl HttpProtocol {
-    pub(super) fn new(site: Rc<Shared>) -> HttpProtocol {
+    pub(super) fn new(site: Rc<Common>) -> HttpProtocol {
         HttpProtocol { site, channel: None }
     }
 }
