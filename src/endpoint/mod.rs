@@ -117,6 +117,7 @@ mod proxy_header;
 #[cfg(feature = "tls")]
 mod secure;
 pub(crate) mod server;
+mod server_text;
 mod text;
 mod verbs;
 
