@@ -26,7 +26,7 @@
 pub mod log;
 
 use crate::reactor::{Reactor, SystemEventTrigger};
-use crate::service::{Drain, MultiService, Running, Service};
+use crate::service::{Drain, MultiService, Restart, Running, Service};
 use crate::{Deferred, Result};
 use std::fmt;
 
@@ -48,6 +48,13 @@ impl Application {
     #[must_use]
     pub fn add_service(mut self, service: impl Service + 'static) -> Application {
         self.services = self.services.add_service(service);
+        self
+    }
+
+    /// How the services are kept: which are started again when one has ended, and how often.
+    #[must_use]
+    pub fn restart(mut self, restart: Restart) -> Application {
+        self.services = self.services.restart(restart);
         self
     }
 

@@ -165,6 +165,20 @@ impl Failure {
         self
     }
 
+    /// Tells it as one that nobody handled: a line on standard error, or what [`on_report`] makes of it.
+    /// `what` names what came to grief.
+    ///
+    /// ```
+    /// use ropewalk::Failure;
+    ///
+    /// if let Err(error) = std::fs::read("/etc/no-such-file") {
+    ///     Failure::from(error).report("settings not read"); // and goes on without
+    /// }
+    /// ```
+    pub fn report(&self, what: &str) {
+        report::report(what, self);
+    }
+
     /// Marks it as the fault of the peer: one that `data_received` or a handler ends its connection with
     /// is counted, and told to [`on_peer_fault`], instead of being reported. Clones are marked as well.
     ///

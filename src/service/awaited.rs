@@ -1,6 +1,8 @@
 // The async face of a service: a function that runs for as long as the service does.
 
-use super::{Running, Service, ServiceError};
+use super::contract::Service;
+use super::error::ServiceError;
+use super::running::Running;
 use crate::deferred::succeed;
 use crate::{Deferred, IntoDeferred};
 use std::fmt;
@@ -62,15 +64,16 @@ where
             };
             // Nobody waits for what nobody hears.
             let is_early = ready.errback(early).is_ok();
-            match told.is_stopping() || is_early {
-                true => {
-                    let _ = ended.fire(outcome);
-                }
+            // Nor here.
+            let _ = match told.is_stopping() {
+                true => ended.fire(outcome),
                 false => {
-                    let _ = ended.callback(());
-                    told.ended(outcome);
+                    if !is_early {
+                        told.ended(outcome);
+                    }
+                    ended.callback(())
                 }
-            }
+            };
             Ok(())
         });
         drop(running);

@@ -1,8 +1,12 @@
 // The trait; what becomes of a service is the room's page.
 
-use super::Running;
+use super::limits::READY_WITHIN;
+use super::restart::RestartType;
+use super::running::Running;
 use crate::Deferred;
 use crate::deferred::succeed;
+use std::fmt;
+use std::time::Duration;
 
 /// A part of a program that is started, may fail, and is stopped in order.
 ///
@@ -50,6 +54,16 @@ pub trait Service {
         None
     }
 
+    /// Whether it is started again when it ends by itself: if it failed, unless told otherwise.
+    fn restart_type(&self) -> RestartType {
+        RestartType::Transient
+    }
+
+    /// So long its start may take until it is ready: 60 s, unless told otherwise.
+    fn ready_within(&self) -> Duration {
+        READY_WITHIN
+    }
+
     /// Begins what needs privileges, before `start_service` and before the program gives them up: ports
     /// below 1024. Not called again at a restart.
     #[doc(alias = "privilegedStartService")]
@@ -76,11 +90,59 @@ pub trait Service {
         let _ = up;
         succeed(())
     }
+
+    /// The same under another name.
+    ///
+    /// ```
+    /// use ropewalk::service::{MultiService, Service};
+    ///
+    /// let service = MultiService::new("workers").named("readers");
+    /// assert_eq!(service.name(), Some("readers"));
+    /// ```
+    #[doc(alias = "setName")]
+    fn named(self, name: impl Into<String>) -> Configured<Self>
+    where
+        Self: Sized,
+    {
+        Configured::new(self).named(name)
+    }
+
+    /// The same, started again whenever it ends.
+    fn permanent(self) -> Configured<Self>
+    where
+        Self: Sized,
+    {
+        Configured::new(self).restarted(RestartType::Permanent)
+    }
+
+    /// The same, never started again.
+    fn temporary(self) -> Configured<Self>
+    where
+        Self: Sized,
+    {
+        Configured::new(self).restarted(RestartType::Temporary)
+    }
+
+    /// The same, with another time to become ready in.
+    fn start_timeout(self, limit: Duration) -> Configured<Self>
+    where
+        Self: Sized,
+    {
+        Configured::new(self).within(limit)
+    }
 }
 
 impl Service for Box<dyn Service> {
     fn name(&self) -> Option<&str> {
         (**self).name()
+    }
+
+    fn restart_type(&self) -> RestartType {
+        (**self).restart_type()
+    }
+
+    fn ready_within(&self) -> Duration {
+        (**self).ready_within()
     }
 
     fn privileged_start_service(&mut self, up: &Running) -> Deferred<()> {
@@ -97,5 +159,70 @@ impl Service for Box<dyn Service> {
 
     fn reload(&mut self, up: &Running) -> Deferred<()> {
         (**self).reload(up)
+    }
+}
+
+/// A service under another name, or kept in another way; see [`Service::named`].
+pub struct Configured<S> {
+    service: S,
+    name: Option<String>,
+    restart_type: Option<RestartType>,
+    ready_within: Option<Duration>,
+}
+
+impl<S> Configured<S> {
+    pub(super) fn new(service: S) -> Configured<S> {
+        Configured { service, name: None, restart_type: None, ready_within: None }
+    }
+
+    pub(super) fn named(mut self, name: impl Into<String>) -> Configured<S> {
+        self.name = Some(name.into());
+        self
+    }
+
+    pub(super) fn restarted(mut self, restart_type: RestartType) -> Configured<S> {
+        self.restart_type = Some(restart_type);
+        self
+    }
+
+    pub(super) fn within(mut self, limit: Duration) -> Configured<S> {
+        self.ready_within = Some(limit);
+        self
+    }
+}
+
+impl<S: Service> Service for Configured<S> {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref().or_else(|| self.service.name())
+    }
+
+    fn restart_type(&self) -> RestartType {
+        self.restart_type.unwrap_or_else(|| self.service.restart_type())
+    }
+
+    fn ready_within(&self) -> Duration {
+        self.ready_within.unwrap_or_else(|| self.service.ready_within())
+    }
+
+    fn privileged_start_service(&mut self, up: &Running) -> Deferred<()> {
+        self.service.privileged_start_service(up)
+    }
+
+    fn start_service(&mut self, up: &Running) -> Deferred<()> {
+        self.service.start_service(up)
+    }
+
+    fn stop_service(&mut self, up: &Running) -> Deferred<()> {
+        self.service.stop_service(up)
+    }
+
+    fn reload(&mut self, up: &Running) -> Deferred<()> {
+        self.service.reload(up)
+    }
+}
+
+impl<S> fmt::Debug for Configured<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Configured").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 // What goes wrong with services as such.
 
-use crate::reactor::Left;
+use crate::Failure;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -38,55 +38,63 @@ impl fmt::Display for ServiceError {
 
 impl Error for ServiceError {}
 
-/// Some services did not stop in time, and were cut off.
+/// A service failed, and is started again.
 #[derive(Debug)]
-pub struct LateError(pub(super) Vec<Late>);
-
-/// One that was cut off.
-#[derive(Clone, Debug)]
-pub struct Late {
+pub struct FailedError {
     pub(super) name: String,
-    pub(super) limit: Duration,
-    pub(super) left: Left,
+    pub(super) cause: Failure,
+    pub(super) again_in: Duration,
 }
 
-impl Late {
-    /// Its name.
+impl FailedError {
+    /// Which.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it had still.
-    pub fn left(&self) -> &Left {
-        &self.left
+    /// What it failed with.
+    pub fn cause(&self) -> &Failure {
+        &self.cause
     }
 }
 
-impl LateError {
-    /// Who was late, in the order in which that was seen.
-    pub fn late(&self) -> &[Late] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Late {
+impl fmt::Display for FailedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Late { name, limit, left } = self;
-        match left.is_empty() {
-            true => write!(f, "{name}: its stop (after {limit:?})"),
-            false => write!(f, "{name}: {left} (after {limit:?})"),
-        }
+        let FailedError { name, cause, again_in } = self;
+        write!(f, "{name} failed, and is started again in {again_in:.1?}: {cause}")
     }
 }
 
-impl fmt::Display for LateError {
+impl Error for FailedError {}
+
+/// A service ended more often than its parent starts it again: the parent has failed.
+#[derive(Debug)]
+pub struct TooManyRestartsError {
+    pub(super) name: String,
+    pub(super) most: u32,
+    pub(super) period: Duration,
+    /// Absent if it ended without a failure.
+    pub(super) cause: Option<Failure>,
+}
+
+impl TooManyRestartsError {
+    /// Which service ended last.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it ended with, if that was a failure.
+    pub fn cause(&self) -> Option<&Failure> {
+        self.cause.as_ref()
+    }
+}
+
+impl fmt::Display for TooManyRestartsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cut off: ")?;
-        for (i, late) in self.0.iter().enumerate() {
-            write!(f, "{}{late}", if i > 0 { "; " } else { "" })?;
-        }
-        Ok(())
+        let TooManyRestartsError { name, most, period, cause } = self;
+        write!(f, "{name} ended again after {most} restarts in {period:?}")?;
+        cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
     }
 }
 
-impl Error for LateError {}
+impl Error for TooManyRestartsError {}

@@ -1,36 +1,55 @@
 // The life of one service in its tree.
 //
 // ```text
-//              1 start            2 ready                3 stop asked           4 drained or deadline
-//   stopped ──────────► starting ─────────► ready ──────────────► draining ───────────────► stopping ──► stopped
-//                           │ fails            │ ends by itself
-//                           └─► stopped        └─► ended
+//                 1 start            2 ready                3 stop asked         4 drained, or late
+//   stopped ────────────► starting ─────────► ready ─────────────────► draining ────────────────► stopping
+//      ▲  ▲                   │ 5 failed        │ 6 ended by itself                                   │
+//      │  └───────────────────┘                 ▼                                                     │
+//      │                                      ended ── 7 its parent starts it again, after a wait     │
+//      └──────────────────────────────────────────────────────────────────────────────────────────────┘
 // ```
+// What changes the state of a service holds its lock (`changing`) meanwhile, its parent's first. It is work
+// of the tree's own (`keep`): no end of a service ends it. Stopping is in `stopping.rs`, what a parent does
+// when one has ended in `tending.rs`.
+//
+// # Invariants
+// * `service` is absent only while it is called.
+// * Each start has an owner of its own and a number; what is said with an older one is not heard.
+// * In `Stopped` the last owner has nothing left.
 
-use super::error::{Late, LateError, ServiceError};
+use super::contract::Service;
+use super::error::ServiceError;
 use super::flag::Flag;
-use super::limits::{Drain, READY_WITHIN};
-use super::{Running, Service};
+use super::late::Stop;
+use super::limits::Drain;
+use super::restart::{Backoff, Restart, RestartType, Restarts};
+use super::running::Running;
 use crate::deferred::{DeferredLock, Trigger, fail, maybe_deferred};
-use crate::reactor::{Left, Owner, Reactor};
-use crate::{Deferred, Failure, Result};
+use crate::reactor::Owner;
+use crate::{Deferred, Failure, Reactor, Result};
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+/// Where a service stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+#[non_exhaustive]
+pub enum ServiceState {
+    /// Not started, or stopped again.
     Stopped,
     /// What needs privileges has begun.
     Privileged,
+    /// It was started, and has not said yet that it is ready.
     Starting,
+    /// It does its work.
     Ready,
+    /// It finishes what is under way.
     Draining,
+    /// It ends.
     Stopping,
-    /// It ended by itself.
+    /// It ended by itself, and may be started again after a wait.
     Ended,
 }
 
@@ -39,44 +58,59 @@ pub(super) struct Shared {
     pub(super) reactor: Reactor,
     /// Whose the work is that keeps the tree.
     keeper: Owner,
-    drain: Cell<Drain>,
-    /// Waits for nobody any more.
-    pub(super) now: Rc<Flag>,
-    late: RefCell<Vec<Late>>,
+    pub(super) drain: Cell<Drain>,
 }
 
 pub(super) struct Life {
     pub(super) shared: Rc<Shared>,
     pub(super) name: Rc<str>,
     pub(super) parent: Weak<Life>,
-    /// Absent while it is called.
+    restart_type: RestartType,
+    ready_within: Duration,
     service: Cell<Option<Box<dyn Service>>>,
-    /// Of this start; replaced at the next.
+    /// Of this start. Borrowed to clone and to replace.
     owner: RefCell<Owner>,
+    /// Which start this is.
     start: Cell<u32>,
-    state: Cell<State>,
+    pub(super) state: Cell<ServiceState>,
     /// In the order of their start. Borrowed to look and to change.
     children: RefCell<Vec<Rc<Life>>>,
-    /// Held while it is started or stopped.
-    changing: DeferredLock,
+    pub(super) changing: DeferredLock,
+    /// It shall stop: no start of it goes on.
     pub(super) stop_asked: Rc<Flag>,
+    /// It is to do so now: for the service itself.
     pub(super) stopping: Rc<Flag>,
-    /// Told by the service itself.
+    /// Of a start that waits for the service to say that it is ready.
     ready: Cell<Option<Trigger<()>>>,
-    /// Who wants to know that it is over.
+    /// How it ended while it was started.
+    broken: Cell<Option<Result>>,
+    is_broken: Rc<Flag>,
+    /// Who wants to know that it is over. Borrowed to add one and to take all.
     over: RefCell<Vec<Trigger<()>>>,
+    /// The stop that was asked for and is under way. Borrowed to look and to replace.
+    pub(super) stop_under_way: RefCell<Option<Rc<Stop>>>,
+    /// How it keeps its children. Borrowed to look and to replace.
+    pub(super) restart: RefCell<Restart>,
+    pub(super) restarts: RefCell<Restarts>,
+    pub(super) backoff: Cell<Backoff>,
+    /// How often it was started again.
+    pub(super) again: Cell<u64>,
+    /// The first of the children from which all are to be started again.
+    pub(super) again_from: Cell<Option<Rc<Life>>>,
+    pub(super) is_again_asked: Rc<Flag>,
+    /// A task starts its children again.
+    pub(super) is_again_under_way: Cell<bool>,
+    /// It was stopped with one before it, and is to be started with that.
+    pub(super) is_due_again: Cell<bool>,
+    /// It ended, and stays so.
+    pub(super) is_retired: Cell<bool>,
 }
 
 impl Life {
     pub(super) fn root(reactor: &Reactor, name: &str, service: Box<dyn Service>) -> Rc<Life> {
-        let shared = Rc::new(Shared {
-            reactor: reactor.clone(),
-            keeper: Owner::new(reactor, "services"),
-            drain: Cell::default(),
-            now: Rc::default(),
-            late: RefCell::default(),
-        });
-        Life::new(shared, name.into(), Weak::new(), service)
+        let keeper = Owner::new(reactor, "services");
+        let shared = Shared { reactor: reactor.clone(), keeper, drain: Cell::default() };
+        Life::new(Rc::new(shared), name.into(), Weak::new(), service)
     }
 
     fn new(
@@ -87,26 +121,36 @@ impl Life {
     ) -> Rc<Life> {
         Rc::new(Life {
             owner: RefCell::new(Owner::new(&shared.reactor, &*name)),
+            restart_type: service.restart_type(),
+            ready_within: service.ready_within(),
             shared,
             name,
             parent,
             service: Cell::new(Some(service)),
             start: Cell::new(0),
-            state: Cell::new(State::Stopped),
+            state: Cell::new(ServiceState::Stopped),
             children: RefCell::default(),
             changing: DeferredLock::new(),
             stop_asked: Rc::default(),
             stopping: Rc::default(),
             ready: Cell::default(),
+            broken: Cell::default(),
+            is_broken: Rc::default(),
             over: RefCell::default(),
+            stop_under_way: RefCell::default(),
+            restart: RefCell::default(),
+            restarts: RefCell::default(),
+            backoff: Cell::default(),
+            again: Cell::new(0),
+            again_from: Cell::default(),
+            is_again_asked: Rc::default(),
+            is_again_under_way: Cell::new(false),
+            is_due_again: Cell::new(false),
+            is_retired: Cell::new(false),
         })
     }
 
-    pub(super) fn set_drain(&self, drain: Drain) {
-        self.shared.drain.set(drain);
-    }
-
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> ServiceState {
         self.state.get()
     }
 
@@ -118,39 +162,62 @@ impl Life {
         self.start.get()
     }
 
-    pub(super) fn children(&self) -> Vec<Rc<Life>> {
-        self.children.borrow().clone()
+    pub(super) fn restart_type(&self) -> RestartType {
+        self.restart_type
     }
 
-    /// Whether it and all below it are ready.
+    pub(super) fn now(&self) -> Instant {
+        self.shared.reactor.now()
+    }
+
+    /// Whether it and all below it are ready; one that ended and stays so is not asked.
     pub(super) fn is_ready(&self) -> bool {
-        self.state.get() == State::Ready && self.children().iter().all(|child| child.is_ready())
+        self.state.get() == ServiceState::Ready
+            && self.children().iter().all(|child| child.is_ready() || child.is_retired.get())
     }
 
-    /// Runs work of the tree's own, which no service's end ends.
+    /// Runs work of the tree's own, to its end: who waits for it may cancel the waiting only.
     pub(super) fn keep<T: 'static>(
         &self,
         work: impl Future<Output = Result<T>> + 'static,
     ) -> Deferred<T> {
-        self.shared.keeper.spawn(work)
+        let (trigger, deferred) = Deferred::new();
+        let kept = self.shared.keeper.spawn(work).add_both(move |outcome| {
+            // Whoever cancelled wants to know no more.
+            let _ = trigger.fire(outcome);
+            Ok(())
+        });
+        drop(kept);
+        deferred
+    }
+
+    // ---- the tree ----
+
+    pub(super) fn children(&self) -> Vec<Rc<Life>> {
+        self.children.borrow().clone()
+    }
+
+    /// It and all below it, parents first.
+    pub(super) fn each(self: &Rc<Self>) -> Vec<Rc<Life>> {
+        let below = self.children().into_iter().flat_map(|child| child.each());
+        std::iter::once(self.clone()).chain(below).collect()
     }
 
     /// Adds a child that is not started yet.
     pub(super) fn adopt(
         self: &Rc<Self>,
-        called_after: String,
+        called_after: &str,
         service: Box<dyn Service>,
     ) -> Result<Rc<Life>> {
+        let name = service.name().map(str::to_owned);
         let is_taken = |name: &str| self.children().iter().any(|child| &*child.name == name);
-        let name = match service.name() {
-            Some(name) if is_taken(name) => {
-                return Err(ServiceError::NameTaken(name.to_owned()).into());
-            }
-            Some(name) => name.to_owned(),
+        let name = match name {
+            Some(name) if is_taken(&name) => return Err(ServiceError::NameTaken(name).into()),
+            Some(name) => name,
             None => {
                 let numbered = (2..).map(|n| format!("{called_after}-{n}"));
-                let mut names = std::iter::once(called_after.clone()).chain(numbered);
-                names.find(|name| !is_taken(name)).unwrap_or(called_after)
+                let mut names = std::iter::once(called_after.to_owned()).chain(numbered);
+                names.find(|name| !is_taken(name)).unwrap_or_default()
             }
         };
         let parent = Rc::downgrade(self);
@@ -173,23 +240,26 @@ impl Life {
         let _changing = self.changing.acquire().await?;
         self.begin()?;
         let started = self.call(|service, up| service.privileged_start_service(up));
-        self.settle(started, State::Privileged).await
+        self.settle(started, ServiceState::Privileged).await
     }
 
     /// 1. Fails with what the service fails with, and then leaves nothing behind.
     pub(super) async fn start(self: &Rc<Self>) -> Result {
         let _changing = self.changing.acquire().await?;
         match self.state.get() {
-            State::Privileged => self.state.set(State::Starting),
+            ServiceState::Privileged => self.state.set(ServiceState::Starting),
             _ => self.begin()?,
         }
         let started = self.call(|service, up| service.start_service(up));
-        self.settle(started, State::Ready).await
+        self.settle(started, ServiceState::Ready).await
     }
 
     fn begin(self: &Rc<Self>) -> Result {
-        if self.state.get() != State::Stopped {
+        if !matches!(self.state.get(), ServiceState::Stopped | ServiceState::Ended) {
             return Err(ServiceError::AlreadyStarted(self.name.to_string()).into());
+        }
+        if self.parent.upgrade().is_some_and(|parent| parent.stop_asked.is_set()) {
+            return Err(ServiceError::Stopped(self.name.to_string()).into());
         }
         let owner = Owner::new(&self.shared.reactor, &*self.name);
         let former = self.owner.replace(owner);
@@ -197,42 +267,61 @@ impl Life {
         self.start.set(self.start.get() + 1);
         self.stop_asked.clear();
         self.stopping.clear();
-        self.state.set(State::Starting);
+        self.is_broken.clear();
+        drop(self.broken.take());
+        self.is_retired.set(false);
+        self.state.set(ServiceState::Starting);
         Ok(())
     }
 
-    async fn settle(self: &Rc<Self>, started: Deferred<()>, then: State) -> Result {
+    async fn settle(self: &Rc<Self>, started: Deferred<()>, then: ServiceState) -> Result {
         let outcome = self.in_time(started).await;
         drop(self.ready.take());
         match outcome {
             Ok(()) => {
-                self.state.set(then);
-                Ok(())
+                self.state.set(then); // 2
+                let mut backoff = self.backoff.get();
+                backoff.note_ready(self.now());
+                self.backoff.set(backoff);
+                if let Some(outcome) = self.broken.take() {
+                    // Right after it had said that it was ready.
+                    self.ended(outcome);
+                }
             }
-            Err(failure) => {
-                self.state.set(State::Stopping);
+            Err(_) => {
+                self.state.set(ServiceState::Stopping); // 5
+                let is_asked = self.stop_asked.is_set();
+                // Nothing below it is started any more.
+                self.stop_asked.set();
                 self.stopping.set();
-                self.stop_children().await;
-                self.clear().await;
-                self.state.set(State::Stopped);
-                Err(failure)
+                self.roll_back().await;
+                if !is_asked {
+                    self.stop_asked.clear();
+                }
+                self.state.set(ServiceState::Stopped);
             }
         }
+        outcome
     }
 
     async fn in_time(&self, started: Deferred<()>) -> Result {
-        let late = self.shared.reactor.sleep(READY_WITHIN);
         let name = || self.name.to_string();
-        match select(started, select(late, self.stop_asked.wait())).await {
+        let late = self.shared.reactor.sleep(self.ready_within);
+        let cut_short = select(self.stop_asked.wait(), self.is_broken.wait());
+        match select(started, select(late, cut_short)).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right((Either::Left(_), _)) => {
-                Err(ServiceError::NotReady(name(), READY_WITHIN).into())
+                Err(ServiceError::NotReady(name(), self.ready_within).into())
             }
-            Either::Right((Either::Right(_), _)) => Err(ServiceError::Stopped(name()).into()),
+            Either::Right((Either::Right(_), _)) => {
+                let early = ServiceError::EndedEarly(name()).into();
+                let stopped = || Err(ServiceError::Stopped(name()).into());
+                self.broken.take().map_or_else(stopped, |how| Err(how.err().unwrap_or(early)))
+            }
         }
     }
 
-    fn call(
+    pub(super) fn call(
         self: &Rc<Self>,
         call: impl FnOnce(&mut dyn Service, &Running) -> Deferred<()>,
     ) -> Deferred<()> {
@@ -257,139 +346,55 @@ impl Life {
         }
     }
 
-    // ---- the end by itself ----
+    // ---- the end ----
 
+    /// 6. The service, or its parent's way with it, has ended it.
     pub(super) fn ended(self: &Rc<Self>, outcome: Result) {
-        if self.state.get() != State::Ready {
-            return;
+        match self.state.get() {
+            ServiceState::Ready => {
+                self.state.set(ServiceState::Ended);
+                let (life, parent) = (self.clone(), self.parent.upgrade());
+                // It cannot fail: what does is handled within.
+                drop(self.keep(async move {
+                    match parent {
+                        Some(parent) => parent.tend(life, outcome).await,
+                        None => life.end_tree(outcome).await,
+                    }
+                    Ok(())
+                }));
+            }
+            ServiceState::Privileged | ServiceState::Starting => {
+                self.broken.set(Some(outcome));
+                self.is_broken.set();
+            }
+            _ => {
+                if let Err(failure) = outcome {
+                    failure.report("a service failed while it was stopped");
+                }
+            }
         }
-        self.state.set(State::Ended);
+    }
+
+    /// It ended, and stays so.
+    pub(super) fn retire(&self, outcome: Result) {
+        self.is_retired.set(true);
         self.tell_over(outcome);
     }
 
-    fn tell_over(&self, outcome: Result) {
-        for trigger in self.over.take() {
+    pub(super) fn tell_over(&self, outcome: Result) {
+        let waiting = self.over.take();
+        if let (true, Err(failure)) = (waiting.is_empty(), &outcome) {
+            failure.report("a service failed");
+        }
+        for trigger in waiting {
             // Whoever cancelled wants to know no more.
             let _ = trigger.fire(outcome.clone());
         }
     }
 
-    pub(super) fn over(&self) -> Deferred<()> {
+    pub(super) fn when_over(&self) -> Deferred<()> {
         let (trigger, deferred) = Deferred::new();
         self.over.borrow_mut().push(trigger);
         deferred
-    }
-
-    // ---- stopping ----
-
-    /// 3 and 4, of this service and all below it. A second call while one is under way waits for nobody.
-    pub(super) async fn stop(self: &Rc<Self>) -> Result {
-        if self.stop_asked.is_set() && self.state.get() != State::Stopped {
-            self.shared.now.set();
-        }
-        self.stop_asked.set();
-        let drain = self.shared.drain.get();
-        let until = self.shared.reactor.now() + drain.total;
-        let running = self.each().into_iter().filter(|life| life.state.get() == State::Ready);
-        let running: Vec<_> = running.collect();
-        running.iter().for_each(|life| life.state.set(State::Draining));
-        self.wait_for(std::future::pending(), drain.lame_duck.min(drain.total)).await;
-        for life in &running {
-            life.owner().drain();
-        }
-        self.await_served(&running, drain.connections, until).await;
-        self.stop_tree(until).await;
-        let late = self.shared.late.take();
-        let outcome = if late.is_empty() { Ok(()) } else { Err(Failure::from(LateError(late))) };
-        self.tell_over(outcome.clone());
-        outcome
-    }
-
-    /// It and all below it, parents first.
-    fn each(self: &Rc<Self>) -> Vec<Rc<Life>> {
-        let below = self.children().into_iter().flat_map(|child| child.each());
-        std::iter::once(self.clone()).chain(below).collect()
-    }
-
-    async fn await_served(&self, lives: &[Rc<Life>], limit: Duration, until: Instant) {
-        let now = self.shared.reactor.now();
-        let deadline = until.min(now + limit);
-        for life in lives {
-            let owner = life.owner();
-            let left = deadline.saturating_duration_since(self.shared.reactor.now());
-            if !self.wait_for(owner.served(), left).await {
-                life.note_late(owner.left_serving(), limit);
-                owner.abort_served();
-            }
-        }
-    }
-
-    /// Whether it came before the limit, and before somebody was impatient.
-    async fn wait_for(&self, what: impl Future<Output = ()>, limit: Duration) -> bool {
-        let what = std::pin::pin!(what);
-        let late = select(self.shared.reactor.sleep(limit), self.shared.now.wait());
-        matches!(select(what, late).await, Either::Left(_))
-    }
-
-    fn note_late(&self, left: Left, limit: Duration) {
-        let late = Late { name: self.name.to_string(), limit, left };
-        self.shared.late.borrow_mut().push(late);
-    }
-
-    /// The children in reverse, each awaited before the next, and then the service itself.
-    fn stop_tree(self: &Rc<Self>, until: Instant) -> Pin<Box<dyn Future<Output = ()>>> {
-        let life = self.clone();
-        Box::pin(async move {
-            life.stop_asked.set();
-            // Whoever starts it has seen that by now, or will.
-            let Ok(_changing) = life.changing.acquire().await else { return };
-            for child in life.children().into_iter().rev() {
-                child.stop_tree(until).await;
-            }
-            life.stop_itself(until).await;
-        })
-    }
-
-    async fn stop_itself(self: &Rc<Self>, until: Instant) {
-        if self.state.get() == State::Stopped {
-            return;
-        }
-        if self.state.replace(State::Stopping) == State::Privileged {
-            self.clear().await;
-            return self.state.set(State::Stopped);
-        }
-        self.stopping.set();
-        let limit = self.shared.drain.get().service;
-        let deadline = until.min(self.shared.reactor.now() + limit);
-        let stopped = self.call(|service, up| service.stop_service(up));
-        let left = || deadline.saturating_duration_since(self.shared.reactor.now());
-        let ended = async {
-            // A failure to stop is reported as any that nobody handles.
-            if let Err(failure) = stopped.await {
-                drop(fail::<()>(failure));
-            }
-        };
-        let owner = self.owner();
-        if !(self.wait_for(ended, left()).await && self.wait_for(owner.emptied(), left()).await) {
-            self.note_late(owner.left(), limit);
-        }
-        self.clear().await;
-        self.state.set(State::Stopped);
-    }
-
-    async fn stop_children(self: &Rc<Self>) {
-        let until = self.shared.reactor.now() + self.shared.drain.get().total;
-        for child in self.children().into_iter().rev() {
-            child.stop_tree(until).await;
-        }
-    }
-
-    /// Leaves nothing behind.
-    async fn clear(&self) {
-        let owner = self.owner();
-        owner.abort();
-        // What cannot be ended is not waited for.
-        let patience = self.shared.reactor.sleep(Duration::from_secs(1));
-        select(owner.emptied(), patience).await;
     }
 }

@@ -1,10 +1,12 @@
 // A service of services.
 
+use super::contract::Service;
 use super::naming::called_after;
-use super::running::Tree;
-use super::{Running, Service};
+use super::restart::Restart;
+use super::running::{Running, Tree};
 use crate::Deferred;
 use std::fmt;
+use std::time::Duration;
 
 /// Services that are started one after the other, and stopped in reverse.
 ///
@@ -23,12 +25,13 @@ pub struct MultiService {
     name: String,
     /// Those that were not started yet; then the tree has them.
     added: Vec<(String, Box<dyn Service>)>,
+    restart: Restart,
 }
 
 impl MultiService {
     /// None yet.
     pub fn new(name: impl Into<String>) -> MultiService {
-        MultiService { name: name.into(), added: Vec::new() }
+        MultiService { name: name.into(), added: Vec::new(), restart: Restart::default() }
     }
 
     /// Adds one behind the others.
@@ -39,6 +42,13 @@ impl MultiService {
         self.added.push((called_after::<S>(), Box::new(service)));
         self
     }
+
+    /// How they are kept: which are started again when one has ended.
+    #[must_use]
+    pub fn restart(mut self, restart: Restart) -> MultiService {
+        self.restart = restart;
+        self
+    }
 }
 
 impl Service for MultiService {
@@ -46,11 +56,18 @@ impl Service for MultiService {
         Some(&self.name)
     }
 
+    fn ready_within(&self) -> Duration {
+        // Each of them has its own.
+        Duration::MAX
+    }
+
     fn privileged_start_service(&mut self, up: &Running) -> Deferred<()> {
+        up.set_restart(self.restart.clone());
         up.start_children(std::mem::take(&mut self.added), Tree::Privileged)
     }
 
     fn start_service(&mut self, up: &Running) -> Deferred<()> {
+        up.set_restart(self.restart.clone());
         up.start_children(std::mem::take(&mut self.added), Tree::Whole)
     }
 }

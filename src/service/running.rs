@@ -1,12 +1,15 @@
 // The handle on a service that runs, for the service itself and for whoever keeps it.
 
-use super::life::{Life, State};
+use super::contract::Service;
+use super::error::ServiceError;
+use super::life::{Life, ServiceState};
+use super::limits::Drain;
 use super::naming::called_after;
-use super::{Drain, Service, ServiceError};
+use super::restart::Restart;
 use crate::deferred::{Trigger, fail, succeed};
-use crate::reactor::{Owner, Reactor};
+use crate::reactor::Owner;
 use crate::{
-    ClientEndpoint, Connected, Deferred, Factory, IntoDeferred, Listener, Port, Result,
+    ClientEndpoint, Connected, Deferred, Factory, IntoDeferred, Listener, Port, Reactor, Result,
     ServerEndpoint, Stream,
 };
 use futures_util::FutureExt;
@@ -210,7 +213,7 @@ impl Running {
     /// Adds a service below this one, and starts it.
     pub fn add_service<S: Service + 'static>(&self, service: S) -> Deferred<Running> {
         let Some(life) = self.life.upgrade() else { return fail(self.gone()) };
-        match life.adopt(called_after::<S>(), Box::new(service)) {
+        match life.adopt(&called_after::<S>(), Box::new(service)) {
             Ok(child) => {
                 let (parent, starting) = (life.clone(), child.clone());
                 life.keep(async move {
@@ -249,14 +252,56 @@ impl Running {
 
     /// Fires when it is over: stopped, or ended by itself and not started again. Fails with what it
     /// failed with.
-    pub fn is_over(&self) -> Deferred<()> {
-        self.life.upgrade().map_or_else(|| succeed(()), |life| life.over())
+    pub fn when_over(&self) -> Deferred<()> {
+        self.life.upgrade().map_or_else(|| succeed(()), |life| life.when_over())
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> ServiceState {
+        self.life.upgrade().map_or(ServiceState::Stopped, |life| life.state())
+    }
+
+    /// How often it was started again since it was first.
+    pub fn restarts(&self) -> u64 {
+        self.life.upgrade().map_or(0, |life| life.again.get())
+    }
+
+    /// Stops it, with those below it, and starts it again.
+    pub fn restart_service(&self) -> Deferred<()> {
+        self.with(|life| async move {
+            let stopped = life.stop().await;
+            life.start().await?;
+            stopped
+        })
+    }
+
+    /// Has it, and then those below it, read anew what they were configured by. All are asked; fails with
+    /// the first failure, and whoever failed goes on as before.
+    pub fn reload(&self) -> Deferred<()> {
+        self.with(|life| async move {
+            let mut outcome = Ok(());
+            for life in life.each() {
+                if life.state() == ServiceState::Ready {
+                    let reloaded = life.call(|service, up| service.reload(up)).await;
+                    outcome = outcome.and(reloaded);
+                }
+            }
+            outcome
+        })
+    }
+
+    /// How those below it are kept.
+    pub fn set_restart(&self, restart: Restart) {
+        if let Some(life) = self.life.upgrade() {
+            let former = life.restart.replace(restart);
+            drop(former);
+        }
     }
 
     /// How long its stop may take; of the whole tree.
     pub fn set_drain(&self, drain: Drain) {
         if let Some(life) = self.life.upgrade() {
-            life.set_drain(drain);
+            life.shared.drain.set(drain);
         }
     }
 
@@ -267,12 +312,12 @@ impl Running {
     ) -> Deferred<()> {
         self.with(move |life| async move {
             for (called_after, service) in added {
-                life.adopt(called_after, service)?;
+                life.adopt(&called_after, service)?;
             }
             for child in life.children() {
                 match tree {
                     Tree::Privileged => Box::pin(child.privileged_start()).await?,
-                    Tree::Whole if child.state() == State::Ready => {}
+                    Tree::Whole if child.state() == ServiceState::Ready => {}
                     Tree::Whole => Box::pin(child.start()).await?,
                 }
             }
