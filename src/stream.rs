@@ -11,7 +11,7 @@ use crate::buffer::{Buffer, LARGE};
 use crate::deferred::IntoDeferred;
 use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
-use crate::net::connection::Connection;
+use crate::net::connection::{Connection, Read};
 use crate::net::listen::Acceptor;
 use crate::reactor::{Draining, Loop, Reactor};
 use crate::transport::Transport;
@@ -225,16 +225,16 @@ impl Inbox {
             return Poll::Ready(Ok(self.bytes()));
         }
         let mut buffer = self.lend(connection);
-        match connection.read_short(buffer.space()) {
-            Ok(count) => {
+        match connection.read(buffer.space()) {
+            Read::All(count) => {
                 buffer.fill(count);
                 // It was absent: spares the drop of nothing.
                 std::mem::forget(self.buffer.replace(buffer));
                 // Said in each arm: where they meet it costs 10 instructions.
                 Poll::Ready(Ok(self.bytes()))
             }
-            Err(unusual) => {
-                ready!(self.poll_fill_after(connection, context, buffer, unusual))?;
+            read => {
+                ready!(self.poll_fill_after(connection, context, buffer, read))?;
                 Poll::Ready(Ok(self.bytes()))
             }
         }
@@ -246,10 +246,10 @@ impl Inbox {
         &mut self,
         connection: &Rc<Connection>,
         context: &mut Context<'_>,
-        mut buffer: Box<Buffer>,
-        unusual: io::Result<usize>,
+        buffer: Box<Buffer>,
+        read: Read,
     ) -> Poll<io::Result<()>> {
-        let outcome = connection.read_unusual(unusual, buffer.space().len());
+        let outcome = connection.took(read);
         match self.take_in(connection, buffer, outcome) {
             Some(outcome) => Poll::Ready(outcome),
             None => self.poll_fill_slow(connection, context),

@@ -130,7 +130,7 @@ impl StreamCell {
 
     #[inline(always)]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
-        self.try_write(data).or_else(|why| self.write_otherwise(why, data))
+        self.try_write(data).or_else(|why| self.write_slow(why, data))
     }
 
     /// Reads if it is TCP's socket and has bytes; what else there is to do is `read_slow`'s.
@@ -148,7 +148,7 @@ impl StreamCell {
         why.or_call(|| self.with_other(|stream| stream.read(buffer)))
     }
 
-    /// Writes if it is TCP's socket and takes bytes; what else there is to do is `write_otherwise`'s.
+    /// Writes if it is TCP's socket and takes bytes; what else there is to do is `write_slow`'s.
     #[inline(always)]
     pub(crate) fn try_write(&self, data: &[u8]) -> Result<usize, FastPathMiss> {
         let socket = self.tcp.take().ok_or(FastPathMiss(None))?;
@@ -159,7 +159,7 @@ impl StreamCell {
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn write_otherwise(&self, why: FastPathMiss, data: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write_slow(&self, why: FastPathMiss, data: &[u8]) -> io::Result<usize> {
         why.or_call(|| self.with_other(|stream| stream.write(data)))
     }
 

@@ -9,24 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many files may need each other: two sides of one thing, and what they share.
 const MOST: usize = 3;
 
-/// Circles that are there still: in which folder, and how many files they have at most. Each shall go, and
-/// none shall grow.
-const KNOWN: [(&str, usize); 1] = [
-    // A connection, its machines and the port that makes it: until the machines know no connection.
-    ("net/", 11),
-];
-
 #[test]
 fn no_more_than_three_files_import_each_other_in_a_circle() {
     let sources = read();
-    let is_known = |circle: &&Vec<&str>| {
-        KNOWN.iter().any(|(folder, most)| {
-            circle.len() <= *most && circle.iter().all(|file| file.starts_with(folder))
-        })
-    };
     let circles = circles(&sources);
-    let large = circles.iter().filter(|circle| circle.len() > MOST);
-    let found: Vec<_> = large.filter(|circle| !is_known(circle)).collect();
+    let found: Vec<_> = circles.iter().filter(|circle| circle.len() > MOST).collect();
     assert!(found.is_empty(), "circles of more than {MOST} files: {found:#?}");
 }
 

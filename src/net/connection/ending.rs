@@ -3,21 +3,23 @@
 //! The states are drawn in `state.rs`. Everything here but `advance` and what it calls merely notes a
 //! wish.
 
-use crate::driver::PanickedLayer;
+use crate::driver::{PanickedLayer, Readiness};
 use crate::failure::Failure;
+use crate::net::connection::Connection;
+use crate::net::connection::extras::CLOSE_TIMEOUT;
 use crate::net::connection::state::{Action, Event, State, Write};
-use crate::net::connection::{Call, Connection};
 use crate::reactor::{ReactorGone, ReactorStopped};
 use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
 use std::io::{self, ErrorKind::ConnectionAborted as Aborted};
 use std::rc::Rc;
+use std::time::Duration;
 
 impl Connection {
     /// The connection shall end in order.
     pub(crate) fn begin_losing(&self) {
         if self.state.get().has_read_ended() {
             // So that nobody asks whether something is unread.
-            self.forget_readable();
+            self.inbound.forget(Readiness::READABLE);
         }
         if self.note(Event::Lose) != Action::Nothing {
             self.mark_dirty();
@@ -37,11 +39,9 @@ impl Connection {
         let (next, action) = state.next(event);
         self.state.set(next);
         if state.is_open() && !next.is_open() {
-            self.has_work.set(true);
+            self.set_work();
             // What a callback in progress still writes is dropped; a cork takes writes unasked.
-            if self.call.get() == Call::Corked {
-                self.call.set(Call::Plain);
-            }
+            self.outbound.close_cork();
         }
         if action == Action::Discard {
             self.discard_outgoing();
@@ -87,7 +87,7 @@ impl Connection {
 
     #[inline(always)]
     pub(super) fn advance_if_needed(self: &Rc<Self>) {
-        if self.has_work.get() {
+        if self.has_work() {
             self.advance();
         }
     }
@@ -253,6 +253,15 @@ impl Connection {
         if let Some(on_lost) = self.with_extras(|extras| extras.on_lost.take()) {
             self.run_reporting_panic("panic after connection_lost", || on_lost(reason));
         }
+    }
+
+    pub(crate) fn set_on_lost(&self, call: impl FnOnce(&Failure) + 'static) {
+        let former = self.with_extras(|extras| extras.on_lost.replace(Box::new(call)));
+        drop(former);
+    }
+
+    pub(super) fn close_timeout(&self) -> Duration {
+        self.with_extras(|extras| extras.close_timeout.unwrap_or(CLOSE_TIMEOUT))
     }
 
     pub(super) fn fail_drained(&self, reason: &Failure) {

@@ -41,7 +41,7 @@ impl Connection {
 
     /// Whether the peer has ended its half, whatever this end wants by now.
     fn has_peer_ended(&self) -> bool {
-        self.readiness.get().has(Readiness::READ_CLOSED)
+        self.inbound.is(Readiness::READ_CLOSED)
     }
 
     /// Reports a failure that is the application's own whatever it says.

@@ -25,7 +25,7 @@ use crate::driver::{AnyStream, ByteStream, Readiness};
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
 use crate::net::connection::Connection;
 use crate::net::connection::ending::done;
-use crate::net::connection::inbound::HIDING;
+use crate::net::connection::extras::Handshake;
 use crate::net::connection::prepend::Prepend;
 use crate::net::connection::state::State;
 use crate::net::listen::Acceptor;
@@ -66,14 +66,6 @@ impl fmt::Debug for LayerRef {
     }
 }
 
-/// A handshake under way.
-pub(super) struct Handshake {
-    done: Done,
-    timer: DelayedCall,
-}
-
-type Done = Box<dyn FnOnce(&Rc<Connection>, Result)>;
-
 impl Connection {
     /// The bit of a stream that has more to say than bytes.
     pub(super) fn mark_of(stream: &mut dyn ByteStream) -> Readiness {
@@ -81,22 +73,10 @@ impl Connection {
     }
 
     pub(super) fn has_layer(&self) -> bool {
-        self.readiness.get().has(Readiness::LAYERED)
+        self.inbound.is(Readiness::LAYERED)
     }
 
-    /// After a read that may have come short, or brought more than bytes.
-    #[cold]
-    pub(super) fn after_layered_read(self: &Rc<Self>, was_short: bool) {
-        let is_drained = was_short
-            && !self.readiness.get().has(HIDING)
-            && !self.with_stream(|stream| Ok(stream.has_pending())).unwrap_or(false);
-        if is_drained {
-            self.forget_readiness(Readiness::READABLE);
-        }
-        self.deliver_descriptors();
-    }
-
-    fn deliver_descriptors(self: &Rc<Self>) {
+    pub(super) fn deliver_descriptors(self: &Rc<Self>) {
         while let Ok(Some(descriptor)) = self.with_stream(|stream| Ok(stream.take_descriptor())) {
             if !self.state.get().is_open() {
                 // Nobody wants it any more: it is closed here.
@@ -190,7 +170,7 @@ impl Connection {
         }
         // Where there is no room nothing is tried: a success would use the room up of which an edge
         // is to tell, and the edge would not come.
-        if self.readiness.get().has(Readiness::WRITABLE)
+        if self.outbound.has_room()
             && let Err(error) = self.with_stream(|stream| stream.flush())
         {
             self.again_if_interrupted(&error);
@@ -232,8 +212,7 @@ impl Connection {
         let Some(handshake) = self.with_extras(|extras| extras.handshake.take()) else { return };
         // It is not due yet, or it would have ended the handshake.
         let _ = handshake.timer.cancel();
-        let both = Readiness::READABLE.and(Readiness::WRITABLE);
-        self.readiness.set(self.readiness.get().and(both));
+        self.raise(Readiness::READABLE.and(Readiness::WRITABLE));
         self.requeue();
         self.mark_dirty();
         run_reporting_panic("panic after a handshake", || (handshake.done)(self, Ok(())));
@@ -268,7 +247,7 @@ impl Connection {
     fn close_notify(&self) -> bool {
         match self.with_stream(|stream| stream.close_notify()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.forget_readiness(Readiness::WRITABLE);
+                self.outbound.forget_room();
                 self.write_was_refused();
                 false
             }
@@ -293,7 +272,10 @@ impl Connection {
         let mut layer = wrapped.inspect_err(|failure| self.layer_panicked(failure.clone()))?;
         let marks = Connection::mark_of(&mut *layer).and(Readiness::READABLE);
         self.stream.set(layer.into());
-        self.readiness.set(self.readiness.get().and(marks));
+        if marks.has(Readiness::LAYERED) {
+            self.outbound.set_layered();
+        }
+        self.inbound.raise(marks);
         self.requeue();
         Ok(())
     }
@@ -313,7 +295,7 @@ impl Connection {
         }
         self.send_all();
         let ahead: Rc<Cell<usize>> = Rc::default();
-        let wrap = match self.outgoing.take() {
+        let wrap = match self.outbound.take() {
             Some(bytes) => goes_behind(wrap, bytes, ahead.clone()),
             None => wrap,
         };

@@ -21,7 +21,7 @@
 use crate::clock::DelayedCall;
 use crate::driver::Readiness;
 use crate::net::connection::Connection;
-use crate::net::connection::inbound::READS_PER_TURN;
+use crate::net::connection::inbound::{READS_PER_TURN, Read};
 use crate::net::connection::state::Event;
 use std::io;
 use std::rc::Rc;
@@ -62,8 +62,7 @@ impl Connection {
             return false;
         }
         // A layer that gave nothing may not have asked the system.
-        let may_be_unread =
-            self.readiness.get().has(Readiness::READABLE) || self.refusals().is_some();
+        let may_be_unread = self.inbound.is(Readiness::READABLE) || self.refusals().is_some();
         let ask = || self.with_stream(|stream| Ok(stream.must_linger(may_be_unread)));
         (may_be_unread || self.has_layer()) && ask().unwrap_or(false)
     }
@@ -74,7 +73,7 @@ impl Connection {
             if self.with_extras(|extras| extras.peer_bytes_left) == 0 {
                 return Some(Event::Heard);
             }
-            if !self.readiness.get().has(Readiness::READABLE) {
+            if !self.inbound.is(Readiness::READABLE) {
                 return None;
             }
             self.drain_once();
@@ -85,23 +84,25 @@ impl Connection {
 
     fn drain_once(self: &Rc<Self>) {
         let mut buffer = self.lend_large();
-        let wanted = buffer.space().len();
-        let outcome = self.read(buffer.space());
+        let read = self.inbound.read(&self.stream, buffer.space());
         self.take_buffer_back(buffer);
-        self.learn_from(&outcome, wanted);
-        match outcome {
-            Ok(0) => self.with_extras(|extras| extras.peer_bytes_left = 0),
-            Ok(count) => self.with_extras(|extras| {
+        if self.has_layer() && !matches!(read, Read::Nothing) {
+            self.deliver_descriptors();
+        }
+        match read {
+            Read::End => self.with_extras(|extras| extras.peer_bytes_left = 0),
+            Read::All(count) | Read::Bytes(count) => self.with_extras(|extras| {
                 extras.peer_bytes_left = extras.peer_bytes_left.saturating_sub(count)
             }),
-            Err(error) => self.drain_failed(error),
+            Read::Nothing => self.read_was_refused(),
+            Read::Failed(error) => self.drain_failed(error),
         }
     }
 
     fn drain_failed(&self, error: io::Error) {
-        use io::ErrorKind::{Interrupted, OutOfMemory, UnexpectedEof, WouldBlock};
+        use io::ErrorKind::{Interrupted, OutOfMemory, UnexpectedEof};
         match error.kind() {
-            WouldBlock | Interrupted => return,
+            Interrupted => return,
             OutOfMemory => return self.note_shortage(Readiness::READABLE),
             // Nothing of what the peer said counts: it may end without a goodbye.
             UnexpectedEof => {}

@@ -18,13 +18,15 @@
 //! * `stream` is taken out for one call to it, and put back.
 //!
 //! # Not here
-//! The states (`state.rs`), the way in (`inbound.rs`), the way out (`outbound.rs`), the end (`ending.rs`) and what comes before
-//! it (`lingering_close.rs`), the two faces (`pushing.rs`, `pulling.rs`), what few connections need (`extras.rs`),
-//! streams that are more than a socket (`layer.rs`).
+//! Three machines that know no connection: its states (`state.rs`), the way in (`inbound.rs`), the way out
+//! (`outbound.rs`). What it does about what they tell (`receiving.rs`, `sending.rs`), the end (`ending.rs`) and
+//! what comes before it (`lingering_close.rs`), the two faces (`pushing.rs`, `pulling.rs`), what few connections
+//! need (`extras.rs`), streams that are more than a socket (`layer.rs`, `held_back.rs`).
 
 pub(crate) mod ending;
 mod extras;
 mod faults;
+mod held_back;
 mod inbound;
 pub(crate) mod layer;
 mod lingering_close;
@@ -34,17 +36,21 @@ mod producing;
 pub(crate) mod pulling;
 mod pushing;
 mod raw_transport;
+mod receiving;
 mod refusals;
+mod sending;
 mod state;
 
 pub(crate) use faults::is_of_connection;
+pub(crate) use inbound::Read;
 
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::driver::{AnyStream, ByteStream, Key, PanickedLayer, Readiness, StreamCell};
-use crate::failure::Failure;
+use crate::failure::{Failure, NO_PLACE, catch_panic};
 use crate::net::connection::extras::Extras;
-use crate::net::connection::pushing::Push;
+use crate::net::connection::inbound::Inbound;
+use crate::net::connection::outbound::Outbound;
 use crate::net::connection::state::State;
 use crate::protocol::Protocol;
 use crate::reactor::{Loop, Reactor, Source, Waiter};
@@ -61,49 +67,43 @@ pub(crate) struct Connection {
     face: Cell<Option<Box<dyn Push>>>,
     /// The pulling face.
     waiters: OnceCell<Box<Waiters>>,
-    /// What was written and not sent yet; absent when that is nothing.
-    outgoing: Cell<Option<Box<Buffer>>>,
+    inbound: Inbound,
+    outbound: Outbound,
     reason: Cell<Option<Failure>>,
     pub(crate) peer: Address,
     /// What most connections never need. Borrowed for one change.
     extras: RefCell<Option<Box<Extras>>>,
-    readiness: Cell<Readiness>,
     state: Cell<State>,
-    hold: Cell<Hold>,
-    /// A handler of the protocol's is awaited: nothing is read meanwhile, whatever the application wants.
-    is_awaited: Cell<bool>,
-    /// The protocol was told to pause writing, and not yet to resume.
-    is_full: Cell<bool>,
-    call: Cell<Call>,
+    due: Cell<Due>,
     /// How often a layer was put on that shakes hands.
     pub(crate) layers: Cell<u8>,
+}
+
+/// What the loop has to see to.
+#[derive(Clone, Copy, Default)]
+struct Due {
     /// Something waits for `advance`: bytes, an end, a mark, somebody who wants to be told.
-    /// True whenever bytes wait in `outgoing` or this half is not open: only then do writes go there.
-    has_work: Cell<bool>,
+    /// True whenever bytes wait in `outbound` or this half is not open: only then do writes go there.
+    has_work: bool,
     /// In the loop's list of those to flush.
-    is_dirty: Cell<bool>,
-    is_requeued: Cell<bool>,
+    is_dirty: bool,
+    is_requeued: bool,
 }
 
-/// What the application said of reading; kept beside the state, which forgets it at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hold {
-    None,
-    /// It wants no bytes for now.
-    Held,
-    /// It wants them again, and the protocol is to be told.
-    Resumed,
-}
+/// The pushing face, which every protocol is: the call with bytes is compiled once for each type of
+/// protocol, together with `data_received` and the writes in it. All other calls are rare, and made
+/// through `dyn Protocol`.
+trait Push {
+    /// Serves a connection that has taken this face, as there is something to read: reads once, and
+    /// if that came short, calls `data_received` with it. Puts the face back.
+    fn ready(self: Box<Self>, connection: Rc<Connection>, scratch: &mut [u8]);
 
-/// Whether a callback of the connection's protocol, or a poll that writes to its stream, is in progress,
-/// and where the writes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call {
-    None,
-    /// To the loop's cork, which this connection owns: nothing older waits, and this end is open.
-    Corked,
-    /// To `outgoing`.
-    Plain,
+    /// Calls `data_received`, and sends what that wrote. An error or a panic dooms the connection.
+    fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]);
+
+    fn protocol(&mut self) -> &mut dyn Protocol;
+
+    fn into_protocol(self: Box<Self>) -> Box<dyn Protocol>;
 }
 
 /// The tasks that wait on a stream.
@@ -143,34 +143,27 @@ impl Connection {
         named: Readiness,
     ) -> Rc<Connection> {
         let connection = Connection::new(inner, key, stream, peer);
-        connection.readiness.set(connection.readiness.get().and(named));
+        connection.raise(named);
         inner.sources.replace(key, connection.clone());
         connection
     }
 
     fn new(inner: &Rc<Loop>, key: Key, mut stream: AnyStream, peer: Address) -> Rc<Connection> {
-        let both = Readiness::READABLE.and(Readiness::WRITABLE);
+        let mark = Connection::mark_of(stream.as_dyn());
         Rc::new(Connection {
             inner: inner.clone(),
             key,
-            // Data often comes with the connection: the first read is tried without an event.
-            readiness: Cell::new(both.and(Connection::mark_of(stream.as_dyn()))),
             stream: StreamCell::new(stream),
             face: Cell::default(),
             waiters: OnceCell::new(),
-            outgoing: Cell::default(),
+            inbound: Inbound::new(mark),
+            outbound: Outbound::new(mark != Readiness::NONE),
             reason: Cell::default(),
             peer,
             extras: RefCell::default(),
             state: Cell::new(State::NEW),
-            hold: Cell::new(Hold::None),
-            is_awaited: Cell::new(false),
-            is_full: Cell::new(false),
-            call: Cell::new(Call::None),
+            due: Cell::default(),
             layers: Cell::new(0),
-            has_work: Cell::new(false),
-            is_dirty: Cell::new(false),
-            is_requeued: Cell::new(false),
         })
     }
 
@@ -201,6 +194,21 @@ impl Connection {
     }
 
     // ---- the face ----
+
+    /// Reads for the protocol, or lets the task do so.
+    #[inline(always)]
+    fn ready_to_read(self: Rc<Self>, scratch: &mut [u8]) {
+        match self.face.take() {
+            Some(face) => face.ready(self, scratch),
+            None => self.ready_to_pull(),
+        }
+    }
+
+    #[inline(always)]
+    fn put_face_back(&self, face: Box<dyn Push>) {
+        // Nobody but who took the face puts one there: spares the drop of nothing.
+        std::mem::forget(self.face.replace(Some(face)));
+    }
 
     /// The pulling face, if that is this connection's.
     fn waiters(&self) -> Option<&Waiters> {
@@ -246,11 +254,6 @@ impl Connection {
         error
     }
 
-    #[inline(always)]
-    fn write_once(&self, data: &[u8]) -> io::Result<usize> {
-        self.stream.write(data)
-    }
-
     fn clone_reason(&self) -> Option<Failure> {
         let reason = self.reason.take();
         self.reason.set(reason.clone());
@@ -265,21 +268,62 @@ impl Connection {
         is_there
     }
 
+    /// Whether bytes are wanted, and some may be there.
+    #[inline(always)]
+    fn wants_bytes(&self) -> bool {
+        self.inbound.is(Readiness::READABLE) && self.state.get().reads()
+    }
+
+    /// The system, or a layer, says that the stream is ready.
+    #[inline(always)]
+    fn raise(&self, readiness: Readiness) {
+        self.inbound.raise(readiness);
+        if readiness.has(Readiness::WRITABLE) {
+            self.outbound.raise();
+        }
+    }
+
+    /// It is ready no more.
     fn forget_readiness(&self, gone: Readiness) {
-        self.readiness.set(self.readiness.get().without(gone));
+        self.inbound.forget(gone);
+        if gone.has(Readiness::WRITABLE) {
+            self.outbound.forget_room();
+        }
+    }
+
+    #[inline(always)]
+    fn has_work(&self) -> bool {
+        self.due.get().has_work
+    }
+
+    fn set_work(&self) {
+        self.due.set(Due { has_work: true, ..self.due.get() });
+    }
+
+    fn with_extras<R>(&self, change: impl FnOnce(&mut Extras) -> R) -> R {
+        self.set_work();
+        change(self.extras.borrow_mut().get_or_insert_default())
+    }
+
+    fn has_extras(&self) -> bool {
+        self.extras.borrow().is_some()
     }
 
     /// Has the connection settled: by the callback in progress when it returns, else by the loop at the
     /// end of the turn.
     fn mark_dirty(&self) {
-        self.has_work.set(true);
-        if self.call.get() == Call::None && !self.is_dirty.replace(true) {
+        self.set_work();
+        let due = self.due.get();
+        if !due.is_dirty && !self.outbound.is_called() {
+            self.due.set(Due { is_dirty: true, ..due });
             self.inner.sources.mark_dirty(self.key);
         }
     }
 
     fn requeue(&self) {
-        if !self.is_requeued.replace(true) {
+        let due = self.due.get();
+        if !due.is_requeued {
+            self.due.set(Due { is_requeued: true, ..due });
             self.inner.sources.requeue(self.key);
         }
     }
@@ -301,9 +345,47 @@ impl Connection {
     }
 }
 
+impl<P: Protocol + 'static> Push for P {
+    fn ready(mut self: Box<Self>, connection: Rc<Connection>, scratch: &mut [u8]) {
+        match connection.inbound.read(&connection.stream, scratch) {
+            Read::All(count) => {
+                self.receive(&connection, &scratch[..count]);
+                connection.put_face_back(self);
+                connection.advance_if_needed();
+            }
+            read => {
+                connection.put_face_back(self);
+                connection.receive_on(read, scratch);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]) {
+        let transport = connection.transport();
+        connection.cork();
+        let call = || match self.data_received(&transport, data) {
+            Ok(()) => {}
+            Err(failure) => connection.data_refused("unhandled failure in data_received", failure),
+        };
+        match catch_panic(NO_PLACE, call) {
+            Ok(()) => connection.uncork(),
+            Err(failure) => connection.panicked(failure),
+        }
+    }
+
+    fn protocol(&mut self) -> &mut dyn Protocol {
+        self
+    }
+
+    fn into_protocol(self: Box<Self>) -> Box<dyn Protocol> {
+        self
+    }
+}
+
 impl Source for Connection {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
-        self.readiness.set(self.readiness.get().and(readiness));
+        self.raise(readiness);
         // Either call is the last thing done here, and so a jump.
         if readiness == Readiness::NONE || !self.wants_bytes() {
             return self.ready_otherwise(readiness, scratch);
@@ -312,13 +394,13 @@ impl Source for Connection {
     }
 
     fn notify(&self, readiness: Readiness) {
-        self.readiness.set(self.readiness.get().and(readiness));
+        self.raise(readiness);
         self.requeue();
     }
 
     fn flush(self: Rc<Self>) {
-        self.is_dirty.set(false);
-        if self.call.get() != Call::None {
+        self.due.set(Due { is_dirty: false, ..self.due.get() });
+        if self.outbound.is_called() {
             self.uncork();
         }
         self.send();

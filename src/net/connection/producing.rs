@@ -6,41 +6,9 @@
 
 use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
 use crate::net::connection::Connection;
-use crate::net::connection::outbound::{HIGH, LOW};
+use crate::net::connection::outbound::{ProducerSlot, Told};
 use crate::transport::{Producer, Producing, Transport};
 use std::rc::Rc;
-
-/// Where a connection keeps its producer.
-pub(super) struct Place {
-    /// Absent while it is called.
-    producer: Option<Box<dyn Producer>>,
-    producing: Producing,
-    is_paused: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Told {
-    Resume,
-    Pause,
-}
-
-impl Place {
-    /// What the producer has to be told, with so much waiting to be sent.
-    fn next(&mut self, waiting: usize) -> Option<Told> {
-        match self.producing {
-            Producing::Pull => (waiting == 0).then_some(Told::Resume),
-            Producing::Push if waiting > HIGH && !self.is_paused => {
-                self.is_paused = true;
-                Some(Told::Pause)
-            }
-            Producing::Push if waiting <= LOW && self.is_paused => {
-                self.is_paused = false;
-                Some(Told::Resume)
-            }
-            Producing::Push => None,
-        }
-    }
-}
 
 impl Connection {
     pub(super) fn set_producer(
@@ -55,7 +23,7 @@ impl Connection {
             self.run_reporting_panic("panic in stop_producing", || producer.stop_producing());
             return Err(Failure::msg("the connection takes nothing any more"));
         }
-        let place = Place { producer: Some(producer), producing, is_paused: false };
+        let place = ProducerSlot::new(producer, producing);
         self.with_extras(|extras| extras.producer = Some(Box::new(place)));
         self.mark_dirty();
         Ok(())

@@ -2,11 +2,12 @@
 //!
 //! Nothing is read before a task asks, and then straight into the task's own buffer.
 
-use crate::driver::{Key, Readiness};
+use crate::driver::Readiness;
 use crate::failure::Failure;
+use crate::net::connection::Connection;
+use crate::net::connection::inbound::Read;
 use crate::net::connection::outbound::HIGH;
 use crate::net::connection::state::{Event, State};
-use crate::net::connection::{Call, Connection};
 use crate::reactor::Draining;
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::error::Error;
@@ -16,6 +17,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 impl Connection {
+    /// Has the task read that waits for bytes.
+    #[inline(never)]
+    pub(super) fn ready_to_pull(self: Rc<Self>) {
+        if let Some(waiters) = self.waiters() {
+            waiters.reader.serve(&self.inner);
+        }
+        self.advance_if_needed();
+    }
+
     /// The stream has two halves from now on.
     pub(crate) fn split(&self) {
         if let Some(waiters) = self.waiters() {
@@ -50,7 +60,7 @@ impl Connection {
         if !self.state.get().reads() {
             return Poll::Ready(false);
         }
-        if !self.readiness.get().has(Readiness::READABLE) {
+        if !self.inbound.is(Readiness::READABLE) {
             return self.wait_to_read(context);
         }
         self.poll_budget(context).map(|()| true)
@@ -74,46 +84,31 @@ impl Connection {
             state if state.has_read_ended() => return Some(Ok(0)),
             _ => return Some(self.end_as_read()),
         }
-        match self.read_short(buffer) {
-            Ok(count) => Some(Ok(count)),
-            Err(unusual) => self.read_unusual(unusual, buffer.len()),
-        }
-    }
-
-    /// One read while reading is open; the count if it brought some and left none. What else it was is
-    /// for `read_unusual`.
-    #[inline(always)]
-    pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, io::Result<usize>> {
         match self.read(buffer) {
-            Ok(count) if count > 0 && self.is_short_read(count, buffer.len()) => {
-                self.forget_readable();
-                Ok(count)
-            }
-            outcome => Err(outcome),
+            Read::All(count) => Some(Ok(count)),
+            read => self.took(read),
         }
     }
 
+    /// One read while reading is open. But for [`Read::All`] it goes to `took`.
+    #[inline(always)]
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> Read {
+        self.inbound.read(&self.stream, buffer)
+    }
+
+    /// Sees to what a read came to. `None`: there was nothing after all, or something to be found out.
     #[cold]
-    pub(crate) fn read_unusual(
-        self: &Rc<Self>,
-        outcome: io::Result<usize>,
-        wanted: usize,
-    ) -> Option<io::Result<usize>> {
-        self.learn_from(&outcome, wanted);
-        match outcome {
-            Ok(0) => {
-                self.peer_ended();
-                self.mark_dirty();
-            }
-            Ok(count) => {
-                self.note_heard(count);
-                self.mark_if_doomed();
-                return Some(Ok(count));
-            }
-            Err(error) => self.read_failed(error),
+    pub(crate) fn took(self: &Rc<Self>, read: Read) -> Option<io::Result<usize>> {
+        let is_end = matches!(read, Read::End);
+        let count = self.take_in(read);
+        if is_end {
+            self.mark_dirty();
+        }
+        if count > 0 {
+            self.note_heard(count);
         }
         self.mark_if_doomed();
-        None
+        (count > 0).then_some(Ok(count))
     }
 
     /// Reads into the caller's buffer, which is not empty; 0 is the peer's end.
@@ -139,27 +134,12 @@ impl Connection {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let is_corked = self.call.get() == Call::Corked || self.cork_for_poll();
+        let (exit, is_idle) = (self.exit(), !self.has_work());
+        let is_corked = self.outbound.is_corked() || self.outbound.cork_for_poll(exit, is_idle);
         if is_corked && self.inner.cork.collect(data) {
             return Poll::Ready(Ok(data.len()));
         }
         self.poll_write_uncorked(context, data)
-    }
-
-    /// A stream is written to: until the poll in progress returns, its bytes collect in the cork, if
-    /// that is free and nothing older waits.
-    #[inline(always)]
-    fn cork_for_poll(&self) -> bool {
-        let inner = &self.inner;
-        let is_free = self.call.get() == Call::None
-            && !self.has_work.get()
-            && inner.cork.owner() == Key::NONE
-            && inner.tasks.is_polling();
-        if is_free {
-            inner.cork.set_owner(self.key);
-            self.call.set(Call::Corked);
-        }
-        is_free
     }
 
     #[cold]
@@ -184,7 +164,7 @@ impl Connection {
         // Not more than there is room for, though the socket might take it: a layer that takes a part
         // may have begun with what follows, and wants just that again.
         let taken = &data[..data.len().min(room)];
-        self.send_or_keep(taken);
+        self.write_or_keep(taken);
         Poll::Ready(Ok(taken.len()))
     }
 
@@ -223,7 +203,7 @@ impl Connection {
     /// Who waits for bytes has most likely answered the last ones: that goes out now.
     #[inline(always)]
     fn wait_to_read<T>(&self, context: &Context<'_>) -> Poll<T> {
-        if self.call.get() == Call::Corked {
+        if self.outbound.is_corked() {
             self.uncork_in_poll();
         }
         if let Some(waiters) = self.waiters() {
@@ -235,7 +215,7 @@ impl Connection {
     fn wait_to_write<T>(&self, context: &Context<'_>, awaits_all: bool) -> Poll<T> {
         if let Some(waiters) = self.waiters() {
             waiters.awaits_all.set(awaits_all);
-            self.has_work.set(true);
+            self.set_work();
             waiters.writer.wait(context, &self.inner);
         }
         Poll::Pending

@@ -4,8 +4,8 @@ use crate::address::Address;
 use crate::deferred::{Deferred, fail, succeed};
 use crate::driver::Readiness;
 use crate::failure::{Failure, Result};
+use crate::net::connection::Connection;
 use crate::net::connection::state::Event;
-use crate::net::connection::{Connection, Hold};
 use crate::reactor::Reactor;
 use crate::transport::{ConnectionAborted, RawTransport, Wrap};
 use crate::transport::{Producer, Producing};
@@ -16,11 +16,13 @@ use std::time::Duration;
 impl RawTransport for Connection {
     #[inline(always)]
     fn write(&self, data: &[u8]) {
-        self.append(data);
+        if !self.outbound.collect(self.exit(), data) {
+            self.append(data);
+        }
     }
 
     fn write_vectored(&self, slices: &[IoSlice<'_>]) {
-        slices.iter().for_each(|slice| self.append(slice));
+        slices.iter().for_each(|slice| self.write(slice));
     }
 
     fn lose_connection(&self) {
@@ -37,30 +39,29 @@ impl RawTransport for Connection {
     }
 
     fn pause_reading(&self) {
-        self.hold.set(Hold::Held);
+        self.inbound.hold();
         self.note(Event::Pause);
     }
 
     fn resume_reading(&self) {
-        if self.hold.get() == Hold::Held {
-            self.hold.set(Hold::None);
+        if self.inbound.resume() {
             self.read_again();
         }
     }
 
     fn hold_reading(&self) {
-        self.is_awaited.set(true);
+        self.inbound.await_handler();
         self.note(Event::Pause);
     }
 
     fn release_reading(&self) {
-        if self.is_awaited.replace(false) {
+        if self.inbound.end_await() {
             self.read_again();
         }
     }
 
     fn is_reading(&self) -> bool {
-        self.hold.get() != Hold::Held && !self.is_awaited.get() && self.state.get().is_open()
+        !self.inbound.is_held() && self.state.get().is_open()
     }
 
     fn is_connected(&self) -> bool {
@@ -141,7 +142,7 @@ impl RawTransport for Connection {
     }
 
     fn retry_io(&self, readiness: Readiness) {
-        self.readiness.set(self.readiness.get().and(readiness));
+        self.raise(readiness);
         self.requeue();
     }
 
@@ -164,12 +165,28 @@ impl RawTransport for Connection {
 }
 
 impl Connection {
-    /// Reads on, unless somebody else still wants no bytes.
+    /// Nobody is left who wants no bytes.
     fn read_again(&self) {
-        if self.hold.get() != Hold::Held && !self.is_awaited.get() {
-            self.note(Event::Resume);
-            self.hold.set(Hold::Resumed);
-            self.requeue();
-        }
+        self.note(Event::Resume);
+        self.requeue();
+    }
+
+    /// The peer's address, as a layer under this connection knows it.
+    pub(crate) fn true_peer(&self) -> Address {
+        let told = self.extras.borrow().as_ref().and_then(|extras| extras.peer.clone());
+        told.unwrap_or_else(|| self.peer.clone())
+    }
+
+    /// This end's address; also after the end, if somebody was left then who might ask.
+    pub(super) fn known_host(&self) -> Option<Address> {
+        let kept = || self.extras.borrow().as_ref().and_then(|extras| extras.host.clone());
+        self.with_stream(|stream| stream.host()).ok().or_else(kept)
+    }
+
+    /// Has the stream say who the peer is, now that its layer knows.
+    pub(crate) fn ask_for_peer(&self) {
+        let peer = self.with_stream(|stream| stream.peer()).ok();
+        let former = self.with_extras(|extras| std::mem::replace(&mut extras.peer, peer));
+        drop(former);
     }
 }

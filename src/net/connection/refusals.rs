@@ -10,146 +10,121 @@
 //! * A refusal below counts once: the next one above that finds none is a layer's.
 //!
 //! # Not here
-//! The limits: of an end in order in `outbound.rs`, of a peer that is heard out in `lingering_close.rs`, of a
+//! The limits: of an end in order in `sending.rs`, of a peer that is heard out in `lingering_close.rs`, of a
 //! handshake in `layer.rs`, of silence in `policies/`.
 
-use crate::driver::{ByteStream, Readiness};
+use crate::driver::ByteStream;
 use crate::forward_byte_stream;
-use crate::net::connection::Connection;
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
 /// What the system said of a connection with layers.
 #[derive(Default)]
-pub(super) struct Refusals {
+pub(super) struct Refusals(Cell<Seen>);
+
+#[derive(Clone, Copy, Default)]
+struct Seen {
     reading: Direction,
     writing: Direction,
     /// The peer took bytes since this was asked last.
-    has_taken: Cell<bool>,
+    has_taken: bool,
     /// A layer refused since this was asked last.
-    was_held: Cell<bool>,
+    was_held: bool,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Direction {
     /// The system refused, and that was not seen above yet.
-    is_refused: Cell<bool>,
+    is_refused: bool,
     /// A layer refused last, not the system.
-    is_held: Cell<bool>,
+    is_held: bool,
     /// The system gave or took all that it was asked for when it was asked last.
-    was_served: Cell<bool>,
+    was_served: bool,
 }
 
 impl Direction {
     /// Below the layers.
-    fn note(&self, outcome: &io::Result<usize>, wanted: usize) {
-        self.is_held.set(false);
+    fn note(&mut self, outcome: &io::Result<usize>, wanted: usize) {
+        self.is_held = false;
         match outcome {
-            Ok(count) => {
-                self.was_served.set(*count == wanted);
-                self.is_refused.set(false);
-            }
+            Ok(count) => (self.was_served, self.is_refused) = (*count == wanted, false),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.was_served.set(false);
-                self.is_refused.set(true);
+                (self.was_served, self.is_refused) = (false, true);
             }
             Err(_) => {}
         }
     }
 
     /// Above the layers: whether it was a layer that refused.
-    fn refused(&self) -> bool {
-        let is_held = !self.is_refused.take();
-        self.is_held.set(is_held);
-        is_held
+    fn refused(&mut self) -> bool {
+        self.is_held = !std::mem::take(&mut self.is_refused);
+        self.is_held
     }
 }
 
 impl Refusals {
+    fn change<R>(&self, change: impl FnOnce(&mut Seen) -> R) -> R {
+        let mut seen = self.0.get();
+        let changed = change(&mut seen);
+        self.0.set(seen);
+        changed
+    }
+
     /// Whether the peer took bytes since this was asked last.
     pub(super) fn has_taken(&self) -> bool {
-        self.has_taken.take()
+        self.change(|seen| std::mem::take(&mut seen.has_taken))
     }
 
     /// Whether a layer refused since this was asked last.
     pub(super) fn was_held(&self) -> bool {
-        self.was_held.take()
+        self.change(|seen| std::mem::take(&mut seen.was_held))
     }
 
-    fn note_held(&self, is_held: bool) {
-        self.was_held.set(self.was_held.get() | is_held);
-    }
-}
-
-impl Connection {
-    /// Puts what notes the system's refusals under the first layer.
-    pub(super) fn note_below(&self, stream: Box<dyn ByteStream>) -> Box<dyn ByteStream> {
-        if self.refusals().is_some() {
-            return stream;
-        }
-        let refusals: Rc<Refusals> = Rc::default();
-        self.with_extras(|extras| extras.refusals = Some(refusals.clone()));
-        Box::new(Noted { stream, refusals })
+    /// A read above the layers brought nothing.
+    pub(super) fn read_refused(&self) {
+        self.change(|seen| seen.was_held |= seen.reading.refused());
     }
 
-    pub(super) fn refusals(&self) -> Option<Rc<Refusals>> {
-        self.extras.borrow().as_ref()?.refusals.clone()
+    /// A write above the layers was not taken.
+    pub(super) fn write_refused(&self) {
+        self.change(|seen| seen.was_held |= seen.writing.refused());
     }
 
-    #[cold]
-    pub(super) fn read_was_refused(&self) {
-        if let Some(refusals) = self.refusals() {
-            refusals.note_held(refusals.reading.refused());
-        }
-    }
-
-    #[cold]
-    pub(super) fn write_was_refused(&self) {
-        if let Some(refusals) = self.refusals() {
-            refusals.note_held(refusals.writing.refused());
-        }
-    }
-
-    /// A handshake waits for bytes, and may have some to send.
-    pub(super) fn handshake_was_refused(&self) {
-        self.read_was_refused();
-        let flushed = self.with_stream(|stream| stream.flush());
-        if flushed.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            self.write_was_refused();
-        }
-    }
-
-    /// Whether a layer of this end's holds back what was written.
+    /// Whether a layer holds back what was written.
     pub(super) fn is_held_in_writing(&self) -> bool {
-        self.refusals().is_some_and(|refusals| refusals.writing.is_held.get())
+        self.0.get().writing.is_held
     }
 
-    /// Whether a layer of this end's holds bytes back, in either direction.
-    pub(super) fn is_held_by_layer(&self) -> bool {
-        let Some(refusals) = self.refusals() else { return false };
-        let reading = &refusals.reading;
+    /// Whether a layer holds bytes back, in either direction. `is_readable` says that a read may bring some.
+    pub(super) fn is_held(&self, is_readable: bool) -> bool {
+        let Seen { reading, writing, .. } = self.0.get();
         // A short read that was not the system's own may have been the last that was tried.
-        let hides = !self.readiness.get().has(Readiness::READABLE) && reading.was_served.get();
-        refusals.writing.is_held.get() || reading.is_held.get() || hides
+        let hides = !is_readable && reading.was_served;
+        writing.is_held || reading.is_held || hides
     }
 }
 
 /// The system's stream, under the first layer.
-struct Noted {
+pub(super) struct Noted {
     stream: Box<dyn ByteStream>,
     refusals: Rc<Refusals>,
 }
 
 impl Noted {
+    pub(super) fn new(stream: Box<dyn ByteStream>, refusals: Rc<Refusals>) -> Noted {
+        Noted { stream, refusals }
+    }
+
     fn wrote(&self, outcome: &io::Result<usize>, wanted: usize) {
-        let writing = &self.refusals.writing;
-        writing.note(outcome, wanted);
-        if let Ok(count) = outcome {
-            // Unlike a short read, a short write is a refusal, and always seen above as one.
-            writing.is_refused.set(*count < wanted);
-            self.refusals.has_taken.set(self.refusals.has_taken.get() | (*count > 0));
-        }
+        self.refusals.change(|seen| {
+            seen.writing.note(outcome, wanted);
+            if let Ok(count) = outcome {
+                // Unlike a short read, a short write is a refusal, and always seen above as one.
+                seen.writing.is_refused = *count < wanted;
+                seen.has_taken |= *count > 0;
+            }
+        });
     }
 }
 
@@ -158,7 +133,7 @@ impl ByteStream for Noted {
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let outcome = self.stream.read(buffer);
-        self.refusals.reading.note(&outcome, buffer.len());
+        self.refusals.change(|seen| seen.reading.note(&outcome, buffer.len()));
         outcome
     }
 

@@ -33,13 +33,15 @@ mod given;
 mod incoming;
 mod outgoing;
 mod pull;
+mod send_error;
 mod socket;
 mod train;
 mod transport;
 
 pub use at::UdpAddress;
 pub use pull::UdpSocket;
-pub use transport::{DatagramTransport, SendError};
+pub use send_error::SendError;
+pub use socket::DatagramTransport;
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};

@@ -1,9 +1,9 @@
 //! One socket for datagrams as the loop serves it, from its opening to its end.
 
+use super::DatagramProtocol;
 use super::at::UdpAddress;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
-use super::{DatagramProtocol, DatagramTransport};
 use crate::address::Address;
 use crate::deferred::{Deferred, Trigger};
 use crate::driver::{DatagramOption, DatagramSocket, Key, Readiness};
@@ -35,6 +35,21 @@ pub(super) struct Datagrams {
     is_requeued: Cell<bool>,
     /// The protocol is called with what came; what it sends leaves when all of that was told.
     pub(super) is_served: Cell<bool>,
+}
+
+/// A handle on a socket for datagrams; clones speak to the same one.
+#[derive(Clone)]
+#[doc(alias = "IUDPTransport")]
+#[doc(alias = "IMulticastTransport")]
+pub struct DatagramTransport {
+    // Made here, as a socket calls its protocol with one; what it does is `transport.rs`.
+    pub(super) datagrams: Rc<Datagrams>,
+}
+
+impl DatagramTransport {
+    pub(super) fn new(datagrams: Rc<Datagrams>) -> DatagramTransport {
+        DatagramTransport { datagrams }
+    }
 }
 
 impl Loop {

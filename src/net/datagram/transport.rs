@@ -1,29 +1,15 @@
 //! What a protocol, or anybody else, sees of a socket for datagrams.
 
-use super::socket::Datagrams;
+use super::socket::DatagramTransport;
 use crate::address::Address;
 use crate::deferred::Deferred;
 use crate::driver::{DatagramOption, Interface};
 use crate::failure::{Failure, Result};
 use crate::reactor::Reactor;
 use std::fmt;
-use std::io;
 use std::net::IpAddr;
-use std::rc::Rc;
-
-/// A handle on a socket for datagrams; clones speak to the same one.
-#[derive(Clone)]
-#[doc(alias = "IUDPTransport")]
-#[doc(alias = "IMulticastTransport")]
-pub struct DatagramTransport {
-    datagrams: Rc<Datagrams>,
-}
 
 impl DatagramTransport {
-    pub(super) fn new(datagrams: Rc<Datagrams>) -> DatagramTransport {
-        DatagramTransport { datagrams }
-    }
-
     /// Sends a datagram to where the socket is connected; otherwise as
     /// [`write_to`](DatagramTransport::write_to).
     #[inline]
@@ -148,33 +134,3 @@ impl fmt::Debug for DatagramTransport {
             .finish_non_exhaustive()
     }
 }
-
-/// A datagram was not sent.
-#[derive(Debug)]
-#[doc(alias = "MessageLengthError")]
-pub struct SendError {
-    pub(super) length: usize,
-    pub(super) from: Address,
-    pub(super) to: Option<Address>,
-    pub(super) cause: io::Error,
-}
-
-impl SendError {
-    /// What kind of error it was: `WouldBlock` when too much waits already.
-    pub fn kind(&self) -> io::ErrorKind {
-        self.cause.kind()
-    }
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SendError { length, from, to, cause } = self;
-        write!(f, "cannot send a datagram of {length} bytes from {from} to ")?;
-        match to {
-            Some(to) => write!(f, "{to}: {cause}"),
-            None => write!(f, "nobody in particular: {cause}"),
-        }
-    }
-}
-
-impl std::error::Error for SendError {}
