@@ -29,6 +29,13 @@ use std::rc::Rc;
 /// let log = disk.read("log")?;
 /// assert!(log.starts_with(b"one\n"), "that was synced");
 /// assert!(b"one\ntwo\n".starts_with(&log), "of the rest, whatever the seed says");
+///
+/// disk.write("state.new", b"7")?; // to lose neither state: write, sync, rename, sync
+/// disk.sync("state.new")?;
+/// disk.rename("state.new", "state")?;
+/// disk.remove("log")?;
+/// disk.sync_all()?;
+/// assert!(disk.exists("state") && disk.names() == ["state"]);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Clone)]

@@ -13,6 +13,8 @@ use std::io;
 /// let simulation = Simulation::new(1);
 /// let server = simulation.host("server");
 /// server.set_faults(Faults { short_reads: 0.5, ..Faults::none() });
+/// server.set_faults(Faults::pedantic()); // nothing is lost, all is cut up
+/// server.set_faults(Faults::rough()); // and connections break
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Faults {
@@ -83,6 +85,17 @@ impl Faults {
 }
 
 /// A call of the driver, as a fault names it.
+///
+/// ```
+/// use ropewalk::simulation::{Call, Fault, Simulation};
+/// use std::io::ErrorKind;
+///
+/// let simulation = Simulation::new(1);
+/// let client = simulation.host("client");
+/// client.fail_next(Call::Connect, Fault::Error(ErrorKind::NetworkUnreachable));
+/// let failure = simulation.run_until(client.reactor().open("10.0.0.9:80")).unwrap_err();
+/// assert!(failure.to_string().contains("unreachable"), "{failure}");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Call {
@@ -125,7 +138,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every kind that a fault walk tries.
+    /// Every kind that [`sweep_faults`](super::sweep_faults) tries.
     pub const ALL: [Fault; 7] = [
         Fault::WouldBlock,
         Fault::Interrupted,

@@ -18,6 +18,31 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// A host of a [`Simulation`](super::Simulation); clones speak of the same one.
+///
+/// ```
+/// use ropewalk::simulation::{Call, Fault, Faults, Simulation};
+/// use std::time::Duration;
+///
+/// let simulation = Simulation::new(7);
+/// let server = simulation.host("server");
+/// assert_eq!((server.name(), server.ip().to_string()), ("server".into(), "10.0.0.1".into()));
+/// server.boot(|reactor| reactor.serve("0.0.0.0:80", async |_stream| Ok(())).map(drop));
+/// assert_eq!(server.descriptors(), 1, "the port");
+///
+/// server.limit_descriptors(16);
+/// server.set_faults(Faults::pedantic()); // short reads and writes, calls that would block
+/// server.fail_next(Call::Accept, Fault::Interrupted);
+/// server.set_clock_drift(200); // millionths
+/// server.jump_clock(Duration::from_secs(3600));
+/// server.pause();
+/// simulation.run_for(Duration::from_secs(1))?;
+/// server.resume();
+/// server.crash();
+/// assert!(!server.is_up());
+/// server.restart(); // and its program runs again
+/// assert_eq!(server.descriptors(), 1);
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone)]
 pub struct Host {
     pub(super) world: Rc<World>,

@@ -99,7 +99,8 @@ use std::time::Duration;
 ///
 /// ```
 /// use futures_util::{AsyncReadExt, AsyncWriteExt};
-/// use ropewalk::simulation::Simulation;
+/// use ropewalk::simulation::{Link, Simulation};
+/// use std::time::Duration;
 ///
 /// let simulation = Simulation::new(7);
 /// let (server, client) = (simulation.host("server"), simulation.host("client"));
@@ -116,6 +117,17 @@ use std::time::Duration;
 /// });
 /// assert_eq!(simulation.run_until(greeting)?, "hello");
 /// assert!(simulation.time().as_millis() < 10, "and no real time at all");
+///
+/// simulation.keep_trace();
+/// simulation.set_default_link(Link::new().loss(0.1));
+/// simulation.at(simulation.time() + Duration::from_secs(1), |simulation| simulation.note("halfway"));
+/// simulation.cut(&server, &client); // or cut_one_way
+/// simulation.run_for(Duration::from_secs(2))?;
+/// simulation.heal(&server, &client); // or heal_all
+/// simulation.reset(&server, &client);
+/// simulation.run_until_idle()?;
+/// assert!(simulation.is_idle() && simulation.trace().contains("halfway"));
+/// println!("{} calls, digest {:x}", simulation.calls(), simulation.digest());
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[derive(Clone)]

@@ -60,6 +60,33 @@ pub fn for_all(seeds: Range<u64>, property: impl Fn(&mut Draw) -> Result) -> Res
 }
 
 /// What a property draws its input from; see [`for_all`].
+///
+/// ```
+/// use ropewalk::simulation::{Simulation, for_all};
+/// use std::time::Duration;
+///
+/// for_all(0..20, |draw| {
+///     let simulation = Simulation::new(draw.seed());
+///     let hosts = ["a", "b", "c"];
+///     let [a, ..] = hosts.map(|name| simulation.host(name));
+///     a.set_faults(draw.faults(false));
+///     let (most, within) = (draw.below(4) as usize, draw.duration(Duration::from_secs(9)));
+///     simulation.script(&draw.script(&hosts, most, within, true))?;
+///
+///     let lines = draw.list(5, |draw| draw.bytes_of(b"abc", 10));
+///     let text = lines.join(&b'\n');
+///     draw.show("text", &text.escape_ascii().to_string());
+///     for (wait, piece) in draw.schedule(&text, Duration::from_millis(5)) {
+///         simulation.run_for(wait)?;
+///         assert!(!piece.is_empty()); // ... and is sent
+///     }
+///     assert_eq!(draw.split(&text).concat(), text);
+///     let (is_short, host) = (draw.flag(), draw.pick(&hosts));
+///     assert!(hosts.contains(host) && (is_short || draw.bytes(7).len() <= 7));
+///     Ok(())
+/// })?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Debug)]
 pub struct Draw {
     source: Source,

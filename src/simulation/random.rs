@@ -7,9 +7,16 @@ use std::time::Duration;
 ///
 /// ```
 /// use ropewalk::simulation::Random;
+/// use std::time::Duration;
 ///
 /// let (mut one, mut other) = (Random::new(7), Random::new(7));
 /// assert_eq!(one.below(100), other.below(100));
+///
+/// let wait = one.between(Duration::from_millis(1), Duration::from_millis(5));
+/// assert!(wait >= Duration::from_millis(1) && wait < Duration::from_millis(5));
+/// assert!(!one.chance(0.0));
+/// assert!(["a", "b"].contains(one.pick(&["a", "b"]).expect("there are two")));
+/// assert_ne!(one.bits(), one.bits());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Random {

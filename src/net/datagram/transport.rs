@@ -9,6 +9,40 @@ use crate::reactor::Reactor;
 use std::fmt;
 use std::net::IpAddr;
 
+/// ```
+/// # #[cfg(feature = "simulation")] {
+/// use ropewalk::net::{DatagramProtocol, DatagramTransport};
+/// use ropewalk::simulation::Simulation;
+/// use ropewalk::{Address, Result};
+///
+/// struct Echo;
+/// impl DatagramProtocol for Echo {
+///     fn datagram_received(&mut self, to: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+///         to.write_to(data, from)
+///     }
+/// }
+/// struct Caller(Address);
+/// impl DatagramProtocol for Caller {
+///     fn started(&mut self, transport: &DatagramTransport) {
+///         transport.connect(self.0.clone()).expect("once"); // nobody else is heard
+///         transport.write("hello").expect("it has room");
+///     }
+///     fn datagram_received(&mut self, to: &DatagramTransport, data: &[u8], _: &Address) -> Result {
+///         assert_eq!((data, to.peer()), (&b"hello"[..], Some(self.0.clone())));
+///         println!("{} was answered", to.host());
+///         Ok(drop(to.stop_listening()))
+///     }
+/// }
+/// let simulation = Simulation::new(1);
+/// let (server, client) = (simulation.host("server"), simulation.host("client"));
+/// let echo = server.reactor().listen_udp("server:7", Echo)?;
+/// let caller = client.reactor().listen_udp("client:0", Caller(echo.host()))?;
+/// caller.set_broadcast(false)?;
+/// simulation.run_until_idle()?;
+/// assert_eq!(client.descriptors(), 0, "it was answered, and closed");
+/// # }
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 impl DatagramTransport {
     /// Sends a datagram to where the socket is connected; otherwise as
     /// [`write_to`](DatagramTransport::write_to).
@@ -76,7 +110,11 @@ impl DatagramTransport {
     ///
     /// let group = Ipv4Addr::new(228, 0, 0, 5).into();
     /// transport.join_group(group, Interface::Any)?;
-    /// transport.join_group(group, Ipv4Addr::LOCALHOST)
+    /// transport.join_group(group, Ipv4Addr::LOCALHOST)?;
+    /// transport.set_multicast_interface(Ipv4Addr::LOCALHOST)?;
+    /// transport.set_multicast_ttl(4)?;
+    /// transport.set_multicast_loopback(false)?;
+    /// transport.leave_group(group, Interface::Any)
     /// # }
     /// ```
     #[doc(alias = "joinGroup")]
