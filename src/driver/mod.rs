@@ -151,6 +151,12 @@ pub trait Driver {
     /// Runs work that blocks, on another thread where there are threads.
     fn offload(&self, work: Box<dyn FnOnce() + Send>);
 
+    /// Whether the world behind it is simulated: what this machine has in memory or on its disk at the
+    /// moment must then decide nothing.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
     /// Whether the process' signals are this driver's to tell.
     fn has_signals(&self) -> bool {
         true

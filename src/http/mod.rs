@@ -66,9 +66,13 @@
 mod answering;
 mod block;
 mod body;
+mod conditional;
+mod cookie;
+mod files;
 pub mod h1;
 mod headers;
 mod limits;
+mod list;
 mod method;
 mod reply;
 mod request;
@@ -78,12 +82,16 @@ mod server;
 mod status;
 mod syntax;
 mod target;
+mod url;
 mod version;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
 pub use answering::{BodyProducer, Lost, Writing};
 pub use body::{Body, BodyProtocol};
+pub use conditional::{EntityTag, Precondition, Validators};
+pub use cookie::{Cookie, InvalidCookie, SameSite};
+pub use files::Files;
 pub use headers::{Headers, InvalidHeader};
 pub use limits::Limits;
 pub use method::{InvalidMethod, Method, MethodName};
@@ -93,5 +101,7 @@ pub use resource::{Awaited, Called, Handler, Leaf, Resource, leaf};
 pub use response::{Outgoing, Response};
 pub use server::{HttpProtocol, Outcome, Record, Site, serve};
 pub use status::Status;
+pub(crate) use target::percent_decode;
 pub use target::{Form, InvalidEscape, InvalidTarget, Target};
+pub use url::{InvalidUrl, Url};
 pub use version::Version;

@@ -121,6 +121,26 @@ impl Request {
         self.headers().text(name)
     }
 
+    /// The value of the first cookie of a name, as it was sent.
+    ///
+    /// ```
+    /// use ropewalk::http::{Cookie, Request, Response, leaf};
+    ///
+    /// let visits = leaf(|request: &Request| {
+    ///     let before = request.cookie("visits").and_then(|it| it.parse().ok()).unwrap_or(0);
+    ///     let cookie = Cookie::new("visits", format!("{}", before + 1))?;
+    ///     Ok(Response::from(format!("visit {}", before + 1)).append_header("Set-Cookie", cookie.to_string())?)
+    /// });
+    /// # let _ = visits;
+    /// ```
+    #[doc(alias = "getCookie")]
+    #[doc(alias = "received_cookies")]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let fields = self.headers().all("cookie").filter_map(|value| str::from_utf8(value).ok());
+        let mut cookies = fields.flat_map(super::cookie::read);
+        cookies.find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
     /// Whether the peer asks for another protocol; its names are in the field `Upgrade`.
     pub fn asks_for_upgrade(&self) -> bool {
         self.head().asks_for_upgrade()

@@ -64,6 +64,17 @@ impl Reactor {
         current.ok().flatten().map(Reactor::from)
     }
 
+    /// Whether it is one of a simulation: then what this machine has in memory or on its disk at the moment
+    /// must decide nothing, or a seed's run would not come again.
+    ///
+    /// ```
+    /// assert!(!ropewalk::Reactor::new()?.is_simulated());
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub fn is_simulated(&self) -> bool {
+        self.inner.driver.is_simulated()
+    }
+
     pub(crate) fn inner(&self) -> &Rc<Loop> {
         &self.inner
     }

@@ -141,6 +141,10 @@ impl Driver for SimulatedDriver {
         self.world.state.borrow_mut().random.bits()
     }
 
+    fn is_simulated(&self) -> bool {
+        true
+    }
+
     /// A signal ends the program that simulates, not a host in it.
     fn has_signals(&self) -> bool {
         false
