@@ -39,8 +39,8 @@ use std::time::Duration;
 /// reactor.run_until(async move {
 ///     ropewalk::yield_now().await;
 ///     assert_eq!(asked.left().tasks(), 2);
-///     asked.abort();
-///     Ok(asked.emptied().await)
+///     asked.abort().await?;
+///     Ok(assert!(asked.left().is_empty()))
 /// })?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
@@ -141,13 +141,16 @@ impl Owner {
 
     /// Lets go of all: closes ports, cuts off connections, drops tasks, cancels timers.
     ///
-    /// Done in the next turn, never from inside this method.
-    pub fn abort(&self) {
-        let owner = self.clone();
+    /// Done in the next turn, never from inside this method; fires when it is.
+    pub fn abort(&self) -> Deferred<()> {
+        let (owner, (trigger, deferred)) = (self.clone(), Deferred::new());
         self.later(move || {
             owner.end(|_| true);
             owner.cancel_timers();
+            // Cancelled meanwhile: nobody waits.
+            let _ = trigger.callback(());
         });
+        deferred
     }
 
     /// What it has at this moment.

@@ -104,6 +104,15 @@ pub(super) struct Life {
     pub(super) is_due_again: Cell<bool>,
     /// It ended, and stays so.
     pub(super) is_retired: Cell<bool>,
+    /// It was taken from its parent.
+    is_disowned: Cell<bool>,
+}
+
+/// Nobody can reach it any more: what it began goes too.
+impl Drop for Life {
+    fn drop(&mut self) {
+        drop(self.owner.get_mut().abort());
+    }
 }
 
 impl Life {
@@ -147,6 +156,7 @@ impl Life {
             is_again_under_way: Cell::new(false),
             is_due_again: Cell::new(false),
             is_retired: Cell::new(false),
+            is_disowned: Cell::new(false),
         })
     }
 
@@ -231,6 +241,7 @@ impl Life {
         let place = children.iter().position(|other| Rc::ptr_eq(other, child));
         let removed = place.map(|place| children.remove(place));
         drop(children);
+        child.is_disowned.set(true);
         drop(removed);
     }
 
@@ -238,6 +249,7 @@ impl Life {
 
     pub(super) async fn privileged_start(self: &Rc<Self>) -> Result {
         let _changing = self.changing.acquire().await?;
+        self.leave_nothing_if_ended().await;
         self.begin()?;
         let started = self.call(|service, up| service.privileged_start_service(up));
         self.settle(started, ServiceState::Privileged).await
@@ -246,6 +258,7 @@ impl Life {
     /// 1. Fails with what the service fails with, and then leaves nothing behind.
     pub(super) async fn start(self: &Rc<Self>) -> Result {
         let _changing = self.changing.acquire().await?;
+        self.leave_nothing_if_ended().await;
         match self.state.get() {
             ServiceState::Privileged => self.state.set(ServiceState::Starting),
             _ => self.begin()?,
@@ -257,6 +270,9 @@ impl Life {
     fn begin(self: &Rc<Self>) -> Result {
         if !matches!(self.state.get(), ServiceState::Stopped | ServiceState::Ended) {
             return Err(ServiceError::AlreadyStarted(self.name.to_string()).into());
+        }
+        if self.is_disowned.get() {
+            return Err(ServiceError::Gone(self.name.to_string()).into());
         }
         if self.parent.upgrade().is_some_and(|parent| parent.stop_asked.is_set()) {
             return Err(ServiceError::Stopped(self.name.to_string()).into());

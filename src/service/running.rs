@@ -207,7 +207,10 @@ impl Running {
     /// Stops it and those below it: drains, stops each in reverse, cuts off what is late. Asked a second
     /// time, it waits for nobody. Fails with [`LateError`](super::LateError) if some were cut off.
     pub fn stop_service(&self) -> Deferred<()> {
-        self.with(|life| async move { life.stop().await })
+        // One that is gone needs no stop.
+        let Some(life) = self.life.upgrade() else { return succeed(()) };
+        let stopped = life.clone();
+        life.keep(async move { stopped.stop().await })
     }
 
     /// Adds a service below this one, and starts it.

@@ -136,6 +136,14 @@ impl Life {
         self.clear().await;
     }
 
+    /// What it began before it ended by itself goes, and those below it stop. Its lock is held.
+    pub(super) async fn leave_nothing_if_ended(self: &Rc<Self>) {
+        if self.state() == ServiceState::Ended {
+            self.stopping.set();
+            self.roll_back().await;
+        }
+    }
+
     /// One that nobody asked for: who is late is reported.
     pub(super) fn brief_stop(&self) -> Rc<Stop> {
         Stop::until(self.now() + self.shared.drain.get().total)
@@ -150,7 +158,8 @@ impl Life {
     /// Leaves nothing behind.
     pub(super) async fn clear(&self) {
         let owner = self.owner();
-        owner.abort();
+        // It fires unless its reactor ends.
+        let _ = owner.abort().await;
         select(owner.emptied(), self.shared.reactor.sleep(PATIENCE)).await;
     }
 }

@@ -25,6 +25,10 @@ impl Life {
     /// 7. A child has ended by itself.
     pub(super) async fn tend(self: &Rc<Self>, child: Rc<Life>, outcome: Result) {
         child.clear_after_end().await;
+        if child.state() != ServiceState::Ended {
+            // Somebody has started or stopped it meanwhile.
+            return;
+        }
         match self.next(&child, &outcome) {
             Next::Retire => child.retire(outcome),
             Next::GiveUp => self.give_up(&child, outcome),
@@ -48,18 +52,13 @@ impl Life {
 
     /// What an end leaves: those below it stop, and what it began goes.
     async fn clear_after_end(self: &Rc<Self>) {
-        let Ok(_changing) = self.changing.acquire().await else { return };
-        if self.state() == ServiceState::Ended {
-            self.stopping.set();
-            self.roll_back().await;
+        if let Ok(_changing) = self.changing.acquire().await {
+            self.leave_nothing_if_ended().await;
         }
     }
 
     fn next(&self, child: &Life, outcome: &Result) -> Next {
-        if self.is_leaving() || child.state() != ServiceState::Ended {
-            return Next::Retire;
-        }
-        if !child.restart_type().restarts(outcome.is_err()) {
+        if self.is_leaving() || !child.restart_type().restarts(outcome.is_err()) {
             return Next::Retire;
         }
         let restart = self.restart.borrow().clone();

@@ -7,6 +7,7 @@ mod kit;
 
 mod owning;
 mod restarting;
+mod seeds;
 mod starting;
 mod stopping;
 
