@@ -2,8 +2,11 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
+#[path = "kit/http.rs"]
+mod http;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::Reactor;
+use http::Server;
 use ropewalk::http::{Files, Request, Site, leaf};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -56,64 +59,6 @@ impl Drop for Folder {
 
 fn large() -> Vec<u8> {
     (0..LARGE as u32).map(|n| (n ^ n >> 8 ^ n >> 16) as u8).collect()
-}
-
-struct Answer {
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn status(&self) -> u16 {
-        self.head[9..12].parse().unwrap()
-    }
-
-    fn field(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    fn text(&self) -> &str {
-        str::from_utf8(&self.body).unwrap()
-    }
-}
-
-struct Server {
-    reactor: Reactor,
-    address: String,
-    _port: ropewalk::Port,
-}
-
-impl Server {
-    fn of(site: Site) -> Server {
-        let reactor = Reactor::new().unwrap();
-        let port = reactor.listen("127.0.0.1:0", site).unwrap();
-        Server { reactor, address: port.host().to_string(), _port: port }
-    }
-
-    fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut request = format!("{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
-        for (name, value) in fields {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str("\r\n");
-        let opening = self.reactor.open(self.address.as_str());
-        let got = self.reactor.run_until(async move {
-            let mut stream = opening.await?;
-            stream.write_all(request.as_bytes()).await?;
-            let mut got = Vec::new();
-            stream.read_to_end(&mut got).await?;
-            Ok(got)
-        });
-        let got = got.unwrap();
-        let end = got.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
-        let head = String::from_utf8(got[..end].to_vec()).unwrap();
-        Answer { head, body: got[end..].to_vec() }
-    }
-
-    fn get(&self, target: &str) -> Answer {
-        self.ask("GET", target, &[])
-    }
 }
 
 #[test]

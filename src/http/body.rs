@@ -156,6 +156,11 @@ impl Body {
         self.exchange.head.framing().length()
     }
 
+    /// What it says that it is.
+    pub(super) fn content_type(&self) -> Option<String> {
+        self.exchange.head.headers().text("content-type").map(str::to_owned)
+    }
+
     /// Waits until something was taken, or the end: nothing is taken then.
     fn poll_taken(&mut self, context: &mut Context<'_>) -> Poll<Result> {
         if self.at < self.taken.len() {

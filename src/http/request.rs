@@ -7,11 +7,15 @@ use super::body::Body;
 use super::h1::RequestHead;
 use super::headers::Headers;
 use super::method::Method;
+use super::reply::{Error, IntoReply, Reply};
+use super::resource::Resource;
 use super::server::channel::Channel;
 use super::server::exchange::Exchange;
-use super::target::{InvalidEscape, Target};
+use super::status::Status;
+use super::target::{InvalidEscape, Target, percent_decode};
 use super::version::Version;
 use crate::address::Address;
+use crate::failure::Result;
 use crate::reactor::Reactor;
 use std::borrow::Cow;
 use std::fmt;
@@ -208,6 +212,49 @@ impl Request {
     /// Keeps a value with this request, in the place of another of its type.
     pub fn set_context<T: 'static>(&self, value: T) {
         self.exchange.set_context(value);
+    }
+
+    /// Has another resource answer, which follows the rest of the path: for a resource around others, as
+    /// one that asks who it is first.
+    ///
+    /// ```
+    /// use ropewalk::http::{Files, Reply, Request, Resource, Status, IntoReply};
+    /// use ropewalk::Result;
+    /// use std::rc::Rc;
+    ///
+    /// struct FromHere(Rc<dyn Resource>);
+    /// impl Resource for FromHere {
+    ///     fn is_leaf(&self) -> bool {
+    ///         true // so that it is asked itself, whatever the path
+    ///     }
+    ///     fn render(&self, request: &Request) -> Result<Reply> {
+    ///         match request.peer().ip().is_some_and(|ip| ip.is_loopback()) {
+    ///             true => request.render_by(&self.0),
+    ///             false => Ok(Status::FORBIDDEN.into_reply()),
+    ///         }
+    ///     }
+    /// }
+    /// let files = FromHere(Rc::new(Files::new("src")?));
+    /// # let _ = files;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "getChildForRequest")]
+    pub fn render_by(&self, resource: &Rc<dyn Resource>) -> Result<Reply> {
+        let path = self.path();
+        let mut resource = resource.clone();
+        let mut rest = self.exchange.rest.get();
+        while rest <= path.len() && !resource.is_leaf() {
+            let raw = path[rest..].split('/').next().unwrap_or_default();
+            let segment = percent_decode(raw)
+                .map_err(|error| Error::new(Status::BAD_REQUEST, error.to_string()))?;
+            rest += raw.len() + 1;
+            self.follow(rest);
+            let Some(child) = resource.child(&segment, self) else {
+                return Ok(Status::NOT_FOUND.into_reply());
+            };
+            resource = child;
+        }
+        resource.render(self)
     }
 
     pub(super) fn head(&self) -> &RequestHead {

@@ -17,10 +17,10 @@ use std::fmt;
 /// The target of a request, as it was sent.
 ///
 /// ```
-/// use ropewalk::http::{Form, Method, Target};
+/// use ropewalk::http::{TargetForm, Method, Target};
 ///
 /// let target = Target::parse(Method::Get, "/notes/a%2Fb?tag=red%20ink&all")?;
-/// assert_eq!(target.form(), Form::Origin);
+/// assert_eq!(target.form(), TargetForm::Origin);
 /// assert_eq!(target.path(), "/notes/a%2Fb");
 /// let segments: Result<Vec<_>, _> = target.segments().collect();
 /// assert_eq!(segments.unwrap(), ["notes", "a/b"]);
@@ -34,21 +34,21 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     text: &'a str,
-    form: Form,
+    form: TargetForm,
 }
 
 /// Which of its four forms a target has.
 ///
 /// ```
-/// use ropewalk::http::{Form, Method, Target};
+/// use ropewalk::http::{TargetForm, Method, Target};
 ///
 /// let form = |method, text| Target::parse(method, text).map(|target| target.form());
-/// assert_eq!(form(Method::Connect, "example.com:443"), Ok(Form::Authority));
-/// assert_eq!(form(Method::Options, "*"), Ok(Form::Asterisk));
+/// assert_eq!(form(Method::Connect, "example.com:443"), Ok(TargetForm::Authority));
+/// assert_eq!(form(Method::Options, "*"), Ok(TargetForm::Asterisk));
 /// assert!(form(Method::Get, "*").is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Form {
+pub enum TargetForm {
     /// `/path?query`: to the server itself.
     Origin,
     /// `http://host/path?query`: to a proxy.
@@ -106,10 +106,10 @@ impl<'a> Target<'a> {
                 InvalidTarget::Byte(at)
             });
         }
-        Ok(Target { text, form: Form::of(method, text.as_bytes())? })
+        Ok(Target { text, form: TargetForm::of(method, text.as_bytes())? })
     }
 
-    pub(crate) fn new(text: &'a str, form: Form) -> Target<'a> {
+    pub(crate) fn new(text: &'a str, form: TargetForm) -> Target<'a> {
         Target { text, form }
     }
 
@@ -119,14 +119,14 @@ impl<'a> Target<'a> {
     }
 
     /// Which form it has.
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> TargetForm {
         self.form
     }
 
     /// What stands before `://`.
     pub fn scheme(&self) -> Option<&'a str> {
         match self.form {
-            Form::Absolute => self.text.split_once("://").map(|(scheme, _)| scheme),
+            TargetForm::Absolute => self.text.split_once("://").map(|(scheme, _)| scheme),
             _ => None,
         }
     }
@@ -134,19 +134,19 @@ impl<'a> Target<'a> {
     /// The host with its port, where the target names one.
     pub fn authority(&self) -> Option<&'a str> {
         match self.form {
-            Form::Absolute => Some(split_absolute(self.text).0),
-            Form::Authority => Some(self.text),
-            Form::Origin | Form::Asterisk => None,
+            TargetForm::Absolute => Some(split_absolute(self.text).0),
+            TargetForm::Authority => Some(self.text),
+            TargetForm::Origin | TargetForm::Asterisk => None,
         }
     }
 
     /// The path, not decoded; `/` where the target has none, `*` for an asterisk.
     pub fn path(&self) -> &'a str {
         let text = match self.form {
-            Form::Asterisk => return "*",
-            Form::Authority => return "/",
-            Form::Origin => self.text,
-            Form::Absolute => split_absolute(self.text).1,
+            TargetForm::Asterisk => return "*",
+            TargetForm::Authority => return "/",
+            TargetForm::Origin => self.text,
+            TargetForm::Absolute => split_absolute(self.text).1,
         };
         match text.split_once('?').map_or(text, |(path, _)| path) {
             "" => "/",
@@ -174,34 +174,30 @@ impl<'a> Target<'a> {
     pub fn pairs(
         &self,
     ) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>), InvalidEscape>> + use<'a> {
-        let pairs = self.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        pairs.map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((form_decode(name)?, form_decode(value)?))
-        })
+        form_pairs(self.query().unwrap_or_default())
     }
 }
 
-impl Form {
+impl TargetForm {
     /// The form of a text whose bytes may all stand in a target.
     #[inline]
-    pub(crate) fn of(method: Method, text: &[u8]) -> Result<Form, InvalidTarget> {
+    pub(crate) fn of(method: Method, text: &[u8]) -> Result<TargetForm, InvalidTarget> {
         if method == Method::Connect {
             let (host, port) = split_port(text);
             let whole = !host.is_empty() && port.len() > 1;
             return match is_authority(text) && whole {
-                true => Ok(Form::Authority),
+                true => Ok(TargetForm::Authority),
                 false => Err(InvalidTarget::Form),
             };
         }
         match text {
-            [b'/', ..] => Ok(Form::Origin),
-            b"*" if method == Method::Options => Ok(Form::Asterisk),
-            _ => Form::of_absolute(text),
+            [b'/', ..] => Ok(TargetForm::Origin),
+            b"*" if method == Method::Options => Ok(TargetForm::Asterisk),
+            _ => TargetForm::of_absolute(text),
         }
     }
 
-    fn of_absolute(text: &[u8]) -> Result<Form, InvalidTarget> {
+    fn of_absolute(text: &[u8]) -> Result<TargetForm, InvalidTarget> {
         let end = text.windows(3).position(|it| it == b"://").ok_or(InvalidTarget::Form)?;
         let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
         if !text[0].is_ascii_alphabetic() || !text[..end].iter().all(is_scheme) {
@@ -210,7 +206,7 @@ impl Form {
         let rest = &text[end + 3..];
         let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
         let is_host = is_authority(&rest[..end]) && !split_port(&rest[..end]).0.is_empty();
-        if is_host { Ok(Form::Absolute) } else { Err(InvalidTarget::Host) }
+        if is_host { Ok(TargetForm::Absolute) } else { Err(InvalidTarget::Host) }
     }
 }
 
@@ -232,6 +228,16 @@ pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, InvalidEscape> 
         decoded.push(if byte == b'%' { digit()? << 4 | digit()? } else { byte });
     }
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| InvalidEscape)
+}
+
+/// Names and values of a query or a form.
+pub(crate) fn form_pairs(
+    text: &str,
+) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), InvalidEscape>> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((form_decode(name)?, form_decode(value)?))
+    })
 }
 
 /// The same, and `+` is a space.

@@ -10,7 +10,7 @@
 // readers would go to another host than was checked.
 
 use super::syntax::{is_authority, is_target, split_port};
-use super::{Form, Method, Target};
+use super::{Method, Target, TargetForm};
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -104,7 +104,7 @@ impl Url {
 
     /// Path and query, as a request names them.
     pub fn target(&self) -> Target<'_> {
-        Target::parse(Method::Get, &self.target).unwrap_or(Target::new("/", Form::Origin))
+        Target::parse(Method::Get, &self.target).unwrap_or(Target::new("/", TargetForm::Origin))
     }
 
     /// The user's name and password, decoded, if both are UTF-8.

@@ -9,7 +9,7 @@ use crate::http::block::Span;
 use crate::http::headers::{Headers, InvalidHeader};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::target::{Form, InvalidTarget, Target};
+use crate::http::target::{InvalidTarget, Target, TargetForm};
 use crate::http::version::Version;
 use std::fmt;
 use std::mem;
@@ -30,7 +30,7 @@ use std::mem;
 pub struct RequestHead {
     pub(super) headers: Headers,
     pub(super) method: Method,
-    pub(super) form: Form,
+    pub(super) form: TargetForm,
     pub(super) target: Span,
     pub(super) version: Version,
     pub(super) framing: Framing,

@@ -9,11 +9,9 @@ use crate::address::Address;
 use crate::deferred::Deferred;
 use crate::failure::Result;
 use crate::http::limits::Limits;
-use crate::http::reply::{Error, IntoReply, Reply};
+use crate::http::reply::IntoReply;
 use crate::http::request::Request;
 use crate::http::resource::{Handler, Resource, leaf};
-use crate::http::status::Status;
-use crate::http::target::percent_decode;
 use crate::protocol::Factory;
 use crate::reactor::Reactor;
 use crate::{Port, ServerEndpoint};
@@ -177,29 +175,13 @@ impl Serve for Root {
                 request.follow(1);
                 self.0.render(&request)
             }
-            false => render_below(&self.0, &request),
+            false => {
+                request.follow(usize::from(request.path().starts_with('/')));
+                request.render_by(&self.0)
+            }
         });
         request.settle(outcome.unwrap_or_else(Err));
     }
-}
-
-/// Follows the path from a resource, segment by segment.
-fn render_below(root: &Rc<dyn Resource>, request: &Request) -> Result<Reply> {
-    let path = request.path();
-    let mut resource = root.clone();
-    let mut rest = usize::from(path.starts_with('/'));
-    while rest <= path.len() && !resource.is_leaf() {
-        let raw = path[rest..].split('/').next().unwrap_or_default();
-        let segment = percent_decode(raw)
-            .map_err(|error| Error::new(Status::BAD_REQUEST, error.to_string()))?;
-        rest += raw.len() + 1;
-        request.follow(rest);
-        let Some(child) = resource.child(&segment, request) else {
-            return Ok(Status::NOT_FOUND.into_reply());
-        };
-        resource = child;
-    }
-    resource.render(request)
 }
 
 impl fmt::Debug for Site {

@@ -10,7 +10,7 @@ use crate::http::h1::refusal::{Reason, Refusal};
 use crate::http::headers::Headers;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::target::{Form, InvalidTarget, Target};
+use crate::http::target::{InvalidTarget, Target, TargetForm};
 use crate::http::version::Version;
 use std::mem;
 
@@ -27,7 +27,7 @@ enum Found<'a> {
 #[derive(Clone, Copy)]
 struct Brief {
     framing: Framing,
-    form: Form,
+    form: TargetForm,
     persists: bool,
     upgrade: bool,
     expects_continue: bool,
@@ -265,7 +265,7 @@ impl Machine {
     fn check_request(&mut self) -> Result<Brief, Refusal> {
         let (version, target) = (self.version(), self.parser.text);
         let method = self.parser.method.unwrap_or(Method::Get);
-        let form = Form::of(method, target.of(&self.block.bytes)).map_err(|error| {
+        let form = TargetForm::of(method, target.of(&self.block.bytes)).map_err(|error| {
             let is_host = error == InvalidTarget::Host;
             let reason = if is_host { Reason::InvalidHost } else { Reason::MalformedRequestLine };
             Refusal::at(reason, target.start() as u64)
@@ -305,7 +305,7 @@ impl Machine {
         }
     }
 
-    fn check_authority(&self, said: &Said, form: Form) -> Result<(), Refusal> {
+    fn check_authority(&self, said: &Said, form: TargetForm) -> Result<(), Refusal> {
         let target = Target::new(self.block.text(self.parser.text), form);
         let Some(authority) = target.authority() else { return Ok(()) };
         let scheme = target.scheme().unwrap_or_default();
@@ -345,7 +345,7 @@ impl Machine {
             false => said.of_response(),
         };
         self.check_length(framing)?;
-        Ok(Brief::new(&said, version, Form::Origin, framing))
+        Ok(Brief::new(&said, version, TargetForm::Origin, framing))
     }
 
     /// Begins with an answer whose head was found good.
@@ -442,7 +442,7 @@ impl Machine {
 
 impl Brief {
     #[inline]
-    fn new(said: &Said, version: Version, form: Form, framing: Framing) -> Brief {
+    fn new(said: &Said, version: Version, form: TargetForm, framing: Framing) -> Brief {
         let persists = said.persists(version);
         let (upgrade, expects_continue) = (said.asks_for_upgrade(), said.expects_continue);
         Brief { framing, form, persists, upgrade, expects_continue }
