@@ -107,7 +107,7 @@ impl<'a> Record<'a> {
 
     /// As a line of the combined log format, which most readers of logs know, without the line's end.
     pub fn combined(&self) -> impl fmt::Display + use<'_, 'a> {
-        fmt::from_fn(|f| {
+        written(|f| {
             match self.peer().ip() {
                 Some(ip) => write!(f, "{ip}")?,
                 None => f.write_str("-")?,
@@ -138,7 +138,7 @@ impl<'a> Record<'a> {
 
     /// As an object of JSON on one line, without the line's end.
     pub fn json(&self) -> impl fmt::Display + use<'_, 'a> {
-        fmt::from_fn(|f| {
+        written(|f| {
             write!(f, "{{\"time\":\"{}\",\"peer\":", httpdate::fmt_http_date(self.time()))?;
             json_text(f, self.peer().to_string().as_bytes())?;
             if let Some(head) = self.head() {
@@ -179,6 +179,25 @@ impl<'a> Record<'a> {
     fn head(&self) -> Option<&'a RequestHead> {
         self.exchange.map(|exchange| &exchange.head)
     }
+}
+
+/// What a closure writes: `std::fmt::from_fn`, which the minimal Rust version does not have.
+fn written<F>(write: F) -> impl fmt::Display
+where
+    F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
+{
+    struct Written<F>(F);
+
+    impl<F> fmt::Display for Written<F>
+    where
+        F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
+    {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            (self.0)(f)
+        }
+    }
+
+    Written(write)
 }
 
 /// A text of JSON; bytes that are no UTF-8 are replaced.
