@@ -95,7 +95,7 @@
 //! # Stability
 //!
 //! Before 1.0 a minor version may change what is public; the changelog says how. It asks for Rust 1.89
-//! (1.95 is what it is tested with) and a Unix; it is built, tested and measured on Linux.
+//! (which builds it in CI; 1.95 runs the tests) and a Unix; it is built, tested and measured on Linux.
 #![forbid(unsafe_code)]
 // What only the simulator and the battery ask of the rooms below is no less theirs without them.
 #![cfg_attr(

@@ -49,9 +49,9 @@
 // # Invariants
 //
 // * One node per pending link, none on a value that is here. A node is one allocation, or one that
-//   ended before (`node`).
+//   ended before (`node.rs`).
 // * No walk recurses: not firing, not cancelling, not dropping, nor a drop that fires another chain
-//   (`later`).
+//   (`trampoline.rs`).
 // * Every state is in a `Cell` from which it is taken before code of the user runs: callbacks,
 //   cancellers, wakers, drops.
 // * A failure ends in an errback, in an await, or in a report; so do panics.

@@ -5,7 +5,7 @@
 //! connection is told apart: what the peer did is counted here, everything else is reported.
 //!
 //! # Not here
-//! Which failures are a peer's: who knows the connection decides, in `net/faults.rs`.
+//! Which failures are a peer's: who knows the connection decides, in `net/connection/faults.rs`.
 
 use super::report::print;
 use super::{NO_PLACE, Report, catch_panic, is_of_an_end};

@@ -1,8 +1,8 @@
 //! What the reactor holds is dropped with its owner, in an order, at once or at the end of its turn.
 
 use super::kit::{Notes, census, hear_reports, until};
-use futures_util::AsyncReadExt;
-use ropewalk::deferred::Cancelled;
+use futures_util::{AsyncReadExt, FutureExt};
+use ropewalk::deferred::{Cancelled, LoopingCall};
 use ropewalk::reactor::{Phase, ReactorGone};
 use ropewalk::simulation::Simulation;
 use ropewalk::{
@@ -354,4 +354,18 @@ fn a_host_that_crashes_itself_ends_after_its_turn() {
     }));
     simulation.run_for(Duration::from_secs(1)).unwrap();
     notes.expect(&["crashed", "task"]);
+}
+
+#[test]
+fn a_loop_ends_with_the_reactor_that_is_its_clock() {
+    let reactor = Reactor::new().unwrap();
+    let calls = Rc::new(Cell::new(0));
+    let count = calls.clone();
+    let looping = LoopingCall::new(&reactor, move || count.set(count.get() + 1));
+    let ended = looping.start(Duration::from_secs(1));
+    drop(looping); // which stops nothing
+    assert_eq!(Rc::strong_count(&calls), 2);
+    drop(reactor);
+    assert_eq!((calls.get(), Rc::strong_count(&calls)), (1, 1));
+    assert!(ended.now_or_never().unwrap().is_err());
 }

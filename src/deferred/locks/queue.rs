@@ -196,7 +196,7 @@ impl<T: 'static> DeferredQueue<T> {
         self.line.values.borrow().len()
     }
 
-    /// Whether the next who asks has to wait.
+    /// Whether there is no value: who asks next waits, or fails if the queue was closed.
     ///
     /// ```
     /// assert!(ropewalk::deferred::DeferredQueue::<u8>::new().is_empty());

@@ -1,6 +1,6 @@
 //! A function that is called at regular times.
 //!
-//! When the calls are due, and what becomes of a late one, is the theory of `grid`.
+//! When the calls are due, and what becomes of a late one, is the theory of `schedule.rs`.
 
 use super::schedule::Grid;
 use crate::clock::{Clock, DelayedCall, hold};
@@ -17,8 +17,8 @@ use std::time::Duration;
 /// If the function returns a Deferred, the next call waits for it. If it fails, the loop ends, and so
 /// fails the Deferred of [`start`](LoopingCall::start).
 ///
-/// While it runs, the clock's timer owns it, and it owns its clone of the clock: a reactor with a loop
-/// that was not stopped lives on.
+/// While it runs, the clock's timer owns it, whoever else does not: dropping it stops nothing. With a reactor
+/// for its clock it ends when that does, and its Deferred fails then.
 ///
 /// ```
 /// use ropewalk::clock::TestClock;
