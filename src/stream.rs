@@ -172,6 +172,20 @@ pub struct WriteHalf {
     end: End,
 }
 
+impl ReadHalf {
+    /// The handle on the connection, as [`Stream::transport`].
+    pub fn transport(&self) -> Transport {
+        self.end.0.transport()
+    }
+}
+
+impl WriteHalf {
+    /// The handle on the connection, as [`Stream::transport`].
+    pub fn transport(&self) -> Transport {
+        self.end.0.transport()
+    }
+}
+
 impl Drop for WriteHalf {
     fn drop(&mut self) {
         self.end.0.transport().lose_write_connection();

@@ -9,9 +9,11 @@ mod examples;
 #[path = "kit/peers.rs"]
 mod peers;
 
-use futures_util::{AsyncReadExt, AsyncWriteExt};
+use futures_util::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use ropewalk::transport::{ConnectionDone, ConnectionLost};
-use ropewalk::{Failure, Protocol, Reactor, Result, Stream, Transport};
+use ropewalk::{
+    Address, ClientEndpoint, Failure, Protocol, Reactor, Result, ServerEndpoint, Stream, Transport,
+};
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::{Read, Write, pipe};
@@ -297,6 +299,101 @@ fn the_end_of_the_writing_half_is_the_end_of_standard_output() {
             assert!(child.wait().unwrap().success(), "{face}");
         }
     }
+}
+
+/// In code, and as a description.
+const WAYS: [&str; 2] = ["code", "text"];
+
+#[test]
+fn each_verb_has_standard_input_and_output_for_its_connection() {
+    const NAME: &str = "each_verb_has_standard_input_and_output_for_its_connection";
+    if is_again(NAME) {
+        return echo_by_a_verb();
+    }
+    let header = "PROXY TCP4 192.0.2.7 192.0.2.1 1234 80\r\n";
+    for way in WAYS {
+        for verb in ["listen", "serve", "accept", "connect", "open"] {
+            let is_server = !["connect", "open"].contains(&verb);
+            for is_behind in [false, true].into_iter().take(1 + usize::from(is_server)) {
+                let mut command = again(NAME);
+                let (mut to, mut from) = between(&mut command, false);
+                command.env("VERB", verb).env("WAY", way);
+                command.env("BEHIND", if is_behind { "yes" } else { "no" });
+                let mut child = command.spawn().unwrap();
+                drop(command);
+                let (before, peer) =
+                    if is_behind { (header, "192.0.2.7:1234") } else { ("", "stdio") };
+                write!(to, "{before}rope").unwrap();
+                drop(to);
+                let mut all = String::new();
+                from.read_to_string(&mut all).unwrap();
+                let case = format!("{verb}, {way}, {is_behind}: {all}");
+                assert!(all.contains(&format!("{peer} said rope, and that was all")), "{case}");
+                assert!(child.wait().unwrap().success(), "{case}");
+            }
+        }
+    }
+}
+
+/// Says what it heard when that is all.
+struct Quoting(Vec<u8>);
+
+impl Protocol for Quoting {
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn read_closed(&mut self, transport: &Transport) {
+        transport.write(quoted(&transport.peer(), &self.0));
+        transport.lose_connection();
+    }
+
+    fn connection_lost(&mut self, reason: &Failure) {
+        assert!(reason.is::<ConnectionDone>(), "{reason}");
+        Reactor::current().map(|reactor| drop(reactor.stop()));
+    }
+}
+
+fn quoted(peer: &Address, said: &[u8]) -> String {
+    format!("{peer} said {}, and that was all", said.escape_ascii())
+}
+
+async fn quote(mut stream: Stream) -> Result {
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await?;
+    stream.write_all(quoted(&stream.peer(), &said).as_bytes()).await?;
+    stream.close().await?;
+    stream.reactor().stop()
+}
+
+/// In the child: speaks through standard input and output by the verb that it is told.
+fn echo_by_a_verb() {
+    let told = |name| std::env::var(name).unwrap();
+    let (in_code, is_behind) = (told("WAY") == "code", told("BEHIND") == "yes");
+    let at = match (in_code, is_behind) {
+        (true, true) => ServerEndpoint::stdio().behind_proxy(),
+        (true, false) => ServerEndpoint::stdio(),
+        (false, true) => "haproxy:stdio:".into(),
+        (false, false) => "stdio:".into(),
+    };
+    let to = if in_code { ClientEndpoint::stdio() } else { "stdio:".into() };
+    let reactor = Reactor::new().unwrap();
+    let build = |_: &Address| Quoting(Vec::new());
+    match told("VERB").as_str() {
+        "listen" => drop(reactor.listen(at, build).unwrap()),
+        "serve" => drop(reactor.serve(at, quote).unwrap()),
+        "accept" => {
+            let mut listener = reactor.accept(at).unwrap();
+            drop(reactor.spawn(async move { quote(listener.next().await.unwrap()).await }));
+        }
+        "connect" => drop(reactor.connect(to, build)),
+        _ => {
+            let opening = reactor.open(to);
+            drop(reactor.spawn(async move { quote(opening.await?).await }));
+        }
+    }
+    reactor.run().unwrap();
 }
 
 /// Gives a command standard input and output, and returns their other ends.

@@ -69,24 +69,36 @@ fn serves(
     to: impl Fn(Address) -> ClientEndpoint,
 ) {
     let at = at.into();
-    let name = at.to_string();
+    let build = || |_: &Address| Echo;
+    each_verb(reactor, || at.clone(), build, echo, |host| answers(reactor, to(host)));
+}
+
+/// Each verb that comes in listens there for `meet`, and gives connections to the factory or the handler.
+fn each_verb<F: Factory + 'static>(
+    reactor: &Reactor,
+    at: impl Fn() -> ServerEndpoint,
+    factory: impl Fn() -> F,
+    handler: impl AsyncFn(Stream) -> Result + Copy + 'static,
+    meet: impl Fn(Address),
+) {
     for verb in ["listen", "serve", "accept"] {
+        let at = at();
         let port = match verb {
-            "listen" => reactor.listen(&at, |_: &Address| Echo),
-            "serve" => reactor.serve(&at, echo),
+            "listen" => reactor.listen(&at, factory()),
+            "serve" => reactor.serve(&at, async move |stream| handler(stream).await),
             _ => reactor.accept(&at).map(|mut listener| {
                 let port = listener.port();
                 spawn_on(reactor, async move {
                     while let Some(stream) = listener.next().await {
-                        echo(stream).await?;
+                        handler(stream).await?;
                     }
                     Ok(())
                 });
                 port
             }),
         };
-        let port = port.unwrap_or_else(|why| panic!("{verb} {name}: {why}"));
-        answers(reactor, to(port.host()));
+        let port = port.unwrap_or_else(|why| panic!("{verb} {at}: {why}"));
+        meet(port.host());
         reactor.run_until(port.stop_listening()).unwrap();
     }
 }
@@ -173,6 +185,184 @@ fn tls_is_put_on_any_endpoint() {
     let named = trusting.clone().server_name("127.0.0.1");
     let at = ServerEndpoint::unix(path()).tls(&server).mode(0o600);
     serves(&reactor, at, |host| ClientEndpoint::from(host).tls(&named));
+}
+
+/// Says who a header names, when asked.
+struct Namer;
+
+impl Protocol for Namer {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        assert_eq!(data, b"x");
+        transport.write(transport.peer().to_string());
+        Ok(())
+    }
+}
+
+async fn name(mut stream: Stream) -> Result {
+    let mut asked = [0];
+    stream.read_exact(&mut asked).await?;
+    assert_eq!(&asked, b"x");
+    let peer = stream.peer().to_string();
+    Ok(stream.write_all(peer.as_bytes()).await?)
+}
+
+const HEADER: &[u8] = b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 80\r\n";
+const NAMED: &[u8] = b"192.0.2.7:1234";
+
+/// Each verb that comes in takes the header there that a balancer sends, and then what `enter` makes of it.
+fn names<F>(reactor: &Reactor, at: impl Fn() -> ServerEndpoint, enter: impl Fn(Stream) -> F)
+where
+    F: Future<Output = Result<Stream>> + 'static,
+{
+    each_verb(
+        reactor,
+        at,
+        || |_: &Address| Namer,
+        name,
+        |host| {
+            let stream = reactor.run_until(reactor.open(&host)).unwrap();
+            let entering = enter(stream);
+            let named = reactor.run_until(async move {
+                let (mut stream, mut named) = (entering.await?, [0; NAMED.len()]);
+                stream.write_all(b"x").await?;
+                stream.read_exact(&mut named).await?;
+                Ok(named)
+            });
+            assert_eq!(named.unwrap(), NAMED);
+        },
+    );
+}
+
+async fn send_header(mut stream: Stream) -> Result<Stream> {
+    stream.write_all(HEADER).await?;
+    Ok(stream)
+}
+
+#[test]
+fn each_verb_takes_the_header_of_a_balancer_at_each_kind_of_endpoint() {
+    let reactor = Reactor::new().unwrap();
+    names(&reactor, || ServerEndpoint::tcp("127.0.0.1:0").behind_proxy(), send_header);
+    let options = || ServerEndpoint::from("127.0.0.1:0").behind_proxy().backlog(5).reuse_port();
+    names(&reactor, options, send_header);
+    names(&reactor, || "haproxy:tcp:0:interface=127.0.0.1".into(), send_header);
+    let unix = || ServerEndpoint::unix(path()).behind_proxy().mode(0o600);
+    names(&reactor, unix, send_header);
+    names(&reactor, || format!("haproxy:unix:{}", path().display()).into(), send_header);
+    let own = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        ServerEndpoint::listener(listener).behind_proxy()
+    };
+    names(&reactor, own, send_header);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn each_verb_takes_the_header_before_tls_or_inside_it() {
+    use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
+
+    let reactor = Reactor::new().unwrap();
+    let identity = Identity::self_signed(&["localhost"]).unwrap();
+    let client = ClientConfig::trusting(identity.certificate_pem()).server_name("localhost");
+    let server = ServerConfig::new(identity);
+    let tls = move |stream: Stream, client: ClientConfig| async move {
+        start_tls(&stream.transport(), &client).await?;
+        Ok(stream)
+    };
+    for at in [ServerEndpoint::tcp("127.0.0.1:0"), ServerEndpoint::unix(path())] {
+        let header_first = || at.clone().behind_proxy().tls(&server);
+        names(&reactor, header_first, |stream| {
+            let client = client.clone();
+            async move { tls(send_header(stream).await?, client).await }
+        });
+        let tls_first = || at.clone().tls(&server).behind_proxy();
+        names(&reactor, tls_first, |stream| {
+            let client = client.clone();
+            async move { send_header(tls(stream, client).await?).await }
+        });
+    }
+}
+
+#[cfg(feature = "process")]
+mod programs {
+    use super::*;
+    use ropewalk::endpoint::quote;
+    use ropewalk::process::SpawnError;
+
+    /// The same program in code and as a description.
+    fn both_ways(program: &str, arguments: &[&str]) -> [ClientEndpoint; 2] {
+        let code = ClientEndpoint::process(program, arguments.iter().copied());
+        let mut text = format!("process:{}", quote(program));
+        arguments.iter().for_each(|argument| text += &format!(":{}", quote(argument)));
+        assert_eq!(code.to_string(), text);
+        [code, text.as_str().into()]
+    }
+
+    #[test]
+    fn a_program_is_where_both_verbs_that_go_out_come_to() {
+        let reactor = Reactor::new().unwrap();
+        for to in both_ways("/bin/cat", &["-u"]) {
+            answers(&reactor, to);
+        }
+    }
+
+    #[test]
+    fn a_program_gets_every_argument_as_it_is() {
+        let reactor = Reactor::new().unwrap();
+        let arguments = ["a:b", "", "c=d", r"e\f", "two words", "ü"];
+        let script = ["-c", r#"printf '<%s>' "$@""#, "sh"];
+        for to in both_ways("/bin/sh", &[&script[..], &arguments].concat()) {
+            let opening = reactor.open(&to);
+            let heard = reactor.run_until(async move {
+                let mut heard = String::new();
+                opening.await?.read_to_string(&mut heard).await?;
+                Ok(heard)
+            });
+            let want: String = arguments.iter().map(|it| format!("<{it}>")).collect();
+            assert_eq!(heard.unwrap(), want, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_fails_or_is_not_there_is_told_by_both_verbs() {
+        let reactor = Reactor::new().unwrap();
+        for to in both_ways("/no/such/program", &[]) {
+            let told = [
+                reactor.run_until(reactor.open(&to)).unwrap_err(),
+                reactor.run_until(reactor.connect(&to, |_: &Address| Echo)).unwrap_err(),
+            ];
+            for failure in told {
+                assert!(failure.is::<SpawnError>(), "{failure}");
+                let told = failure.to_string();
+                assert!(told.starts_with("cannot start /no/such/program: "), "{told}");
+            }
+        }
+        for to in both_ways("/bin/sh", &["-c", "exit 3"]) {
+            let opening = reactor.open(&to);
+            let error = reactor.run_until(async move {
+                Ok(opening.await?.read_to_end(&mut Vec::new()).await.unwrap_err())
+            });
+            let error = error.unwrap().to_string();
+            let want = "the process /bin/sh ended with exit status: 3";
+            assert!(error.ends_with(want), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_program_has_no_option_of_a_socket() {
+        let reactor = Reactor::new().unwrap();
+        let long = Duration::from_secs(1);
+        for to in both_ways("/bin/cat", &[]) {
+            let here = "127.0.0.1:0".parse().unwrap();
+            for (to, option) in [
+                (to.clone().bind(here), "address to bind"),
+                (to.clone().timeout(long), "timeout"),
+                (to.clone().attempt_delay(long), "attempt delay"),
+            ] {
+                let told = reactor.run_until(reactor.open(to)).unwrap_err().to_string();
+                assert_eq!(told, format!("cannot connect to process:/bin/cat: it has no {option}"));
+            }
+        }
+    }
 }
 
 #[test]

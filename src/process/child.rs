@@ -28,6 +28,7 @@ pub struct Process {
 
 impl Process {
     /// The system's number for the process; somebody else's once this one has ended.
+    #[doc(alias = "id")]
     pub fn pid(&self) -> u32 {
         self.shared.pid
     }
@@ -79,6 +80,7 @@ impl Process {
 
     /// Sends a signal. Fails with [`ProcessExitedAlready`] if the child has ended.
     #[doc(alias = "signalProcess")]
+    #[doc(alias = "kill")]
     pub fn signal(&self, signal: Signal) -> Result {
         let gone = || ProcessExitedAlready { program: self.shared.program.clone() };
         match &*self.shared.child.borrow() {
@@ -94,7 +96,7 @@ impl Process {
     ///
     /// Fails with [`ProcessStatusUnknown`] if somebody else took its status, and if the reactor ended
     /// before the child did.
-    pub fn ended(&self) -> Deferred<ExitStatus> {
+    pub fn wait(&self) -> Deferred<ExitStatus> {
         if let Some(outcome) = &*self.shared.outcome.borrow() {
             return match outcome {
                 Ok(status) => succeed(*status),
@@ -107,6 +109,7 @@ impl Process {
     }
 
     /// How the child ended, once it has and unless somebody else took its status.
+    #[doc(alias = "try_wait")]
     pub fn status(&self) -> Option<ExitStatus> {
         self.shared.exit.get().and_then(Exit::status)
     }

@@ -34,7 +34,7 @@ pub(crate) fn connect(reactor: &Reactor, options: ProcessOptions) -> Result<Rc<C
         Box::new(ProcessStream { pipes, process: process.clone(), program });
     let connection = Connection::open(reactor.inner(), child, name);
     let transport = connection.transport();
-    drop(process.ended().add_both(move |_| {
+    drop(process.wait().add_both(move |_| {
         transport.retry_io(Readiness::READABLE);
         Ok(())
     }));

@@ -67,8 +67,9 @@ pub trait ProcessProtocol {
         let _ = reason;
     }
 
-    /// The child has ended and so has all it had to say: [`ProcessDone`] for an exit status of 0, else
-    /// [`ProcessTerminated`]; [`ProcessStatusUnknown`] where the system has no status to give.
+    /// The child has ended and so has all it had to say: [`ProcessDone`](super::ProcessDone) for an exit status of 0, else
+    /// [`ProcessTerminated`](super::ProcessTerminated);
+    /// [`ProcessStatusUnknown`](super::ProcessStatusUnknown) where the system has no status to give.
     #[doc(alias = "processEnded")]
     fn process_ended(&mut self, reason: &Failure) {
         let _ = reason;
@@ -77,7 +78,7 @@ pub trait ProcessProtocol {
 
 impl Reactor {
     /// Starts a program; the Deferred has fired when this returns, with the child or with
-    /// [`SpawnError`].
+    /// [`SpawnError`](super::SpawnError).
     ///
     /// A child that outlives its reactor is left alone.
     ///

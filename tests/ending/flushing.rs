@@ -280,8 +280,8 @@ fn a_childs_standard_input_is_flushed_too() {
         .run_until(async {
             let options = ropewalk::process::ProcessOptions::new("sh").args(["-c", &script]);
             let child = reactor.open_process(options).await?;
-            child.stdio.transport().write(pattern(MUCH));
-            Ok(drop(child.stdio))
+            child.stdin.transport().write(pattern(MUCH));
+            Ok(drop(child.stdin))
         })
         .unwrap();
     drop(reactor);

@@ -9,11 +9,11 @@ mod kit;
 mod status;
 mod terminal;
 
-use futures_util::{AsyncReadExt, AsyncWriteExt};
+use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use ropewalk::deferred::Cancelled;
 use ropewalk::process::{
     ChildDescriptor, Process, ProcessDone, ProcessExitedAlready, ProcessOptions, ProcessProtocol,
-    ProcessTerminated, SpawnError,
+    ProcessStreams, ProcessTerminated, SpawnError,
 };
 use ropewalk::reactor::Signal;
 use ropewalk::{Failure, Reactor, Result, on_report};
@@ -239,15 +239,15 @@ fn a_child_that_ends_with_its_standard_input_full_fails_the_write_and_is_heard_t
     let opening = reactor.open_process(ProcessOptions::new("head").args(["-c", "10"]));
     let heard = reactor.run_until(reactor.spawn(async move {
         let mut child = opening.await?;
-        let written = child.stdio.write_all(&vec![b'x'; 1_000_000]).await;
+        let written = child.stdin.write_all(&vec![b'x'; 1_000_000]).await;
         let failed = match written {
-            Ok(()) => child.stdio.flush().await,
+            Ok(()) => child.stdin.flush().await,
             failed => failed,
         };
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::BrokenPipe);
         let mut heard = [0; 10];
-        child.stdio.read_exact(&mut heard).await?;
-        assert!(child.process.ended().await?.success());
+        child.stdout.read_exact(&mut heard).await?;
+        assert!(child.wait().await?.success());
         Ok(heard)
     }));
     assert_eq!(&heard.unwrap(), b"xxxxxxxxxx");
@@ -356,18 +356,89 @@ fn a_task_speaks_with_a_child_through_streams() {
     let opening = reactor.open_process(options.descriptor(3, ChildDescriptor::Read));
     let heard = reactor.run_until(async move {
         let mut child = opening.await?;
-        child.stdio.write_all(b"over and back").await?;
-        child.stdio.close().await?;
+        child.stdin.write_all(b"over and back").await?;
+        child.stdin.close().await?;
         let mut heard = [const { String::new() }; 3];
-        child.stdio.read_to_string(&mut heard[0]).await?;
-        child.others.get_mut(&2).unwrap().read_to_string(&mut heard[1]).await?;
+        child.stdout.read_to_string(&mut heard[0]).await?;
+        child.stderr.read_to_string(&mut heard[1]).await?;
         child.others.get_mut(&3).unwrap().read_to_string(&mut heard[2]).await?;
-        let status = child.process.ended().await?;
+        let status = child.wait().await?;
         Ok((heard, status.code()))
     });
     let (heard, code) = heard.unwrap();
     assert_eq!(heard, ["over and back", "error\n", "three\n"]);
     assert_eq!(code, Some(4));
+}
+
+#[test]
+fn streams_that_a_child_has_no_pipe_for_are_at_their_end() {
+    let reactor = Reactor::new().unwrap();
+    let mut options = sh("echo nobody hears; exit 5");
+    for number in 0..3 {
+        options = options.descriptor(number, ChildDescriptor::Null);
+    }
+    let opening = reactor.open_process(options);
+    let (heard, written, code) = reactor
+        .run_until(async move {
+            let (mut child, mut heard) = (opening.await?, Vec::new());
+            child.stdout.read_to_end(&mut heard).await?;
+            child.stderr.read_to_end(&mut heard).await?;
+            let written = match child.stdin.write_all(b"to nobody").await {
+                Ok(()) => child.stdin.flush().await,
+                failed => failed,
+            };
+            Ok((heard, written, child.wait().await?.code()))
+        })
+        .unwrap();
+    assert_eq!(heard, b"");
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(code, Some(5));
+}
+
+#[test]
+fn to_wait_for_a_childs_streams_ends_its_standard_input_and_to_wait_for_the_child_does_not() {
+    let reactor = Reactor::new().unwrap();
+    let opening = reactor.open_process("cat");
+    reactor
+        .run_until(async {
+            let mut child = opening.await?;
+            child.stdin.write_all(b"all there is").await?;
+            let ended = child.process.wait();
+            let mut heard = [0; 12];
+            child.stdout.read_exact(&mut heard).await?;
+            assert_eq!((&heard, child.process.status()), (b"all there is", None));
+            assert!(child.wait().await?.success());
+            assert!(ended.await?.success());
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_stream_of_a_child_that_is_dropped_is_closed_and_the_others_are_not() {
+    let reactor = Reactor::new().unwrap();
+    let script = "trap '' PIPE; while read line
+        do echo \"$line\" && echo taken >&2 || echo refused >&2
+        done; exit 6";
+    let opening = reactor.open_process(sh(script));
+    let code = reactor
+        .run_until(async move {
+            let ProcessStreams { mut stdin, stdout, mut stderr, process, .. } = opening.await?;
+            drop(stdout);
+            let mut heard = String::new();
+            // A child that another test is starting this moment has the pipe open until it runs.
+            while !heard.contains("refused") {
+                stdin.write_all(b"line\n").await?;
+                heard.clear();
+                while !heard.contains("refused") && !heard.contains("taken") {
+                    stderr.read_line(&mut heard).await?;
+                }
+            }
+            drop(stdin);
+            Ok(process.wait().await?.code())
+        })
+        .unwrap();
+    assert_eq!(code, Some(6));
 }
 
 #[test]
@@ -402,7 +473,7 @@ fn a_protocol_that_fails_loses_that_descriptor_and_hears_the_end() {
 fn a_reactor_that_stops_tells_of_the_end_of_children_that_go_on() {
     let reactor = Reactor::new().unwrap();
     let (process, told) = start(&reactor, sh("cat <&3").descriptor(3, ChildDescriptor::Write));
-    let ended = process.ended();
+    let ended = process.wait();
     let stopper = reactor.clone();
     reactor.call_when_running(move || stopper.stop());
     reactor.run().unwrap();

@@ -56,14 +56,14 @@ fn a_child_is_told_ended_once_though_the_process_ignores_its_children() {
     with_children_ignored(name, || {
         let (reactor, reports) = (Reactor::new().unwrap(), reports());
         let (process, told) = start(&reactor, sh("echo heard; exit 3"));
-        let ended = process.ended();
+        let ended = process.wait();
         run_to_the_end_and_on(&reactor, &told);
         assert!(told.reason().is::<ProcessStatusUnknown>(), "{}", told.reason());
         assert_eq!(told.heard(1), "heard\n");
         let count = |wanted| told.events.borrow().iter().filter(|event| *event == wanted).count();
         assert_eq!((count("exited"), count("ended")), (1, 1));
         assert_eq!(process.status(), None);
-        for ended in [ended, process.ended()] {
+        for ended in [ended, process.wait()] {
             let failure = reactor.run_until(ended).unwrap_err();
             assert!(failure.is::<ProcessStatusUnknown>(), "{failure}");
         }
@@ -86,8 +86,8 @@ fn every_way_to_run_a_program_ends_though_the_process_ignores_its_children() {
             .run_until(async move {
                 let mut child = opening.await?;
                 let mut heard = String::new();
-                child.stdio.read_to_string(&mut heard).await?;
-                Ok((heard, child.process.ended().await.unwrap_err()))
+                child.stdout.read_to_string(&mut heard).await?;
+                Ok((heard, child.wait().await.unwrap_err()))
             })
             .unwrap();
         assert_eq!(heard, "streamed\n");

@@ -75,12 +75,12 @@ fn the_close_of_a_terminals_stream_is_an_end_and_what_the_child_says_then_is_hea
     let heard = reactor.run_until(reactor.spawn(async move {
         let mut child = opening.await?;
         let mut ready = [0; 7];
-        child.stdio.read_exact(&mut ready).await?;
-        child.stdio.write_all(b"half").await?;
-        child.stdio.close().await?;
+        child.stdout.read_exact(&mut ready).await?;
+        child.stdin.write_all(b"half").await?;
+        child.stdin.close().await?;
         let mut heard = String::new();
-        child.stdio.read_to_string(&mut heard).await?;
-        assert!(child.process.ended().await?.success());
+        child.stdout.read_to_string(&mut heard).await?;
+        assert!(child.wait().await?.success());
         Ok(heard)
     }));
     assert_eq!(heard.unwrap(), "halfover\r\n");
