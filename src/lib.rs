@@ -56,6 +56,7 @@
 //! | wait, limit a wait, do something again and again | [`sleep`], [`timeout`], [`interval`], [`deferred::LoopingCall`] |
 //! | await inside a protocol's callbacks | [`awaited`] |
 //! | run blocking code | [`Reactor::defer_to_thread`] |
+//! | ask a database | `guide::databases`, with feature `sqlite` |
 //! | speak TLS, UDP; use pipes, children | [`tls`], [`UdpSocket`], [`process`] |
 //! | cut lines and strings, limit and throttle | [`framing`], [`policies`] |
 //! | stop in order | SIGINT and SIGTERM do; [`Reactor::stop`], [`Reactor::on_shutdown`] |
@@ -88,6 +89,8 @@
 //! | `process` | child processes, their pipes and terminals | 8 |
 //! | `tracing` | events of the crate `tracing` in our logs, and ours there | 4 |
 //! | `idna` | names of hosts beyond ASCII | 10, or some 30 with the newest `idna_adapter` |
+//! | `database` | a pool of connections for databases whose calls block | 0 |
+//! | `sqlite` | SQLite for it, compiled in: asks for a C compiler | 5, and 5 to build it |
 //! | `http`, `websocket` | an HTTP server; HTTP/1 and WebSocket as bytes and events | 1 |
 //! | `simulation` | the simulator and the tools to test without a network, for `dev-dependencies` | 0 |
 //! | `conformance` | the battery that a transport of your own is held to, likewise | 0 |
@@ -113,6 +116,8 @@ mod buffer;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "database")]
+pub mod database;
 pub mod deferred;
 pub mod driver;
 pub mod endpoint;

@@ -341,6 +341,22 @@ fn defer_to_thread_prints_dots_while_the_thread_sleeps() {
 }
 
 #[test]
+fn database_asks_in_both_faces_and_rolls_back() {
+    if is_absent("database") {
+        return;
+    }
+    let output = run("database", &[]);
+    let expected = "oldest: The Tyger, 1794\n\
+                    since 1800: Ode on a Grecian Urn by Keats\n\
+                    since 1800: Ozymandias by Shelley\n\
+                    rolled back: table poems has 3 columns but 2 values were supplied\n\
+                    still there: 3 poems\n";
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (expected, ""));
+    let output = run("database", &["/no/such/folder/poems.db"]);
+    fails(&output, 1, "cannot connect to /no/such/folder/poems.db");
+}
+
+#[test]
 fn udp_echo_hears_its_own_datagram_in_both_faces() {
     for arguments in [&["--once"][..], &["--once", "--async"]] {
         let output = run("udp_echo", arguments);

@@ -25,6 +25,7 @@
 //! [`std::error::Error`], or the conversion from every error could not be written; it derefs to one, and
 //! becomes one as [`FailureError`].
 
+mod attached;
 mod boxed;
 mod nested;
 mod panicked;
@@ -44,8 +45,8 @@ use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A result whose error is a [`Failure`], unless told otherwise.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
@@ -87,6 +88,8 @@ struct Arisen {
     is_of_an_end: bool,
     /// It says what a peer did wrong.
     is_of_peer: AtomicBool,
+    /// What went wrong because of it.
+    attached: OnceLock<Failure>,
 }
 
 impl Failure {
@@ -154,7 +157,8 @@ impl Failure {
         backtrace: Backtrace,
     ) -> Failure {
         let (is_of_an_end, is_of_peer) = (false, AtomicBool::new(false));
-        Failure(Arc::new(Arisen { error, location, backtrace, is_of_an_end, is_of_peer }))
+        let attached = OnceLock::new();
+        Failure(Arc::new(Arisen { error, location, backtrace, is_of_an_end, is_of_peer, attached }))
     }
 
     /// Marks it as one that the end of a reactor is the reason of: nobody is told that nobody handled it.
@@ -338,6 +342,9 @@ impl fmt::Debug for Failure {
         write!(f, "{self}")?;
         for source in self.chain().skip(1) {
             write!(f, "\n  because: {source}")?;
+        }
+        if let Some(later) = self.attached() {
+            write!(f, "\n  and then: {later}")?;
         }
         if let Some(location) = self.location() {
             write!(f, "\n  arose at {}", Line(location))?;

@@ -111,6 +111,9 @@ impl fmt::Display for Report<'_> {
         for source in self.failure.chain().skip(1) {
             write!(f, ": {source}")?;
         }
+        if let Some(later) = self.failure.attached() {
+            write!(f, ", and then: {later}")?;
+        }
         if let Some(peer) = self.peer() {
             write!(f, ", peer {peer}")?;
         }

@@ -4,11 +4,14 @@
 //! * [From tokio](from_tokio): what it is called here, and three surprises.
 //! * [Deferreds and futures](deferreds_and_futures): which to use, how to convert, what dropping and
 //!   cancelling mean.
+//! * Databases (feature `sqlite`): a pool of connections, which call for what, and adbapi's names.
 //! * [Errors](errors): failures, `?`, and what becomes of a failure that nobody handles.
 //! * [Testing without a network](testing): from a recording transport to a partition under many seeds.
 //! * [With other crates](with_other_crates): hyper, tungstenite, tokio-util's codecs, tokio's sockets.
 //! * [Joints](joints): a protocol that reaches itself; a framing, a layer, a policy and a transport of one's own.
 
+#[cfg(feature = "sqlite")]
+pub mod databases;
 pub mod deferreds_and_futures;
 pub mod errors;
 pub mod from_tokio;

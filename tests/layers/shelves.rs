@@ -12,7 +12,7 @@ const SHELVES: [(usize, &str); 10] = [
     (5, "stream tls awaited policies process"),
     (6, "endpoint ported"),
     (7, "framing service"),
-    (9, "http"),
+    (9, "http database"),
     (10, "application conformance"),
 ];
 
@@ -20,10 +20,11 @@ const SHELVES: [(usize, &str); 10] = [
 const TOP: (usize, &str) = (11, "guide lib prelude");
 
 /// A crate that is named in one place.
-const PLACES: [(&str, &str); 4] = [
+const PLACES: [(&str, &str); 5] = [
     ("mio::", "driver/system/"),
     ("nix::", "driver/system/"),
     ("rustls::", "tls/"),
+    ("rusqlite::", "database/sqlite/"),
     ("waker_fn::", "reactor/tasks.rs"),
 ];
 
