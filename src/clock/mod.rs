@@ -156,7 +156,7 @@ impl DelayedCall {
     pub fn cancel(&self) -> Result<(), NotPendingError> {
         let timers = self.pending()?;
         timers.forget(&self.call);
-        self.call.state.set(State::Cancelled);
+        self.call.set_state(State::Cancelled);
         drop(self.call.action.take());
         Ok(())
     }
@@ -172,7 +172,7 @@ impl DelayedCall {
     /// Moves the call by `delay` past the time that it is set for.
     pub fn delay(&self, delay: Duration) -> Result<(), NotPendingError> {
         let timers = self.pending()?;
-        timers.schedule(&self.call, self.call.deadline.get().saturating_add(nanos(delay)));
+        timers.schedule(&self.call, self.call.standing.get().deadline.saturating_add(nanos(delay)));
         Ok(())
     }
 
@@ -185,20 +185,20 @@ impl DelayedCall {
     /// When the call is set for; still readable once it was made or cancelled.
     #[doc(alias = "getTime")]
     pub fn deadline(&self) -> Instant {
-        self.call.epoch + Duration::from_nanos(self.call.deadline.get())
+        self.call.epoch + Duration::from_nanos(self.call.standing.get().deadline)
     }
 
     /// Marks the call with a number, for the clock's own use.
     pub(crate) fn set_mark(&self, mark: u32) {
-        self.call.mark.set(mark);
+        self.call.set_mark(mark);
     }
 
     pub(crate) fn mark(&self) -> u32 {
-        self.call.mark.get()
+        self.call.mark()
     }
 
     fn pending(&self) -> Result<Rc<Timers>, NotPendingError> {
-        match self.call.state.get() {
+        match self.call.standing.get().state {
             State::Pending => self.timers.upgrade().ok_or(NotPendingError::AlreadyCancelled),
             State::Called => Err(NotPendingError::AlreadyCalled),
             State::Cancelled => Err(NotPendingError::AlreadyCancelled),
@@ -208,7 +208,9 @@ impl DelayedCall {
 
 impl fmt::Debug for DelayedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DelayedCall").field("state", &self.call.state.get()).finish_non_exhaustive()
+        f.debug_struct("DelayedCall")
+            .field("state", &self.call.standing.get().state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -239,23 +241,33 @@ pub(crate) struct Timers {
     epoch: Instant,
     /// Borrowed for the length of one heap operation, never while a call runs.
     heap: RefCell<Heap>,
+    scheduling: Cell<Scheduling>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Scheduling {
     /// Orders equal deadlines; grows with every scheduling.
-    sequence: Cell<u64>,
+    sequence: u64,
     /// Nothing is scheduled any more.
-    is_closed: Cell<bool>,
+    is_closed: bool,
 }
 
 /// One call and where it stands; shared by its `DelayedCall` and the heap.
 pub(crate) struct Call {
     epoch: Instant,
-    deadline: Cell<u64>,
-    state: Cell<State>,
-    /// A number that whoever made it marked it with.
-    mark: Cell<u32>,
+    standing: Cell<Standing>,
     /// The index in the heap, or `NOWHERE` while in a taken batch and after the end.
     place: Cell<usize>,
     /// Taken when the call is made or cancelled.
     action: Cell<Option<Box<dyn FnOnce()>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Standing {
+    deadline: u64,
+    state: State,
+    /// A number that whoever made it marked it with.
+    mark: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,8 +286,7 @@ impl Timers {
             now: Box::new(now),
             epoch,
             heap: RefCell::default(),
-            sequence: Cell::new(0),
-            is_closed: Cell::new(false),
+            scheduling: Cell::default(),
         })
     }
 
@@ -292,7 +303,7 @@ impl Timers {
         delay: Duration,
         action: Box<dyn FnOnce()>,
     ) -> DelayedCall {
-        if self.is_closed.get() {
+        if self.scheduling.get().is_closed {
             let call = Rc::new(Call::new(self.epoch, State::Cancelled, None));
             return DelayedCall { timers: Rc::downgrade(self), call };
         }
@@ -303,7 +314,7 @@ impl Timers {
 
     /// From now on what shall be called later never is.
     pub(crate) fn close(&self) {
-        self.is_closed.set(true);
+        self.scheduling.set(Scheduling { is_closed: true, ..self.scheduling.get() });
     }
 
     /// How long until the next call is due, if any waits.
@@ -338,7 +349,7 @@ impl Timers {
         let heap = self.heap.take();
         let forget = |call: Rc<Call>| {
             call.place.set(NOWHERE);
-            call.state.set(State::Cancelled);
+            call.set_state(State::Cancelled);
             call.action.take()
         };
         heap.calls().into_iter().filter_map(forget).collect()
@@ -355,8 +366,10 @@ impl Timers {
 
     fn schedule(&self, call: &Rc<Call>, deadline: u64) {
         self.forget(call);
-        call.deadline.set(deadline);
-        let sequence = self.sequence.replace(self.sequence.get() + 1);
+        call.set_deadline(deadline);
+        let scheduling = self.scheduling.get();
+        let sequence = scheduling.sequence;
+        self.scheduling.set(Scheduling { sequence: sequence + 1, ..scheduling });
         self.heap.borrow_mut().insert(deadline, sequence, call.clone());
     }
 
@@ -378,24 +391,34 @@ impl Call {
     fn new(epoch: Instant, state: State, action: Option<Box<dyn FnOnce()>>) -> Call {
         Call {
             epoch,
-            deadline: Cell::new(0),
-            state: Cell::new(state),
-            mark: Cell::new(0),
+            standing: Cell::new(Standing { deadline: 0, state, mark: 0 }),
             place: Cell::new(NOWHERE),
             action: Cell::new(action),
         }
     }
 
+    fn set_state(&self, state: State) {
+        self.standing.set(Standing { state, ..self.standing.get() });
+    }
+
+    fn set_deadline(&self, deadline: u64) {
+        self.standing.set(Standing { deadline, ..self.standing.get() });
+    }
+
+    fn set_mark(&self, mark: u32) {
+        self.standing.set(Standing { mark, ..self.standing.get() });
+    }
+
     pub(crate) fn mark(&self) -> u32 {
-        self.mark.get()
+        self.standing.get().mark
     }
 
     /// The action, if this call of a taken batch was neither cancelled nor moved since.
     pub(crate) fn take_action(&self) -> Option<Box<dyn FnOnce()>> {
-        if self.state.get() != State::Pending || self.place.get() != NOWHERE {
+        if self.standing.get().state != State::Pending || self.place.get() != NOWHERE {
             return None;
         }
-        self.state.set(State::Called);
+        self.set_state(State::Called);
         self.action.take()
     }
 }

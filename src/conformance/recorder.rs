@@ -4,28 +4,27 @@ use crate::awaited::AsyncProtocol;
 use crate::failure::{Failure, Result};
 use crate::protocol::Protocol;
 use crate::transport::Transport;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 /// What one end was told; clones are the same log.
 #[derive(Clone)]
-pub(super) struct Log(Rc<Notes>);
+pub(super) struct Log(Rc<RefCell<Notes>>);
 
 #[derive(Default)]
+// Borrowed to note one thing or to look at one.
 struct Notes {
-    /// Borrowed to clone.
-    transport: RefCell<Option<Transport>>,
-    /// Borrowed to append, to take, to look.
-    data: RefCell<Vec<u8>>,
-    events: RefCell<Vec<&'static str>>,
-    lost: RefCell<Option<Failure>>,
-    manner: Cell<Behaviour>,
+    transport: Option<Transport>,
+    data: Vec<u8>,
+    events: Vec<&'static str>,
+    lost: Option<Failure>,
+    manner: Behaviour,
     /// Told something from inside something else, or after the end.
-    is_broken: Cell<bool>,
+    is_broken: bool,
     /// A callback is in progress.
-    is_inside: Cell<bool>,
-    waker: Cell<Option<Waker>>,
+    is_inside: bool,
+    waker: Option<Waker>,
 }
 
 /// What the protocol does by itself.
@@ -52,23 +51,23 @@ impl Log {
     }
 
     pub(super) fn set_manner(&self, manner: Behaviour) {
-        self.0.manner.set(manner);
+        self.0.borrow_mut().manner = manner;
     }
 
     pub(super) fn data(&self) -> Vec<u8> {
-        self.0.data.borrow().clone()
+        self.0.borrow().data.clone()
     }
 
     pub(super) fn forget_data(&self) {
-        self.0.data.borrow_mut().clear();
+        self.0.borrow_mut().data.clear();
     }
 
     pub(super) fn count(&self, event: &str) -> usize {
-        self.0.events.borrow().iter().filter(|other| **other == event).count()
+        self.0.borrow().events.iter().filter(|other| **other == event).count()
     }
 
     pub(super) fn lost(&self) -> Option<Failure> {
-        self.0.lost.borrow().clone()
+        self.0.borrow().lost.clone()
     }
 
     /// Waits until the log fulfils a condition.
@@ -77,43 +76,54 @@ impl Log {
             if condition(self) {
                 return Poll::Ready(());
             }
-            drop(self.0.waker.replace(Some(context.waker().clone())));
+            let former = self.0.borrow_mut().waker.replace(context.waker().clone());
+            drop(former);
             Poll::Pending
         })
         .await;
     }
 
     pub(super) async fn until_data(&self, length: usize) {
-        self.until(|log| log.0.data.borrow().len() >= length).await;
+        self.until(|log| log.0.borrow().data.len() >= length).await;
     }
 
     pub(super) async fn transport(&self) -> Result<Transport> {
-        self.until(|log| log.0.transport.borrow().is_some()).await;
-        let transport = self.0.transport.borrow().clone();
+        self.until(|log| log.0.borrow().transport.is_some()).await;
+        let transport = self.0.borrow().transport.clone();
         transport.ok_or_else(|| Failure::msg("the transport is gone"))
     }
 
     /// Waits for the end, and checks that all was told once and in order.
     pub(super) async fn until_lost(&self) -> Result<Failure> {
         self.until(|log| log.lost().is_some()).await;
-        let events = self.0.events.borrow().join(", ");
+        let events = self.0.borrow().events.join(", ");
         let once = self.count("made") == 1 && self.count("lost") == 1;
         let in_order = events.starts_with("made") && events.ends_with("lost");
-        if !once || !in_order || self.0.is_broken.get() {
+        if !once || !in_order || self.0.borrow().is_broken {
             return Err(Failure::msg(format!("it was told: {events}")));
         }
         self.lost().ok_or_else(|| Failure::msg("it was not lost"))
     }
 
     fn note(&self, event: &'static str, react: impl FnOnce() -> Result) -> Result {
-        if self.0.is_inside.replace(true) || self.lost().is_some() {
-            self.0.is_broken.set(true);
-        }
-        self.0.events.borrow_mut().push(event);
+        self.begin(event);
         let outcome = react();
-        self.0.is_inside.set(false);
-        self.0.waker.take().into_iter().for_each(Waker::wake);
+        let waker = self.end();
+        waker.into_iter().for_each(Waker::wake);
         outcome
+    }
+
+    fn begin(&self, event: &'static str) {
+        let mut notes = self.0.borrow_mut();
+        notes.is_broken |= notes.is_inside || notes.lost.is_some();
+        notes.is_inside = true;
+        notes.events.push(event);
+    }
+
+    fn end(&self) -> Option<Waker> {
+        let mut notes = self.0.borrow_mut();
+        notes.is_inside = false;
+        notes.waker.take()
     }
 }
 
@@ -126,19 +136,20 @@ impl Recorder {
     }
 
     fn manner(&self) -> Behaviour {
-        self.0.0.manner.get()
+        self.0.0.borrow().manner
     }
 }
 
 impl Protocol for Recorder {
     fn connection_made(&mut self, transport: &Transport) {
-        drop(self.0.0.transport.replace(Some(transport.clone())));
+        let former = self.0.0.borrow_mut().transport.replace(transport.clone());
+        drop(former);
         self.note("made");
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.0.note("data", || {
-            self.0.0.data.borrow_mut().extend_from_slice(data);
+            self.0.0.borrow_mut().data.extend_from_slice(data);
             match self.manner() {
                 Behaviour::Echoes => transport.write(data),
                 Behaviour::Fails => return Err(Failure::msg("on purpose")),
@@ -150,7 +161,7 @@ impl Protocol for Recorder {
 
     fn connection_lost(&mut self, reason: &Failure) {
         self.note("lost");
-        self.0.0.lost.replace(Some(reason.clone()));
+        self.0.0.borrow_mut().lost = Some(reason.clone());
     }
 
     fn read_closed(&mut self, transport: &Transport) {

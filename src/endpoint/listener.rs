@@ -13,7 +13,7 @@ use crate::net::listen::Acceptor;
 use crate::reactor::Loop;
 use crate::stream::Stream;
 use futures_core::{FusedStream, Stream as Items};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -65,7 +65,8 @@ use std::task::{Context, Poll, Waker};
 #[must_use = "dropping a listener closes its port"]
 pub struct Listener {
     port: Port,
-    waiting: Rc<Waiting>,
+    /// Borrowed for one change; no stream is dropped and nobody woken meanwhile.
+    waiting: Rc<RefCell<Waiting>>,
 }
 
 /// So many streams wait to be asked for, before the system's backlog has the others.
@@ -74,38 +75,12 @@ const AHEAD: usize = 64;
 /// What the port and the listener share.
 #[derive(Default)]
 struct Waiting {
-    /// Borrowed to put one in or take one out.
-    streams: RefCell<VecDeque<Stream>>,
-    waker: Cell<Option<Waker>>,
+    streams: VecDeque<Stream>,
+    waker: Option<Waker>,
     /// No more will come.
-    is_closed: Cell<bool>,
+    is_closed: bool,
     /// Nobody will ask.
-    is_dropped: Cell<bool>,
-}
-
-impl Waiting {
-    fn len(&self) -> usize {
-        self.streams.borrow().len()
-    }
-
-    fn put(&self, stream: Stream) {
-        self.streams.borrow_mut().push_back(stream);
-    }
-
-    fn take(&self) -> Option<Stream> {
-        self.streams.borrow_mut().pop_front()
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn close(&self) {
-        self.is_closed.set(true);
-        self.wake();
-    }
+    is_dropped: bool,
 }
 
 impl Listener {
@@ -113,7 +88,7 @@ impl Listener {
     pub(super) fn open(
         listen: impl FnOnce(Box<dyn Acceptor>) -> crate::Result<Port>,
     ) -> crate::Result<Listener> {
-        let waiting = Rc::<Waiting>::default();
+        let waiting = Rc::<RefCell<Waiting>>::default();
         let port = listen(Box::new(Incoming(waiting.clone())))?;
         Ok(Listener { port, waiting })
     }
@@ -141,42 +116,55 @@ impl Listener {
     }
 }
 
+impl Listener {
+    fn count(&self) -> usize {
+        self.waiting.borrow().streams.len()
+    }
+
+    fn take(&self) -> Option<Stream> {
+        self.waiting.borrow_mut().streams.pop_front()
+    }
+}
+
 impl Items for Listener {
     type Item = Stream;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Stream>> {
-        let was_full = self.waiting.len() >= AHEAD;
-        if let Some(stream) = self.waiting.take() {
+        let was_full = self.count() >= AHEAD;
+        if let Some(stream) = self.take() {
             if was_full {
                 self.port.accept_again();
             }
             return Poll::Ready(Some(stream));
         }
-        if self.waiting.is_closed.get() {
+        if self.waiting.borrow().is_closed {
             return Poll::Ready(None);
         }
-        self.waiting.waker.set(Some(context.waker().clone()));
+        let former = self.waiting.borrow_mut().waker.replace(context.waker().clone());
+        drop(former);
         Poll::Pending
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let waiting = self.waiting.len();
-        (waiting, self.waiting.is_closed.get().then_some(waiting))
+        let waiting = self.waiting.borrow();
+        let count = waiting.streams.len();
+        (count, waiting.is_closed.then_some(count))
     }
 }
 
 impl FusedStream for Listener {
     fn is_terminated(&self) -> bool {
-        self.waiting.is_closed.get() && self.waiting.len() == 0
+        let waiting = self.waiting.borrow();
+        waiting.is_closed && waiting.streams.is_empty()
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.waiting.is_dropped.set(true);
+        self.waiting.borrow_mut().is_dropped = true;
         // Nobody waits until the factory was told.
         drop(self.port.stop_listening());
-        while let Some(stream) = self.waiting.take() {
+        while let Some(stream) = self.take() {
             drop(stream);
         }
     }
@@ -185,12 +173,27 @@ impl Drop for Listener {
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Listener");
-        f.field("host", &self.host()).field("waiting", &self.waiting.len()).finish_non_exhaustive()
+        f.field("host", &self.host()).field("waiting", &self.count()).finish_non_exhaustive()
     }
 }
 
 /// The port's side: keeps each connection until it is asked for.
-struct Incoming(Rc<Waiting>);
+struct Incoming(Rc<RefCell<Waiting>>);
+
+impl Incoming {
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        let waker = {
+            let mut waiting = self.0.borrow_mut();
+            change(&mut waiting);
+            waiting.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn close(&self) {
+        self.change(|waiting| waiting.is_closed = true);
+    }
+}
 
 impl Acceptor for Incoming {
     fn accepted(&mut self, inner: &Rc<Loop>, stream: AnyStream, peer: Address) {
@@ -200,25 +203,23 @@ impl Acceptor for Incoming {
     fn serve(&mut self, connection: Rc<Connection>) {
         let stream = Stream::new(connection);
         // A handshake that was under way when the listener was dropped: the stream's drop ends it.
-        if self.0.is_dropped.get() {
-            return;
+        if !self.0.borrow().is_dropped {
+            self.change(|waiting| waiting.streams.push_back(stream));
         }
-        self.0.put(stream);
-        self.0.wake();
     }
 
     fn is_full(&self) -> bool {
-        self.0.len() >= AHEAD
+        self.0.borrow().streams.len() >= AHEAD
     }
 
     fn stopped(&mut self) {
-        self.0.close();
+        self.close();
     }
 }
 
 /// A port that goes without a word, with its reactor.
 impl Drop for Incoming {
     fn drop(&mut self) {
-        self.0.close();
+        self.close();
     }
 }

@@ -15,8 +15,20 @@ use std::time::Duration;
 #[derive(Default)]
 struct Note {
     written: RefCell<Vec<u8>>,
-    is_lost: Cell<bool>,
-    is_paused: Cell<bool>,
+    /// Whether it was lost, and whether it is paused.
+    asked: Cell<(bool, bool)>,
+}
+
+impl Note {
+    fn is_lost(&self) -> bool {
+        self.asked.get().0
+    }
+    fn pause(&self, is_paused: bool) {
+        self.asked.set((self.is_lost(), is_paused));
+    }
+    fn lose(&self) {
+        self.asked.set((true, self.asked.get().1));
+    }
 }
 
 impl RawTransport for Note {
@@ -27,23 +39,23 @@ impl RawTransport for Note {
         slices.iter().for_each(|slice| self.write(slice));
     }
     fn lose_connection(&self) {
-        self.is_lost.set(true);
+        self.lose();
     }
     fn abort_connection(&self) {
-        self.is_lost.set(true);
+        self.lose();
     }
     fn lose_write_connection(&self) {}
     fn pause_reading(&self) {
-        self.is_paused.set(true);
+        self.pause(true);
     }
     fn resume_reading(&self) {
-        self.is_paused.set(false);
+        self.pause(false);
     }
     fn is_reading(&self) -> bool {
-        !self.is_paused.get() && !self.is_lost.get()
+        self.asked.get() == (false, false)
     }
     fn is_connected(&self) -> bool {
-        !self.is_lost.get()
+        !self.is_lost()
     }
     fn peer(&self) -> Address {
         Address::from(std::net::SocketAddr::from(([192, 0, 2, 1], 5)))
@@ -411,7 +423,7 @@ fn after_a_length_over_the_limit_that_a_protocol_forgives_the_connection_is_lost
     for (make, data) in receivers.into_iter().zip([&b"4:abcd,1:x,"[..], b"\x04abcd\x01x"]) {
         let mut bench = Bench::new(make);
         bench.feed(data).unwrap();
-        assert!(bench.note.is_lost.get());
+        assert!(bench.note.is_lost());
         bench.feed(data).unwrap();
     }
 }
@@ -478,7 +490,7 @@ fn limits_of_nothing_of_one_and_of_everything_hold_in_every_framing() {
             let ended = bench.feed(data);
             let want = ["", "|a", "|a|bb"][limit.min(2)];
             assert_eq!(bench.seen(), want, "limit {limit}");
-            assert_eq!(ended.is_err() || bench.note.is_lost.get(), limit < 2, "limit {limit}");
+            assert_eq!(ended.is_err() || bench.note.is_lost(), limit < 2, "limit {limit}");
         }
     }
 }
@@ -489,12 +501,12 @@ fn the_longest_lengths_that_can_be_said_overflow_nothing() {
     let mut waits = netstrings(usize::MAX);
     waits.feed(said.as_bytes()).unwrap();
     waits.feed(b"abc").unwrap();
-    assert_eq!((waits.seen().as_str(), waits.note.is_lost.get()), ("", false));
+    assert_eq!((waits.seen().as_str(), waits.note.is_lost()), ("", false));
     let mut too_long = netstrings(usize::MAX);
     too_long.feed(said.trim_end_matches(':').as_bytes()).unwrap();
-    assert!(!too_long.note.is_lost.get());
+    assert!(!too_long.note.is_lost());
     assert!(too_long.feed(b"0").is_err(), "no digit more is waited for");
     let mut int = ints::<u32>(usize::MAX);
     int.feed(&[0xff; 9]).unwrap();
-    assert_eq!((int.seen().as_str(), int.note.is_lost.get()), ("", false));
+    assert_eq!((int.seen().as_str(), int.note.is_lost()), ("", false));
 }

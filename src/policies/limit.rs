@@ -2,7 +2,7 @@
 
 use super::Policy;
 use crate::address::Address;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -29,14 +29,15 @@ use std::rc::Rc;
 pub struct ConnectionLimit {
     total: Option<usize>,
     per_peer: Option<usize>,
-    counts: Rc<Counts>,
+    /// Borrowed for one count.
+    counts: Rc<RefCell<Counts>>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    total: Cell<usize>,
-    /// Only peers that have a connection. Borrowed for one count.
-    peers: RefCell<HashMap<IpAddr, usize>>,
+    total: usize,
+    /// Only peers that have a connection.
+    peers: HashMap<IpAddr, usize>,
 }
 
 impl ConnectionLimit {
@@ -66,11 +67,11 @@ impl ConnectionLimit {
     /// assert_eq!(ConnectionLimit::new().count(), 0);
     /// ```
     pub fn count(&self) -> usize {
-        self.counts.total.get()
+        self.counts.borrow().total
     }
 
     fn has_room_for(&self, peer: Option<IpAddr>) -> bool {
-        let here = peer.and_then(|ip| self.counts.peers.borrow().get(&ip).copied()).unwrap_or(0);
+        let here = peer.and_then(|ip| self.counts.borrow().peers.get(&ip).copied()).unwrap_or(0);
         self.total.is_none_or(|limit| self.count() < limit)
             && (peer.is_none() || self.per_peer.is_none_or(|limit| here < limit))
     }
@@ -85,9 +86,10 @@ impl Policy for ConnectionLimit {
         if !self.has_room_for(peer) {
             return None;
         }
-        self.counts.total.set(self.count() + 1);
+        let mut counts = self.counts.borrow_mut();
+        counts.total += 1;
         if let Some(ip) = peer {
-            *self.counts.peers.borrow_mut().entry(ip).or_default() += 1;
+            *counts.peers.entry(ip).or_default() += 1;
         }
         Some(Admission { counts: self.counts.clone(), peer })
     }
@@ -96,15 +98,16 @@ impl Policy for ConnectionLimit {
 /// One connection's share in a limit; dropping it gives the share back.
 #[derive(Debug)]
 pub struct Admission {
-    counts: Rc<Counts>,
+    counts: Rc<RefCell<Counts>>,
     peer: Option<IpAddr>,
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.counts.total.set(self.counts.total.get() - 1);
+        let counts = &mut *self.counts.borrow_mut();
+        counts.total -= 1;
         let Some(ip) = self.peer else { return };
-        let mut peers = self.counts.peers.borrow_mut();
+        let peers = &mut counts.peers;
         match peers.get_mut(&ip) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(peers.remove(&ip)),
@@ -130,7 +133,7 @@ mod tests {
         let third = limit.admit(&peer("2001:db8::1"));
         assert!(limit.admit(&peer("192.0.2.3")).is_none(), "three is all");
         drop((first, second, third));
-        assert!(limit.count() == 0 && limit.counts.peers.borrow().is_empty());
+        assert!(limit.count() == 0 && limit.counts.borrow().peers.is_empty());
     }
 
     #[test]
@@ -156,7 +159,7 @@ mod tests {
         let second = limit.clone().admit(&peer("192.0.2.2"));
         assert!(second.is_some() && limit.admit(&peer("192.0.2.3")).is_none(), "clones count too");
         drop(second);
-        assert_eq!(limit.counts.peers.borrow().len(), 1);
+        assert_eq!(limit.counts.borrow().peers.len(), 1);
         assert!(limit.admit(&peer("192.0.2.3")).is_some());
     }
 

@@ -171,15 +171,26 @@ struct Bucket {
     rate: f64,
     /// How much it holds at most: never less than a byte.
     capacity: f64,
-    level: Cell<f64>,
-    /// When `level` was right; never before the first look.
-    seen: Cell<Option<Instant>>,
-    /// Who waits, in order. Borrowed for one change, as `served` is.
-    queue: RefCell<VecDeque<Rc<Seat>>>,
-    /// Who got an allowance when the bucket was shared out last.
-    served: RefCell<Vec<Rc<Seat>>>,
+    level: Cell<Level>,
+    /// Borrowed for one change.
+    seats: RefCell<Seats>,
     /// Shares the bucket out when it is full.
     sharing: Cell<Option<DelayedCall>>,
+}
+
+#[derive(Clone, Copy)]
+struct Level {
+    bytes: f64,
+    /// When that was right; never before the first look.
+    seen: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Seats {
+    /// Who waits, in order.
+    queue: VecDeque<Rc<Seat>>,
+    /// Who got an allowance when the bucket was shared out last.
+    served: Vec<Rc<Seat>>,
 }
 
 /// A piece worth a system call, where the rate allows for it.
@@ -189,18 +200,18 @@ impl Bucket {
     fn new(rate: NonZeroU32) -> Bucket {
         let rate = f64::from(rate.get());
         let capacity = (rate / 10.0).max(1.0);
-        let (queue, served, sharing) = (RefCell::default(), RefCell::default(), Cell::default());
-        let (level, seen) = (Cell::new(capacity), Cell::new(None));
-        Bucket { rate, capacity, level, seen, queue, served, sharing }
+        let level = Cell::new(Level { bytes: capacity, seen: None });
+        Bucket { rate, capacity, level, seats: RefCell::default(), sharing: Cell::default() }
     }
 
     /// Whole bytes that may pass now: none while the bucket is not half full, so that bytes pass in
     /// pieces worth a system call.
     fn fill(&self, now: Instant) -> usize {
-        let seen = self.seen.replace(Some(now)).unwrap_or(now);
-        let gained = now.saturating_duration_since(seen).as_secs_f64() * self.rate;
-        self.level.set((self.level.get() + gained).min(self.capacity));
-        if self.level.get() < self.enough() { 0 } else { self.level.get() as usize }
+        let Level { bytes, seen } = self.level.get();
+        let gained = now.saturating_duration_since(seen.unwrap_or(now)).as_secs_f64() * self.rate;
+        let bytes = (bytes + gained).min(self.capacity);
+        self.level.set(Level { bytes, seen: Some(now) });
+        if bytes < self.enough() { 0 } else { bytes as usize }
     }
 
     fn enough(&self) -> f64 {
@@ -208,26 +219,31 @@ impl Bucket {
     }
 
     fn take(&self, bytes: usize) {
-        self.level.set(self.level.get() - bytes as f64);
+        self.add(-(bytes as f64));
     }
 
     fn give_back(&self, bytes: usize) {
-        self.level.set(self.level.get() + bytes as f64);
+        self.add(bytes as f64);
+    }
+
+    fn add(&self, more: f64) {
+        let level = self.level.get();
+        self.level.set(Level { bytes: level.bytes + more, ..level });
     }
 
     /// How long until it is full, and a moment more: rounded down, the time would come too early.
     fn delay(&self) -> Duration {
-        let missing = (self.capacity - self.level.get()).max(0.0);
+        let missing = (self.capacity - self.level.get().bytes).max(0.0);
         Duration::from_secs_f64(missing / self.rate) + Duration::from_nanos(1)
     }
 
     fn is_waited_for(&self) -> bool {
-        !self.queue.borrow().is_empty()
+        !self.seats.borrow().queue.is_empty()
     }
 
     fn queue_up(self: &Rc<Self>, seat: &Rc<Seat>) {
         if seat.allowance.get() == 0 && !seat.is_waiting.replace(true) {
-            self.queue.borrow_mut().push_back(seat.clone());
+            self.seats.borrow_mut().queue.push_back(seat.clone());
             self.set_timer();
         }
     }
@@ -235,11 +251,11 @@ impl Bucket {
     /// Gives up a place in the queue, or what was given.
     fn leave(self: &Rc<Self>, seat: &Rc<Seat>) {
         self.give_back(seat.allowance.take());
-        self.served.borrow_mut().retain(|served| !Rc::ptr_eq(served, seat));
+        self.seats.borrow_mut().served.retain(|served| !Rc::ptr_eq(served, seat));
         if !seat.is_waiting.replace(false) {
             return;
         }
-        self.queue.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, seat));
+        self.seats.borrow_mut().queue.retain(|waiting| !Rc::ptr_eq(waiting, seat));
         // It may have been this one's reactor that the timer was set on, and that is ending.
         if let Some(sharing) = self.sharing.take() {
             // It may have been called already, or dropped with its reactor.
@@ -253,7 +269,7 @@ impl Bucket {
         if sharing.as_ref().is_some_and(DelayedCall::is_active) {
             return self.sharing.set(sharing);
         }
-        let first = self.queue.borrow().front().cloned();
+        let first = self.seats.borrow().queue.front().cloned();
         let Some(first) = first else { return };
         let (bucket, reactor) = (Rc::downgrade(self), first.transport.reactor());
         let share = move || {
@@ -265,22 +281,24 @@ impl Bucket {
     }
 
     fn share_out(self: &Rc<Self>, now: Instant) {
-        for seat in self.served.take() {
+        let served = std::mem::take(&mut self.seats.borrow_mut().served);
+        for seat in served {
             self.give_back(seat.allowance.take());
         }
         self.fill(now);
         while let Some(seat) = self.next_to_serve() {
             seat.transport.retry_io(seat.opens);
-            self.served.borrow_mut().push(seat);
+            self.seats.borrow_mut().served.push(seat);
         }
         self.set_timer();
     }
 
     /// Takes the first one out of the queue, if there is enough for it, and gives it its part.
     fn next_to_serve(&self) -> Option<Rc<Seat>> {
-        let mut queue = self.queue.borrow_mut();
-        let part = (self.level.get() / queue.len() as f64).max(PIECE.min(self.enough()));
-        let part = part.min(self.level.get()).floor();
+        let queue = &mut self.seats.borrow_mut().queue;
+        let level = self.level.get().bytes;
+        let part = (level / queue.len() as f64).max(PIECE.min(self.enough()));
+        let part = part.min(level).floor();
         if part < PIECE.min(self.enough()).floor() {
             return None;
         }

@@ -71,7 +71,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         let mut plan = state.plan.get();
         change(&mut plan);
         state.plan.set(plan);
-        state.delay.set(plan.initial);
+        state.progress.set(Progress { delay: plan.initial, ..state.progress.get() });
         self
     }
 
@@ -117,7 +117,8 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
     /// Draws the chance from this seed instead of the driver's.
     #[must_use]
     pub fn seed(self, seed: u64) -> ReconnectingClientFactory<F> {
-        self.retrying.0.random.set(Some(seed));
+        let progress = &self.retrying.0.progress;
+        progress.set(Progress { random: Some(seed), ..progress.get() });
         self
     }
 }
@@ -159,16 +160,21 @@ pub struct Retrying(Rc<State>);
 
 struct State {
     plan: Cell<Plan>,
-    /// The next wait, in seconds; never over the longest.
-    delay: Cell<f64>,
-    retries: Cell<u32>,
-    has_stopped: Cell<bool>,
-    /// What chance is drawn from; seeded by the driver when it is first needed.
-    random: Cell<Option<u64>>,
+    progress: Cell<Progress>,
     /// The wait under way. Borrowed to exchange.
     waiting: RefCell<Option<DelayedCall>>,
     /// Weak, for the connector owns the factory that owns this. Borrowed to clone or exchange.
     connector: RefCell<Weak<Shared>>,
+}
+
+#[derive(Clone, Copy)]
+struct Progress {
+    /// The next wait, in seconds; never over the longest.
+    delay: f64,
+    retries: u32,
+    has_stopped: bool,
+    /// What chance is drawn from; seeded by the driver when it is first needed.
+    random: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -195,10 +201,12 @@ impl Default for State {
     fn default() -> State {
         State {
             plan: Cell::new(PLAN),
-            delay: Cell::new(PLAN.initial),
-            retries: Cell::new(0),
-            has_stopped: Cell::new(false),
-            random: Cell::new(None),
+            progress: Cell::new(Progress {
+                delay: PLAN.initial,
+                retries: 0,
+                has_stopped: false,
+                random: None,
+            }),
             waiting: RefCell::default(),
             connector: RefCell::default(),
         }
@@ -210,15 +218,14 @@ impl Retrying {
     /// again the next time.
     #[doc(alias = "resetDelay")]
     pub fn reset_delay(&self) {
-        self.0.delay.set(self.0.plan.get().initial);
-        self.0.retries.set(0);
-        self.0.has_stopped.set(false);
+        let (delay, progress) = (self.0.plan.get().initial, self.0.progress.get());
+        self.0.progress.set(Progress { delay, retries: 0, has_stopped: false, ..progress });
     }
 
     /// Ends the wait or the attempt under way, and tries no more.
     #[doc(alias = "stopTrying")]
     pub fn stop_trying(&self) {
-        self.0.has_stopped.set(true);
+        self.0.progress.set(Progress { has_stopped: true, ..self.0.progress.get() });
         if let Some(waiting) = self.0.waiting.take() {
             // It was made: then an attempt is under way.
             let _ = waiting.cancel();
@@ -233,34 +240,33 @@ impl Retrying {
     /// The next wait, unless the delay is reset before.
     pub fn delay(&self) -> Duration {
         // A longest wait of centuries is one that a float rounds up.
-        Duration::try_from_secs_f64(self.0.delay.get()).unwrap_or(Duration::MAX)
+        Duration::try_from_secs_f64(self.0.progress.get().delay).unwrap_or(Duration::MAX)
     }
 
     fn retry(&self, connector: &Connector) {
-        let (state, plan) = (&self.0, self.0.plan.get());
-        if state.has_stopped.get()
-            || plan.max_retries.is_some_and(|most| state.retries.get() >= most)
-        {
+        let (state, plan, progress) = (&self.0, self.0.plan.get(), self.0.progress.get());
+        if progress.has_stopped || plan.max_retries.is_some_and(|most| progress.retries >= most) {
             return;
         }
-        state.retries.set(state.retries.get().saturating_add(1));
+        let retries = progress.retries.saturating_add(1);
+        state.progress.set(Progress { retries, ..progress });
         let (delay, again) = (self.delay(), connector.clone());
         // It may have been told to connect by the factory itself: that is as good.
         let connect = move || drop(again.connect());
         let waiting = connector.reactor().call_later(delay, connect);
         state.waiting.replace(Some(waiting));
-        let grown = (state.delay.get() * plan.factor).min(plan.longest);
+        let grown = (state.progress.get().delay * plan.factor).min(plan.longest);
         let mixed = grown + grown * plan.jitter * self.chance(connector);
-        state.delay.set(plan.clamp(mixed));
+        state.progress.set(Progress { delay: plan.clamp(mixed), ..state.progress.get() });
     }
 
     /// A number drawn from the normal distribution around 0.
     fn chance(&self, connector: &Connector) -> f64 {
         let mut state =
-            self.0.random.get().unwrap_or_else(|| connector.shared.inner.driver.entropy());
+            self.0.progress.get().random.unwrap_or_else(|| connector.shared.inner.driver.entropy());
         let radius = (-2.0 * (1.0 - uniform(&mut state)).ln()).sqrt();
         let angle = TAU * uniform(&mut state);
-        self.0.random.set(Some(state));
+        self.0.progress.set(Progress { random: Some(state), ..self.0.progress.get() });
         radius * angle.cos()
     }
 }
@@ -277,7 +283,7 @@ impl fmt::Debug for Retrying {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retrying")
             .field("delay", &self.delay())
-            .field("retries", &self.0.retries.get())
+            .field("retries", &self.0.progress.get().retries)
             .finish_non_exhaustive()
     }
 }

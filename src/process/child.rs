@@ -97,14 +97,17 @@ impl Process {
     /// Fails with [`ProcessStatusUnknown`] if somebody else took its status, and if the reactor ended
     /// before the child did.
     pub fn wait(&self) -> Deferred<ExitStatus> {
-        if let Some(outcome) = &*self.shared.outcome.borrow() {
-            return match outcome {
-                Ok(status) => succeed(*status),
-                Err(failure) => fail(failure.clone()),
-            };
+        let told = match &*self.shared.end.borrow() {
+            ChildEnd::Told(outcome) => Some(outcome.clone()),
+            ChildEnd::Awaited(_) => None,
+        };
+        if let Some(outcome) = told {
+            return outcome.map_or_else(fail, succeed);
         }
         let (trigger, deferred) = Deferred::new();
-        self.shared.waiting.borrow_mut().push(trigger);
+        if let ChildEnd::Awaited(waiting) = &mut *self.shared.end.borrow_mut() {
+            waiting.push(trigger);
+        }
         deferred
     }
 
@@ -179,9 +182,14 @@ struct Shared {
     /// Absent while it is called, and once told the end.
     protocol: Cell<Option<Box<dyn ProcessProtocol>>>,
     exit: Cell<Option<Exit>>,
-    /// What was told at the end. Borrowed to look and to set it.
-    outcome: RefCell<Option<Result<ExitStatus>>>,
-    waiting: RefCell<Vec<Trigger<ExitStatus>>>,
+    /// Borrowed to look and to change, never while somebody is told.
+    end: RefCell<ChildEnd>,
+}
+
+/// What was told at the end, or who waits for it.
+enum ChildEnd {
+    Told(Result<ExitStatus>),
+    Awaited(Vec<Trigger<ExitStatus>>),
 }
 
 /// Starts a child for a protocol.
@@ -224,8 +232,7 @@ fn share(reactor: &Reactor, child: Child, program: Box<str>, is_terminal: bool) 
         pipes: RefCell::default(),
         protocol: Cell::default(),
         exit: Cell::default(),
-        outcome: RefCell::default(),
-        waiting: RefCell::default(),
+        end: RefCell::new(ChildEnd::Awaited(Vec::new())),
     })
 }
 
@@ -354,15 +361,16 @@ impl Shared {
 
     fn end(&self, status: Option<ExitStatus>, reason: &Failure) {
         let outcome = status.ok_or_else(|| reason.clone());
-        if self.outcome.borrow().is_some() {
-            return;
-        }
-        self.outcome.replace(Some(outcome.clone()));
+        let waiting = match &mut *self.end.borrow_mut() {
+            ChildEnd::Told(_) => return,
+            ChildEnd::Awaited(waiting) => std::mem::take(waiting),
+        };
+        self.end.replace(ChildEnd::Told(outcome.clone()));
         if let Some(mut protocol) = self.protocol.take() {
             run_reporting_panic("panic in process_ended", || protocol.process_ended(reason));
             run_reporting_panic("panic in the drop of a protocol", || drop(protocol));
         }
-        for trigger in self.waiting.take() {
+        for trigger in waiting {
             // Cancelled meanwhile: nobody waits.
             let _ = trigger.fire(outcome.clone());
         }

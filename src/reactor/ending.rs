@@ -26,11 +26,25 @@ use std::rc::Rc;
 
 #[derive(Default)]
 pub(super) struct Ending {
-    stage: Cell<Stage>,
+    /// And whether somebody works `refused` off.
+    stage: Cell<(Stage, bool)>,
     /// What was refused: its drop, and the failing of its Deferred. Borrowed to push and to take.
     refused: RefCell<Vec<Box<dyn FnOnce()>>>,
-    /// Somebody works `refused` off.
-    is_refusing: Cell<bool>,
+}
+
+impl Ending {
+    fn stage(&self) -> Stage {
+        self.stage.get().0
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        self.stage.set((stage, self.stage.get().1));
+    }
+
+    /// Says whether somebody works `refused` off, and returns whether somebody did.
+    fn set_refusing(&self, is_refusing: bool) -> bool {
+        self.stage.replace((self.stage(), is_refusing)).1
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -49,7 +63,7 @@ impl Loop {
     /// 1: the owner is gone, or the host of a simulation.
     pub(super) fn end(self: &Rc<Self>) {
         if self.is_entered() {
-            return self.ending.stage.set(Stage::Doomed);
+            return self.ending.set_stage(Stage::Doomed);
         }
         self.tear_down();
     }
@@ -64,13 +78,13 @@ impl Loop {
     /// Whether the turn that is under way is the last.
     #[inline]
     pub(super) fn is_doomed(&self) -> bool {
-        self.ending.stage.get() == Stage::Doomed
+        self.ending.stage() == Stage::Doomed
     }
 
     /// Whether nothing begins here any more.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.ending.stage.get(), Stage::Ending | Stage::Gone)
+        matches!(self.ending.stage(), Stage::Ending | Stage::Gone)
     }
 
     /// Fails once nothing begins here any more.
@@ -86,7 +100,7 @@ impl Loop {
 
     /// The order is public documentation.
     fn tear_down(self: &Rc<Self>) {
-        self.ending.stage.set(Stage::Ending);
+        self.ending.set_stage(Stage::Ending);
         self.stop_running();
         self.timers.close();
         for message in self.remote.close() {
@@ -100,7 +114,7 @@ impl Loop {
         self.locals.clear();
         self.drop_refused();
         self.driver.close();
-        self.ending.stage.set(Stage::Gone);
+        self.ending.set_stage(Stage::Gone);
     }
 
     fn drop_all(&self) {
@@ -121,7 +135,7 @@ impl Loop {
     /// What a call that came too late gives: a failure. `given` is dropped.
     #[cold]
     pub(crate) fn refused<G: 'static, T: 'static>(&self, given: G, made: Place) -> Deferred<T> {
-        if self.ending.stage.get() == Stage::Gone {
+        if self.ending.stage() == Stage::Gone {
             self.refuse(given);
             return deferred::fail(Failure::at(made, ReactorGone));
         }
@@ -138,13 +152,13 @@ impl Loop {
     #[cold]
     pub(super) fn refuse_by(&self, work: impl FnOnce() + 'static) {
         self.ending.refused.borrow_mut().push(Box::new(work));
-        if self.ending.stage.get() == Stage::Gone {
+        if self.ending.stage() == Stage::Gone {
             self.drop_refused();
         }
     }
 
     fn drop_refused(&self) {
-        if self.ending.is_refusing.replace(true) {
+        if self.ending.set_refusing(true) {
             return;
         }
         for _ in 0..ROUNDS {
@@ -154,6 +168,6 @@ impl Loop {
         }
         // Not dropped: that would begin it once more.
         std::mem::forget(self.ending.refused.take());
-        self.ending.is_refusing.set(false);
+        self.ending.set_refusing(false);
     }
 }

@@ -50,13 +50,24 @@ const THREADS_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(super) struct Lifecycle {
+    standing: Cell<Standing>,
+    /// Borrowed to add and to take, never while a trigger is called.
+    triggers: RefCell<Triggers>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Standing {
     /// A turn is under way or the loop runs.
-    is_entered: Cell<bool>,
-    is_running: Cell<bool>,
-    stop: Cell<Stop>,
-    /// In order of addition. Borrowed to add and to take, never while a trigger is called.
-    triggers: RefCell<Vec<Trigger>>,
-    next_id: Cell<u64>,
+    is_entered: bool,
+    is_running: bool,
+    stop: Stop,
+}
+
+#[derive(Default)]
+struct Triggers {
+    /// In order of addition.
+    list: Vec<Trigger>,
+    next_id: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,10 +105,11 @@ impl Reactor {
     pub fn stop(&self) -> Result {
         self.inner().check_alive()?;
         let life = &self.inner().life;
-        if !life.is_running.get() {
+        let standing = life.standing.get();
+        if !standing.is_running {
             return Err(ReactorNotRunning.into());
         }
-        life.stop.set(life.stop.get().max(Stop::Asked));
+        life.set_stop(standing.stop.max(Stop::Asked));
         Ok(())
     }
 
@@ -113,7 +125,7 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     pub fn is_running(&self) -> bool {
-        self.inner().life.is_running.get()
+        self.inner().life.standing.get().is_running
     }
 
     /// Calls `call` now if the loop runs, else right after its startup.
@@ -174,13 +186,13 @@ impl Reactor {
         R: IntoDeferred<Output = ()>,
     {
         let (inner, life) = (self.inner().clone(), &self.inner().life);
-        let id = life.next_id.replace(life.next_id.get() + 1);
+        let id = life.next_id();
         let call = Box::new(move || call().into_deferred());
         let trigger = Trigger { id, phase, event, call };
         if inner.is_over() {
             inner.refuse(trigger);
         } else {
-            life.triggers.borrow_mut().push(trigger);
+            life.triggers.borrow_mut().list.push(trigger);
         }
         SystemEventTrigger { inner, id }
     }
@@ -239,10 +251,10 @@ impl SystemEventTrigger {
     #[doc(alias = "removeSystemEventTrigger")]
     pub fn remove(&self) -> bool {
         let mut triggers = self.inner.life.triggers.borrow_mut();
-        let Some(place) = triggers.iter().position(|trigger| trigger.id == self.id) else {
+        let Some(place) = triggers.list.iter().position(|trigger| trigger.id == self.id) else {
             return false;
         };
-        let removed = triggers.remove(place);
+        let removed = triggers.list.remove(place);
         drop(triggers);
         run_reporting_panic("drop of a system event trigger", || drop(removed));
         true
@@ -258,17 +270,36 @@ impl fmt::Debug for SystemEventTrigger {
 impl Lifecycle {
     /// Takes the triggers of one phase, in order of addition.
     fn take(&self, phase: Phase, event: Event) -> Vec<Trigger> {
-        let all = self.triggers.take();
-        let wanted = |trigger: &Trigger| trigger.phase == phase && trigger.event == event;
-        let (taken, left) = all.into_iter().partition(wanted);
-        self.triggers.replace(left);
-        taken
+        let list = &mut self.triggers.borrow_mut().list;
+        let wanted = |trigger: &mut Trigger| trigger.phase == phase && trigger.event == event;
+        list.extract_if(.., wanted).collect()
+    }
+
+    fn next_id(&self) -> u64 {
+        let mut triggers = self.triggers.borrow_mut();
+        triggers.next_id += 1;
+        triggers.next_id
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Standing)) {
+        let mut standing = self.standing.get();
+        change(&mut standing);
+        self.standing.set(standing);
+    }
+
+    fn begin(&self) {
+        self.change(|standing| (standing.is_running, standing.stop) = (true, Stop::No));
+    }
+
+    fn set_stop(&self, stop: Stop) {
+        self.change(|standing| standing.stop = stop);
     }
 }
 
 impl Loop {
     pub(super) fn forget_triggers(&self) {
-        for trigger in self.life.triggers.take() {
+        let all = std::mem::take(&mut self.life.triggers.borrow_mut().list);
+        for trigger in all {
             run_reporting_panic("drop of a system event trigger", || drop(trigger));
         }
     }
@@ -277,20 +308,21 @@ impl Loop {
     #[track_caller]
     pub(super) fn enter(self: &Rc<Self>) -> Result<Entered> {
         self.check_alive()?;
-        if self.life.is_entered.replace(true) {
+        if self.is_entered() {
             return Err(ReactorAlreadyRunning.into());
         }
+        self.life.change(|standing| standing.is_entered = true);
         Ok(Entered::new(self))
     }
 
     /// It does not run any more.
     pub(super) fn stop_running(&self) {
-        self.life.is_running.set(false);
+        self.life.change(|standing| standing.is_running = false);
     }
 
     /// Undoes `enter`.
     pub(super) fn left(self: &Rc<Self>) {
-        self.life.is_entered.set(false);
+        self.life.change(|standing| standing.is_entered = false);
         self.end_if_doomed();
     }
 
@@ -299,8 +331,8 @@ impl Loop {
     /// Returns whether it still runs.
     pub(crate) fn turn_hosted(self: &Rc<Self>, tell: impl FnOnce(&mut Vec<Ready>)) -> Result<bool> {
         let _entered = self.enter()?;
-        if !self.life.is_running.replace(true) {
-            self.life.stop.set(Stop::No);
+        if !self.life.standing.get().is_running {
+            self.life.begin();
             self.fire_all(Event::Startup, &mut || ())?;
         }
         self.hear(tell);
@@ -319,14 +351,13 @@ impl Loop {
 
     /// Whether a turn of it is under way.
     pub(crate) fn is_entered(&self) -> bool {
-        self.life.is_entered.get()
+        self.life.standing.get().is_entered
     }
 
     #[track_caller]
     pub(super) fn start_running(self: &Rc<Self>) -> Result<Running> {
         let running = Running { entered: self.enter()?, inner: self.clone() };
-        self.life.stop.set(Stop::No);
-        self.life.is_running.set(true);
+        self.life.begin();
         #[cfg(feature = "signals")]
         super::signals::watch(self)?;
         self.fire_all(Event::Startup, &mut || ())?;
@@ -342,12 +373,12 @@ impl Loop {
     /// Whether somebody asked the loop to stop.
     #[inline]
     pub(super) fn is_stopping(&self) -> bool {
-        self.life.stop.get() != Stop::No
+        self.life.standing.get().stop != Stop::No
     }
 
     /// Whether it shall wait for nobody.
     pub(super) fn is_stopping_now(&self) -> bool {
-        self.life.stop.get() == Stop::Now
+        self.life.standing.get().stop == Stop::Now
     }
 
     /// 4 and 5; `main` is called as in each turn.
@@ -397,8 +428,8 @@ impl Loop {
     /// What a signal asks for: stop, and if that is under way, at once.
     #[cfg(feature = "signals")]
     pub(super) fn stop_by_signal(&self) {
-        let next = if self.life.stop.get() == Stop::No { Stop::Asked } else { Stop::Now };
-        self.life.stop.set(next);
+        let next = if self.is_stopping() { Stop::Now } else { Stop::Asked };
+        self.life.set_stop(next);
     }
 }
 

@@ -278,8 +278,6 @@ pub(crate) struct Tasks {
     /// Borrowed for one push, or to exchange a batch.
     queue: RefCell<Queue>,
     polled: Cell<Polled>,
-    /// The future that is polled in place was woken; see `run.rs`.
-    is_main_called: Cell<bool>,
     owners: Rc<Owners>,
 }
 
@@ -301,6 +299,8 @@ struct Polled {
     budget: u32,
     /// It was cancelled meanwhile. Stays until the next is polled.
     is_cancelled: bool,
+    /// The future that is polled in place was woken; see `run.rs`.
+    is_main_called: bool,
 }
 
 /// So many tasks are polled before the sockets are looked at again.
@@ -320,20 +320,26 @@ impl Tasks {
             slots: RefCell::new(Slots::new()),
             free: Recycler::new(FREE),
             queue: RefCell::default(),
-            polled: Cell::new(Polled { slot: Key::NONE, budget: BUDGET, is_cancelled: false }),
-            is_main_called: Cell::new(false),
+            polled: Cell::new(Polled {
+                slot: Key::NONE,
+                budget: BUDGET,
+                is_cancelled: false,
+                is_main_called: false,
+            }),
             owners,
         }
     }
 
     /// The future that is polled in place shall be.
     pub(super) fn call_main(&self) {
-        self.is_main_called.set(true);
+        self.polled.set(Polled { is_main_called: true, ..self.polled.get() });
     }
 
     #[inline]
     pub(super) fn take_call_of_main(&self) -> bool {
-        self.is_main_called.replace(false)
+        let polled = self.polled.get();
+        self.polled.set(Polled { is_main_called: false, ..polled });
+        polled.is_main_called
     }
 
     /// Whether there is a batch to poll, be it that it is the next turn's.
@@ -426,8 +432,9 @@ impl Tasks {
         slot: &TaskSlot,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<()>,
     ) -> Poll<()> {
-        self.polled.set(Polled { slot: slot.key, budget: BUDGET, is_cancelled: false });
-        let polled = poll(&mut Context::from_waker(&slot.waker));
+        let (waker, slot, former) = (&slot.waker, slot.key, self.polled.get());
+        self.polled.set(Polled { slot, budget: BUDGET, is_cancelled: false, ..former });
+        let polled = poll(&mut Context::from_waker(waker));
         self.polled.set(Polled { slot: Key::NONE, ..self.polled.get() });
         polled
     }

@@ -16,9 +16,14 @@ pub(crate) struct Waiter {
     slot: Cell<Option<Rc<TaskSlot>>>,
     /// Who is no task, or waits through a combinator with a waker of its own; called and dropped outside.
     other: Cell<Option<Waker>>,
-    /// Where the waker of `slot` is; it is no other's, because the slot is kept.
-    seen: Cell<*const Waker>,
-    is_waiting: Cell<bool>,
+    wait: Cell<Wait>,
+}
+
+#[derive(Clone, Copy)]
+struct Wait {
+    /// Where the waker of the slot is; it is no other's, because the slot is kept.
+    seen: *const Waker,
+    is_waiting: bool,
 }
 
 impl Default for Waiter {
@@ -26,8 +31,7 @@ impl Default for Waiter {
         Waiter {
             slot: Cell::default(),
             other: Cell::default(),
-            seen: Cell::new(ptr::null()),
-            is_waiting: Cell::new(false),
+            wait: Cell::new(Wait { seen: ptr::null(), is_waiting: false }),
         }
     }
 }
@@ -36,8 +40,9 @@ impl Waiter {
     /// Remembers the task that is polled with `context`.
     #[inline(always)]
     pub(crate) fn wait(&self, context: &Context<'_>, inner: &Loop) {
-        self.is_waiting.set(true);
-        if !ptr::eq(context.waker(), self.seen.get()) {
+        let wait = self.wait.get();
+        self.wait.set(Wait { is_waiting: true, ..wait });
+        if !ptr::eq(context.waker(), wait.seen) {
             self.remember(context.waker(), &inner.tasks);
         }
     }
@@ -45,7 +50,8 @@ impl Waiter {
     #[inline(never)]
     fn remember(&self, waker: &Waker, tasks: &Tasks) {
         let slot = tasks.polled_slot().filter(|slot| slot.waker().will_wake(waker));
-        self.seen.set(slot.as_ref().map_or(ptr::null(), |slot| ptr::from_ref(slot.waker())));
+        let seen = slot.as_ref().map_or(ptr::null(), |slot| ptr::from_ref(slot.waker()));
+        self.wait.set(Wait { seen, ..self.wait.get() });
         let other = if slot.is_none() { Some(waker.clone()) } else { None };
         let former = (self.slot.replace(slot), self.other.replace(other));
         drop(former);
@@ -74,9 +80,11 @@ impl Waiter {
     /// The task that waits; anybody else that does is woken. Nobody waits any more.
     #[inline(always)]
     fn waiting_slot(&self) -> Option<Rc<TaskSlot>> {
-        if !self.is_waiting.replace(false) {
+        let wait = self.wait.get();
+        if !wait.is_waiting {
             return None;
         }
+        self.wait.set(Wait { is_waiting: false, ..wait });
         let slot = self.slot.take();
         // Nobody was put there meanwhile: spares the drop of nothing.
         std::mem::forget(self.slot.replace(slot.clone()));

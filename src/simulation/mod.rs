@@ -220,7 +220,7 @@ impl Simulation {
         self.world().verdict()?;
         let observer = self.host("(observer)").reactor();
         let waiting = observer.spawn(future).add_both(keep);
-        let limit = self.world().time().saturating_add(self.world().limit.get());
+        let limit = self.world().time().saturating_add(self.world().limit());
         let failure = loop {
             if let Some(result) = outcome.take() {
                 return result;
@@ -253,7 +253,7 @@ impl Simulation {
     pub fn run_until_idle(&self) -> Result {
         let _observing = self.world().observe();
         self.world().verdict()?;
-        let limit = self.world().time().saturating_add(self.world().limit.get());
+        let limit = self.world().time().saturating_add(self.world().limit());
         while self.world().step(limit)? == Step::Some {}
         if self.is_idle() {
             return Ok(());
@@ -293,7 +293,7 @@ impl Simulation {
 
     /// Sets after how much virtual time a `run_until` gives up; one day unless set.
     pub fn set_limit(&self, limit: Duration) {
-        self.world().limit.set(nanos(limit));
+        self.world().set_limit(nanos(limit));
     }
 
     /// Calls `call` at a moment of virtual time, between the turns of all hosts; at once if it is past.

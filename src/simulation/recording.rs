@@ -42,16 +42,23 @@ pub struct RecordingTransport {
 
 struct Tape {
     written: RefCell<Vec<u8>>,
-    is_losing: Cell<bool>,
-    is_aborted: Cell<bool>,
-    has_ended_writing: Cell<bool>,
-    is_paused: Cell<bool>,
-    is_over: Cell<bool>,
+    asked: Cell<Asked>,
     peer: Address,
     host: Address,
     reactor: Reactor,
     /// Time for the reactor's timers; lives as long as they may.
     simulation: Simulation,
+}
+
+/// What the transport was asked for.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    is_losing: bool,
+    is_aborted: bool,
+    has_ended_writing: bool,
+    is_paused: bool,
+    /// The connection is lost.
+    is_over: bool,
 }
 
 impl RecordingTransport {
@@ -75,11 +82,7 @@ impl RecordingTransport {
     ) -> RecordingTransport {
         let tape = Tape {
             written: RefCell::default(),
-            is_losing: Cell::default(),
-            is_aborted: Cell::default(),
-            has_ended_writing: Cell::default(),
-            is_paused: Cell::default(),
-            is_over: Cell::default(),
+            asked: Cell::default(),
             peer: SocketAddr::from(peer).into(),
             host: SocketAddr::from(host).into(),
             reactor,
@@ -110,22 +113,22 @@ impl RecordingTransport {
 
     /// Whether `lose_connection` was called.
     pub fn is_losing(&self) -> bool {
-        self.tape.is_losing.get()
+        self.tape.asked.get().is_losing
     }
 
     /// Whether `abort_connection` was called.
     pub fn is_aborted(&self) -> bool {
-        self.tape.is_aborted.get()
+        self.tape.asked.get().is_aborted
     }
 
     /// Whether `lose_write_connection` was called.
     pub fn has_ended_writing(&self) -> bool {
-        self.tape.has_ended_writing.get()
+        self.tape.asked.get().has_ended_writing
     }
 
     /// Whether reading is not paused.
     pub fn is_reading(&self) -> bool {
-        !self.tape.is_paused.get()
+        !self.tape.asked.get().is_paused
     }
 
     /// The simulation whose time the transport's reactor has: let it run for what a timer shall do.
@@ -134,7 +137,7 @@ impl RecordingTransport {
     }
 
     pub(super) fn end(&self) {
-        self.tape.is_over.set(true);
+        self.tape.ask(|asked| asked.is_over = true);
     }
 }
 
@@ -154,8 +157,14 @@ impl fmt::Debug for RecordingTransport {
 }
 
 impl Tape {
+    fn ask(&self, change: impl FnOnce(&mut Asked)) {
+        let mut asked = self.asked.get();
+        change(&mut asked);
+        self.asked.set(asked);
+    }
+
     fn takes_writes(&self) -> bool {
-        self.is_connected() && !self.has_ended_writing.get()
+        self.is_connected() && !self.asked.get().has_ended_writing
     }
 }
 
@@ -171,31 +180,32 @@ impl RawTransport for Tape {
     }
 
     fn lose_connection(&self) {
-        self.is_losing.set(true);
+        self.ask(|asked| asked.is_losing = true);
     }
 
     fn abort_connection(&self) {
-        self.is_aborted.set(true);
+        self.ask(|asked| asked.is_aborted = true);
     }
 
     fn lose_write_connection(&self) {
-        self.has_ended_writing.set(true);
+        self.ask(|asked| asked.has_ended_writing = true);
     }
 
     fn pause_reading(&self) {
-        self.is_paused.set(true);
+        self.ask(|asked| asked.is_paused = true);
     }
 
     fn resume_reading(&self) {
-        self.is_paused.set(false);
+        self.ask(|asked| asked.is_paused = false);
     }
 
     fn is_reading(&self) -> bool {
-        self.is_connected() && !self.is_paused.get()
+        self.is_connected() && !self.asked.get().is_paused
     }
 
     fn is_connected(&self) -> bool {
-        !(self.is_losing.get() || self.is_aborted.get() || self.is_over.get())
+        let asked = self.asked.get();
+        !(asked.is_losing || asked.is_aborted || asked.is_over)
     }
 
     fn peer(&self) -> Address {
@@ -207,7 +217,7 @@ impl RawTransport for Tape {
     }
 
     fn drained(&self) -> Deferred<()> {
-        if self.is_over.get() { fail(ConnectionDone) } else { succeed(()) }
+        if self.asked.get().is_over { fail(ConnectionDone) } else { succeed(()) }
     }
 
     fn set_close_timeout(&self, _timeout: Duration) {}

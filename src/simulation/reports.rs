@@ -36,11 +36,16 @@ pub(super) struct Reports {
     allowed: RefCell<Vec<Predicate>>,
     /// The first report that nobody allowed.
     failure: RefCell<Option<Failure>>,
-    has_failed: Cell<bool>,
+    standing: Cell<Standing>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    has_failed: bool,
     /// A run has returned it.
-    is_told: Cell<bool>,
+    is_told: bool,
     /// A host crashes, or the world ends: what programs complain of now, no real one would live to say.
-    is_ending: Cell<bool>,
+    is_ending: bool,
 }
 
 /// A report as the failure of a run: it arose where what was reported did, or where that was made.
@@ -89,7 +94,7 @@ impl Reports {
     /// Whether it is no failure of the program's, whatever a test allows.
     fn is_excused(&self, report: &Report<'_>) -> bool {
         let failure = report.failure();
-        let is_last_word = self.is_ending.get() && !failure.is::<Panicked>();
+        let is_last_word = self.standing.get().is_ending && !failure.is::<Panicked>();
         // A simulated host has too few descriptors only if a test wants it so.
         let is_wanted = report.what() == "port without descriptors" || is_of_network(failure);
         is_last_word || is_wanted || failure.is::<Cancelled>()
@@ -97,15 +102,16 @@ impl Reports {
 
     fn keep(&self, failure: Failure) {
         tell_judge(&failure);
-        self.has_failed.set(true);
+        self.standing.set(Standing { has_failed: true, ..self.standing.get() });
         self.failure.borrow_mut().get_or_insert(failure);
     }
 
     /// What a host's end makes its program say, panics excepted, is nothing that would be said.
     pub(super) fn while_ending(&self, end: impl FnOnce()) {
-        let was_ending = self.is_ending.replace(true);
+        let was_ending = self.standing.get().is_ending;
+        self.standing.set(Standing { is_ending: true, ..self.standing.get() });
         end();
-        self.is_ending.set(was_ending);
+        self.standing.set(Standing { is_ending: was_ending, ..self.standing.get() });
     }
 }
 
@@ -135,12 +141,13 @@ impl World {
     /// Fails if something was reported that nobody allowed.
     #[inline]
     pub(super) fn verdict(&self) -> Result {
-        if self.reports.has_failed.get() { self.fail() } else { Ok(()) }
+        if self.reports.standing.get().has_failed { self.fail() } else { Ok(()) }
     }
 
     #[cold]
     fn fail(&self) -> Result {
-        self.reports.is_told.set(true);
+        let standing = &self.reports.standing;
+        standing.set(Standing { is_told: true, ..standing.get() });
         self.reports.failure.borrow().clone().map_or(Ok(()), Err)
     }
 
@@ -152,7 +159,7 @@ impl World {
     /// What was reported and no run has told.
     pub(super) fn untold(&self) -> Option<Failure> {
         let failure = self.reports.failure.borrow().clone();
-        failure.filter(|_| !self.reports.is_told.get() && !is_judged())
+        failure.filter(|_| !self.reports.standing.get().is_told && !is_judged())
     }
 }
 

@@ -36,13 +36,18 @@ pub(super) struct World {
     pub(super) reactors: RefCell<Vec<Option<Reactor>>>,
     /// By host: what it runs in each of its lives. Borrowed to look or to change.
     pub(super) programs: RefCell<Vec<Option<Program>>>,
-    /// The host that the world itself turns.
-    turning: Cell<Option<usize>>,
-    /// Rounds since time passed last.
-    rounds: Cell<u32>,
-    /// When running without success ends.
-    pub(super) limit: Cell<u64>,
+    pace: Cell<Pace>,
     pub(super) reports: Reports,
+}
+
+#[derive(Clone, Copy)]
+struct Pace {
+    /// The host that the world itself turns.
+    turning: Option<usize>,
+    /// Rounds since time passed last.
+    rounds: u32,
+    /// When running without success ends.
+    limit: u64,
 }
 
 /// What a host runs in each of its lives.
@@ -88,11 +93,18 @@ impl World {
             state: RefCell::new(State::new(seed)),
             reactors: RefCell::default(),
             programs: RefCell::default(),
-            turning: Cell::new(None),
-            rounds: Cell::new(0),
-            limit: Cell::new(LIMIT),
+            pace: Cell::new(Pace { turning: None, rounds: 0, limit: LIMIT }),
             reports: Reports::default(),
         })
+    }
+
+    /// When running without success ends.
+    pub(super) fn limit(&self) -> u64 {
+        self.pace.get().limit
+    }
+
+    pub(super) fn set_limit(&self, limit: u64) {
+        self.pace.set(Pace { limit, ..self.pace.get() });
     }
 
     pub(super) fn time(&self) -> u64 {
@@ -154,17 +166,18 @@ impl World {
 
     /// Whether time should pass although there is something to do.
     fn count_round(&self) -> bool {
-        let rounds = self.rounds.get() + 1;
-        self.rounds.set(rounds);
+        let rounds = self.pace.get().rounds + 1;
+        self.pace.set(Pace { rounds, ..self.pace.get() });
         rounds >= ROUNDS
     }
 
     #[inline]
     pub(super) fn turn(&self, host: usize, inner: &Rc<Loop>) -> Result {
-        let former = self.turning.replace(Some(host));
+        let former = self.pace.get().turning;
+        self.pace.set(Pace { turning: Some(host), ..self.pace.get() });
         let tell = |ready: &mut Vec<Ready>| self.state.borrow_mut().drain_ready(host, ready);
         let outcome = inner.turn_hosted(tell);
-        self.turning.set(former);
+        self.pace.set(Pace { turning: former, ..self.pace.get() });
         if !outcome? {
             // Its program has ended; the machine stands there without one.
             self.state.borrow_mut().machines[host].is_paused = true;
@@ -175,7 +188,7 @@ impl World {
     /// Tells a host what is ready; whether it is the world that turns this host.
     pub(super) fn drain(&self, host: usize, ready: &mut Vec<Ready>) -> bool {
         self.state.borrow_mut().drain_ready(host, ready);
-        self.turning.get() == Some(host)
+        self.pace.get().turning == Some(host)
     }
 
     /// Jumps to what is next and lets it happen; who is called by that takes a turn at once.
@@ -218,7 +231,7 @@ impl World {
     /// Sets the time and lets the events that are due happen.
     #[inline]
     pub(super) fn jump(&self, time: u64) {
-        self.rounds.set(0);
+        self.pace.set(Pace { rounds: 0, ..self.pace.get() });
         let mut job = self.state.borrow_mut().jump(time);
         while let Some(due) = job {
             self.run(due);
@@ -242,7 +255,7 @@ impl World {
             if self.time() >= until {
                 return Ok(());
             }
-            if self.time() >= self.limit.get() {
+            if self.time() >= self.limit() {
                 return Err(io::Error::other(self.stuck(Why::LimitPassed)));
             }
             match self.step(until).map_err(|failure| as_io_error(&failure))? {

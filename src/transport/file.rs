@@ -110,9 +110,7 @@ impl Transport {
             source: Cell::new(Some(source)),
             ahead: Cell::default(),
             spare: Cell::default(),
-            is_asked: Cell::default(),
-            is_moved: Cell::new(is_moved),
-            sent: Cell::default(),
+            course: Cell::new(Course { is_asked: false, is_moved, sent: 0 }),
             done: done.clone(),
         });
         match self.register_producer(sender.clone(), Producing::Pull) {
@@ -218,12 +216,35 @@ struct FileSender<S> {
     ahead: Cell<Option<Result<Vec<u8>>>>,
     /// What the piece after that is read into.
     spare: Cell<Vec<u8>>,
-    /// The transport waits for a piece.
-    is_asked: Cell<bool>,
-    /// The system is asked to move it, and a piece is read only where it does not.
-    is_moved: Cell<bool>,
-    sent: Cell<u64>,
+    course: Cell<Course>,
     done: Trigger<u64>,
+}
+
+#[derive(Clone, Copy)]
+struct Course {
+    /// The transport waits for a piece.
+    is_asked: bool,
+    /// The system is asked to move it, and a piece is read only where it does not.
+    is_moved: bool,
+    sent: u64,
+}
+
+impl<S> FileSender<S> {
+    fn set_asked(&self, is_asked: bool) {
+        self.course.set(Course { is_asked, ..self.course.get() });
+    }
+
+    fn set_moved(&self, is_moved: bool) {
+        self.course.set(Course { is_moved, ..self.course.get() });
+    }
+
+    /// Counts what was sent, and returns how much that is by now.
+    fn count(&self, more: usize) -> u64 {
+        let course = self.course.get();
+        let sent = course.sent + more as u64;
+        self.course.set(Course { sent, ..course });
+        sent
+    }
 }
 
 impl<S: Source> FileSender<S> {
@@ -254,14 +275,14 @@ impl<S: Source> FileSender<S> {
         self.source.set(Some(source));
         match outcome {
             Ok(count) => {
-                self.sent.set(self.sent.get() + count as u64);
+                let sent = self.count(count);
                 if is_done {
-                    self.finish(Ok(self.sent.get()));
+                    self.finish(Ok(sent));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
-                self.is_moved.set(error.kind() != io::ErrorKind::Unsupported);
+                self.set_moved(error.kind() != io::ErrorKind::Unsupported);
                 self.read_ahead();
             }
         }
@@ -269,18 +290,18 @@ impl<S: Source> FileSender<S> {
 
     /// Writes what was read if it was asked for.
     fn give(self: &Rc<Self>) {
-        if !self.is_asked.get() {
+        if !self.course.get().is_asked {
             return;
         }
         match self.ahead.take() {
             None => {}
-            Some(Ok(piece)) if piece.is_empty() => self.finish(Ok(self.sent.get())),
+            Some(Ok(piece)) if piece.is_empty() => self.finish(Ok(self.course.get().sent)),
             Some(Ok(piece)) => {
-                self.is_asked.set(false);
-                self.sent.set(self.sent.get() + piece.len() as u64);
+                self.set_asked(false);
+                self.count(piece.len());
                 self.transport.write(&piece);
                 self.spare.set(piece);
-                if !self.is_moved.get() {
+                if !self.course.get().is_moved {
                     self.read_ahead();
                 }
             }
@@ -289,7 +310,7 @@ impl<S: Source> FileSender<S> {
     }
 
     fn finish(&self, outcome: Result<u64>) {
-        self.is_asked.set(false);
+        self.set_asked(false);
         self.transport.unregister_producer();
         // Cancelled meanwhile: nobody waits.
         let _ = self.done.fire(outcome);
@@ -311,8 +332,8 @@ fn read_piece(file: &mut impl Read, piece: &mut Vec<u8>) -> io::Result<()> {
 
 impl<S: Source> Producer for Rc<FileSender<S>> {
     fn resume_producing(&mut self, _: &Transport) {
-        self.is_asked.set(true);
-        if self.is_moved.get() {
+        self.set_asked(true);
+        if self.course.get().is_moved {
             self.move_slice();
         } else {
             self.give();
@@ -320,7 +341,7 @@ impl<S: Source> Producer for Rc<FileSender<S>> {
     }
 
     fn stop_producing(&mut self) {
-        self.is_asked.set(false);
+        self.set_asked(false);
         let stopped = Failure::without_backtrace(ProducerStopped);
         // Cancelled meanwhile: nobody waits.
         let _ = self.done.errback(stopped);

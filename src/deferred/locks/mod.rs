@@ -15,44 +15,54 @@ pub use queue::{DeferredQueue, QueueClosed, QueueFull, QueueOverflow, QueueUnder
 pub use semaphore::{DeferredSemaphore, NoTokensError, Permit};
 
 use crate::deferred::{Deferred, Trigger};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A line of those who wait for a `T`, in order of arrival.
 struct Waiters<T: 'static> {
     /// Borrowed to insert or take one; nothing is fired or dropped meanwhile.
-    line: RefCell<BTreeMap<u64, Trigger<T>>>,
-    next: Cell<u64>,
+    line: RefCell<Places<T>>,
+}
+
+struct Places<T: 'static> {
+    taken: BTreeMap<u64, Trigger<T>>,
+    next: u64,
+}
+
+impl<T> Places<T> {
+    fn next(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
 }
 
 impl<T: 'static> Waiters<T> {
     fn new() -> Rc<Waiters<T>> {
-        Rc::new(Waiters { line: RefCell::default(), next: Cell::new(0) })
+        Rc::new(Waiters { line: RefCell::new(Places { taken: BTreeMap::new(), next: 0 }) })
     }
 
     /// Stands in line; cancelling the Deferred leaves it.
     #[track_caller]
     fn wait(self: &Rc<Self>) -> Deferred<T> {
-        let number = self.next.get();
-        self.next.set(number + 1);
+        let number = self.line.borrow_mut().next();
         // Weak: when everything that could serve the line is gone, so is the line.
         let line = Rc::downgrade(self);
         let (trigger, deferred) = Deferred::with_canceller(move |_| {
-            let left = line.upgrade().and_then(|line| line.line.borrow_mut().remove(&number));
+            let left = line.upgrade().and_then(|line| line.line.borrow_mut().taken.remove(&number));
             drop(left);
         });
-        self.line.borrow_mut().insert(number, trigger);
+        self.line.borrow_mut().taken.insert(number, trigger);
         deferred
     }
 
     /// Who has waited longest.
     fn next(&self) -> Option<Trigger<T>> {
-        let first = self.line.borrow_mut().pop_first();
+        let first = self.line.borrow_mut().taken.pop_first();
         first.map(|(_number, trigger)| trigger)
     }
 
     fn len(&self) -> usize {
-        self.line.borrow().len()
+        self.line.borrow().taken.len()
     }
 }

@@ -6,7 +6,7 @@ use crate::deferred::{Deferred, fail, succeed};
 use crate::failure::{Failure, plain_error};
 use futures_core::{FusedStream, Stream};
 use futures_util::FutureExt;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
@@ -40,12 +40,19 @@ pub struct DeferredQueue<T: 'static> {
 }
 
 struct Line<T: 'static> {
-    /// Empty while anybody waits. Borrowed to push or pop.
-    values: RefCell<VecDeque<T>>,
+    /// Borrowed for one change; nothing is fired or dropped meanwhile.
+    store: RefCell<Store<T>>,
     getters: Rc<Waiters<T>>,
-    size: Cell<Option<usize>>,
-    backlog: Cell<Option<usize>>,
-    is_closed: Cell<bool>,
+}
+
+struct Store<T> {
+    /// Empty while anybody waits.
+    values: VecDeque<T>,
+    /// So many values are kept at most.
+    size: Option<usize>,
+    /// So many may wait at most.
+    backlog: Option<usize>,
+    is_closed: bool,
 }
 
 impl<T: 'static> DeferredQueue<T> {
@@ -55,10 +62,8 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert!(ropewalk::deferred::DeferredQueue::<u8>::new().is_empty());
     /// ```
     pub fn new() -> DeferredQueue<T> {
-        let (values, getters) = (RefCell::default(), Waiters::new());
-        let (size, backlog) = (Cell::new(None), Cell::new(None));
-        let is_closed = Cell::new(false);
-        DeferredQueue::of(Rc::new(Line { values, getters, size, backlog, is_closed }))
+        let store = Store { values: VecDeque::new(), size: None, backlog: None, is_closed: false };
+        DeferredQueue::of(Rc::new(Line { store: RefCell::new(store), getters: Waiters::new() }))
     }
 
     fn of(line: Rc<Line<T>>) -> DeferredQueue<T> {
@@ -73,7 +78,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert_eq!(queue.put(2).unwrap_err().0, 2); // handed back
     /// ```
     pub fn with_size(self, size: usize) -> DeferredQueue<T> {
-        self.line.size.set(Some(size));
+        self.line.store.borrow_mut().size = Some(size);
         self
     }
 
@@ -88,7 +93,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert!(queue.get().now_or_never().unwrap().unwrap_err().is::<QueueUnderflow>());
     /// ```
     pub fn with_backlog(self, backlog: usize) -> DeferredQueue<T> {
-        self.line.backlog.set(Some(backlog));
+        self.line.store.borrow_mut().backlog = Some(backlog);
         self
     }
 
@@ -107,13 +112,11 @@ impl<T: 'static> DeferredQueue<T> {
             let _ = getter.callback(value);
             return Ok(());
         }
-        let mut values = self.line.values.borrow_mut();
-        if self.line.is_closed.get()
-            || self.line.size.get().is_some_and(|size| values.len() >= size)
-        {
+        let mut store = self.line.store.borrow_mut();
+        if store.is_closed || store.size.is_some_and(|size| store.values.len() >= size) {
             return Err(QueueOverflow(value));
         }
-        values.push_back(value);
+        store.values.push_back(value);
         Ok(())
     }
 
@@ -132,11 +135,14 @@ impl<T: 'static> DeferredQueue<T> {
         match self.try_get() {
             Some(value) => succeed(value),
             None if self.is_closed() => fail(QueueClosed),
-            None if self.line.backlog.get().is_some_and(|backlog| self.waiting() >= backlog) => {
-                fail(QueueUnderflow)
-            }
+            None if self.has_full_backlog() => fail(QueueUnderflow),
             None => self.line.getters.wait(),
         }
+    }
+
+    fn has_full_backlog(&self) -> bool {
+        let backlog = self.line.store.borrow().backlog;
+        backlog.is_some_and(|backlog| self.waiting() >= backlog)
     }
 
     /// The oldest value, if there is one.
@@ -150,7 +156,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// ```
     #[doc(alias = "try_recv")]
     pub fn try_get(&self) -> Option<T> {
-        self.line.values.borrow_mut().pop_front()
+        self.line.store.borrow_mut().values.pop_front()
     }
 
     /// Takes no more values; those that are there can be got.
@@ -169,7 +175,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert_eq!(queue.put(7).unwrap_err().0, 7); // handed back
     /// ```
     pub fn close(&self) {
-        self.line.is_closed.set(true);
+        self.line.store.borrow_mut().is_closed = true;
         while let Some(getter) = self.line.getters.next() {
             // It has not fired: cancelling it would have taken it out of the line.
             let _ = getter.errback(QueueClosed);
@@ -182,7 +188,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert!(!ropewalk::deferred::DeferredQueue::<u8>::new().is_closed());
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.line.is_closed.get()
+        self.line.store.borrow().is_closed
     }
 
     /// How many values there are.
@@ -193,7 +199,7 @@ impl<T: 'static> DeferredQueue<T> {
     /// assert_eq!(queue.len(), 1);
     /// ```
     pub fn len(&self) -> usize {
-        self.line.values.borrow().len()
+        self.line.store.borrow().values.len()
     }
 
     /// Whether there is no value: who asks next waits, or fails if the queue was closed.
@@ -261,7 +267,7 @@ impl<T> Drop for DeferredQueue<T> {
             Some(getter) => after_drop(move || {
                 let _ = getter.callback(value);
             }),
-            None => self.line.values.borrow_mut().push_front(value),
+            None => self.line.store.borrow_mut().values.push_front(value),
         }
     }
 }
@@ -274,7 +280,7 @@ impl<T: 'static> Default for DeferredQueue<T> {
 
 impl<T> fmt::Debug for DeferredQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let len = self.line.values.borrow().len();
+        let len = self.line.store.borrow().values.len();
         f.debug_struct("DeferredQueue").field("len", &len).finish_non_exhaustive()
     }
 }

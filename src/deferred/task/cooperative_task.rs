@@ -31,14 +31,19 @@ struct Task {
     ring: Cooperator,
     /// None while it runs, and once it has finished.
     next: Cell<Option<Work>>,
-    pauses: Cell<usize>,
-    in_ring: Cell<bool>,
-    finished: Cell<Option<TaskFinished>>,
+    standing: Cell<Standing>,
     /// Empty once it has finished. Borrowed to push or take.
     watchers: RefCell<Vec<Trigger<()>>>,
     /// Why it failed, in a Deferred: reported unless somebody asks.
     failure: Cell<Option<Deferred<()>>>,
     made: Place,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    pauses: usize,
+    in_ring: bool,
+    finished: Option<TaskFinished>,
 }
 
 pub(super) type Work = Box<dyn FnMut() -> Option<Deferred<()>>>;
@@ -48,9 +53,7 @@ impl CooperativeTask {
         let task = CooperativeTask(Rc::new(Task {
             ring,
             next: Cell::new(Some(next)),
-            pauses: Cell::new(0),
-            in_ring: Cell::new(false),
-            finished: Cell::new(None),
+            standing: Cell::default(),
             watchers: RefCell::default(),
             failure: Cell::new(None),
             made,
@@ -70,7 +73,7 @@ impl CooperativeTask {
     #[doc(alias = "whenDone")]
     #[track_caller]
     pub fn when_done(&self) -> Deferred<()> {
-        match (self.0.finished.get(), self.0.failure.take()) {
+        match (self.standing().finished, self.0.failure.take()) {
             (None, _) => {
                 let (trigger, deferred) = Deferred::new();
                 self.0.watchers.borrow_mut().push(trigger);
@@ -93,7 +96,7 @@ impl CooperativeTask {
     /// ```
     pub fn pause(&self) -> Result<(), TaskFinished> {
         self.check()?;
-        self.0.pauses.set(self.0.pauses.get() + 1);
+        self.set_pauses(self.standing().pauses + 1);
         self.leave();
         Ok(())
     }
@@ -107,8 +110,8 @@ impl CooperativeTask {
     /// assert_eq!(task.resume(), Err(NotPaused));
     /// ```
     pub fn resume(&self) -> Result<(), NotPaused> {
-        let pauses = self.0.pauses.get().checked_sub(1).ok_or(NotPaused)?;
-        self.0.pauses.set(pauses);
+        let pauses = self.standing().pauses.checked_sub(1).ok_or(NotPaused)?;
+        self.set_pauses(pauses);
         self.enter();
         Ok(())
     }
@@ -136,28 +139,38 @@ impl CooperativeTask {
 
     /// The ring has given it out.
     pub(super) fn left(&self) {
-        self.0.in_ring.set(false);
+        self.0.standing.set(Standing { in_ring: false, ..self.standing() });
+    }
+
+    fn standing(&self) -> Standing {
+        self.0.standing.get()
+    }
+
+    fn set_pauses(&self, pauses: usize) {
+        self.0.standing.set(Standing { pauses, ..self.standing() });
     }
 
     fn check(&self) -> Result<(), TaskFinished> {
-        self.0.finished.get().map_or(Ok(()), Err)
+        self.standing().finished.map_or(Ok(()), Err)
     }
 
     /// Into the ring, if there is work to do and it is not there.
     fn enter(&self) {
-        if self.0.pauses.get() > 0 || self.0.finished.get().is_some() {
+        if self.standing().pauses > 0 || self.standing().finished.is_some() {
             return;
         }
         if !self.0.ring.is_running() {
             return self.end(TaskFinished::SchedulerStopped);
         }
-        if !self.0.in_ring.replace(true) {
+        if !self.standing().in_ring {
+            self.0.standing.set(Standing { in_ring: true, ..self.standing() });
             self.0.ring.0.push(self.clone());
         }
     }
 
     fn leave(&self) {
-        if self.0.in_ring.replace(false) {
+        if self.standing().in_ring {
+            self.left();
             self.0.ring.0.remove(self);
         }
     }
@@ -170,7 +183,7 @@ impl CooperativeTask {
             Ok(None) => self.finish(TaskFinished::Done, Ok(())),
             Ok(Some(piece)) => {
                 // Stopped by its own work, it has no use for the rest.
-                let rest = self.0.finished.get().is_none().then_some(next);
+                let rest = self.standing().finished.is_none().then_some(next);
                 self.0.next.set(rest);
                 self.wait_for(piece);
             }
@@ -179,7 +192,7 @@ impl CooperativeTask {
 
     /// Goes on when the piece is done.
     fn wait_for(&self, piece: Deferred<()>) {
-        self.0.pauses.set(self.0.pauses.get() + 1);
+        self.set_pauses(self.standing().pauses + 1);
         let task = self.clone();
         piece.add_both(move |done| match done {
             // Not paused only if it was resumed too often, and then goes on already.
@@ -196,10 +209,10 @@ impl CooperativeTask {
 
     /// The end, for all who watch; the first one counts.
     fn finish(&self, how: TaskFinished, result: Result) {
-        if self.0.finished.get().is_some() {
+        if self.standing().finished.is_some() {
             return;
         }
-        self.0.finished.set(Some(how));
+        self.0.standing.set(Standing { finished: Some(how), ..self.standing() });
         self.leave();
         drop(self.0.next.take());
         let watchers = self.0.watchers.take();
@@ -216,8 +229,8 @@ impl CooperativeTask {
 impl fmt::Debug for CooperativeTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CooperativeTask")
-            .field("pauses", &self.0.pauses.get())
-            .field("finished", &self.0.finished.get())
+            .field("pauses", &self.standing().pauses)
+            .field("finished", &self.standing().finished)
             .finish()
     }
 }

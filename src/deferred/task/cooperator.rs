@@ -49,8 +49,13 @@ pub(super) struct Ring {
     /// Borrowed to push or pop.
     tasks: RefCell<VecDeque<CooperativeTask>>,
     call: Cell<Option<DelayedCall>>,
-    in_slice: Cell<bool>,
-    stopped: Cell<bool>,
+    pace: Cell<Pace>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    in_slice: bool,
+    is_stopped: bool,
 }
 
 impl Cooperator {
@@ -64,8 +69,7 @@ impl Cooperator {
             clock: hold(clock),
             tasks: RefCell::default(),
             call: Cell::new(None),
-            in_slice: Cell::new(false),
-            stopped: Cell::new(false),
+            pace: Cell::default(),
         }))
     }
 
@@ -122,7 +126,7 @@ impl Cooperator {
     /// assert_eq!(task.pause(), Err(TaskFinished::SchedulerStopped));
     /// ```
     pub fn stop(&self) {
-        self.0.stopped.set(true);
+        self.0.set_stopped(true);
         while let Some(task) = self.0.next() {
             task.end(TaskFinished::SchedulerStopped);
         }
@@ -140,7 +144,7 @@ impl Cooperator {
     /// assert!(cooperator.is_running());
     /// ```
     pub fn start(&self) {
-        self.0.stopped.set(false);
+        self.0.set_stopped(false);
     }
 
     /// Whether it takes tasks.
@@ -152,11 +156,19 @@ impl Cooperator {
     /// ```
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
-        !self.0.stopped.get()
+        !self.0.pace.get().is_stopped
     }
 }
 
 impl Ring {
+    fn set_stopped(&self, is_stopped: bool) {
+        self.pace.set(Pace { is_stopped, ..self.pace.get() });
+    }
+
+    fn set_in_slice(&self, in_slice: bool) {
+        self.pace.set(Pace { in_slice, ..self.pace.get() });
+    }
+
     fn next(&self) -> Option<CooperativeTask> {
         let task = self.tasks.borrow_mut().pop_front()?;
         task.left();
@@ -181,7 +193,7 @@ impl Ring {
     }
 
     fn schedule(self: &Rc<Self>) {
-        if self.in_slice.get() || self.tasks.borrow().is_empty() {
+        if self.pace.get().in_slice || self.tasks.borrow().is_empty() {
             return;
         }
         // One that waits for nothing any more belongs to a clock that is gone.
@@ -202,7 +214,7 @@ impl Ring {
 
     fn slice(self: Rc<Self>) {
         self.call.set(None);
-        self.in_slice.set(true);
+        self.set_in_slice(true);
         let begin = self.clock.now();
         for _ in 0..PIECES {
             let Some(task) = self.next() else { break };
@@ -211,7 +223,7 @@ impl Ring {
                 break;
             }
         }
-        self.in_slice.set(false);
+        self.set_in_slice(false);
         self.schedule();
     }
 }

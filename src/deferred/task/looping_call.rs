@@ -41,8 +41,7 @@ struct Looping {
     clock: Rc<dyn Clock>,
     /// None while it runs.
     body: Cell<Option<Body>>,
-    stage: Cell<Stage>,
-    grid: Cell<Grid>,
+    course: Cell<(Stage, Grid)>,
     /// Some in `Waiting`.
     call: Cell<Option<DelayedCall>>,
     /// Some but in `Idle`, and after who waited has given up.
@@ -125,8 +124,7 @@ impl LoopingCall {
         LoopingCall(Rc::new(Looping {
             clock: hold(clock),
             body: Cell::new(Some(Box::new(body))),
-            stage: Cell::new(Stage::Idle),
-            grid: Cell::new(grid),
+            course: Cell::new((Stage::Idle, grid)),
             call: Cell::new(None),
             trigger: Cell::new(None),
         }))
@@ -181,9 +179,9 @@ impl LoopingCall {
     /// assert_eq!(LoopingCall::new(&TestClock::new(), || ()).stop(), Err(NotLoopingError));
     /// ```
     pub fn stop(&self) -> Result<(), NotLoopingError> {
-        match self.0.stage.get() {
+        match self.0.stage() {
             Stage::Idle | Stage::Stopping => return Err(NotLoopingError),
-            Stage::Calling => self.0.stage.set(Stage::Stopping), // 4
+            Stage::Calling => self.0.set_stage(Stage::Stopping), // 4
             Stage::Waiting => {
                 self.0.forget_call();
                 self.end(Ok(())); // 5
@@ -208,12 +206,12 @@ impl LoopingCall {
     /// # Ok::<(), ropewalk::deferred::NotLoopingError>(())
     /// ```
     pub fn reset(&self) -> Result<(), NotLoopingError> {
-        match self.0.stage.get() {
+        match self.0.stage() {
             Stage::Idle | Stage::Stopping => return Err(NotLoopingError),
             Stage::Calling => {}
             Stage::Waiting => {
                 self.0.forget_call();
-                self.0.grid.set(self.0.grid.get().begin_again(self.0.clock.now()));
+                self.0.set_grid(self.0.grid().begin_again(self.0.clock.now()));
                 self.0.schedule();
             }
         }
@@ -233,7 +231,7 @@ impl LoopingCall {
     /// ```
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
-        matches!(self.0.stage.get(), Stage::Waiting | Stage::Calling)
+        matches!(self.0.stage(), Stage::Waiting | Stage::Calling)
     }
 
     /// 1.
@@ -243,13 +241,13 @@ impl LoopingCall {
         interval: Duration,
         at_once: bool,
     ) -> Result<Deferred<LoopingCall>, AlreadyLoopingError> {
-        if self.0.stage.get() != Stage::Idle {
+        if self.0.stage() != Stage::Idle {
             return Err(AlreadyLoopingError);
         }
         let looping = Rc::downgrade(&self.0);
         let (trigger, deferred) = Deferred::with_canceller(move |_| give_up(&looping));
         self.0.trigger.set(Some(trigger));
-        self.0.grid.set(Grid::new(self.0.clock.now(), interval, at_once));
+        self.0.set_grid(Grid::new(self.0.clock.now(), interval, at_once));
         if at_once {
             self.0.call();
         } else {
@@ -269,9 +267,25 @@ fn give_up(looping: &Weak<Looping>) {
 }
 
 impl Looping {
+    fn stage(&self) -> Stage {
+        self.course.get().0
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        self.course.set((stage, self.grid()));
+    }
+
+    fn grid(&self) -> Grid {
+        self.course.get().1
+    }
+
+    fn set_grid(&self, grid: Grid) {
+        self.course.set((self.stage(), grid));
+    }
+
     fn schedule(self: &Rc<Self>) {
-        self.stage.set(Stage::Waiting); // 1, 3
-        let delay = self.grid.get().until_next(self.clock.now());
+        self.set_stage(Stage::Waiting); // 1, 3
+        let delay = self.grid().until_next(self.clock.now());
         let looping = self.clone();
         let call = self.clock.call_later(delay, Box::new(move || looping.call()));
         self.call.set(Some(call));
@@ -286,11 +300,11 @@ impl Looping {
 
     /// 1, 2.
     fn call(self: &Rc<Self>) {
-        self.stage.set(Stage::Calling);
+        self.set_stage(Stage::Calling);
         self.call.set(None);
-        let mut grid = self.grid.get();
+        let mut grid = self.grid();
         let count = grid.count(self.clock.now());
-        self.grid.set(grid);
+        self.set_grid(grid);
         let Some(mut body) = self.body.take() else { return };
         let called = maybe_deferred(|| body(count));
         self.body.set(Some(body));
@@ -299,7 +313,7 @@ impl Looping {
     }
 
     fn called(self: Rc<Self>, result: Result) {
-        match self.stage.get() {
+        match self.stage() {
             Stage::Calling if result.is_ok() => self.schedule(), // 3
             _ => LoopingCall(self).end(result),                  // 6
         }
@@ -309,7 +323,7 @@ impl Looping {
 impl LoopingCall {
     /// 5, 6.
     fn end(&self, result: Result) {
-        self.0.stage.set(Stage::Idle);
+        self.0.set_stage(Stage::Idle);
         if let Some(trigger) = self.0.trigger.take() {
             // Cancelling it would have taken it away: it has not fired.
             let _ = trigger.fire(result.map(|()| self.clone()));
@@ -319,9 +333,9 @@ impl LoopingCall {
 
 impl fmt::Debug for LoopingCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let interval = self.0.grid.get().interval();
+        let interval = self.0.grid().interval();
         f.debug_struct("LoopingCall")
-            .field("stage", &self.0.stage.get())
+            .field("stage", &self.0.stage())
             .field("interval", &interval)
             .finish()
     }

@@ -58,9 +58,7 @@ pub struct SystemDriver {
     /// Absent once closed. Borrowed for the length of one wait; sockets register through `registry`.
     poll: RefCell<Option<(Poll, Events)>>,
     /// Absent once closed. Borrowed to clone and to take it.
-    registry: RefCell<Option<Rc<Registry>>>,
-    /// Absent once closed. Borrowed to clone and to take it.
-    waker: RefCell<Option<Arc<Waker>>>,
+    doors: RefCell<Option<(Rc<Registry>, Arc<Waker>)>>,
     workers: Workers,
     /// When it was said last that a wait failed.
     complained: Cell<Option<Instant>>,
@@ -84,8 +82,7 @@ impl SystemDriver {
         let waker = Arc::new(Waker::new(&registry, NUDGED)?);
         Ok(SystemDriver {
             poll: RefCell::new(Some((poll, Events::with_capacity(EVENTS_PER_WAIT)))),
-            registry: RefCell::new(Some(registry)),
-            waker: RefCell::new(Some(waker)),
+            doors: RefCell::new(Some((registry, waker))),
             workers: Workers::new(),
             complained: Cell::default(),
             #[cfg(target_os = "linux")]
@@ -96,7 +93,8 @@ impl SystemDriver {
 
 impl SystemDriver {
     fn registry(&self) -> io::Result<Rc<Registry>> {
-        self.registry.borrow().clone().ok_or_else(closed)
+        let doors = self.doors.borrow();
+        doors.as_ref().map(|(registry, _)| registry.clone()).ok_or_else(closed)
     }
 
     #[inline(always)]
@@ -146,8 +144,8 @@ impl Driver for SystemDriver {
     }
 
     fn nudge(&self) -> Arc<dyn Nudge> {
-        match &*self.waker.borrow() {
-            Some(waker) => waker.clone(),
+        match &*self.doors.borrow() {
+            Some((_, waker)) => waker.clone(),
             None => Arc::new(Nobody),
         }
     }
@@ -224,8 +222,8 @@ impl Driver for SystemDriver {
     }
 
     fn close(&self) {
-        let (poll, registry) = (self.poll.take(), self.registry.take());
-        drop((poll, registry, self.waker.take()));
+        let (poll, doors) = (self.poll.take(), self.doors.take());
+        drop((poll, doors));
         self.workers.close();
     }
 

@@ -338,21 +338,11 @@ pub(super) async fn connect_one(
         }
     };
     let attempt = inner.insert_source(|key| {
-        Rc::new(Attempt {
-            key,
-            waker: Cell::default(),
-            readiness: Cell::default(),
-            lost: Cell::default(),
-        })
+        Rc::new(Attempt { key, waker: Cell::default(), found: Cell::default() })
     });
-    let mut attempting = Attempting {
-        inner: inner.clone(),
-        attempt,
-        stream: RefCell::new(None),
-        is_made: Cell::new(false),
-    };
+    let mut attempting = Attempting { inner: inner.clone(), attempt, stream: None, is_made: false };
     stream.register(attempting.attempt.key)?;
-    attempting.stream = RefCell::new(Some(stream));
+    attempting.stream = Some(stream);
     attempting.await
 }
 
@@ -360,21 +350,27 @@ pub(super) async fn connect_one(
 struct Attempt {
     key: Key,
     waker: Cell<Option<Waker>>,
+    found: Cell<Found>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Found {
     /// What came is left to the connection: the driver does not say it again.
-    readiness: Cell<Readiness>,
+    readiness: Readiness,
     /// The reactor ended.
-    lost: Cell<bool>,
+    is_lost: bool,
 }
 
 impl Source for Attempt {
     fn ready(self: Rc<Self>, readiness: Readiness, _scratch: &mut [u8]) {
-        self.readiness.set(self.readiness.get().and(readiness));
+        let found = self.found.get();
+        self.found.set(Found { readiness: found.readiness.and(readiness), ..found });
         self.waker.take().into_iter().for_each(Waker::wake);
     }
 
     fn lose(self: Rc<Self>, _reason: &Failure) {
         // The task is told when the loop next polls it, or is dropped with the loop.
-        self.lost.set(true);
+        self.found.set(Found { is_lost: true, ..self.found.get() });
         self.waker.take().into_iter().for_each(Waker::wake);
     }
 }
@@ -384,36 +380,37 @@ struct Attempting {
     inner: Rc<Loop>,
     attempt: Rc<Attempt>,
     /// Absent while it is not registered yet, and once it has become a connection's or failed.
-    stream: RefCell<Option<Box<dyn ByteStream>>>,
+    stream: Option<Box<dyn ByteStream>>,
     /// The key is a connection's now.
-    is_made: Cell<bool>,
+    is_made: bool,
 }
 
 impl Future for Attempting {
     type Output = io::Result<Rc<Connection>>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.attempt.waker.set(Some(context.waker().clone()));
-        if self.attempt.lost.get() {
+        let Found { readiness, is_lost } = self.attempt.found.get();
+        if is_lost {
             return Poll::Ready(Err(io::Error::other("the reactor was stopped")));
         }
-        if self.attempt.readiness.get() == Readiness::NONE {
+        if readiness == Readiness::NONE {
             return Poll::Pending;
         }
         let Some(mut stream) = self.stream.take() else { return Poll::Pending };
         match stream.finish_connecting().and_then(|()| stream.peer()) {
             Ok(peer) => {
-                self.is_made.set(true);
+                self.is_made = true;
                 Poll::Ready(Ok(Connection::adopt(
                     &self.inner,
                     self.attempt.key,
                     stream.into(),
                     peer,
-                    self.attempt.readiness.get(),
+                    readiness,
                 )))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.stream.replace(Some(stream));
+                self.stream = Some(stream);
                 Poll::Pending
             }
             Err(error) => Poll::Ready(Err(error)),
@@ -423,7 +420,7 @@ impl Future for Attempting {
 
 impl Drop for Attempting {
     fn drop(&mut self) {
-        if !self.is_made.get() {
+        if !self.is_made {
             self.inner.sources.remove(self.attempt.key);
         }
     }

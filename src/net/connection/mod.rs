@@ -111,10 +111,22 @@ trait Push {
 struct Waiters {
     reader: Waiter,
     writer: Waiter,
+    halves: Cell<Halves>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Halves {
     /// The writer waits for the last byte to be sent, not merely for room.
-    awaits_all: Cell<bool>,
+    awaits_all: bool,
     /// There are two halves of the stream.
-    is_split: Cell<bool>,
+    is_split: bool,
+}
+
+impl Waiters {
+    /// Says whether there are two halves, and returns whether there were.
+    fn set_split(&self, is_split: bool) -> bool {
+        self.halves.replace(Halves { is_split, ..self.halves.get() }).is_split
+    }
 }
 
 impl Connection {

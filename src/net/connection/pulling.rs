@@ -4,10 +4,10 @@
 
 use crate::driver::Readiness;
 use crate::failure::Failure;
-use crate::net::connection::Connection;
 use crate::net::connection::inbound::Read;
 use crate::net::connection::outbound::HIGH;
 use crate::net::connection::state::{Event, State};
+use crate::net::connection::{Connection, Halves};
 use crate::reactor::Draining;
 use crate::transport::{ConnectionDone, ConnectionLost};
 use std::error::Error;
@@ -29,7 +29,7 @@ impl Connection {
     /// The stream has two halves from now on.
     pub(crate) fn split(&self) {
         if let Some(waiters) = self.waiters() {
-            waiters.is_split.set(true);
+            waiters.set_split(true);
         }
     }
 
@@ -40,7 +40,7 @@ impl Connection {
 
     /// One half is dropped. False: it was the last, or the stream was whole.
     pub(crate) fn leave_half(&self) -> bool {
-        self.waiters().is_some_and(|waiters| waiters.is_split.replace(false))
+        self.waiters().is_some_and(|waiters| waiters.set_split(false))
     }
 
     /// Ready when a read is worth trying, be it to find the end.
@@ -214,7 +214,7 @@ impl Connection {
 
     fn wait_to_write<T>(&self, context: &Context<'_>, awaits_all: bool) -> Poll<T> {
         if let Some(waiters) = self.waiters() {
-            waiters.awaits_all.set(awaits_all);
+            waiters.halves.set(Halves { awaits_all, ..waiters.halves.get() });
             self.set_work();
             waiters.writer.wait(context, &self.inner);
         }

@@ -238,7 +238,7 @@ impl Connection {
             self.mark_dirty();
         }
         if let Some(waiters) = self.waiters()
-            && (waiting == 0 || (waiting <= LOW && !waiters.awaits_all.get()))
+            && (waiting == 0 || (waiting <= LOW && !waiters.halves.get().awaits_all))
         {
             self.wake_writer();
         }

@@ -27,17 +27,27 @@ use std::time::Duration;
 
 pub(super) struct Outgoing {
     /// Borrowed for one push or pop.
-    queue: RefCell<VecDeque<Gathered>>,
-    /// Of all in the queue.
-    queued_bytes: Cell<usize>,
+    queue: RefCell<Queue>,
     /// Where the last datagram went, and how long it was: what is like it begins a train.
     last: RefCell<Option<(Option<Address>, usize)>>,
+    marks: Cell<Marks>,
+}
+
+#[derive(Default)]
+struct Queue {
+    trains: VecDeque<Gathered>,
+    /// Of all of them.
+    bytes: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Marks {
     /// No longer datagram goes in a train; learned from those that did not.
-    longest: Cell<usize>,
+    longest: usize,
     /// The end of the turn asks what waits.
-    is_dirty: Cell<bool>,
+    is_dirty: bool,
     /// A timer will ask for room to send.
-    is_retrying: Cell<bool>,
+    is_retrying: bool,
 }
 
 /// So many bytes may wait for the system to take them.
@@ -49,51 +59,68 @@ impl Outgoing {
     pub(super) fn new(longest: usize) -> Outgoing {
         Outgoing {
             queue: RefCell::default(),
-            queued_bytes: Cell::new(0),
             last: RefCell::default(),
-            longest: Cell::new(longest),
-            is_dirty: Cell::new(false),
-            is_retrying: Cell::new(false),
+            marks: Cell::new(Marks { longest, is_dirty: false, is_retrying: false }),
         }
     }
 
     pub(super) fn stop_retrying(&self) -> bool {
-        self.is_retrying.take()
+        let marks = self.marks.get();
+        self.marks.set(Marks { is_retrying: false, ..marks });
+        marks.is_retrying
+    }
+
+    fn longest(&self) -> usize {
+        self.marks.get().longest
+    }
+
+    fn set_longest(&self, longest: usize) {
+        self.marks.set(Marks { longest, ..self.marks.get() });
     }
 
     /// Drops what waits.
     pub(super) fn clear(&self) {
         self.queue.take();
-        self.queued_bytes.set(0);
     }
 
     fn is_empty(&self) -> bool {
-        self.queue.borrow().is_empty()
+        self.queue.borrow().trains.is_empty()
     }
 
     fn pop(&self) -> Option<Gathered> {
-        self.queue.borrow_mut().pop_front()
+        self.queue.borrow_mut().trains.pop_front()
     }
 
     fn put_back(&self, mut train: Gathered) {
         train.advance();
-        self.queue.borrow_mut().push_front(train);
+        self.queue.borrow_mut().trains.push_front(train);
     }
 
     /// Adds a datagram to the train that waits last.
     fn join(&self, data: &[u8], to: Option<&Address>) -> bool {
-        let joins = self.queue.borrow_mut().back_mut().is_some_and(|train| train.join(data, to));
-        self.count(if joins { data.len() } else { 0 });
+        let mut queue = self.queue.borrow_mut();
+        let joins = queue.trains.back_mut().is_some_and(|train| train.join(data, to));
+        if joins {
+            queue.bytes += data.len();
+        }
         joins
     }
 
     fn push(&self, train: Gathered) {
-        self.count(train.rest().len());
-        self.queue.borrow_mut().push_back(train);
+        let mut queue = self.queue.borrow_mut();
+        queue.bytes += train.rest().len();
+        queue.trains.push_back(train);
     }
 
-    fn count(&self, more: usize) {
-        self.queued_bytes.set(self.queued_bytes.get() + more);
+    fn bytes(&self) -> usize {
+        self.queue.borrow().bytes
+    }
+
+    /// So many bytes have left.
+    fn discount(&self, bytes: usize) {
+        // A queue that was cleared meanwhile counts none of them.
+        let mut queue = self.queue.borrow_mut();
+        queue.bytes = queue.bytes.saturating_sub(bytes);
     }
 
     fn is_like_last(&self, data: &[u8], to: Option<&Address>) -> bool {
@@ -102,14 +129,14 @@ impl Outgoing {
     }
 
     fn has_full_train(&self) -> bool {
-        self.queue.borrow().back().is_some_and(Gathered::is_full)
+        self.queue.borrow().trains.back().is_some_and(Gathered::is_full)
     }
 
     /// Datagrams of this length did not go in a train.
     fn learn(&self, each: usize, error: &io::Error) {
         match error.kind() {
-            io::ErrorKind::InvalidInput => self.longest.set(each - 1),
-            io::ErrorKind::Unsupported => self.longest.set(0),
+            io::ErrorKind::InvalidInput => self.set_longest(each - 1),
+            io::ErrorKind::Unsupported => self.set_longest(0),
             // It speaks of the moment, or of where they go.
             _ => {}
         }
@@ -147,7 +174,7 @@ impl Datagrams {
             return false;
         }
         if outgoing.is_empty() {
-            let begins = outgoing.is_like_last(data, to) && data.len() <= outgoing.longest.get();
+            let begins = outgoing.is_like_last(data, to) && data.len() <= outgoing.longest();
             if begins {
                 outgoing.push(Gathered::first(data, to));
             }
@@ -163,16 +190,19 @@ impl Datagrams {
     fn note_last(&self, length: usize, to: Option<&Address>) {
         let outgoing = &self.outgoing;
         // Outside of a turn nobody would see a train off.
-        if (1..=outgoing.longest.get()).contains(&length) && self.inner.is_entered() {
+        if (1..=outgoing.longest()).contains(&length) && self.inner.is_entered() {
             outgoing.last.replace(Some((to.cloned(), length)));
-            if !self.is_served.get() && !outgoing.is_dirty.replace(true) {
+            let marks = outgoing.marks.get();
+            if !self.is_served() && !marks.is_dirty {
+                outgoing.marks.set(Marks { is_dirty: true, ..marks });
                 self.inner.sources.mark_dirty(self.key);
             }
         }
     }
 
     pub(super) fn flush_turn(&self) {
-        self.outgoing.is_dirty.set(false);
+        let marks = &self.outgoing.marks;
+        marks.set(Marks { is_dirty: false, ..marks.get() });
         self.end_gathering();
     }
 
@@ -231,9 +261,11 @@ impl Datagrams {
     /// It does not of memory, nor of the queue of a Unix socket that this one is not connected to.
     fn wait_for_room(&self, is_silent: bool) {
         self.forget_readiness(Readiness::WRITABLE);
-        if !is_silent || self.outgoing.is_retrying.replace(true) {
+        let marks = self.outgoing.marks.get();
+        if !is_silent || marks.is_retrying {
             return;
         }
+        self.outgoing.marks.set(Marks { is_retrying: true, ..marks });
         let (inner, key) = (Rc::downgrade(&self.inner), self.key);
         let again = move || {
             if let Some(inner) = inner.upgrade() {
@@ -260,7 +292,7 @@ impl Datagrams {
 
     fn enqueue(&self, data: &[u8], to: Option<&Address>) -> Result<(), SendError> {
         let outgoing = &self.outgoing;
-        let waiting = outgoing.queued_bytes.get();
+        let waiting = outgoing.bytes();
         if waiting + data.len() > MOST_QUEUED {
             let why = format!("{waiting} bytes wait to be sent already");
             let cause = io::Error::new(io::ErrorKind::WouldBlock, why);
@@ -304,7 +336,7 @@ impl Datagrams {
                 Err(cause) => failed.push(self.cannot_send(count, train.to(), cause)),
                 Ok(()) => {}
             }
-            self.outgoing.queued_bytes.set(self.outgoing.queued_bytes.get() - count);
+            self.outgoing.discount(count);
             train.skip(count);
             if train.rest().is_empty() {
                 return failed;
@@ -315,7 +347,7 @@ impl Datagrams {
     /// Sends all of a train, or its next datagram where that does not go; says how many bytes it was.
     fn send_some(&self, train: &Gathered) -> (usize, io::Result<()>) {
         let (all, each) = (train.rest(), train.each());
-        if all.len() > each && each <= self.outgoing.longest.get() {
+        if all.len() > each && each <= self.outgoing.longest() {
             let outcome = self.send(train.to(), |socket, to| socket.send_train(all, each, to));
             match outcome {
                 Err(error) if !is_full(&error) => self.outgoing.learn(each, &error),

@@ -25,16 +25,26 @@ pub(super) struct Datagrams {
     /// The pushing face. Absent while it is called, and once dismissed.
     protocol: Cell<Option<Box<dyn DatagramProtocol>>>,
     /// The tasks of the pulling face. Borrowed to push and to take.
-    receivers: RefCell<Vec<Waker>>,
-    senders: RefCell<Vec<Waker>>,
+    waiting: RefCell<Waiting>,
     host: Address,
     pub(super) peer: RefCell<Option<Address>>,
-    readiness: Cell<Readiness>,
+    standing: Cell<Standing>,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
-    is_requeued: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    receivers: Vec<Waker>,
+    senders: Vec<Waker>,
+}
+
+#[derive(Clone, Copy)]
+struct Standing {
+    readiness: Readiness,
+    is_requeued: bool,
     /// The protocol is called with what came; what it sends leaves when all of that was told.
-    pub(super) is_served: Cell<bool>,
+    is_served: bool,
 }
 
 /// A handle on a socket for datagrams; clones speak to the same one.
@@ -90,15 +100,16 @@ impl Loop {
                 key,
                 socket: RefCell::new(Some(socket)),
                 protocol: Cell::default(),
-                receivers: RefCell::default(),
-                senders: RefCell::default(),
+                waiting: RefCell::default(),
                 host,
                 peer: RefCell::default(),
-                readiness: Cell::new(Readiness::READABLE.and(Readiness::WRITABLE)),
+                standing: Cell::new(Standing {
+                    readiness: Readiness::READABLE.and(Readiness::WRITABLE),
+                    is_requeued: false,
+                    is_served: false,
+                }),
                 outgoing: Outgoing::new(longest),
                 incoming: Incoming::new(),
-                is_requeued: Cell::new(false),
-                is_served: Cell::new(false),
             })
         });
         let registered = datagrams.with_socket(|socket| socket.register(datagrams.key));
@@ -129,15 +140,25 @@ impl Datagrams {
     }
 
     pub(super) fn is_ready(&self, wanted: Readiness) -> bool {
-        self.readiness.get().has(wanted)
+        self.standing.get().readiness.has(wanted)
     }
 
     pub(super) fn note_readiness(&self, risen: Readiness) {
-        self.readiness.set(self.readiness.get().and(risen));
+        let standing = self.standing.get();
+        self.standing.set(Standing { readiness: standing.readiness.and(risen), ..standing });
     }
 
     pub(super) fn forget_readiness(&self, gone: Readiness) {
-        self.readiness.set(self.readiness.get().without(gone));
+        let standing = self.standing.get();
+        self.standing.set(Standing { readiness: standing.readiness.without(gone), ..standing });
+    }
+
+    pub(super) fn is_served(&self) -> bool {
+        self.standing.get().is_served
+    }
+
+    fn set_served(&self, is_served: bool) {
+        self.standing.set(Standing { is_served, ..self.standing.get() });
     }
 
     /// What it was connected to by whoever made it.
@@ -187,24 +208,28 @@ impl Datagrams {
     }
 
     pub(super) fn wait_to_receive(&self, waker: &Waker) {
-        enlist(&mut self.receivers.borrow_mut(), waker);
+        enlist(&mut self.waiting.borrow_mut().receivers, waker);
     }
 
     pub(super) fn wait_to_send(&self, waker: &Waker) {
-        enlist(&mut self.senders.borrow_mut(), waker);
+        enlist(&mut self.waiting.borrow_mut().senders, waker);
     }
 
     fn wake_tasks(&self) {
         if self.is_ready(Readiness::READABLE) {
-            self.receivers.take().into_iter().for_each(Waker::wake);
+            let receivers = std::mem::take(&mut self.waiting.borrow_mut().receivers);
+            receivers.into_iter().for_each(Waker::wake);
         }
         if self.is_ready(Readiness::WRITABLE) {
-            self.senders.take().into_iter().for_each(Waker::wake);
+            let senders = std::mem::take(&mut self.waiting.borrow_mut().senders);
+            senders.into_iter().for_each(Waker::wake);
         }
     }
 
     pub(super) fn requeue(&self) {
-        if !self.is_requeued.replace(true) {
+        let standing = self.standing.get();
+        if !standing.is_requeued {
+            self.standing.set(Standing { is_requeued: true, ..standing });
             self.inner.sources.requeue(self.key);
         }
     }
@@ -253,7 +278,7 @@ impl Source for Datagrams {
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.note_readiness(readiness);
         if readiness == Readiness::NONE {
-            self.is_requeued.set(false);
+            self.standing.set(Standing { is_requeued: false, ..self.standing.get() });
         }
         if self.outgoing.stop_retrying() {
             self.note_readiness(Readiness::WRITABLE);
@@ -269,10 +294,10 @@ impl Source for Datagrams {
         let protocol = self.protocol.take();
         if protocol.is_some() {
             self.protocol.set(protocol);
-            self.is_served.set(true);
+            self.set_served(true);
             self.tell_refusal();
             self.receive(scratch);
-            self.is_served.set(false);
+            self.set_served(false);
             self.end_gathering();
         }
     }

@@ -88,12 +88,17 @@ pub(super) struct Listening {
     listener: RefCell<Option<Box<dyn Listener>>>,
     /// Absent while it is called, and once dismissed.
     accepted: Cell<Option<Box<dyn Acceptor>>>,
+    pace: Cell<Pace>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Pace {
     /// Those accepted last may have the descriptors that are left; then accepting goes on.
-    is_resting: Cell<bool>,
+    is_resting: bool,
     /// Accepting fails, and that was said.
-    is_failing: Cell<bool>,
+    is_failing: bool,
     /// What events said while nothing was to be accepted: they do not repeat themselves.
-    held_back: Cell<Readiness>,
+    held_back: Readiness,
 }
 
 /// So many connections are one port's share of a turn.
@@ -121,9 +126,7 @@ impl Listening {
                 host,
                 listener: RefCell::new(Some(listener)),
                 accepted: Cell::new(Some(accepted)),
-                is_resting: Cell::new(false),
-                is_failing: Cell::new(false),
-                held_back: Cell::default(),
+                pace: Cell::default(),
             })
         });
         listening.register().inspect_err(|_| listening.close())?;
@@ -164,6 +167,12 @@ impl Listening {
         self.inner.sources.requeue(self.key);
     }
 
+    fn change(&self, change: impl FnOnce(&mut Pace)) {
+        let mut pace = self.pace.get();
+        change(&mut pace);
+        self.pace.set(pace);
+    }
+
     fn register(&self) -> io::Result<()> {
         match &mut *self.listener.borrow_mut() {
             Some(listener) => listener.register(self.key),
@@ -184,7 +193,7 @@ impl Listening {
     }
 
     fn accepted(&self, stream: AnyStream, peer: Address) {
-        self.is_failing.set(false);
+        self.change(|pace| pace.is_failing = false);
         let Some(mut accepted) = self.accepted.take() else { return };
         run_reporting_panic("panic in a factory", || accepted.accepted(&self.inner, stream, peer));
         self.accepted.set(Some(accepted));
@@ -219,7 +228,8 @@ impl Listening {
 
     /// Once, until accepting works again.
     fn say_once(&self, whose: &str, what: fmt::Arguments<'_>) {
-        if !self.is_failing.replace(true) {
+        if !self.pace.get().is_failing {
+            self.change(|pace| pace.is_failing = true);
             report(whose, &Failure::in_loop_msg(format_args!("{} {what}", self.host)));
         }
     }
@@ -237,7 +247,7 @@ impl Listening {
         let listening = Rc::downgrade(self);
         let again = move || {
             if let Some(listening) = listening.upgrade() {
-                listening.is_resting.set(false);
+                listening.change(|pace| pace.is_resting = false);
                 listening.requeue();
             }
         };
@@ -267,21 +277,23 @@ impl Listening {
 
 impl Source for Listening {
     fn ready(self: Rc<Self>, readiness: Readiness, _scratch: &mut [u8]) {
-        if self.is_resting.get() && !readiness.has(SHUT_DOWN) {
+        let Pace { is_resting, held_back, .. } = self.pace.get();
+        if is_resting && !readiness.has(SHUT_DOWN) {
             return;
         }
         self.inner.serve_accepted();
-        let readiness = readiness.and(self.held_back.take());
+        let readiness = readiness.and(held_back);
+        self.change(|pace| pace.held_back = Readiness::NONE);
         let mut skipped = 0;
         for accepted in 1..=ACCEPTS_PER_TURN {
             if self.is_full() {
-                return self.held_back.set(readiness);
+                return self.change(|pace| pace.held_back = readiness);
             }
             match self.accept() {
                 Ok((stream, peer)) => {
                     self.accepted(stream, peer);
                     if self.room() <= accepted {
-                        self.is_resting.set(true);
+                        self.change(|pace| pace.is_resting = true);
                         return self.retry();
                     }
                 }
