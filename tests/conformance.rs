@@ -135,11 +135,11 @@ fn seeds(usual: u64) -> u64 {
 
 #[test]
 fn simulated_connections_keep_every_promise_under_every_seed() {
-    let survey = for_each_seed(0..seeds(1000), |simulation| {
+    let report = for_each_seed(0..seeds(1000), |simulation| {
         make_pedantic(simulation);
         promise_of(simulation).run(&Simulated(simulation.clone()))
     });
-    println!("conformance: {}", survey.unwrap_or_else(|failure| panic!("{failure}")));
+    println!("conformance: {}", report.unwrap_or_else(|failure| panic!("{failure}")));
 }
 
 #[cfg(feature = "tls")]
@@ -283,11 +283,11 @@ mod tls {
 
     #[test]
     fn tls_over_simulated_connections_keeps_every_promise_under_every_seed() {
-        let survey = for_each_seed(0..seeds(150), |simulation| {
+        let report = for_each_seed(0..seeds(150), |simulation| {
             make_pedantic(simulation);
             promise_of(simulation).run(&Tls::over(Over::Simulated(simulation.clone())))
         });
-        println!("conformance, TLS: {}", survey.unwrap_or_else(|failure| panic!("{failure}")));
+        println!("conformance, TLS: {}", report.unwrap_or_else(|failure| panic!("{failure}")));
     }
 }
 

@@ -19,22 +19,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
-
-/// Longer than anything here takes: a program that hangs fails the test instead of hanging it too.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-#[track_caller]
-fn until<T>(reactor: &Reactor, mut look: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "nothing came for {PATIENCE:?}");
-        reactor.turn(Some(PATIENCE)).unwrap();
-    }
-}
 
 /// Keeps what comes, and how it ended.
 #[derive(Clone, Default)]
@@ -50,12 +34,12 @@ impl Ear {
 
     #[track_caller]
     fn until_has(&self, reactor: &Reactor, text: &str) {
-        until(reactor, || self.text().contains(text).then_some(()));
+        peers::until_found(reactor, || self.text().contains(text).then_some(()));
     }
 
     #[track_caller]
     fn until_lost(&self, reactor: &Reactor) -> Failure {
-        until(reactor, || self.reason.borrow().clone())
+        peers::until_found(reactor, || self.reason.borrow().clone())
     }
 }
 

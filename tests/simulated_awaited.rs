@@ -8,7 +8,7 @@
 #[allow(dead_code, reason = "this suite has an echo of its own")]
 mod ledger;
 
-use crate::ledger::{Asker, Ledger, bytes, hosts, may_fail};
+use crate::ledger::{Asker, Ledger, bytes, hosts, may_fail, seeds};
 use ropewalk::awaited::{AsyncProtocol, Awaited};
 use ropewalk::simulation::{Latency, Link, Simulation, for_each_seed, sweep_faults};
 use ropewalk::{Address, Failure, Result, Transport};
@@ -172,21 +172,16 @@ fn lose(simulation: &Simulation) -> Result {
     ledger.close(simulation, &[&server, &client])
 }
 
-fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let percent = std::env::var("ROPEWALK_SEEDS").ok().and_then(|percent| percent.parse().ok());
-    0..(usual * percent.unwrap_or(100)).div_ceil(100)
-}
-
 #[test]
 fn an_awaited_echo_is_right_under_every_seed() {
-    let survey = for_each_seed(seeds(200), echo);
-    println!("{}", survey.unwrap_or_else(|failure| panic!("{failure}")));
+    let report = for_each_seed(0..seeds(200), echo);
+    println!("{}", report.unwrap_or_else(|failure| panic!("{failure}")));
 }
 
 #[test]
 fn a_connection_that_is_lost_at_any_moment_tells_its_awaited_protocols_once() {
-    let survey = for_each_seed(seeds(1000), lose);
-    println!("{}", survey.unwrap_or_else(|failure| panic!("{failure}")));
+    let report = for_each_seed(0..seeds(1000), lose);
+    println!("{}", report.unwrap_or_else(|failure| panic!("{failure}")));
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn what_a_program_writes_while_a_crash_takes_it_away_is_not_written() {
 
 #[test]
 fn what_a_crash_does_to_a_disk_follows_from_the_seed() {
-    let survey = check_determinism(0..20, |simulation| {
+    let report = check_determinism(0..20, |simulation| {
         let server = simulation.host("server");
         for number in 0..10 {
             server.disk().append("log", format!("{number}\n").as_bytes())?;
@@ -205,7 +205,7 @@ fn what_a_crash_does_to_a_disk_follows_from_the_seed() {
         simulation.note(String::from_utf8_lossy(&server.disk().read("log").unwrap_or_default()));
         Ok(())
     });
-    survey.unwrap();
+    report.unwrap();
 }
 
 // ---- partitions ----

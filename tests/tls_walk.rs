@@ -11,11 +11,9 @@
 
 mod ledger;
 
-use crate::ledger::{Asker, Echo, Ledger, bytes, hosts, may_fail};
+use crate::ledger::{Asker, Echo, Ledger, bytes, hosts, make_bad, may_fail, seeds, walk};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::simulation::{
-    Faults, Latency, Link, Simulation, check_determinism, for_each_seed, sweep_faults,
-};
+use ropewalk::simulation::{Simulation, check_determinism, for_each_seed};
 use ropewalk::tls::{ClientConfig, Identity, ServerConfig, start_tls};
 use ropewalk::transport::ConnectionDone;
 use ropewalk::{
@@ -351,61 +349,39 @@ const SCENARIOS: [(&str, Scenario); 6] = [
     ("haste", haste),
 ];
 
-fn walk(number: usize) {
+fn walk_through(number: usize) {
     let (name, scenario) = SCENARIOS[number];
-    match sweep_faults(1, scenario) {
-        Ok(survey) => println!("fault walk, {name}: {survey}"),
-        Err(failure) => panic!("{name}: {failure}"),
-    }
+    walk(name, scenario);
 }
 
 #[test]
 fn every_single_fault_in_a_tls_echo_with_callbacks_is_survived() {
-    walk(0);
+    walk_through(0);
 }
 
 #[test]
 fn every_single_fault_in_a_tls_echo_with_async_is_survived() {
-    walk(1);
+    walk_through(1);
 }
 
 #[test]
 fn every_single_fault_in_a_start_of_tls_is_survived() {
-    walk(2);
+    walk_through(2);
 }
 
 #[test]
 fn every_single_fault_beside_a_silent_peer_is_survived() {
-    walk(3);
+    walk_through(3);
 }
 
 #[test]
 fn every_single_fault_in_tls_in_tls_is_survived() {
-    walk(4);
+    walk_through(4);
 }
 
 #[test]
 fn every_single_fault_beside_a_client_that_leaves_at_once_is_survived() {
-    walk(5);
-}
-
-/// A network and a system whose kind follows from the seed.
-fn make_bad(simulation: &Simulation) {
-    let (server, client) = hosts(simulation);
-    let (kind, loss) =
-        simulation.random(|random| (random.below(4), random.below(10) as f64 / 100.0));
-    let faults = [Faults::none(), Faults::pedantic(), Faults::rough(), Faults::rough()];
-    server.set_faults(faults[kind as usize]);
-    client.set_faults(faults[kind as usize]);
-    let radio = Latency::LongTailed(Duration::from_micros(100), Duration::from_millis(5));
-    let window = [64, 1, 300, 4][kind as usize] * 1024;
-    simulation.set_link(&server, &client, Link::new().latency(radio).loss(loss).window(window));
-}
-
-/// `ROPEWALK_SEEDS` says how many other than usual, in percent.
-fn seeds(usual: u64) -> u64 {
-    let percent = std::env::var("ROPEWALK_SEEDS").ok().and_then(|percent| percent.parse().ok());
-    (usual * percent.unwrap_or(100)).div_ceil(100)
+    walk_through(5);
 }
 
 #[test]
@@ -415,8 +391,8 @@ fn tls_keeps_its_promises_under_every_seed() {
             make_bad(simulation);
             scenario(simulation)
         });
-        let survey = outcome.unwrap_or_else(|failure| panic!("{name}: {failure}"));
-        println!("{name}: {survey}");
+        let report = outcome.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        println!("{name}: {report}");
     }
 }
 

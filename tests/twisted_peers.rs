@@ -24,12 +24,8 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/twisted_peer.py");
-/// Longer than anything here takes: a peer that hangs fails the test instead of hanging it too.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 // ---- what is played ----
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,23 +97,11 @@ impl Outcomes {
 
     /// Of this act: the peer may begin the next one before we are at the end of this.
     fn of(&self, reactor: &Reactor, act: Act) -> Outcome {
-        until(reactor, || {
+        peers::until_found(reactor, || {
             let mut all = self.0.borrow_mut();
             let at = all.iter().position(|outcome| outcome.act == act)?;
             Some(all.swap_remove(at))
         })
-    }
-}
-
-#[track_caller]
-fn until<T>(reactor: &Reactor, mut look: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "nothing came for {PATIENCE:?}");
-        reactor.turn(Some(PATIENCE)).unwrap();
     }
 }
 
@@ -259,7 +243,7 @@ impl Peer {
 
     /// The next line that it prints.
     fn line(&self, reactor: &Reactor) -> String {
-        until(reactor, || {
+        peers::until_found(reactor, || {
             let mut said = self.said.borrow_mut();
             let length = said.iter().position(|byte| *byte == b'\n')?;
             let line = said.drain(..=length).collect();

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench simulation               # 100 000 clients of an echo, a chat of 10 000
 //! cargo bench --bench simulation -- 10000      # that many clients, a tenth of it in the chat
+//! cargo bench --bench simulation -- --quick    # a smoke run
 //! # instructions per message, both ends included: count two lengths and divide the difference
 //! target/release/deps/simulation-* messages 10000
 //! target/release/deps/simulation-* messages 20000

@@ -192,6 +192,7 @@ pub(crate) fn main() -> Result {
         ["messages", count] => return messages(count.parse()?),
         ["echo", count] => return echo(count.parse()?),
         ["chat", count] => return chat(count.parse()?),
+        ["--quick"] => 1_000,
         [count] => count.parse()?,
         _ => 100_000,
     };

@@ -40,7 +40,7 @@ fn main() -> Result {
     });
     writeln!(stdout())?;
     match outcome {
-        Ok(survey) => Ok(writeln!(stdout(), "all is well: {survey}")?),
+        Ok(report) => Ok(writeln!(stdout(), "all is well: {report}")?),
         Err(failure) => {
             writeln!(stdout(), "{failure}")?;
             replay(failure.trap::<FailedSeed>()?.seed(), is_planted)

@@ -263,7 +263,7 @@
 //! use ropewalk::simulation::{Faults, for_each_seed};
 //! use std::time::Duration;
 //!
-//! let survey = for_each_seed(0..20, |simulation| {
+//! let report = for_each_seed(0..20, |simulation| {
 //!     let (server, client) = (simulation.host("server"), simulation.host("client"));
 //!     server.set_faults(Faults::pedantic()); // short reads, short writes, would-block storms
 //!     server.boot(|reactor| reactor.serve("0.0.0.0:80", async |_stream| Ok(())).map(drop));
@@ -274,7 +274,7 @@
 //!     })?;
 //!     simulation.run_until_idle()
 //! })?;
-//! println!("{survey}");
+//! println!("{report}");
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!

@@ -32,17 +32,17 @@ pub fn check_determinism(
     scenario: impl Fn(&Simulation) -> Result,
 ) -> Result<SweepReport> {
     let seeds = chosen_seed().map_or(seeds, |seed| seed..seed + 1);
-    let mut survey = SweepReport::default();
+    let mut report = SweepReport::default();
     for seed in seeds {
         let (first, once) = run_kept(seed, &scenario)?;
         let (second, again) = run_kept(seed, &scenario)?;
         if !once.is_as(&again) {
             return Err(Failure::at(Location::caller(), once.compare(seed, &again)));
         }
-        survey.add(first);
-        survey.add(second);
+        report.add(first);
+        report.add(second);
     }
-    Ok(survey)
+    Ok(report)
 }
 
 /// What happened in a run.
@@ -57,7 +57,7 @@ struct Course {
 #[track_caller]
 fn run_kept(seed: u64, scenario: &impl Fn(&Simulation) -> Result) -> Result<(SweepReport, Course)> {
     let mut course = None;
-    let survey = run(seed, None, |simulation| {
+    let report = run(seed, None, |simulation| {
         simulation.keep_trace();
         scenario(simulation)?;
         course = Some(Course {
@@ -68,7 +68,7 @@ fn run_kept(seed: u64, scenario: &impl Fn(&Simulation) -> Result) -> Result<(Swe
         Ok(())
     })?;
     let course = course.ok_or_else(|| Failure::msg("the scenario did not come to its end"))?;
-    Ok((survey, course))
+    Ok((report, course))
 }
 
 impl Course {

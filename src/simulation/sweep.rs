@@ -43,12 +43,12 @@ impl SweepReport {
 }
 
 impl Sum for SweepReport {
-    fn sum<I: Iterator<Item = SweepReport>>(surveys: I) -> SweepReport {
-        surveys.fold(SweepReport::default(), |total, survey| SweepReport {
-            runs: total.runs + survey.runs,
-            time: total.time + survey.time,
-            calls: total.calls + survey.calls,
-            faults: total.faults + survey.faults,
+    fn sum<I: Iterator<Item = SweepReport>>(reports: I) -> SweepReport {
+        reports.fold(SweepReport::default(), |total, report| SweepReport {
+            runs: total.runs + report.runs,
+            time: total.time + report.time,
+            calls: total.calls + report.calls,
+            faults: total.faults + report.faults,
         })
     }
 }
@@ -71,10 +71,10 @@ impl fmt::Display for SweepReport {
 /// use ropewalk::simulation::{Simulation, for_each_seed};
 /// use std::time::Duration;
 ///
-/// let survey = for_each_seed(0..10, |simulation: &Simulation| {
+/// let report = for_each_seed(0..10, |simulation: &Simulation| {
 ///     simulation.run_for(Duration::from_secs(60))
 /// })?;
-/// println!("{survey}"); // 10 runs, 0.17 virtual hours, ...
+/// println!("{report}"); // 10 runs, 0.17 virtual hours, ...
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[track_caller]
@@ -83,11 +83,11 @@ pub fn for_each_seed(
     scenario: impl Fn(&Simulation) -> Result,
 ) -> Result<SweepReport> {
     let seeds = chosen_seed().map_or(seeds, |seed| seed..seed + 1);
-    let mut survey = SweepReport::default();
+    let mut report = SweepReport::default();
     for seed in seeds {
-        survey.add(run(seed, None, &scenario)?);
+        report.add(run(seed, None, &scenario)?);
     }
-    Ok(survey)
+    Ok(report)
 }
 
 /// Runs a scenario with its first call failing, then with its second, and so on to its last; all of
@@ -99,31 +99,31 @@ pub fn for_each_seed(
 /// ```
 /// use ropewalk::simulation::{Simulation, sweep_faults};
 ///
-/// let survey = sweep_faults(1, |simulation: &Simulation| {
+/// let report = sweep_faults(1, |simulation: &Simulation| {
 ///     let server = simulation.host("server").reactor();
 ///     // It works, or it says that it does not.
 ///     let _ = server.serve("0.0.0.0:80", async |_stream| Ok(()));
 ///     simulation.run_until_idle()
 /// })?;
-/// assert!(survey.faults > 0);
+/// assert!(report.faults > 0);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
 #[track_caller]
 pub fn sweep_faults(seed: u64, scenario: impl Fn(&Simulation) -> Result) -> Result<SweepReport> {
     let seed = chosen_seed().unwrap_or(seed);
-    let mut survey = SweepReport::default();
+    let mut report = SweepReport::default();
     for fault in Fault::ALL {
         let mut number = 0;
         loop {
             number += 1;
             let run = run(seed, Some((number, fault)), &scenario)?;
-            survey.add(run);
+            report.add(run);
             if run.calls < number {
                 break;
             }
         }
     }
-    Ok(survey)
+    Ok(report)
 }
 
 /// The seed that the environment asks for.

@@ -4,9 +4,11 @@
 //! each answer is a line of it, so that a run of all tests can say at its end what was tried with whom.
 #![allow(dead_code, reason = "each suite uses its part")]
 
+use ropewalk::Reactor;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Notes whether a peer is there, and says so if it is not; gives the same back.
 pub(crate) fn noted(peer: &str, is_there: bool) -> bool {
@@ -54,4 +56,18 @@ pub(crate) fn with_faults(name: &str, faults: &str, body: impl FnOnce()) {
     let (out, err) = (text(&child.stdout), text(&child.stderr));
     assert!(out.contains("running 1 test"), "no test is called {name}: {out}{err}");
     assert!(child.status.success(), "{out}{err}");
+}
+
+/// Turns the reactor until there is something to find. For what other programs do, which may take long.
+#[track_caller]
+pub(crate) fn until_found<T>(reactor: &Reactor, mut look: impl FnMut() -> Option<T>) -> T {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "nothing came for {PATIENCE:?}");
+        reactor.turn(Some(PATIENCE)).expect("a turn");
+    }
 }

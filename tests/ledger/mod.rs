@@ -1,6 +1,8 @@
 //! What the simulated suites share: a ledger of what every protocol is told, and two that answer and ask.
 
-use ropewalk::simulation::{EventKind, Fault, Host, Simulation};
+use ropewalk::simulation::{
+    EventKind, Fault, Faults, Host, Latency, Link, Simulation, sweep_faults,
+};
 use ropewalk::{Deferred, Failure, Panicked, Protocol, Result, Transport, Trigger};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -156,6 +158,36 @@ impl<P> Drop for Watched<P> {
 
 pub(crate) fn hosts(simulation: &Simulation) -> (Host, Host) {
     (simulation.host("server"), simulation.host("client"))
+}
+
+/// Gives the two hosts a network and a system whose kind follows from the seed.
+#[allow(dead_code, reason = "each suite uses its part")]
+pub(crate) fn make_bad(simulation: &Simulation) {
+    let (server, client) = hosts(simulation);
+    let (kind, loss) =
+        simulation.random(|random| (random.below(4), random.below(10) as f64 / 100.0));
+    let faults = [Faults::none(), Faults::pedantic(), Faults::rough(), Faults::rough()];
+    server.set_faults(faults[kind as usize]);
+    client.set_faults(faults[kind as usize]);
+    let radio = Latency::LongTailed(Duration::from_micros(100), Duration::from_millis(5));
+    let window = [64, 1, 300, 4][kind as usize] * 1024;
+    simulation.set_link(&server, &client, Link::new().latency(radio).loss(loss).window(window));
+}
+
+/// Has each call of the driver fail in turn.
+#[allow(dead_code, reason = "each suite uses its part")]
+pub(crate) fn walk(name: &str, scenario: impl Fn(&Simulation) -> Result) {
+    match sweep_faults(1, scenario) {
+        Ok(report) => println!("fault walk, {name}: {report}"),
+        Err(failure) => panic!("{name}: {failure}"),
+    }
+}
+
+/// `ROPEWALK_SEEDS` says how many other than usual, in percent.
+#[allow(dead_code, reason = "each suite uses its part")]
+pub(crate) fn seeds(usual: u64) -> u64 {
+    let percent = std::env::var("ROPEWALK_SEEDS").ok().and_then(|percent| percent.parse().ok());
+    (usual * percent.unwrap_or(100)).div_ceil(100)
 }
 
 pub(crate) fn bytes(count: usize) -> Vec<u8> {
