@@ -353,7 +353,31 @@ fn database_asks_in_both_faces_and_rolls_back() {
                     still there: 3 poems\n";
     assert_eq!((text(&output.stdout), text(&output.stderr)), (expected, ""));
     let output = run("database", &["/no/such/folder/poems.db"]);
-    fails(&output, 1, "cannot connect to /no/such/folder/poems.db");
+    assert_eq!(output.status.code(), Some(1));
+    let told =
+        "cannot connect to /no/such/folder/poems.db\n  because: unable to open database file";
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+}
+
+#[test]
+fn http_database_keeps_what_is_posted_and_says_what_is_there_already() {
+    if is_absent("http_database") {
+        return;
+    }
+    let site = Program::start("http_database", &["127.0.0.1:0"]);
+    let address = site.address("Listening on ");
+    let ask = |head: &str, body: &str| {
+        let mut socket = connect(&address);
+        let length = body.len();
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        read_to_end(&mut socket)
+    };
+    assert!(ask("POST /Ozymandias", "Shelley").starts_with("HTTP/1.1 201 "));
+    assert!(ask("POST /Ozymandias", "Blake").starts_with("HTTP/1.1 409 "));
+    assert!(ask("GET /", "").ends_with("\r\n\r\nOzymandias by Shelley\n"));
 }
 
 #[test]
