@@ -120,9 +120,10 @@ impl Stream {
     /// let reactor = Reactor::new()?;
     /// reactor.serve("127.0.0.1:0", async |mut stream| {
     ///     let (draining, mut line) = (stream.draining(), String::new());
-    ///     let read = match select(stream.read_line(&mut line), draining).await {
-    ///         Either::Left((read, _)) => read?,
-    ///         Either::Right(_) => 0,
+    ///     // First the draining: a peer that goes on and on would never be told.
+    ///     let read = match select(draining, stream.read_line(&mut line)).await {
+    ///         Either::Left(_) => 0,
+    ///         Either::Right((read, _)) => read?,
     ///     };
     ///     let answer = if read == 0 { "421 closing\r\n" } else { &line };
     ///     Ok(stream.write_all(answer.as_bytes()).await?)

@@ -38,7 +38,7 @@
 mod heap;
 
 use crate::clock::heap::Heap;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -96,6 +96,20 @@ pub struct WeakClock {
     made: Instant,
 }
 
+impl WeakClock {
+    /// A call of the library's, which is nobody's.
+    pub(crate) fn call_later_unmarked(
+        &self,
+        delay: Duration,
+        call: Box<dyn FnOnce()>,
+    ) -> DelayedCall {
+        match self.timers.upgrade() {
+            Some(timers) => timers.call_later(delay, call),
+            None => self.call_later(delay, call),
+        }
+    }
+}
+
 impl Clock for WeakClock {
     fn now(&self) -> Instant {
         self.timers.upgrade().map_or(self.made, |timers| timers.now())
@@ -103,7 +117,7 @@ impl Clock for WeakClock {
 
     fn call_later(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         if let Some(timers) = self.timers.upgrade() {
-            return timers.call_later(delay, call);
+            return timers.call_later_marked(delay, call);
         }
         drop(call);
         let call = Rc::new(Call::new(self.made, State::Cancelled, None));
@@ -188,11 +202,6 @@ impl DelayedCall {
         self.call.epoch + Duration::from_nanos(self.call.standing.get().deadline)
     }
 
-    /// Marks the call with a number, for the clock's own use.
-    pub(crate) fn set_mark(&self, mark: u32) {
-        self.call.set_mark(mark);
-    }
-
     pub(crate) fn mark(&self) -> u32 {
         self.call.mark()
     }
@@ -242,6 +251,8 @@ pub(crate) struct Timers {
     /// Borrowed for the length of one heap operation, never while a call runs.
     heap: RefCell<Heap>,
     scheduling: Cell<Scheduling>,
+    /// What a call of the user's is marked with.
+    marker: OnceCell<Box<dyn Fn() -> u32>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -287,6 +298,7 @@ impl Timers {
             epoch,
             heap: RefCell::default(),
             scheduling: Cell::default(),
+            marker: OnceCell::new(),
         })
     }
 
@@ -310,6 +322,24 @@ impl Timers {
         let call = Rc::new(Call::new(self.epoch, State::Pending, Some(action)));
         self.schedule(&call, self.after(delay));
         DelayedCall { timers: Rc::downgrade(self), call }
+    }
+
+    /// Has what `call_later_marked` schedules marked with what `marker` says then; once.
+    pub(crate) fn set_marker(&self, marker: impl Fn() -> u32 + 'static) {
+        let _ = self.marker.set(Box::new(marker));
+    }
+
+    /// As `call_later`, for a call of the user's.
+    pub(crate) fn call_later_marked(
+        self: &Rc<Self>,
+        delay: Duration,
+        action: Box<dyn FnOnce()>,
+    ) -> DelayedCall {
+        let call = self.call_later(delay, action);
+        if let Some(marker) = self.marker.get() {
+            call.call.set_mark(marker());
+        }
+        call
     }
 
     /// From now on what shall be called later never is.

@@ -45,7 +45,9 @@ impl Reactor {
 
     /// A reactor on another driver, which ends when what this gives is dropped.
     pub fn with_driver(driver: impl Driver + 'static) -> Reactor {
-        Reactor { inner: Rc::new(Loop::new(Rc::new(driver))), is_owner: true }
+        let inner = Rc::new(Loop::new(Rc::new(driver)));
+        inner.mark_timers();
+        Reactor { inner, is_owner: true }
     }
 
     /// A handle on the reactor whose turn is under way in this thread: inside callbacks, tasks, handlers.

@@ -383,6 +383,13 @@ impl Loop {
         self.sources.insert_for(self.owner_of_new(), make)
     }
 
+    /// Has the timers note whose each call is.
+    pub(super) fn mark_timers(self: &Rc<Self>) {
+        let inner = Rc::downgrade(self);
+        let current = move || inner.upgrade().map_or(OwnerId::NOBODY, |it| it.owner_of_new());
+        self.timers.set_marker(move || current().to_mark());
+    }
+
     fn owner_of_new(&self) -> OwnerId {
         match self.owners.are_there() {
             true => self.tasks.current_owner(),
@@ -395,16 +402,18 @@ impl Loop {
         self.owners.serve(self.owners.served().serving());
     }
 
-    /// Whether the owner of that source drains.
+    /// Whether that source is a connection that was accepted, and its owner drains.
     pub(crate) fn is_draining(&self, key: Key) -> bool {
-        self.owners.are_there() && self.owned(key).is_some_and(|owned| owned.is_draining.get())
+        self.owners.are_there()
+            && self.owner_that_accepted(key).is_some_and(|owned| owned.is_draining.get())
     }
 
     pub(crate) fn draining(&self, key: Key) -> Draining {
-        Draining::of(self.owned(key), Until::Draining)
+        Draining::of(self.owner_that_accepted(key), Until::Draining)
     }
 
-    fn owned(&self, key: Key) -> Option<Rc<Owned>> {
-        self.owners.get(self.sources.owner_of(key))
+    fn owner_that_accepted(&self, key: Key) -> Option<Rc<Owned>> {
+        let id = self.sources.owner_of(key);
+        if id.is_serving() { self.owners.get(id) } else { None }
     }
 }

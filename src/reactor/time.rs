@@ -205,11 +205,7 @@ impl Loop {
             self.refuse(call);
             return self.timers.call_later(delay, Box::new(|| ()));
         }
-        let call = self.timers.call_later(delay, call);
-        if self.owners.are_there() {
-            call.set_mark(self.tasks.current_owner().to_mark());
-        }
-        call
+        self.timers.call_later_marked(delay, call)
     }
 
     #[inline]
@@ -265,7 +261,8 @@ impl Sleep {
     pub(super) fn on(clock: &WeakClock, delay: Duration) -> Sleep {
         let alarm = Rc::new(Alarm::default());
         let bell = alarm.clone();
-        let call = clock.call_later(delay, Box::new(move || bell.ring()));
+        // Nobody's: who waits for it may be another's than who made it.
+        let call = clock.call_later_unmarked(delay, Box::new(move || bell.ring()));
         Sleep { alarm, call }
     }
 

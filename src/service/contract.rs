@@ -1,6 +1,7 @@
 // The trait; what becomes of a service is the room's page.
 
 use super::limits::READY_WITHIN;
+use super::naming::called_after;
 use super::restart::RestartType;
 use super::running::Running;
 use crate::Deferred;
@@ -49,9 +50,15 @@ use std::time::Duration;
 )]
 #[doc(alias = "IService")]
 pub trait Service {
-    /// What it is called among its siblings; without one it is called after its type.
+    /// What it is called among its siblings. Without a name it is called after its [`kind`](Service::kind),
+    /// and numbered if there are more of these.
     fn name(&self) -> Option<&str> {
         None
+    }
+
+    /// What services like this one are called: their type, unless told otherwise.
+    fn kind(&self) -> &str {
+        called_after::<Self>()
     }
 
     /// Whether it is started again when it ends by itself: if it failed, unless told otherwise.
@@ -132,9 +139,14 @@ pub trait Service {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Service for Box<dyn Service> {
     fn name(&self) -> Option<&str> {
         (**self).name()
+    }
+
+    fn kind(&self) -> &str {
+        (**self).kind()
     }
 
     fn restart_type(&self) -> RestartType {
@@ -194,6 +206,10 @@ impl<S> Configured<S> {
 impl<S: Service> Service for Configured<S> {
     fn name(&self) -> Option<&str> {
         self.name.as_deref().or_else(|| self.service.name())
+    }
+
+    fn kind(&self) -> &str {
+        self.service.kind()
     }
 
     fn restart_type(&self) -> RestartType {

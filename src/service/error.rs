@@ -98,3 +98,41 @@ impl fmt::Display for TooManyRestartsError {
 }
 
 impl Error for TooManyRestartsError {}
+
+/// A failure that trying again does not mend: a password that is wrong, a host that nobody knows.
+///
+/// A [`ClientService`](super::ClientService) ends by it, and no service that fails with it is started again
+/// unless it is [`Permanent`](super::RestartType::Permanent).
+///
+/// ```
+/// use ropewalk::Failure;
+/// use ropewalk::service::Permanent;
+///
+/// let failure = Permanent::of(Failure::msg("wrong password"));
+/// assert!(failure.is::<Permanent>());
+/// assert_eq!(failure.to_string(), "wrong password");
+/// ```
+#[derive(Debug)]
+pub struct Permanent(Failure);
+
+impl Permanent {
+    /// Marks a failure; one that is marked stays as it is.
+    #[track_caller]
+    pub fn of(failure: impl Into<Failure>) -> Failure {
+        let failure = failure.into();
+        if failure.is::<Permanent>() { failure } else { Failure::from(Permanent(failure)) }
+    }
+
+    /// What is permanent.
+    pub fn cause(&self) -> &Failure {
+        &self.0
+    }
+}
+
+impl fmt::Display for Permanent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Error for Permanent {}

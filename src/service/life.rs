@@ -104,6 +104,8 @@ pub(super) struct Life {
     pub(super) is_due_again: Cell<bool>,
     /// It ended, and stays so.
     pub(super) is_retired: Cell<bool>,
+    /// In this start.
+    pub(super) has_begun_privileged: Cell<bool>,
     /// It was taken from its parent.
     is_disowned: Cell<bool>,
 }
@@ -156,6 +158,7 @@ impl Life {
             is_again_under_way: Cell::new(false),
             is_due_again: Cell::new(false),
             is_retired: Cell::new(false),
+            has_begun_privileged: Cell::new(false),
             is_disowned: Cell::new(false),
         })
     }
@@ -214,19 +217,16 @@ impl Life {
     }
 
     /// Adds a child that is not started yet.
-    pub(super) fn adopt(
-        self: &Rc<Self>,
-        called_after: &str,
-        service: Box<dyn Service>,
-    ) -> Result<Rc<Life>> {
+    pub(super) fn adopt(self: &Rc<Self>, service: Box<dyn Service>) -> Result<Rc<Life>> {
         let name = service.name().map(str::to_owned);
         let is_taken = |name: &str| self.children().iter().any(|child| &*child.name == name);
         let name = match name {
             Some(name) if is_taken(&name) => return Err(ServiceError::NameTaken(name).into()),
             Some(name) => name,
             None => {
-                let numbered = (2..).map(|n| format!("{called_after}-{n}"));
-                let mut names = std::iter::once(called_after.to_owned()).chain(numbered);
+                let kind = service.kind().to_owned();
+                let numbered = (2..).map(|n| format!("{kind}-{n}"));
+                let mut names = std::iter::once(kind.clone()).chain(numbered);
                 names.find(|name| !is_taken(name)).unwrap_or_default()
             }
         };
@@ -251,6 +251,7 @@ impl Life {
         let _changing = self.changing.acquire().await?;
         self.leave_nothing_if_ended().await;
         self.begin()?;
+        self.has_begun_privileged.set(true);
         let started = self.call(|service, up| service.privileged_start_service(up));
         self.settle(started, ServiceState::Privileged).await
     }
@@ -286,6 +287,7 @@ impl Life {
         self.is_broken.clear();
         drop(self.broken.take());
         self.is_retired.set(false);
+        self.has_begun_privileged.set(false);
         self.state.set(ServiceState::Starting);
         Ok(())
     }

@@ -1,7 +1,6 @@
 // A service of services.
 
 use super::contract::Service;
-use super::naming::called_after;
 use super::restart::Restart;
 use super::running::{Running, Tree};
 use crate::Deferred;
@@ -24,7 +23,7 @@ use std::time::Duration;
 pub struct MultiService {
     name: String,
     /// Those that were not started yet; then the tree has them.
-    added: Vec<(String, Box<dyn Service>)>,
+    added: Vec<Box<dyn Service>>,
     restart: Restart,
 }
 
@@ -39,7 +38,7 @@ impl MultiService {
     #[doc(alias = "setServiceParent")]
     #[must_use]
     pub fn add_service<S: Service + 'static>(mut self, service: S) -> MultiService {
-        self.added.push((called_after::<S>(), Box::new(service)));
+        self.added.push(Box::new(service));
         self
     }
 

@@ -1,8 +1,8 @@
-// What services are called.
+// What services are called that have no name.
 
-/// What a service is called that has no name: after its type.
-pub(super) fn called_after<S: ?Sized>() -> String {
+/// After their type, without its module and what it is made of.
+pub(super) fn called_after<S: ?Sized>() -> &'static str {
     let path = std::any::type_name::<S>();
     let path = path.split('<').next().unwrap_or(path);
-    path.rsplit("::").next().unwrap_or(path).to_owned()
+    path.rsplit("::").next().unwrap_or(path)
 }

@@ -4,7 +4,6 @@ use super::contract::Service;
 use super::error::ServiceError;
 use super::life::{Life, ServiceState};
 use super::limits::Drain;
-use super::naming::called_after;
 use super::restart::Restart;
 use crate::deferred::{Trigger, fail, succeed};
 use crate::reactor::Owner;
@@ -216,7 +215,7 @@ impl Running {
     /// Adds a service below this one, and starts it.
     pub fn add_service<S: Service + 'static>(&self, service: S) -> Deferred<Running> {
         let Some(life) = self.life.upgrade() else { return fail(self.gone()) };
-        match life.adopt(&called_after::<S>(), Box::new(service)) {
+        match life.adopt(Box::new(service)) {
             Ok(child) => {
                 let (parent, starting) = (life.clone(), child.clone());
                 life.keep(async move {
@@ -308,14 +307,15 @@ impl Running {
         }
     }
 
-    pub(super) fn start_children(
-        &self,
-        added: Vec<(String, Box<dyn Service>)>,
-        tree: Tree,
-    ) -> Deferred<()> {
+    /// Whether what needs privileges was begun in this start.
+    pub(super) fn has_begun_privileged(&self) -> bool {
+        self.life().is_some_and(|life| life.has_begun_privileged.get())
+    }
+
+    pub(super) fn start_children(&self, added: Vec<Box<dyn Service>>, tree: Tree) -> Deferred<()> {
         self.with(move |life| async move {
-            for (called_after, service) in added {
-                life.adopt(&called_after, service)?;
+            for service in added {
+                life.adopt(service)?;
             }
             for child in life.children() {
                 match tree {

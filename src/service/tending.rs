@@ -3,9 +3,9 @@
 // One for one, each has a task of its own that waits and starts it again. In the other strategies one task
 // starts all from one on: what ends meanwhile further to the front has it begin there anew.
 
-use super::error::{FailedError, TooManyRestartsError};
+use super::error::{FailedError, Permanent, TooManyRestartsError};
 use super::life::{Life, ServiceState};
-use super::restart::Strategy;
+use super::restart::{RestartType, Strategy};
 use crate::{Failure, Result};
 use futures_util::future::{Either, select};
 use std::rc::Rc;
@@ -19,6 +19,12 @@ enum Next {
     Again(Duration),
     /// It ended too often.
     GiveUp,
+}
+
+/// Whether to start it again would be of no use.
+fn is_settled(child: &Life, outcome: &Result) -> bool {
+    child.restart_type() != RestartType::Permanent
+        && outcome.as_ref().is_err_and(|failure| failure.is::<Permanent>())
 }
 
 impl Life {
@@ -58,7 +64,10 @@ impl Life {
     }
 
     fn next(&self, child: &Life, outcome: &Result) -> Next {
-        if self.is_leaving() || !child.restart_type().restarts(outcome.is_err()) {
+        if self.is_leaving() || is_settled(child, outcome) {
+            return Next::Retire;
+        }
+        if !child.restart_type().restarts(outcome.is_err()) {
             return Next::Retire;
         }
         let restart = self.restart.borrow().clone();

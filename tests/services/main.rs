@@ -4,8 +4,12 @@
 
 #[path = "../kit/mod.rs"]
 mod kit;
+#[path = "../kit/peers.rs"]
+mod peers;
 
+mod clients;
 mod owning;
+mod ready_made;
 mod restarting;
 mod seeds;
 mod starting;
@@ -62,6 +66,19 @@ impl Place {
     fn to(&self, port: &Address) -> String {
         match self {
             Place::Simulated(..) => "server:7".to_owned(),
+            Place::Real(_) => port.to_string(),
+        }
+    }
+
+    /// Where others serve.
+    fn at_elsewhere(&self) -> &'static str {
+        self.at()
+    }
+
+    /// Where a service finds those.
+    fn to_elsewhere(&self, port: &Address) -> String {
+        match self {
+            Place::Simulated(..) => "client:7".to_owned(),
             Place::Real(_) => port.to_string(),
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use futures_util::future::{Either, select};
 use ropewalk::Transport;
-use ropewalk::service::{Drain, LateError, MultiService};
+use ropewalk::service::{Drain, LateError, MultiService, TcpServer};
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::rc::Rc;
@@ -17,9 +17,9 @@ fn echo(at: &'static str, host: &Where) -> impl Service + use<> {
         let port = up.serve(at, async |mut stream| {
             loop {
                 let (draining, mut line) = (stream.draining(), String::new());
-                let read = match select(stream.read_line(&mut line), draining).await {
-                    Either::Left((read, _)) => read?,
-                    Either::Right(_) => 0,
+                let read = match select(draining, stream.read_line(&mut line)).await {
+                    Either::Left(_) => 0,
+                    Either::Right((read, _)) => read?,
                 };
                 let answer = if read == 0 { "bye\n" } else { &line };
                 stream.write_all(answer.as_bytes()).await?;
@@ -360,10 +360,12 @@ fn a_connection_that_comes_while_its_port_is_closed_is_told_to_drain() {
     let running = place.start(Application::new("all").add_service(lines)).unwrap();
     let to = place.to(host.borrow().as_ref().unwrap());
     let mut peer = std::net::TcpStream::connect(to.trim_start_matches("tcp:")).unwrap();
+    let hearing = std::thread::spawn(move || {
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut peer, &mut said).map(|_| said)
+    });
     place.run(running.stop_service()).unwrap();
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut peer, &mut said).unwrap();
-    assert_eq!(said, "bye\n");
+    assert_eq!(hearing.join().unwrap().unwrap(), "bye\n");
 }
 
 #[test]
@@ -379,4 +381,133 @@ fn a_stop_of_the_reactor_stops_the_services_first() {
         notes.expect(&["a started", "a stopped"]);
         drop(outcome);
     });
+}
+
+// ---- 64 conversations ----
+
+/// How many messages of each client the server has taken in.
+type Taken = Rc<RefCell<[u32; 64]>>;
+
+/// Answers each line, and notes whose it was.
+async fn answer(mut stream: Stream, taken: Taken) -> Result {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let draining = stream.draining();
+        let read = match select(draining, stream.read_line(&mut line)).await {
+            Either::Left(_) => 0,
+            Either::Right((read, _)) => read?,
+        };
+        if read == 0 {
+            return Ok(());
+        }
+        let client: usize = line.trim_end().parse()?;
+        taken.borrow_mut()[client] += 1;
+        // As if the answer took some work.
+        ropewalk::yield_now().await;
+        stream.write_all(line.as_bytes()).await?;
+    }
+}
+
+/// The same in callbacks, with the answers a little later.
+struct Answers {
+    taken: Taken,
+    under_way: Rc<Cell<usize>>,
+    is_draining: Rc<Cell<bool>>,
+}
+
+impl ropewalk::framing::LineProtocol for Answers {
+    fn line_received(&mut self, transport: &Transport, line: &[u8]) -> Result {
+        if self.is_draining.get() {
+            return Ok(()); // not taken in any more
+        }
+        let client: usize = std::str::from_utf8(line)?.parse()?;
+        self.taken.borrow_mut()[client] += 1;
+        self.under_way.set(self.under_way.get() + 1);
+        let (transport, answer) = (transport.clone(), [line, b"\n"].concat());
+        let (under_way, is_draining) = (self.under_way.clone(), self.is_draining.clone());
+        transport.reactor().call_later(Duration::from_millis(1), move || {
+            transport.write(answer);
+            under_way.set(under_way.get() - 1);
+            if is_draining.get() && under_way.get() == 0 {
+                transport.lose_connection();
+            }
+        });
+        Ok(())
+    }
+
+    fn drain(&mut self, transport: &Transport) {
+        self.is_draining.set(true);
+        if self.under_way.get() == 0 {
+            transport.lose_connection();
+        }
+    }
+}
+
+/// Sends as many as `ahead` before their answers, for as long as it is served; how many were answered.
+async fn converse(opening: Deferred<Stream>, client: usize, ahead: usize) -> Result<u32> {
+    let mut stream = opening.await?;
+    let (mut answered, mut answer) = (0, String::new());
+    for _ in 0..ahead {
+        stream.write_all(format!("{client}\n").as_bytes()).await?;
+    }
+    loop {
+        answer.clear();
+        // An end in order: what came too late is heard out, lest a reset take answers with it.
+        if stream.read_line(&mut answer).await? == 0 {
+            return Ok(answered);
+        }
+        assert_eq!(answer, format!("{client}\n"));
+        answered += 1;
+        // The server may have ended meanwhile: what it said until then is still to be read.
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+#[test]
+fn of_64_conversations_every_message_that_was_taken_in_is_answered() {
+    for (is_async, ahead) in [(true, 1), (true, 5), (false, 1), (false, 5)] {
+        in_both(|place| {
+            let (host, taken, at) =
+                (Where::default(), Taken::new(RefCell::new([0; 64])), place.at());
+            let told = host.clone();
+            let (served, counted) = (taken.clone(), taken.clone());
+            let server = match is_async {
+                true => {
+                    TcpServer::serve(at, async move |stream| answer(stream, served.clone()).await)
+                }
+                false => TcpServer::new(at, move |_: &Address| {
+                    let taken = counted.clone();
+                    let answers =
+                        Answers { taken, under_way: Rc::default(), is_draining: Rc::default() };
+                    ropewalk::framing::LineReceiver::new(answers).delimiter("\n")
+                }),
+            };
+            let server = server.on_listening(move |port| drop(told.replace(Some(port.host()))));
+            let running = place.start(Application::new("all").add_service(server)).unwrap();
+            let (to, there) = (place.to(host.borrow().as_ref().unwrap()), place.elsewhere());
+            let talk = |client| there.spawn(converse(there.open(&*to), client, ahead));
+            let clients: Vec<_> = (0..64).map(talk).collect();
+            let (reactor, seen) = (place.reactor(), taken.clone());
+            place
+                .run(async move {
+                    while seen.borrow().iter().any(|&count| count < 3) {
+                        reactor.sleep(Duration::from_millis(1)).await;
+                    }
+                    Ok(())
+                })
+                .unwrap();
+            let stopped = running.stop_service();
+            for (client, talk) in clients.into_iter().enumerate() {
+                let answered = place.run(talk).unwrap();
+                assert_eq!(
+                    answered,
+                    taken.borrow()[client],
+                    "of client {client}, {is_async}, {ahead}, {}",
+                    place.at()
+                );
+            }
+            place.run(stopped).unwrap();
+        });
+    }
 }

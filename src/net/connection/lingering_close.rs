@@ -9,7 +9,9 @@
 //! Over TLS the peer always has more to say until it has said goodbye: servers send tickets unasked, and
 //! a goodbye is bytes too. Over a plain socket it is heard out if bytes of its are there already. Nobody
 //! waits for those that may come: that would cost every connection a round trip, and its memory for as
-//! long as its peer likes, where the peer nearly always has said what it had to say.
+//! long as its peer likes, where the peer nearly always has said what it had to say. But for a server that
+//! stops: it ends conversations in the middle, and what is on its way then must not take the last answers
+//! with it.
 //!
 //! # Invariants
 //! * It takes `LIMIT` of the peer's time and `MOST` bytes at most, however much or little the peer sends.
@@ -29,6 +31,8 @@ use std::time::Duration;
 
 /// As long as a handshake may take: time enough for somebody who is there to answer.
 const LIMIT: Duration = Duration::from_secs(10);
+/// As long as somebody who is there takes to hear of the end of a server that stops.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// As much as systems keep for a sender: what was on its way before it could know.
 pub(super) const MOST: usize = 4 * 1024 * 1024;
 
@@ -49,7 +53,8 @@ impl Connection {
         if let Some(refusals) = self.refusals() {
             refusals.was_held();
         }
-        let timer = self.call_later(self.close_timeout().min(LIMIT), Connection::stop_lingering);
+        let limit = if self.inner.is_draining(self.key) { STOP_LIMIT } else { LIMIT };
+        let timer = self.call_later(self.close_timeout().min(limit), Connection::stop_lingering);
         if let Some(former) = self.with_extras(|extras| extras.close_timer.replace(timer)) {
             // It may be this very timer that found that all is sent, or that hears on.
             let _ = former.cancel();
@@ -60,6 +65,11 @@ impl Connection {
         if self.has_reason() {
             // A write has failed: there is nothing to be saved.
             return false;
+        }
+        if self.inner.is_draining(self.key) {
+            // The peer's end may be known already, which is to be read again.
+            self.inbound.raise(Readiness::READABLE);
+            return true;
         }
         // A layer that gave nothing may not have asked the system.
         let may_be_unread = self.inbound.is(Readiness::READABLE) || self.refusals().is_some();
