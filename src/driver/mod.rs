@@ -330,8 +330,8 @@ impl Readiness {
     /// The peer marked a byte as urgent (TCP's urgent data, MSG_OOB): a read ends before it though more
     /// is there.
     pub const URGENT: Readiness = Readiness(16);
-    /// No event: marks a stream that is not plain, where its readiness is kept.
-    pub(crate) const LAYERED: Readiness = Readiness(32);
+    /// No event, and raised by no driver: a bit for whoever keeps a readiness, to look at both at once.
+    pub(crate) const OWN: Readiness = Readiness(128);
 
     /// Whether this set has anything in common with `other`.
     pub fn has(self, other: Readiness) -> bool {

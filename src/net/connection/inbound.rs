@@ -16,8 +16,11 @@ use std::io;
 pub(super) const READS_PER_TURN: usize = 4;
 /// With any of these a short read does not mean that nothing is left, whatever the stream.
 const HIDING: Readiness = Readiness::READ_CLOSED.and(Readiness::BROKEN).and(Readiness::URGENT);
+/// Marks a stream that has more to say than bytes. It stands beside the readiness, so that a read that
+/// came short looks at one byte for all that it must know.
+pub(super) const LAYERED: Readiness = Readiness::OWN;
 /// Nor does it with one of these, unless the stream is asked.
-const UNCERTAIN: Readiness = HIDING.and(Readiness::LAYERED);
+const UNCERTAIN: Readiness = HIDING.and(LAYERED);
 
 /// What a read came to.
 pub(crate) enum Read {
@@ -99,7 +102,7 @@ impl Inbound {
             return false;
         }
         let has_pending = || stream.with(|stream| Ok(stream.has_pending())).unwrap_or(false);
-        !self.is(Readiness::LAYERED) || !has_pending()
+        !self.is(LAYERED) || !has_pending()
     }
 
     #[inline(always)]

@@ -26,6 +26,7 @@ use crate::failure::{Failure, NO_PLACE, Result, catch_panic};
 use crate::net::connection::Connection;
 use crate::net::connection::ending::done;
 use crate::net::connection::extras::Handshake;
+use crate::net::connection::inbound::LAYERED;
 use crate::net::connection::prepend::Prepend;
 use crate::net::connection::state::State;
 use crate::net::listen::Acceptor;
@@ -69,11 +70,11 @@ impl fmt::Debug for LayerRef {
 impl Connection {
     /// The bit of a stream that has more to say than bytes.
     pub(super) fn mark_of(stream: &mut dyn ByteStream) -> Readiness {
-        Readiness::LAYERED.when(stream.is_layered())
+        LAYERED.when(stream.is_layered())
     }
 
     pub(super) fn has_layer(&self) -> bool {
-        self.inbound.is(Readiness::LAYERED)
+        self.inbound.is(LAYERED)
     }
 
     pub(super) fn deliver_descriptors(self: &Rc<Self>) {
@@ -272,7 +273,7 @@ impl Connection {
         let mut layer = wrapped.inspect_err(|failure| self.layer_panicked(failure.clone()))?;
         let marks = Connection::mark_of(&mut *layer).and(Readiness::READABLE);
         self.stream.set(layer.into());
-        if marks.has(Readiness::LAYERED) {
+        if marks.has(LAYERED) {
             self.outbound.set_layered();
         }
         self.inbound.raise(marks);
