@@ -428,7 +428,7 @@ fn a_listener_of_no_socket_is_served_when_it_says_so_and_once() {
 
         let accepts = |reactor: &Reactor| {
             reactor.turn(Some(Duration::ZERO)).unwrap();
-            census(&reactor)
+            census(reactor)
         };
         let before = accepts(&reactor);
         assert_eq!(accepts(&reactor), before, "nobody said that there is a stream");

@@ -295,8 +295,7 @@ impl Running {
     /// How those below it are kept.
     pub fn set_restart(&self, restart: Restart) {
         if let Some(life) = self.life.upgrade() {
-            let former = life.restart.replace(restart);
-            drop(former);
+            life.restart.replace(restart);
         }
     }
 
