@@ -11,7 +11,7 @@ use crate::buffer::{Buffer, LARGE};
 use crate::deferred::IntoDeferred;
 use crate::driver::AnyStream;
 use crate::failure::{Failure, Result};
-use crate::net::connection::{Connection, Read};
+use crate::net::connection::{Connection, Unlearned};
 use crate::net::listen::Acceptor;
 use crate::reactor::{Draining, Loop, Reactor};
 use crate::transport::Transport;
@@ -240,15 +240,15 @@ impl Inbox {
             return Poll::Ready(Ok(self.bytes()));
         }
         let mut buffer = self.lend(connection);
-        match connection.read(buffer.space()) {
-            Read::All(count) => {
+        match connection.read_short(buffer.space()) {
+            Ok(count) => {
                 buffer.fill(count);
                 // It was absent: spares the drop of nothing.
                 std::mem::forget(self.buffer.replace(buffer));
                 // Said in each arm: where they meet it costs 10 instructions.
                 Poll::Ready(Ok(self.bytes()))
             }
-            read => {
+            Err(read) => {
                 ready!(self.poll_fill_after(connection, context, buffer, read))?;
                 Poll::Ready(Ok(self.bytes()))
             }
@@ -261,10 +261,10 @@ impl Inbox {
         &mut self,
         connection: &Rc<Connection>,
         context: &mut Context<'_>,
-        buffer: Box<Buffer>,
-        read: Read,
+        mut buffer: Box<Buffer>,
+        read: Unlearned,
     ) -> Poll<io::Result<()>> {
-        let outcome = connection.took(read);
+        let outcome = connection.took(read, buffer.space());
         match self.take_in(connection, buffer, outcome) {
             Some(outcome) => Poll::Ready(outcome),
             None => self.poll_fill_slow(connection, context),

@@ -124,11 +124,6 @@ impl StreamCell {
     }
 
     #[inline(always)]
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.try_read(buffer).or_else(|why| self.read_slow(why, buffer))
-    }
-
-    #[inline(always)]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         self.try_write(data).or_else(|why| self.write_slow(why, data))
     }

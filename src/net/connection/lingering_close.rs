@@ -101,7 +101,7 @@ impl Connection {
         }
         match read {
             Read::End => self.with_extras(|extras| extras.peer_bytes_left = 0),
-            Read::All(count) | Read::Bytes(count) => self.with_extras(|extras| {
+            Read::Bytes(count) => self.with_extras(|extras| {
                 extras.peer_bytes_left = extras.peer_bytes_left.saturating_sub(count)
             }),
             Read::Nothing => self.read_was_refused(),

@@ -42,7 +42,7 @@ mod sending;
 mod state;
 
 pub(crate) use faults::is_of_connection;
-pub(crate) use inbound::Read;
+pub(crate) use inbound::Unlearned;
 
 use crate::address::Address;
 use crate::buffer::Buffer;
@@ -359,13 +359,13 @@ impl Connection {
 
 impl<P: Protocol + 'static> Push for P {
     fn ready(mut self: Box<Self>, connection: Rc<Connection>, scratch: &mut [u8]) {
-        match connection.inbound.read(&connection.stream, scratch) {
-            Read::All(count) => {
+        match connection.inbound.read_short(&connection.stream, scratch) {
+            Ok(count) => {
                 self.receive(&connection, &scratch[..count]);
                 connection.put_face_back(self);
                 connection.advance_if_needed();
             }
-            read => {
+            Err(read) => {
                 connection.put_face_back(self);
                 connection.receive_on(read, scratch);
             }

@@ -4,7 +4,7 @@
 
 use crate::driver::Readiness;
 use crate::failure::Failure;
-use crate::net::connection::inbound::Read;
+use crate::net::connection::inbound::{Read, Unlearned};
 use crate::net::connection::outbound::HIGH;
 use crate::net::connection::state::{Event, State};
 use crate::net::connection::{Connection, Halves};
@@ -84,21 +84,26 @@ impl Connection {
             state if state.has_read_ended() => return Some(Ok(0)),
             _ => return Some(self.end_as_read()),
         }
-        match self.read(buffer) {
-            Read::All(count) => Some(Ok(count)),
-            read => self.took(read),
+        match self.read_short(buffer) {
+            Ok(count) => Some(Ok(count)),
+            Err(read) => self.took(read, buffer),
         }
     }
 
-    /// One read while reading is open. But for [`Read::All`] it goes to `took`.
+    /// One read while reading is open. An error goes to `took`, with the buffer.
     #[inline(always)]
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> Read {
-        self.inbound.read(&self.stream, buffer)
+    pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, Unlearned> {
+        self.inbound.read_short(&self.stream, buffer)
     }
 
     /// Sees to what a read came to. `None`: there was nothing after all, or something to be found out.
     #[cold]
-    pub(crate) fn took(self: &Rc<Self>, read: Read) -> Option<io::Result<usize>> {
+    pub(crate) fn took(
+        self: &Rc<Self>,
+        read: Unlearned,
+        buffer: &mut [u8],
+    ) -> Option<io::Result<usize>> {
+        let read = self.inbound.learn(&self.stream, read, buffer);
         let is_end = matches!(read, Read::End);
         let count = self.take_in(read);
         if is_end {

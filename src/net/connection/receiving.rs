@@ -5,7 +5,7 @@
 //! much that it would not stop. A stream whose writer was told is read on like any other.
 
 use crate::driver::Readiness;
-use crate::net::connection::inbound::{READS_PER_TURN, Read};
+use crate::net::connection::inbound::{READS_PER_TURN, Read, Unlearned};
 use crate::net::connection::state::{Action, Event};
 use crate::net::connection::{Connection, Due};
 use std::io;
@@ -34,7 +34,8 @@ impl Connection {
 
     /// Goes on from a read of the protocol's that was more than a short one, or brought nothing.
     #[cold]
-    pub(super) fn receive_on(self: &Rc<Self>, first: Read, scratch: &mut [u8]) {
+    pub(super) fn receive_on(self: &Rc<Self>, first: Unlearned, scratch: &mut [u8]) {
+        let first = self.inbound.learn(&self.stream, first, scratch);
         self.receive(first, scratch);
         for _ in 1..READS_PER_TURN {
             if !self.wants_bytes() {
@@ -61,7 +62,7 @@ impl Connection {
             self.deliver_descriptors();
         }
         match read {
-            Read::All(count) | Read::Bytes(count) => return count,
+            Read::Bytes(count) => return count,
             Read::End => self.peer_ended(),
             Read::Nothing => self.found_nothing(),
             Read::Failed(error) => self.read_failed(error),
