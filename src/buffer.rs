@@ -192,12 +192,12 @@ impl Cork {
 
     /// Takes out what was collected, to be put back when it is sent, or to be given room again. `None`: it
     /// is being sent.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take(&self) -> Option<Corked> {
         self.bytes.take()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn put_back(&self, bytes: Corked) {
         // Nothing stands in for it: spares the drop of that.
         std::mem::forget(self.bytes.replace(Some(bytes)));

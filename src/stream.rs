@@ -271,7 +271,7 @@ impl Inbox {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())
     }
@@ -285,13 +285,13 @@ impl Inbox {
     }
 
     /// Forgets what came before a layer and was not asked for until now.
-    #[cold]
+    #[inline(never)]
     fn refuse(&mut self, connection: &Connection) -> io::Result<usize> {
         let count = self.buffer.take().map_or(0, |buffer| buffer.len());
         connection.refuse_clear(count)
     }
 
-    #[inline(always)]
+    #[inline]
     fn lend(&mut self, connection: &Connection) -> Box<Buffer> {
         self.layers = connection.layers.get();
         if std::mem::take(&mut self.is_busy) {
@@ -318,7 +318,7 @@ impl Inbox {
     }
 
     /// Takes a buffer with what was read into it; without bytes it goes back.
-    #[cold]
+    #[inline(never)]
     fn take_in(
         &mut self,
         connection: &Connection,

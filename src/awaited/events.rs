@@ -63,13 +63,13 @@ impl<E> Queue<E> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn stage(&self) -> Stage {
         self.stage.get()
     }
 
     /// 1: whoever puts one polls next.
-    #[inline(always)]
+    #[inline]
     pub(super) fn put(&self, event: E, bytes: Vec<u8>) {
         self.stage.set(Stage::Handling);
         // Both were empty: spares the drop of nothing.
@@ -92,7 +92,7 @@ impl<E> Queue<E> {
     }
 
     /// 2: the handler is done, and nothing was put since: what came meanwhile is next.
-    #[inline(always)]
+    #[inline]
     fn poll_later(&self) -> Poll<(E, Vec<u8>)> {
         match self.stage.get() {
             Stage::Handling => self.stage.set(Stage::Idle),
@@ -102,7 +102,7 @@ impl<E> Queue<E> {
         Poll::Pending
     }
 
-    #[cold]
+    #[inline(never)]
     fn take_later(&self) -> Poll<(E, Vec<u8>)> {
         let mut later = self.later.borrow_mut();
         let first = later.pop_front();
@@ -147,12 +147,12 @@ impl<P, T: Holds, E> Driven<P, T, E> {
         Driven { protocol: Some(protocol), tell_lost, bytes: Vec::new(), handling }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn next_event(&mut self) -> impl Future<Output = E> {
         poll_fn(|_| self.poll_next())
     }
 
-    #[inline(always)]
+    #[inline]
     fn poll_next(&mut self) -> Poll<E> {
         let queue = &self.handling.queue;
         let (event, bytes) = match queue.next.take() {
@@ -167,14 +167,14 @@ impl<P, T: Holds, E> Driven<P, T, E> {
         Poll::Ready(event)
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn parts(&mut self) -> (&mut P, &T, &[u8]) {
         let protocol = self.protocol.as_mut().expect("it is there until this is dropped");
         (protocol, &self.handling.transport, &self.bytes)
     }
 
     /// 2 and 3: the handler is done.
-    #[inline(always)]
+    #[inline]
     pub(super) fn done(&mut self, outcome: Result) {
         self.handling.spare.give(mem::take(&mut self.bytes));
         if let Err(failure) = outcome {
@@ -182,7 +182,7 @@ impl<P, T: Holds, E> Driven<P, T, E> {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn failed(&self, failure: Failure) {
         if let Some(failure) = self.handling.transport.take_failure(failure) {
             self.handling.queue.fail(Some(failure));
@@ -233,19 +233,19 @@ pub struct Events<P: 'static>(pub(super) Driven<P, Transport, Event>);
 
 impl<P> Events<P> {
     /// The next event, as soon as there is one.
-    #[inline(always)]
+    #[inline]
     pub fn next_event(&mut self) -> impl Future<Output = Event> {
         self.0.next_event()
     }
 
     /// The protocol, its transport, and what was received, if that is the event.
-    #[inline(always)]
+    #[inline]
     pub fn parts(&mut self) -> (&mut P, &Transport, &[u8]) {
         self.0.parts()
     }
 
     /// The handler is done; after an error the connection is reset, and no other event comes.
-    #[inline(always)]
+    #[inline]
     pub fn done(&mut self, outcome: Result) {
         self.0.done(outcome);
     }

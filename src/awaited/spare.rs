@@ -11,7 +11,7 @@ const MOST: usize = 64 * 1024;
 
 impl Spare {
     /// A copy of what arrived: the handler may keep it longer than the reactor its buffer.
-    #[inline(always)]
+    #[inline]
     pub(super) fn copy(&self, data: &[u8]) -> Vec<u8> {
         // An allocation and its end for each event are 130 instructions.
         let mut bytes = self.0.take();
@@ -20,7 +20,7 @@ impl Spare {
     }
 
     /// The handler is done.
-    #[inline(always)]
+    #[inline]
     pub(super) fn give(&self, mut bytes: Vec<u8>) {
         if (1..=MOST).contains(&bytes.capacity()) {
             bytes.clear();

@@ -35,7 +35,7 @@ pub(crate) trait Source<T>: Cancel {
 /// What [`Source::forgo`] is for every source, each compiled for itself.
 ///
 /// Whatever is rare ends it, so that the rest needs no frame.
-#[inline(always)]
+#[inline]
 pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, awaited: bool) {
     match source.tail().ask() {
         Some(Ok(value)) => {
@@ -170,7 +170,6 @@ impl<T> Downstream<T> {
     }
 
     /// A task asked before. It is forgotten first: the drop of its waker is not our code, and may fire.
-    #[cold]
     #[inline(never)]
     fn ask_again(&self) -> Option<Result<T>> {
         let former = self.0.replace(Continuation::Open);
@@ -232,7 +231,6 @@ fn unobserved<T>(outcome: Result<T>, made: Place) {
 }
 
 /// Reports what nobody handled, unless there was nothing to handle.
-#[cold]
 #[inline(never)]
 pub(super) fn unhandled(failure: Failure, made: Place) {
     if !is_quiet(&failure) {

@@ -168,7 +168,7 @@ where
 }
 
 /// Lets the compiler know which arm is not taken.
-#[cold]
+#[inline(never)]
 fn unlikely<S>(part_of_a_stage: S) {
     drop(part_of_a_stage);
 }

@@ -30,7 +30,7 @@ pub(super) fn run<T, U>(
 }
 
 /// What a Deferred says that gave its result to a poll before.
-#[cold]
+#[inline(never)]
 pub(super) fn taken(place: Place) -> Failure {
     Failure::at(place, std::io::Error::other("this Deferred gave its result to an await before"))
 }

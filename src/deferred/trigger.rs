@@ -175,7 +175,7 @@ enum Stage {
 }
 
 /// A root that no cancellation is heard by, for one trigger.
-#[inline(always)]
+#[inline]
 fn root<T: 'static>(made: Place) -> Rc<Root<T>> {
     match node::take::<Root<T>>() {
         Some(root) => root.again(made),
@@ -196,7 +196,7 @@ fn fresh<T: 'static>(made: Place) -> Rc<Root<T>> {
 
 impl<T> Trigger<T> {
     /// The two ends of a new chain.
-    #[inline(always)]
+    #[inline]
     pub(super) fn rooted(made: Place) -> (Trigger<T>, Rc<dyn Source<T>>) {
         let root = root(made);
         (Trigger { root: root.clone() }, root)
@@ -310,7 +310,6 @@ impl<T: 'static> Root<T> {
 }
 
 /// A canceller that will not be called any more.
-#[cold]
 #[inline(never)]
 fn unneeded<T>(on_cancel: Box<OnCancel<T>>) {
     drop(on_cancel);

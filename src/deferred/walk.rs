@@ -130,7 +130,7 @@ fn is_nested() -> bool {
     CANCELLERS.get() >= NESTED
 }
 
-#[cold]
+#[inline(never)]
 fn postpone(work: Work) {
     POSTPONED.with_borrow_mut(|postponed| postponed.push(work));
 }

@@ -123,7 +123,7 @@ impl StreamCell {
         outcome
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         self.try_write(data).or_else(|why| self.write_slow(why, data))
     }
@@ -158,7 +158,7 @@ impl StreamCell {
         why.or_call(|| self.with_other(|stream| stream.write(data)))
     }
 
-    #[inline(always)]
+    #[inline]
     fn put_back(&self, socket: TcpSocket) {
         // There is none to be closed where it was taken from: spares the question.
         std::mem::forget(self.tcp.replace(Some(socket)));

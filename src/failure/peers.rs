@@ -68,7 +68,6 @@ pub fn peer_faults() -> u64 {
     COUNT.get()
 }
 
-#[cold]
 pub(crate) fn tell_peer_fault(report: &Report<'_>) {
     if is_of_an_end(report.failure()) {
         return;

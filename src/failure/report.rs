@@ -52,7 +52,6 @@ impl<'a> Report<'a> {
     }
 
     /// Says it aloud: to whoever [`on_report`] asked, or on standard error.
-    #[cold]
     pub fn tell(&self) {
         tell(self);
     }
@@ -195,13 +194,11 @@ pub fn on_report(hook: impl Fn(&Report<'_>) + 'static) {
 }
 
 /// Says aloud that `failure` was handled by nobody; `what` names what came to grief.
-#[cold]
 pub(crate) fn report(what: &str, failure: &Failure) {
     tell(&Report::new(what, failure, None));
 }
 
 /// As [`report`], for a thing that knows where it was made.
-#[cold]
 pub(crate) fn report_made(what: &str, failure: &Failure, made: Place) {
     tell(&Report::new(what, failure, Some(made)));
 }

@@ -228,7 +228,7 @@ impl Request {
     }
 
     /// The handler failed: an [`Error`] is an answer, another failure is 500 and reported.
-    #[cold]
+    #[inline(never)]
     pub(super) fn fail(&self, failure: Failure) {
         if !self.exchange.is_open() && self.is_told(&failure) {
             return;
@@ -270,7 +270,7 @@ impl Request {
 }
 
 /// The failure that a panic becomes everywhere in this crate.
-#[cold]
+#[inline(never)]
 pub(super) fn panicked(payload: Box<dyn std::any::Any + Send>) -> Failure {
     let failure = Rc::new(Cell::new(None));
     let found = failure.clone();

@@ -225,7 +225,7 @@ where
 }
 
 /// Goes on with a handler that waits, in a task.
-#[cold]
+#[inline(never)]
 fn go_on<F>(mut memory: Memory<F>, request: &Request)
 where
     F: Future<Output = Result<Reply>> + 'static,

@@ -127,13 +127,11 @@ impl Loop {
     }
 
     /// Drops what was given to a call that came too late.
-    #[cold]
     pub(crate) fn refuse<T: 'static>(&self, what: T) {
         self.refuse_by(move || drop(what));
     }
 
     /// What a call that came too late gives: a failure. `given` is dropped.
-    #[cold]
     pub(crate) fn refused<G: 'static, T: 'static>(&self, given: G, made: Place) -> Deferred<T> {
         if self.ending.stage() == Stage::Gone {
             self.refuse(given);
@@ -149,7 +147,6 @@ impl Loop {
         deferred
     }
 
-    #[cold]
     pub(super) fn refuse_by(&self, work: impl FnOnce() + 'static) {
         self.ending.refused.borrow_mut().push(Box::new(work));
         if self.ending.stage() == Stage::Gone {

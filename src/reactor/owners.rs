@@ -76,7 +76,7 @@ impl Owners {
         self.served.get()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn serve(&self, owner: OwnerId) {
         self.served.set(owner);
     }

@@ -142,7 +142,7 @@ struct FreeSlot {
 }
 
 impl TaskSlot {
-    #[inline(always)]
+    #[inline]
     pub(super) fn put(&self, task: Pin<Box<dyn Task>>) {
         // Absent until now: spares the drop of nothing.
         std::mem::forget(self.task.replace(Some(task)));
@@ -418,7 +418,7 @@ impl Tasks {
     }
 
     /// 2.
-    #[inline(always)]
+    #[inline]
     pub(super) fn poll(&self, slot: &TaskSlot) {
         if let Some(task) = slot.task.take() {
             task.poll(slot, self);
@@ -527,7 +527,7 @@ impl Tasks {
     }
 
     /// Takes one read or write off the budget of the task being polled. False: it has none left.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn spend(&self) -> bool {
         let polled = self.polled.get();
         let (budget, has_none) = polled.budget.overflowing_sub(1);

@@ -38,7 +38,7 @@ impl Default for Waiter {
 
 impl Waiter {
     /// Remembers the task that is polled with `context`.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn wait(&self, context: &Context<'_>, inner: &Loop) {
         let wait = self.wait.get();
         self.wait.set(Wait { is_waiting: true, ..wait });
@@ -58,7 +58,7 @@ impl Waiter {
     }
 
     /// Wakes who waits.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn wake(&self, tasks: &Tasks) {
         if let Some(slot) = self.waiting_slot() {
             tasks.enqueue(slot);
@@ -78,7 +78,7 @@ impl Waiter {
     }
 
     /// The task that waits; anybody else that does is woken. Nobody waits any more.
-    #[inline(always)]
+    #[inline]
     fn waiting_slot(&self) -> Option<Rc<TaskSlot>> {
         let wait = self.wait.get();
         if !wait.is_waiting {

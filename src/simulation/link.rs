@@ -142,7 +142,7 @@ impl Link {
     }
 
     /// When a datagram that is sent now is there, if it is not lost.
-    #[inline(always)]
+    #[inline]
     pub(super) fn arrival_once(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
         let start = now.max(self.busy_until);
         let left = match self.bandwidth {
@@ -194,7 +194,7 @@ impl Links {
         self.rows[from][to].get_or_insert_default()
     }
 
-    #[cold]
+    #[inline(never)]
     fn make(&mut self, from: usize, to: usize) {
         if self.rows.len() <= from {
             self.rows.resize_with(from + 1, Vec::new);

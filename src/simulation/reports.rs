@@ -144,7 +144,6 @@ impl World {
         if self.reports.standing.get().has_failed { self.fail() } else { Ok(()) }
     }
 
-    #[cold]
     fn fail(&self) -> Result {
         let standing = &self.reports.standing;
         standing.set(Standing { is_told: true, ..standing.get() });

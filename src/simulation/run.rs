@@ -239,7 +239,7 @@ impl World {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn run(&self, job: Job) {
         match job {
             Job::Datagram(datagram) => self.state.borrow_mut().on_datagram(datagram),
@@ -312,18 +312,18 @@ fn run_reporting_panic(what: &str, place: Place, call: impl FnOnce()) {
 
 impl State {
     /// In how much of the world's time a host has something to do by itself; `None`: not at all.
-    #[inline(always)]
+    #[inline]
     fn due(&self, host: usize, inner: &Loop) -> Option<u64> {
         self.delay(host, inner).filter(|_| self.may_turn(host, inner))
     }
 
-    #[inline(always)]
+    #[inline]
     fn may_turn(&self, host: usize, inner: &Loop) -> bool {
         let machine = &self.machines[host];
         machine.is_up && !machine.is_paused && !inner.is_entered()
     }
 
-    #[inline(always)]
+    #[inline]
     fn delay(&self, host: usize, inner: &Loop) -> Option<u64> {
         let machine = &self.machines[host];
         if !machine.ready.is_empty() || inner.has_work() {
@@ -358,7 +358,7 @@ impl State {
         None
     }
 
-    #[cold]
+    #[inline(never)]
     fn happen(&mut self, event: Event) {
         match event {
             Event::Request(key, tries) => self.on_request(key, tries),

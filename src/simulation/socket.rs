@@ -99,7 +99,7 @@ impl Socket {
     }
 
     /// What it is ready for while it begins or ends.
-    #[cold]
+    #[inline(never)]
     fn last_readiness(&self) -> Readiness {
         let is_over = matches!(self.stage, Stage::Failed(_) | Stage::Dead);
         if !is_over && self.stage != Stage::Open {
@@ -170,7 +170,7 @@ impl Socket {
         self.may_send_some(wanted)
     }
 
-    #[cold]
+    #[inline(never)]
     fn may_send_some(&mut self, wanted: usize) -> io::Result<usize> {
         if let Some(kind) = self.error.take() {
             return Err(kind.into());

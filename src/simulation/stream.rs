@@ -20,7 +20,7 @@ pub(super) struct SimulatedStream {
 
 impl SimulatedStream {
     /// Counts the call; what goes wrong with it is returned, or done as far as it is more than a no.
-    #[inline(always)]
+    #[inline]
     fn enter(&self, state: &mut State, call: Call) -> io::Result<Option<Fault>> {
         let Some(socket) = state.sockets.get(self.key) else {
             return Err(io::ErrorKind::NotConnected.into());
@@ -32,7 +32,7 @@ impl SimulatedStream {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn fail(&self, state: &mut State, call: Call, fault: Fault) -> io::Result<Option<Fault>> {
         if call == Call::Write
             && let Some(socket) = state.sockets.get_mut(self.key)

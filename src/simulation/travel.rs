@@ -15,7 +15,7 @@ const REPEATS: u32 = 15;
 
 impl State {
     /// Puts bytes on their way: they wait in the receiver's inbox until their number has arrived.
-    #[inline(always)]
+    #[inline]
     pub(super) fn write(&mut self, key: Key, data: &[u8]) -> io::Result<usize> {
         let socket = self.sockets.get_mut(key).ok_or(io::ErrorKind::NotConnected)?;
         let count = socket.may_send(data.len())?;
@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn on_arrival(&mut self, key: Key) {
         while self.land(key) {}
     }
@@ -125,7 +125,7 @@ impl State {
     }
 
     /// Something without bytes arrives at somebody who hears it.
-    #[cold]
+    #[inline(never)]
     fn deliver_mark(&mut self, key: Key, flight: Flight) {
         match flight.segment {
             Segment::Ack => self.complete(key),
@@ -142,7 +142,7 @@ impl State {
     }
 
     /// What arrives where nobody is any more is answered with a reset.
-    #[cold]
+    #[inline(never)]
     fn bounce(&mut self, sender: Key, segment: Segment) {
         if matches!(segment, Segment::Data(_) | Segment::Ack)
             && let Some(socket) = self.sockets.get(sender)
@@ -184,7 +184,7 @@ impl State {
     }
 
     /// Takes bytes that arrived; the writer learns of room.
-    #[inline(always)]
+    #[inline]
     pub(super) fn read(&mut self, key: Key, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.sockets.get_mut(key).ok_or(io::ErrorKind::NotConnected)?;
         let count = socket.read(buffer)?;
@@ -194,7 +194,7 @@ impl State {
     }
 
     /// So much was read: the writer learns of room, if the way back is open.
-    #[inline(always)]
+    #[inline]
     fn free_room(&mut self, (from, to): (usize, usize), writer: Option<Key>, bytes: usize) {
         let Some(key) = writer else { return };
         let Some(writer) = self.sockets.get_mut(key) else { return };

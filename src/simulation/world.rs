@@ -214,7 +214,7 @@ impl State {
     }
 
     /// Counts a call of a host's driver and says what goes wrong with it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn call(
         &mut self,
         host: usize,
@@ -228,7 +228,7 @@ impl State {
         self.choose_fault(host, connection, call)
     }
 
-    #[cold]
+    #[inline(never)]
     fn choose_fault(&mut self, host: usize, connection: Connection, call: Call) -> Option<Fault> {
         let (number, fault) = self.fault_at;
         let chosen = (number == self.calls).then_some(fault);

@@ -97,7 +97,7 @@ impl SystemDriver {
         doors.as_ref().map(|(registry, _)| registry.clone()).ok_or_else(closed)
     }
 
-    #[inline(always)]
+    #[inline]
     fn wait_once(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         // Room for all at once: growing by one is measurably slower.
         ready.reserve(EVENTS_PER_WAIT);
@@ -120,7 +120,6 @@ impl SystemDriver {
 
     /// A shortage passes: it is reported, once a minute, and waiting is tried again a little later.
     /// Everything else is the end.
-    #[cold]
     fn wait_failed(&self, error: io::Error, timeout: Option<Duration>) -> io::Result<()> {
         if !Errno::from_io_error(&error).is_some_and(is_shortage) {
             return Err(error);

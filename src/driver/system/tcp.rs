@@ -64,12 +64,12 @@ fn is_under_way(error: &io::Error) -> bool {
 }
 
 impl TcpSocket {
-    #[inline(always)]
+    #[inline]
     pub(in crate::driver) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         rustix::net::recv(&self.0, buffer, AT_ONCE).map(|(_, count)| count)
     }
 
-    #[inline(always)]
+    #[inline]
     pub(in crate::driver) fn send(&self, data: &[u8]) -> Result<usize, Errno> {
         rustix::net::send(&self.0, data, QUIETLY)
     }

@@ -217,7 +217,6 @@ impl Layer for UnixByteStream {
 }
 
 /// The system has thrown them away. Without them the bytes mean something else, so they are none to pass on.
-#[cold]
 fn descriptors_lost() -> io::Error {
     io::Error::other(
         "descriptors that came with its bytes were lost: this process can have no more",

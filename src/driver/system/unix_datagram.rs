@@ -95,7 +95,6 @@ impl DatagramSocket for UnixDatagrams {
 
 impl UnixDatagrams {
     /// Nobody has a use for descriptors here, and the system has closed them: it is told without room.
-    #[cold]
     fn descriptors_came(&self, from: &Address) {
         let why = "descriptors came with a datagram, where nobody takes them: they are closed";
         let failure = Failure::in_loop_msg(why);

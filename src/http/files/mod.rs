@@ -206,7 +206,7 @@ impl Resource for Files {
 }
 
 impl Files {
-    #[cold]
+    #[inline(never)]
     fn find_in_thread(&self, request: &Request, wanted: Wanted) -> Result<Reply> {
         let (shared, asked) = (self.shared.clone(), wanted.clone());
         let now = request.reactor().system_time();

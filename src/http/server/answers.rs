@@ -273,7 +273,7 @@ impl Channel {
     // ---- what goes wrong ----
 
     /// The last handle of a request went, and there was no answer.
-    #[cold]
+    #[inline(never)]
     pub(in crate::http) fn forgotten(self: &Rc<Self>, exchange: &Rc<Exchange>) {
         let request = Request::new(self.clone(), exchange.clone());
         let (method, path) = (request.method(), request.path());
@@ -290,7 +290,7 @@ impl Channel {
     }
 
     /// Answers 500; what is half sent is cut off, so that the peer does not take it for all.
-    #[cold]
+    #[inline(never)]
     pub(in crate::http) fn fail(self: &Rc<Self>, request: &Request) {
         self.outcome.set(Outcome::Failed);
         if request.exchange.is_owed() {
@@ -304,7 +304,7 @@ impl Channel {
     }
 
     /// The handler says what is no answer here.
-    #[cold]
+    #[inline(never)]
     fn unsayable(self: &Rc<Self>, request: &Request, error: SendError) {
         if !request.exchange.is_open() || error == SendError::Closed {
             return;
@@ -316,7 +316,7 @@ impl Channel {
         self.fail(request);
     }
 
-    #[cold]
+    #[inline(never)]
     fn answered_twice(&self, request: &Request) {
         if request.exchange.stage() == Stage::Lost {
             return;

@@ -168,7 +168,7 @@ impl Channel {
     }
 
     /// Bytes that are no HTTP.
-    #[cold]
+    #[inline(never)]
     fn receive_otherwise(&self, data: &[u8]) -> Result {
         if self.is_closing.get() {
             let dropped = self.dropped.get().saturating_add(data.len() as u64);
@@ -244,7 +244,7 @@ impl Channel {
         self.kept.take()
     }
 
-    #[cold]
+    #[inline(never)]
     fn keep(&self, input: &[u8]) {
         self.kept.borrow_mut().extend_from_slice(input);
         self.limit_kept();

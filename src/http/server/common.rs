@@ -196,7 +196,7 @@ impl Common {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn renew_date(&self, channel: &Channel, now: Instant) -> DateLine {
         let time = channel.reactor().system_time();
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -87,7 +87,7 @@ impl Deadline {
     }
 
     /// Has the call made at a time; `make` makes it, if there is none.
-    #[cold]
+    #[inline(never)]
     pub(super) fn arm(
         &self,
         at: Instant,

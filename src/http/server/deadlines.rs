@@ -24,7 +24,7 @@ impl Channel {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn arm(self: &Rc<Self>, at: Instant, now: Instant) {
         self.deadline.arm(at, now, |delay| {
             let weak = Rc::downgrade(self);

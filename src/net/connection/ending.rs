@@ -85,7 +85,7 @@ impl Connection {
         Failure::without_backtrace(ConnectionLost::new(self.peer.clone(), error))
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn advance_if_needed(self: &Rc<Self>) {
         if self.has_work() {
             self.advance();

@@ -45,7 +45,6 @@ impl Connection {
     }
 
     /// Reports a failure that is the application's own whatever it says.
-    #[cold]
     pub(crate) fn report(&self, what: &str, failure: &Failure) {
         self.tell(tell, Report::new(what, failure, None));
     }

@@ -21,14 +21,12 @@ impl Connection {
         self.extras.borrow().as_ref()?.refusals.clone()
     }
 
-    #[cold]
     pub(super) fn read_was_refused(&self) {
         if let Some(refusals) = self.refusals() {
             refusals.read_refused();
         }
     }
 
-    #[cold]
     pub(super) fn write_was_refused(&self) {
         if let Some(refusals) = self.refusals() {
             refusals.write_refused();

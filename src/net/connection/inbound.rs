@@ -119,12 +119,12 @@ impl Inbound {
         !self.is(LAYERED) || !has_pending()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn is(&self, readiness: Readiness) -> bool {
         self.readiness.get().has(readiness)
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn raise(&self, readiness: Readiness) {
         self.readiness.set(self.readiness.get().and(readiness));
     }

@@ -160,7 +160,6 @@ impl Connection {
     }
 
     /// Does what the layer has to do by itself: its handshake, or what it could not send before.
-    #[cold]
     pub(super) fn tend_layer(self: &Rc<Self>) {
         if matches!(self.state.get(), State::Lingering | State::Failed { .. } | State::Lost { .. })
         {
@@ -232,7 +231,6 @@ impl Connection {
 
     /// A stream holds bytes that came before its layer, and were asked for after it: somebody on the
     /// way may have put them there, to be taken for the peer's.
-    #[cold]
     pub(crate) fn refuse_clear(&self, count: usize) -> io::Result<usize> {
         self.stream_failed(io::Error::new(io::ErrorKind::InvalidData, in_the_clear(count)));
         self.mark_dirty();
@@ -244,7 +242,6 @@ impl Connection {
         !self.has_layer() || self.close_notify()
     }
 
-    #[cold]
     fn close_notify(&self) -> bool {
         match self.with_stream(|stream| stream.close_notify()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

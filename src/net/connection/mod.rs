@@ -208,7 +208,7 @@ impl Connection {
     // ---- the face ----
 
     /// Reads for the protocol, or lets the task do so.
-    #[inline(always)]
+    #[inline]
     fn ready_to_read(self: Rc<Self>, scratch: &mut [u8]) {
         match self.face.take() {
             Some(face) => face.ready(self, scratch),
@@ -216,7 +216,7 @@ impl Connection {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn put_face_back(&self, face: Box<dyn Push>) {
         // Nobody but who took the face puts one there: spares the drop of nothing.
         std::mem::forget(self.face.replace(Some(face)));
@@ -253,7 +253,6 @@ impl Connection {
         self.stream.is_out() && !self.state.get().is_lost()
     }
 
-    #[cold]
     fn call_failed(&self, error: io::Error) -> io::Error {
         if self.is_in_stream() {
             let why =
@@ -281,13 +280,13 @@ impl Connection {
     }
 
     /// Whether bytes are wanted, and some may be there.
-    #[inline(always)]
+    #[inline]
     fn wants_bytes(&self) -> bool {
         self.inbound.is(Readiness::READABLE) && self.state.get().reads()
     }
 
     /// The system, or a layer, says that the stream is ready.
-    #[inline(always)]
+    #[inline]
     fn raise(&self, readiness: Readiness) {
         self.inbound.raise(readiness);
         if readiness.has(Readiness::WRITABLE) {
@@ -303,7 +302,7 @@ impl Connection {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn has_work(&self) -> bool {
         self.due.get().has_work
     }
@@ -341,17 +340,16 @@ impl Connection {
     }
 
     /// A buffer of the pool, for a stream to read into.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn lend_small(&self) -> Box<Buffer> {
         self.inner.pool.small()
     }
 
-    #[cold]
     pub(crate) fn lend_large(&self) -> Box<Buffer> {
         self.inner.pool.large()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take_buffer_back(&self, buffer: Box<Buffer>) {
         self.inner.pool.give(buffer);
     }

@@ -88,7 +88,7 @@ impl Outbound {
     // ---- the cork ----
 
     /// A callback begins. What it writes collects in the cork, if that is free and nothing older waits.
-    #[inline(always)]
+    #[inline]
     pub(super) fn cork(&self, exit: Exit<'_>, is_idle: bool) {
         if !is_idle || exit.inner.cork.owner() != Key::NONE {
             return self.call.set(Call::Plain);
@@ -98,7 +98,7 @@ impl Outbound {
     }
 
     /// A poll writes. Until it returns its bytes collect in the cork, if that is free and nothing older waits.
-    #[inline(always)]
+    #[inline]
     pub(super) fn cork_for_poll(&self, exit: Exit<'_>, is_idle: bool) -> bool {
         let Exit { inner, key, .. } = exit;
         let is_free = self.call.get() == Call::None
@@ -112,7 +112,7 @@ impl Outbound {
         is_free
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn is_corked(&self) -> bool {
         self.call.get() == Call::Corked
     }
@@ -123,7 +123,7 @@ impl Outbound {
     }
 
     /// Collects what a callback writes, or a poll. False: it goes another way.
-    #[inline(always)]
+    #[inline]
     pub(super) fn collect(&self, exit: Exit<'_>, data: &[u8]) -> bool {
         self.is_corked() && exit.inner.cork.collect(data)
     }
@@ -321,12 +321,12 @@ impl Outbound {
 
     // ---- room and marks ----
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn has_room(&self) -> bool {
         self.marks.get().has_room
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn raise(&self) {
         self.marks.set(Marks { has_room: true, ..self.marks.get() });
     }

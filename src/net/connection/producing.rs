@@ -42,7 +42,6 @@ impl Connection {
     }
 
     /// Whether writes are taken although the connection is ending, because a producer is not done.
-    #[cold]
     pub(super) fn still_produces(&self) -> bool {
         self.state.get().sends() && self.has_producer()
     }

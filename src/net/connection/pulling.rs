@@ -67,7 +67,7 @@ impl Connection {
     }
 
     /// Pending if the task has had its share of this turn.
-    #[inline(always)]
+    #[inline]
     fn poll_budget(&self, context: &mut Context<'_>) -> Poll<()> {
         if !self.inner.tasks.spend() {
             return come_again(context);
@@ -91,13 +91,12 @@ impl Connection {
     }
 
     /// One read while reading is open. An error goes to `took`, with the buffer.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, Unlearned> {
         self.inbound.read_short(&self.stream, buffer)
     }
 
     /// Sees to what a read came to. `None`: there was nothing after all, or something to be found out.
-    #[cold]
     pub(crate) fn took(
         self: &Rc<Self>,
         read: Unlearned,
@@ -251,7 +250,6 @@ impl Connection {
 }
 
 /// The task had its share: others go first.
-#[cold]
 fn come_again<T>(context: &Context<'_>) -> Poll<T> {
     context.waker().wake_by_ref();
     Poll::Pending

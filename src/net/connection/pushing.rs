@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 impl Connection {
     /// A callback begins.
-    #[inline(always)]
+    #[inline]
     pub(super) fn cork(&self) {
         self.outbound.cork(self.exit(), !self.has_work());
     }
@@ -30,7 +30,7 @@ impl Connection {
     }
 
     /// Calls the protocol with bytes, if that is the face and it is not lost.
-    #[inline(always)]
+    #[inline]
     pub(super) fn deliver(self: &Rc<Self>, data: &[u8]) {
         let Some(mut face) = self.face.take() else { return };
         face.receive(self, data);

@@ -120,7 +120,6 @@ impl Connection {
     }
 
     /// While reading is paused, an end that was announced is looked for without reading.
-    #[cold]
     fn look_for_end(self: &Rc<Self>) {
         if !self.inbound.is(Readiness::READ_CLOSED.and(Readiness::BROKEN)) {
             return;

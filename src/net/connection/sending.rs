@@ -21,7 +21,7 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_millis(10);
 
 impl Connection {
-    #[inline(always)]
+    #[inline]
     pub(super) fn exit(&self) -> Exit<'_> {
         Exit { inner: &self.inner, key: self.key, stream: &self.stream }
     }
@@ -71,7 +71,7 @@ impl Connection {
     }
 
     /// As `uncork`, and the loop settles what comes of it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn uncork_in_poll(&self) {
         self.uncork();
         if self.has_work() {
@@ -145,7 +145,6 @@ impl Connection {
     }
 
     /// The system had no memory for it: no edge will say when it has.
-    #[cold]
     pub(super) fn note_shortage(&self, of: Readiness) {
         self.forget_readiness(of);
         if !self.with_extras(|extras| std::mem::replace(&mut extras.is_short, true)) {

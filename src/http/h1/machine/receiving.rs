@@ -121,7 +121,7 @@ impl Machine {
         self.parser.is_untouched() && self.awaited.is_empty() && self.informational == 0
     }
 
-    #[cold]
+    #[inline(never)]
     fn refused(&mut self, refusal: Refusal) -> Event<'static> {
         self.incoming = Incoming::Closed; // 9
         self.block = Block::default();
