@@ -4,6 +4,8 @@
 
 #[path = "kit/examples.rs"]
 mod examples;
+#[path = "kit/paths.rs"]
+mod paths;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -182,7 +184,7 @@ fn stdio_keeps_little_while_nobody_reads_its_output_in_both_faces() {
 
 #[test]
 fn a_guest_of_unix_chat_who_does_not_read_is_shown_out() {
-    let path = std::env::temp_dir().join(format!("rw-deaf-guest-{}", std::process::id()));
+    let path = paths::path("deaf-guest");
     let chat = Program::start("unix_chat", &[path.to_str().unwrap()]);
     let deaf = UnixStream::connect(&path).unwrap();
     let mut loud = UnixStream::connect(&path).unwrap();

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
+#[path = "kit/paths.rs"]
+mod paths;
 #[path = "kit/peers.rs"]
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use paths::path;
 use ropewalk::endpoint::quote;
 use ropewalk::transport::ConnectionDone;
 use ropewalk::{
@@ -102,7 +105,7 @@ fn tcp6_listens_at_every_address_unless_told_otherwise() {
 
 #[test]
 fn unix_listens_and_connects_at_a_path_with_a_colon() {
-    let path = std::env::temp_dir().join(format!("ropewalk:endpoints:{}", std::process::id()));
+    let path = path("ropewalk:endpoints");
     let path = quote(path.to_str().unwrap());
     in_both_faces(&format!("unix:{path}:mode=600"), |reactor, _| {
         let opening = reactor.open(client(&format!("unix:{path}")));
@@ -210,8 +213,7 @@ mod tls {
 
     impl Directory {
         fn new(name: &str) -> Directory {
-            let name = format!("ropewalk:{name}:{}", std::process::id());
-            let directory = Directory(std::env::temp_dir().join(name));
+            let directory = Directory(path(&format!("ropewalk:{name}")));
             fs::create_dir_all(&directory.0).unwrap();
             directory
         }
@@ -250,7 +252,7 @@ mod tls {
     fn a_client_trusts_the_roots_that_its_text_names_and_no_others() {
         let reactor = Reactor::new().unwrap();
         let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
-        let roots = std::env::temp_dir().join(format!("ropewalk-roots-{}.pem", std::process::id()));
+        let roots = path("roots.pem");
         std::fs::write(&roots, identity.certificate_pem()).unwrap();
         let config = ServerConfig::new(identity);
         ropewalk::on_report(|_| ()); // of the client below that does not trust it

@@ -1,6 +1,9 @@
 //! Times at the ends of what can be said: none, the least, all there is.
 
 #![cfg(feature = "simulation")]
+#[path = "kit/paths.rs"]
+mod paths;
+
 use futures_util::FutureExt;
 use ropewalk::clock::{Clock, TestClock};
 use ropewalk::deferred::{Cooperator, DeferredFilesystemLock, LoopingCall, TimedOut, defer_later};
@@ -95,7 +98,7 @@ fn limits_and_waits_of_any_length_are_kept_on_a_test_clock() {
 
 #[test]
 fn a_lock_on_a_file_may_be_waited_for_without_end() {
-    let file = std::env::temp_dir().join(format!("ropewalk-extremes-{}", std::process::id()));
+    let file = paths::path("lock");
     let clock = TestClock::new();
     let lock = DeferredFilesystemLock::new(&file, &clock);
     let held = lock.try_lock().unwrap().unwrap();

@@ -3,7 +3,7 @@
 
 mod kit;
 
-use kit::{Face, Notes, Peer, Role, pattern, serve, turn, until};
+use kit::{Face, Notes, Peer, Role, path, pattern, serve, turn, until};
 use ropewalk::{Reactor, Transport};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -12,7 +12,6 @@ use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// More than the kernel's two buffers hold, whatever they have grown to.
@@ -23,10 +22,7 @@ struct Place(PathBuf);
 
 impl Place {
     fn of(bytes: &[u8]) -> Place {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ropewalk-files-{}-{count}", std::process::id());
-        let place = Place(std::env::temp_dir().join(name));
+        let place = Place(path("file"));
         std::fs::write(&place.0, bytes).unwrap();
         place
     }

@@ -6,10 +6,13 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
+#[path = "kit/paths.rs"]
+mod paths;
 #[path = "kit/peers.rs"]
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+use paths::path;
 use ropewalk::transport::ConnectionDone;
 use ropewalk::{ClientEndpoint, Failure, Protocol, Reactor, Result, Stream, Transport};
 use std::cell::RefCell;
@@ -18,7 +21,6 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Keeps what comes, and how it ended.
 #[derive(Clone, Default)]
@@ -96,9 +98,7 @@ struct Place(PathBuf);
 
 impl Place {
     fn new(name: &str) -> Place {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Place(std::env::temp_dir().join(format!("rw-{name}-{}-{count}", std::process::id())))
+        Place(path(name))
     }
 
     fn text(&self) -> &str {

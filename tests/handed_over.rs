@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 #![cfg(all(feature = "process", target_os = "linux"))]
 
+#[path = "kit/paths.rs"]
+mod paths;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::driver::{inherited_names, take_inherited};
 use ropewalk::process::{ChildDescriptor, ProcessOptions};
@@ -104,7 +107,7 @@ fn the_path_of_a_unix_socket_stays_with_the_successor_and_goes_with_it() {
     if let Ok(at) = std::env::var(PART) {
         return succeed_at(&at);
     }
-    let folder = std::env::temp_dir().join(format!("ropewalk-handed-{}", std::process::id()));
+    let folder = paths::path("handed");
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("socket");
     let at = format!("unix:{}", path.display());

@@ -5,7 +5,7 @@
 #[path = "kit/mod.rs"]
 mod kit;
 
-use kit::{FACES, Face, alone_and_well, until};
+use kit::{FACES, Face, alone_and_well, path, until};
 use ropewalk::ServerEndpoint;
 use ropewalk::net::ListenError;
 use ropewalk::{Address, Port, Protocol, Reactor, Result, Transport, UnixName};
@@ -90,7 +90,7 @@ fn a_socket_passed_by_number_is_served_and_is_its_ports_alone() {
 fn a_unix_socket_passed_by_number_is_served_and_leaves_its_path() {
     for face in FACES {
         let reactor = Reactor::new().unwrap();
-        let path = std::env::temp_dir().join(format!("rw-passed-{face:?}-{}", std::process::id()));
+        let path = path("passed");
         let number = left(UnixListener::bind(&path).unwrap());
         let port = listen(face, &reactor, number).unwrap();
         assert_eq!(port.host(), Address::Unix(UnixName::from(&path)));

@@ -5,7 +5,7 @@
 mod kit;
 
 use futures_util::stream::FusedStream;
-use kit::{Notes, Peer, census, hear_reports, turn, until};
+use kit::{Notes, Peer, census, hear_reports, path, turn, until};
 use ropewalk::net::ListenError;
 use ropewalk::prelude::*;
 use std::io::{ErrorKind, Write};
@@ -130,7 +130,7 @@ fn a_handshake_that_fails_is_the_peers_fault_and_seen_by_nobody() {
 #[test]
 fn a_full_listener_whose_socket_is_shut_down_ends_all_the_same() {
     let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
-    let path = std::env::temp_dir().join(format!("listener-{}", std::process::id()));
+    let path = path("listener");
     let socket = UnixListener::bind(&path).unwrap();
     let other = socket.try_clone().unwrap();
     let mut listener = reactor.accept(ServerEndpoint::listener(socket)).unwrap();

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
+#[path = "kit/paths.rs"]
+mod paths;
+
 use ropewalk::application::log::{
     LogFile, LogFormat, LogLevel, LogSink, Logger, Rotation, Written, captured_logs, log_reports,
     set_level, write_to,
@@ -12,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,9 +26,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Folder {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ropewalk-{}-{number}", std::process::id()));
+        let path = paths::path("logs");
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }

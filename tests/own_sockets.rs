@@ -6,7 +6,7 @@
 mod kit;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use kit::{FACES, Face, Notes, Peer, census, until};
+use kit::{FACES, Face, Notes, Peer, census, path, until};
 use ropewalk::driver::{ByteStream, Driver, Key, Listener, Readiness, SystemDriver};
 use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError};
 use ropewalk::simulation::Simulation;
@@ -70,7 +70,7 @@ fn a_tcp_listener_of_ones_own_is_served_once_and_closed_with_its_port() {
 fn a_unix_listener_of_ones_own_is_served_and_keeps_its_path() {
     for face in FACES {
         let reactor = Reactor::new().unwrap();
-        let path = std::env::temp_dir().join(format!("rw-own-{face:?}-{}", std::process::id()));
+        let path = path("own");
         let endpoint = ServerEndpoint::listener(UnixListener::bind(&path).unwrap());
         let port = listen(face, &reactor, &endpoint).unwrap();
         assert_eq!(port.host(), Address::Unix(UnixName::from(&path)));
@@ -347,9 +347,6 @@ fn a_udp_socket_of_ones_own_is_served_in_both_faces_and_left_as_it_was_for_other
 fn a_unix_datagram_socket_of_ones_own_is_served_and_keeps_its_path() {
     for face in FACES {
         let reactor = Reactor::new().unwrap();
-        let path = |end: &str| {
-            std::env::temp_dir().join(format!("rw-own-{end}-{face:?}-{}", std::process::id()))
-        };
         let (at, from) = (path("served"), path("peer"));
         let host = echo_datagrams(face, &reactor, UnixDatagram::bind(&at).unwrap()).unwrap();
         assert_eq!(host, Address::Unix(UnixName::from(&at)));

@@ -6,6 +6,8 @@
 
 #[path = "kit/examples.rs"]
 mod examples;
+#[path = "kit/paths.rs"]
+mod paths;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -300,7 +302,7 @@ fn port_forward_passes_standard_input_on_and_the_answer_back() {
 fn port_forward_takes_tls_off_at_one_end_and_puts_it_on_at_the_other() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let identity = ropewalk::tls::Identity::self_signed(&["relay.test"]).unwrap();
-    let pem = std::env::temp_dir().join(format!("ropewalk-relay-{}.pem", std::process::id()));
+    let pem = paths::path("relay.pem");
     std::fs::write(&pem, identity.key_pem() + &identity.certificate_pem()).unwrap();
     let pem = pem.to_str().unwrap();
 

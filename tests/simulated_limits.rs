@@ -3,6 +3,9 @@
 #![cfg(all(feature = "process", feature = "signals"))]
 #![allow(clippy::unwrap_used, reason = "these are tests, with helpers of their own")]
 
+#[path = "kit/paths.rs"]
+mod paths;
+
 use ropewalk::process::{Process, ProcessProtocol};
 use ropewalk::simulation::Simulation;
 use ropewalk::{ClientEndpoint, ServerEndpoint};
@@ -38,7 +41,7 @@ fn expect_refused<T>(outcome: Result<T>, why: &str) {
 #[test]
 fn processes_are_refused_in_every_face_and_none_is_started() {
     let (simulation, reactor) = simulated();
-    let file = std::env::temp_dir().join(format!("ropewalk-no-process-{}", std::process::id()));
+    let file = paths::path("no-process");
     let touch = || {
         let touch = ropewalk::process::ProcessOptions::new("touch");
         touch.arg(&file)

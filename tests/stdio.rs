@@ -6,10 +6,13 @@
 #[path = "kit/examples.rs"]
 mod examples;
 
+#[path = "kit/paths.rs"]
+mod paths;
 #[path = "kit/peers.rs"]
 mod peers;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use paths::path;
 use ropewalk::transport::{ConnectionDone, ConnectionLost};
 use ropewalk::{
     Address, ClientEndpoint, Failure, Protocol, Reactor, Result, ServerEndpoint, Stream, Transport,
@@ -64,10 +67,6 @@ fn run_until_lost(reactor: &Reactor, heard: &Heard) -> Failure {
         reactor.turn(None).unwrap();
     }
     heard.reason.borrow().clone().unwrap()
-}
-
-fn path(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("ropewalk-stdio-{name}-{}", std::process::id()))
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
+#[path = "kit/paths.rs"]
+mod paths;
 #[path = "kit/peers.rs"]
 mod peers;
 
@@ -275,7 +277,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("rw-{name}-{}", std::process::id()));
+        let path = paths::path(name);
         fs::create_dir(&path).unwrap();
         Folder(path)
     }

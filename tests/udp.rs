@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // A test that finds no value shall fail.
 
+#[path = "kit/paths.rs"]
+mod paths;
 #[path = "kit/peers.rs"]
 mod peers;
 
+use paths::path;
 use ropewalk::driver::Interface;
 use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError, SendError};
 use ropewalk::{Address, Failure, Reactor, Result, UnixName, on_report};
@@ -458,12 +461,6 @@ fn a_refused_group_is_an_error_that_names_it() {
     let socket = reactor.listen_udp("127.0.0.1:0", Ear::new(0).0).unwrap();
     let failure = socket.join_group(Ipv4Addr::LOCALHOST.into(), Interface::Any).unwrap_err();
     assert!(failure.to_string().contains("127.0.0.1"), "{failure}");
-}
-
-/// A path of this test's own.
-fn path(name: &str) -> std::path::PathBuf {
-    let name = format!("ropewalk-{name}-{}", std::process::id());
-    std::env::temp_dir().join(name)
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn odd_names() -> Vec<UnixName> {
 
 /// A path of exactly so many bytes, in a directory that is there.
 fn path(length: usize) -> PathBuf {
-    let start = std::env::temp_dir().join(format!("rw-long-{}-", std::process::id()));
+    let start = kit::path("long-");
     let mut text = start.into_os_string().into_string().unwrap();
     assert!(text.len() < length);
     text.extend(std::iter::repeat_n('x', length - text.len()));
@@ -171,7 +171,7 @@ fn named_clients(kind: SocketType) -> Vec<(OwnedFd, Option<UnixName>)> {
     let zero = with_start(b"\0client-");
     let UnixName::Abstract(name) = &zero else { unreachable!() };
     let by_name = bound(kind, &SocketAddrUnix::new_abstract_name(name).unwrap());
-    let path = std::env::temp_dir().join(format!("rw-client-{kind:?}-{}", std::process::id()));
+    let path = kit::path("client");
     let by_path = bound(kind, &SocketAddrUnix::new(&path).unwrap());
     fs::remove_file(&path).unwrap();
     let by_itself = bound(kind, &SocketAddrUnix::new_unnamed());

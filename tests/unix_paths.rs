@@ -6,7 +6,7 @@
 #[path = "kit/mod.rs"]
 mod kit;
 
-use kit::{alone_and_well, until};
+use kit::{alone_and_well, path, until};
 use ropewalk::net::{DatagramProtocol, DatagramTransport, ListenError};
 use ropewalk::{Address, Protocol, Reactor, Result, ServerEndpoint, Transport};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -18,7 +18,6 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -27,9 +26,7 @@ struct Directory(PathBuf);
 
 impl Directory {
     fn new() -> Directory {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("rw-paths-{}-{number}", std::process::id()));
+        let path = path("folder");
         fs::create_dir(&path).unwrap();
         Directory(path)
     }

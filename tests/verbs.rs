@@ -4,13 +4,12 @@
 
 mod kit;
 
-use kit::{Notes, until};
+use kit::{Notes, path, until};
 use ropewalk::net::{ConnectError, ListenError};
 use ropewalk::prelude::*;
 use ropewalk::{UnixName, interval, sleep, spawn, timeout, yield_now};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::panic::catch_unwind;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Sends back what it gets.
@@ -107,14 +106,6 @@ fn spawn_on(reactor: &Reactor, task: impl Future<Output = Result> + 'static) {
     drop(reactor.spawn(task));
 }
 
-fn path() -> PathBuf {
-    std::env::temp_dir().join(format!(
-        "verbs-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ))
-}
-
 #[test]
 fn an_address_is_where_however_it_is_written() {
     let reactor = Reactor::new().unwrap();
@@ -136,7 +127,7 @@ fn an_address_is_where_however_it_is_written() {
     serves(&reactor, "127.0.0.1:0", |host| ("127.0.0.1", host.port().unwrap()).into());
     serves(&reactor, "127.0.0.1:0", |host| format!("localhost:{}", host.port().unwrap()).into());
     serves(&reactor, "127.0.0.1:0", |host| host.socket_addr().unwrap().into());
-    let path = path();
+    let path = path("socket");
     serves(&reactor, &path, ClientEndpoint::from);
     serves(&reactor, path.as_path(), |_| path.clone().into());
     serves(&reactor, UnixName::from(&path), |_| UnixName::from(&path).into());
@@ -152,7 +143,7 @@ fn a_description_is_where_in_any_case() {
     let reactor = Reactor::new().unwrap();
     let tcp = |host: Address| format!("TCP:127.0.0.1:{}:timeout=5", host.port().unwrap()).into();
     serves(&reactor, "Tcp:0:interface=127.0.0.1", tcp);
-    let unix = format!("unix:{}", path().display());
+    let unix = format!("unix:{}", path("socket").display());
     serves(&reactor, unix.as_str(), |_| unix.as_str().into());
 }
 
@@ -164,8 +155,9 @@ fn an_endpoint_made_in_code_is_where() {
         let to = ClientEndpoint::tcp(host).timeout(Duration::from_secs(5));
         to.attempt_delay(Duration::from_millis(20)).bind("127.0.0.1:0".parse().unwrap())
     });
-    let at = ServerEndpoint::unix(path()).mode(0o600).backlog(5).without_lock();
-    serves(&reactor, at, |_| ClientEndpoint::unix(path()).timeout(Duration::from_secs(5)));
+    let path = path("socket");
+    let at = ServerEndpoint::unix(&path).mode(0o600).backlog(5).without_lock();
+    serves(&reactor, at, |_| ClientEndpoint::unix(&path).timeout(Duration::from_secs(5)));
 }
 
 #[cfg(feature = "tls")]
@@ -183,7 +175,7 @@ fn tls_is_put_on_any_endpoint() {
         to.timeout(Duration::from_secs(5))
     });
     let named = trusting.clone().server_name("127.0.0.1");
-    let at = ServerEndpoint::unix(path()).tls(&server).mode(0o600);
+    let at = ServerEndpoint::unix(path("socket")).tls(&server).mode(0o600);
     serves(&reactor, at, |host| ClientEndpoint::from(host).tls(&named));
 }
 
@@ -245,9 +237,9 @@ fn each_verb_takes_the_header_of_a_balancer_at_each_kind_of_endpoint() {
     let options = || ServerEndpoint::from("127.0.0.1:0").behind_proxy().backlog(5).reuse_port();
     names(&reactor, options, send_header);
     names(&reactor, || "haproxy:tcp:0:interface=127.0.0.1".into(), send_header);
-    let unix = || ServerEndpoint::unix(path()).behind_proxy().mode(0o600);
+    let unix = || ServerEndpoint::unix(path("socket")).behind_proxy().mode(0o600);
     names(&reactor, unix, send_header);
-    names(&reactor, || format!("haproxy:unix:{}", path().display()).into(), send_header);
+    names(&reactor, || format!("haproxy:unix:{}", path("socket").display()).into(), send_header);
     let own = || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         ServerEndpoint::listener(listener).behind_proxy()
@@ -268,7 +260,7 @@ fn each_verb_takes_the_header_before_tls_or_inside_it() {
         start_tls(&stream.transport(), &client).await?;
         Ok(stream)
     };
-    for at in [ServerEndpoint::tcp("127.0.0.1:0"), ServerEndpoint::unix(path())] {
+    for at in [ServerEndpoint::tcp("127.0.0.1:0"), ServerEndpoint::unix(path("socket"))] {
         let header_first = || at.clone().behind_proxy().tls(&server);
         names(&reactor, header_first, |stream| {
             let client = client.clone();

@@ -1,6 +1,6 @@
 //! Ends that nobody asked for: resets, failures, panics, a peer that takes nothing.
 
-use super::kit::{FACES, Face, Notes, Peer, Role, census, hear_reports, serve, turn, until};
+use super::kit::{FACES, Face, MUCH, Notes, Peer, Role, census, hear_reports, serve, turn, until};
 use futures_util::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use ropewalk::{Address, Failure, Protocol, Reactor, Result, Stream, Transport};
 use std::cell::{Cell, RefCell};
@@ -124,7 +124,7 @@ impl Protocol for Fragile {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.enter("data_received");
         if data == b"write" {
-            transport.write(vec![0; 8 << 20]);
+            transport.write(vec![0; MUCH]);
         }
         Ok(())
     }
@@ -179,9 +179,7 @@ fn a_panic_in_any_method_costs_one_connection_and_one_report() {
             peer.send(b"write");
             turn(&reactor);
             turn(&reactor);
-            until(&reactor, "the peer takes much", || {
-                peer.hear().len() == 8 << 20 || lost.len() == 1
-            });
+            until(&reactor, "the peer takes much", || peer.hear().len() == MUCH || lost.len() == 1);
             let _ = peer.socket.shutdown(std::net::Shutdown::Write);
         }
         peer.until_end(&reactor);
@@ -206,7 +204,7 @@ fn a_peer_that_takes_nothing_is_cut_off_after_the_close_timeout() {
         until(&reactor, "accepted", || server.transports.borrow().len() == 1);
         let transport = server.transports.borrow()[0].clone();
         transport.set_close_timeout(Duration::from_millis(20));
-        transport.write(vec![1; 8 << 20]);
+        transport.write(vec![1; MUCH]);
         transport.lose_connection();
         until(&reactor, "it is cut off", || server.ends.len() == 1 && census(&reactor) == (1, 0));
         if face == Face::Protocol {
@@ -215,14 +213,13 @@ fn a_peer_that_takes_nothing_is_cut_off_after_the_close_timeout() {
             assert!(end.ends_with("took no byte for 20ms"), "{end}");
         }
         assert_eq!(peer.until_end(&reactor), "ConnectionReset");
-        assert!(peer.got.len() < 8 << 20);
+        assert!(peer.got.len() < MUCH);
         reports.expect(&[]);
     }
 }
 
 #[test]
 fn a_peer_that_takes_something_in_time_is_waited_for() {
-    const MUCH: usize = 24 << 20;
     let reactor = Reactor::new().unwrap();
     let server = serve(Face::Protocol, &reactor, Role::Echo);
     let mut peer = Peer::call(&server.port);
@@ -370,7 +367,12 @@ fn a_stream_that_waits_while_paused_wakes_when_it_may_read_again() {
     let mut peer = Peer::call(&port.take().unwrap());
     peer.send(b"later");
     peer.half_close();
-    turn(&reactor);
+    let begun = || {
+        let transport = shelf.take();
+        shelf.set(transport.clone());
+        transport.is_some()
+    };
+    until(&reactor, "the handler begins", begun);
     turn(&reactor);
     heard.expect(&[]);
     shelf.take().expect("the handler began").resume_reading();

@@ -1,6 +1,6 @@
 //! Failures of an application's own: how the peer sees them, and what of the last words it gets.
 
-use super::kit::{Notes, Peer, hear_reports, pattern, turn};
+use super::kit::{Notes, Peer, hear_reports, pattern, turn, until};
 use ropewalk::transport::{Producer, Producing};
 use ropewalk::{Address, Failure, Protocol, Reactor, Result, Transport};
 
@@ -85,15 +85,14 @@ fn wherever_a_protocol_fails_the_peer_sees_a_reset_behind_the_last_words() {
         if at == At::ReadClosed {
             peer.half_close();
         }
-        turn(&reactor);
-        peer.hear();
         // What is written when the writing half has ended is dropped, and the end of stream came first.
         let (words, end) = match at {
             At::WriteClosed => ("", "end of stream"),
             _ => ("last words", "ConnectionReset"),
         };
-        assert_eq!(String::from_utf8_lossy(&peer.got), words, "{at:?}");
         assert_eq!(peer.until_end(&reactor), end, "{at:?}");
+        assert_eq!(String::from_utf8_lossy(&peer.got), words, "{at:?}");
+        until(&reactor, "it is told", || notes.len() > 0);
         assert_eq!((notes.len(), reports.len()), (1, 1), "{at:?}: {:?}", reports.all());
         assert!(notes.all()[0].ends_with("on purpose"), "{at:?}");
     }

@@ -1,6 +1,8 @@
 //! What both faces promise alike: bytes in any cut, halves, ends.
 
-use super::kit::{FACES, Face, Peer, Role, census, hear_reports, pattern, serve, turn, until};
+use super::kit::{
+    FACES, Face, MUCH, Peer, Role, census, hear_reports, pattern, serve, turn, until,
+};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::{Address, Protocol, Reactor, Result, Transport};
 use std::cell::RefCell;
@@ -112,7 +114,6 @@ fn both_halves_ended_is_an_end_in_order_though_a_stream_is_held() {
 
 #[test]
 fn many_bytes_arrive_whole_though_the_peer_takes_its_time() {
-    const MUCH: usize = 3 * 1024 * 1024 + 7;
     for face in FACES {
         let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
         let server = serve(face, &reactor, Role::Flood(MUCH));
@@ -128,7 +129,7 @@ fn many_bytes_arrive_whole_though_the_peer_takes_its_time() {
 
 #[test]
 fn many_bytes_are_echoed_whole() {
-    let much = pattern(2 * 1024 * 1024);
+    let much = pattern(2 << 20);
     for face in FACES {
         let reactor = Reactor::new().unwrap();
         let server = serve(face, &reactor, Role::Echo);
@@ -216,7 +217,7 @@ fn an_abort_overrules_an_end_in_order() {
     let mut peer = Peer::call(&server.port);
     until(&reactor, "accepted", || server.transports.borrow().len() == 1);
     let transport = server.transports.borrow()[0].clone();
-    transport.write(vec![1; 8 << 20]);
+    transport.write(vec![1; MUCH]);
     transport.lose_connection();
     turn(&reactor);
     assert_eq!(server.ends.len(), 0, "the peer has not taken all");

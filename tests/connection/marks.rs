@@ -1,6 +1,6 @@
 //! A peer that does not read: water marks, `drained`, and writers that wait.
 
-use super::kit::{Face, Notes, Peer, Role, hear_reports, pattern, serve, turn, until};
+use super::kit::{Face, MUCH, Notes, Peer, Role, hear_reports, pattern, serve, turn, until};
 use super::layers::Chatty;
 use futures_util::future::join;
 use futures_util::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -13,8 +13,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-const MUCH: usize = 8 << 20;
 
 struct Marked(Notes);
 
@@ -134,7 +132,7 @@ fn a_write_of_much_is_done_when_the_peer_has_taken_most_of_it_and_not_before() {
     let (reactor, notes) = (Reactor::new().unwrap(), Notes::default());
     let log = notes.clone();
     let handler = async move |mut stream: ropewalk::Stream| {
-        stream.write_all(&pattern(4 * MUCH)).await?;
+        stream.write_all(&pattern(MUCH)).await?;
         log.add("written");
         stream.read_to_end(&mut Vec::new()).await?;
         Ok(())
@@ -143,7 +141,7 @@ fn a_write_of_much_is_done_when_the_peer_has_taken_most_of_it_and_not_before() {
     let mut peer = Peer::call(&port);
     (0..20).for_each(|_| turn(&reactor));
     notes.expect(&[]);
-    peer.until_heard(&reactor, &pattern(4 * MUCH));
+    peer.until_heard(&reactor, &pattern(MUCH));
     until(&reactor, "it is written", || notes.len() == 1);
 }
 
@@ -203,7 +201,7 @@ fn a_time_limit_around_a_write_to_a_peer_that_does_not_read_is_kept() {
     let (log, reactor) = (outcome.clone(), server.reactor());
     let handler = async move |stream: Stream| {
         let (_reader, mut writer) = stream.split();
-        let writing = async move { Ok(writer.write_all(&pattern(4 * MUCH)).await?) };
+        let writing = async move { Ok(writer.write_all(&pattern(MUCH)).await?) };
         let limited = reactor.spawn(writing).add_timeout(Duration::from_secs(3), &reactor);
         log.add(limited.await.unwrap_err());
         Ok(())

@@ -1,6 +1,6 @@
 //! Ports whose socket does not accept: for now, for one connection, or for good.
 
-use super::kit::{FACES, Face, Notes, census, hear_reports, turn, until};
+use super::kit::{FACES, Face, Notes, census, hear_reports, path, turn, until};
 use ropewalk::ServerEndpoint;
 use ropewalk::simulation::{Call, Fault, Faults, Simulation};
 use ropewalk::{Address, Factory, Protocol, Reactor, Result, Stream, Transport, UnixName};
@@ -78,7 +78,7 @@ fn forgotten(descriptor: impl Into<std::os::fd::OwnedFd>) -> i32 {
 #[test]
 fn a_unix_port_whose_socket_somebody_else_shut_down_serves_who_waited_and_is_closed() {
     let (reactor, reports, notes) = (Reactor::new().unwrap(), hear_reports(), Notes::default());
-    let path = std::env::temp_dir().join(format!("rw-shut-{}", std::process::id()));
+    let path = path("shut");
     let listener = UnixListener::bind(&path).unwrap();
     let endpoint = format!("fd:{}", listener.try_clone().map(forgotten).unwrap());
     let endpoint: ServerEndpoint = endpoint.parse().unwrap();
@@ -95,7 +95,7 @@ fn a_unix_port_whose_socket_somebody_else_shut_down_serves_who_waited_and_is_clo
 fn an_idle_unix_port_whose_socket_somebody_else_shut_down_is_closed_and_told_once() {
     for how in [Shutdown::Both, Shutdown::Read] {
         let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
-        let path = std::env::temp_dir().join(format!("rw-idle-{how:?}-{}", std::process::id()));
+        let path = path("idle");
         let listener = UnixListener::bind(&path).unwrap();
         let endpoint = ServerEndpoint::listener(listener.try_clone().unwrap());
         let port = reactor.serve(&endpoint, async |_| Ok(())).unwrap();

@@ -1,6 +1,6 @@
 //! What was written and not waited for, when a run is over: sent, or cut off so that the peer sees it.
 
-use super::kit::{Peer, alone, pattern, until};
+use super::kit::{MUCH, Peer, alone, path, pattern, until};
 use futures_util::AsyncWriteExt;
 use ropewalk::simulation::Simulation;
 use ropewalk::{Address, Protocol, Reactor, Result, Stream, Transport, react};
@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-const MUCH: usize = 10 * 1024 * 1024;
 /// In simulation more is not more.
 const SOME: usize = 1024 * 1024;
 
@@ -274,7 +273,7 @@ fn standard_output_is_flushed_though_it_is_open() {
 #[test]
 fn a_childs_standard_input_is_flushed_too() {
     let reactor = Reactor::new().unwrap();
-    let file = std::env::temp_dir().join(format!("ropewalk-flushed-{}", std::process::id()));
+    let file = path("flushed");
     let script = format!("cat > {}", file.display());
     reactor
         .run_until(async {

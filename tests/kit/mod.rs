@@ -3,7 +3,9 @@
 //! Everything happens in one thread: a test turns the reactor until what it waits for has happened,
 //! and looks at the peer's socket, which never blocks, between turns. Loopback sockets hand on at
 //! once, so the order of events is the test's own.
-#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(dead_code, unused_imports, reason = "each suite uses its part")]
+
+mod paths;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use ropewalk::{Address, Failure, Port, Protocol, Reactor, Result, Stream, Transport, on_report};
@@ -15,8 +17,13 @@ use std::process::{Command, Output};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+pub(crate) use paths::path;
+
 /// What does not happen within this time will not happen.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// More than the kernel's two buffers hold at once, whatever they have grown to.
+pub(crate) const MUCH: usize = 24 << 20;
 
 /// What happened, in order; clones write into the same list.
 #[derive(Clone, Default)]

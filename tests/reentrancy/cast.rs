@@ -1,6 +1,6 @@
 //! Who reaches a site: protocols, factories, guests, and a bell.
 
-use super::kit::Notes;
+use super::kit::{MUCH, Notes};
 use super::layered::Layered;
 use super::table::{Method, Moment, Site};
 use ropewalk::ported::{ClientFactory, Connector};
@@ -129,7 +129,7 @@ impl Protocol for Recorder {
                 let later = transport.clone();
                 transport.reactor().call_later(Duration::ZERO, move || later.resume_reading());
             }
-            Some(Site::PauseWriting | Site::ResumeWriting) => transport.write(vec![0; 6 << 20]),
+            Some(Site::PauseWriting | Site::ResumeWriting) => transport.write(vec![0; MUCH]),
             Some(Site::Drained) => {
                 transport.write(b"x");
                 transport.drained().add_both(|_| here());

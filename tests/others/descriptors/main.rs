@@ -10,7 +10,7 @@ mod short_reads;
 mod waiting;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use kit::{FACES, Face, Notes, Peer, Role, serve, until};
+use kit::{FACES, Face, MUCH, Notes, Peer, Role, path, serve, until};
 use ropewalk::driver::{ByteStream, Layer};
 use ropewalk::forward_byte_stream;
 use ropewalk::transport::{Producer, Producing};
@@ -24,9 +24,6 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-
-/// More than any pipe or socket takes at once.
-const MUCH: usize = 8 * 1024 * 1024;
 
 /// Notes what it is told, and keeps the bytes.
 #[derive(Clone, Default)]

@@ -141,7 +141,7 @@ fn an_urgent_byte_that_comes_alone_hides_nothing_that_follows_it() {
 fn what_follows_an_urgent_byte_of_a_unix_socket_is_read_without_more_coming() {
     for face in FACES {
         let reactor = Reactor::new().unwrap();
-        let path = std::env::temp_dir().join(format!("ropewalk-urgent-{}", std::process::id()));
+        let path = path("urgent");
         let listener = Listener::default();
         let (build, bytes) = (listener.clone(), listener.bytes.clone());
         let _port = match face {

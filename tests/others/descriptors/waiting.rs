@@ -109,14 +109,14 @@ fn a_write_that_finds_no_room_does_not_wait_though_another_holder_would() {
         kit::turn(&reactor);
         reading.block();
         writing.block();
-        transport.write(vec![b'x'; 1_000_000]);
+        transport.write(vec![b'x'; MUCH]);
         kit::turn(&reactor);
         reading.block();
         writing.block();
         kit::turn(&reactor);
         assert_eq!(outcome(transport.drained()).len(), 0, "{kind} took all of it");
         let reader = std::thread::spawn(move || {
-            let mut all = vec![0; 1_000_000];
+            let mut all = vec![0; MUCH];
             from.read_exact(&mut all).map(|()| all)
         });
         until(&reactor, kind, || {
