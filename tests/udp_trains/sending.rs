@@ -87,9 +87,12 @@ fn what_a_socket_answers_leaves_when_all_that_came_was_told() {
     for datagram in &datagrams {
         client.send_to(datagram, server.host().socket_addr().unwrap()).unwrap();
     }
-    // Twice: the first event says that there is room to send.
-    (0..2).for_each(|_| reactor.turn(Some(Duration::ZERO)).unwrap());
-    assert_eq!(received(&client), datagrams);
+    let mut answers = Vec::new();
+    while answers.len() < datagrams.len() {
+        reactor.turn(Some(Duration::from_millis(5))).unwrap();
+        answers.extend(received(&client));
+    }
+    assert_eq!(answers, datagrams);
     assert_eq!(calls.sends(), ["1", "39x10"]);
 }
 
@@ -151,8 +154,10 @@ fn a_task_sends_in_trains_until_it_waits_to_receive() {
         let mut buffer = [0; 100];
         socket.recv_from(&mut buffer).await.map(|(length, _)| buffer[..length].to_vec())
     });
-    while received(&listener).len() < 20 {
-        reactor.turn(Some(Duration::ZERO)).unwrap();
+    let mut questions = 0;
+    while questions < 20 {
+        reactor.turn(Some(Duration::from_millis(5))).unwrap();
+        questions += received(&listener).len();
     }
     assert_eq!(calls.sends(), ["19x8"]);
     listener.send_to(b"answer", back).unwrap();
