@@ -25,20 +25,26 @@ impl Protocol for Echo {
 
 fn serve(face: Face, reactor: &Reactor, identity: &Identity) -> Port {
     let config = ServerConfig::new(identity.clone());
+    serve_at(face, reactor, &ServerEndpoint::from("127.0.0.1:0").tls(&config))
+}
+
+fn serve_at(face: Face, reactor: &Reactor, endpoint: &ServerEndpoint) -> Port {
     let port = match face {
-        Face::Protocol => {
-            reactor.listen(ServerEndpoint::from("127.0.0.1:0").tls(&config), |_: &Address| Echo)
-        }
-        Face::Stream => reactor.serve(
-            ServerEndpoint::from("127.0.0.1:0").tls(&config),
-            async |stream: Stream| {
-                let (mut reader, mut writer) = stream.split();
-                futures_util::io::copy(&mut reader, &mut writer).await?;
-                Ok(())
-            },
-        ),
+        Face::Protocol => reactor.listen(endpoint, |_: &Address| Echo),
+        Face::Stream => reactor.serve(endpoint, async |stream: Stream| {
+            let (mut reader, mut writer) = stream.split();
+            futures_util::io::copy(&mut reader, &mut writer).await?;
+            Ok(())
+        }),
     };
     port.unwrap()
+}
+
+fn roots(identity: &Identity) -> rustls::RootCertStore {
+    let pem = identity.certificate_pem();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    roots
 }
 
 /// A client of rustls' own, after its handshake and what the server says right after that.
@@ -49,13 +55,13 @@ struct Client {
 
 impl Client {
     fn new(reactor: &Reactor, port: &Port, identity: &Identity) -> Client {
-        let pem = identity.certificate_pem();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-        let config =
-            rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots(identity));
+        Client::with(reactor, port, Arc::new(config.with_no_client_auth()))
+    }
+
+    fn with(reactor: &Reactor, port: &Port, config: Arc<rustls::ClientConfig>) -> Client {
         let name = "127.0.0.1".try_into().unwrap();
-        let session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let session = ClientConnection::new(config, name).unwrap();
         let mut client = Client { peer: Peer::call(port), session };
         until(reactor, "the handshake", || {
             client.go_on().unwrap();
@@ -146,5 +152,77 @@ fn new_keys_that_a_peer_asks_for_are_in_force_for_what_is_written_next() {
             });
             assert_eq!(got, b"hello", "{face:?}, asked {asked} times");
         }
+    }
+}
+
+#[test]
+fn a_wish_to_negotiate_again_is_declined_at_once() {
+    use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
+    use rustls::crypto::ring::{cipher_suite, default_provider};
+    use rustls::{ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite};
+
+    const SUITE: SupportedCipherSuite = cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
+    for face in FACES {
+        let (reactor, reports) = (Reactor::new().unwrap(), hear_reports());
+        let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
+        let port = serve(face, &reactor, &identity);
+        let provider =
+            rustls::crypto::CryptoProvider { cipher_suites: vec![SUITE], ..default_provider() };
+        let versions = [&rustls::version::TLS12];
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider));
+        let config = config.with_protocol_versions(&versions).unwrap();
+        let mut config = config.with_root_certificates(roots(&identity)).with_no_client_auth();
+        config.enable_secret_extraction = true;
+        let mut client = Client::with(&reactor, &port, Arc::new(config.clone()));
+
+        // rustls itself never wishes that: a first word to another, under the keys of this one.
+        let name = "127.0.0.1".try_into().unwrap();
+        let mut hello = Vec::new();
+        let mut other = ClientConnection::new(Arc::new(config), name).unwrap();
+        other.write_tls(&mut hello).unwrap();
+        let secrets = client.session.dangerous_extract_secrets().unwrap();
+        let (number, ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets.tx else {
+            panic!("another suite");
+        };
+        let SupportedCipherSuite::Tls12(suite) = SUITE else { panic!("another version") };
+        let plain = OutboundPlainMessage {
+            typ: ContentType::Handshake,
+            version: ProtocolVersion::TLSv1_2,
+            payload: OutboundChunks::Single(&hello[5..]),
+        };
+        let mut encrypter = suite.aead_alg.encrypter(key, iv.as_ref(), &[]);
+        client.peer.send(&encrypter.encrypt(plain, number).unwrap().encode());
+        until(&reactor, "an alert", || !client.peer.hear().is_empty());
+        assert_eq!(client.peer.got[0], 0x15, "{face:?}: an alert");
+        assert_eq!(client.peer.end, None, "it is a warning");
+        reports.expect(&[]);
+    }
+}
+
+#[test]
+fn a_goodbye_in_tls_behind_bytes_is_heard_through_the_layer_of_a_balancers_header() {
+    for face in FACES {
+        let reactor = Reactor::new().unwrap();
+        let identity = Identity::self_signed(&["127.0.0.1"]).unwrap();
+        let endpoint =
+            ServerEndpoint::from("127.0.0.1:0").tls(&ServerConfig::new(identity.clone()));
+        let port = serve_at(face, &reactor, &endpoint.behind_proxy());
+        let mut client = Client::new(&reactor, &port, &identity);
+        let header = b"PROXY TCP4 192.0.2.1 192.0.2.2 4096 80\r\n";
+        client.session.writer().write_all(header).unwrap();
+        client.go_on().unwrap();
+        client.session.writer().write_all(b"hello").unwrap();
+        until(&reactor, "it is answered", || {
+            client.go_on().unwrap();
+            client.session.reader().read(&mut [0; 10]).is_ok_and(|count| count > 0)
+        });
+        // In one piece, and the connection below stays open.
+        client.session.writer().write_all(b"bye").unwrap();
+        client.session.send_close_notify();
+        client.go_on().unwrap();
+        until(&reactor, "it says goodbye as well", || {
+            client.go_on().unwrap();
+            matches!(client.session.process_new_packets(), Ok(state) if state.peer_has_closed())
+        });
     }
 }

@@ -1,12 +1,14 @@
 //! A layer of the user's that uses its own connection while it is called, or panics.
 
 use super::kit::{Notes, Peer, census, hear_reports, pattern, turn, until};
+use futures_util::AsyncReadExt;
 use ropewalk::driver::{ByteStream, Layer};
 use ropewalk::forward_byte_stream;
 use ropewalk::{Address, Failure, Panicked, Protocol, Reactor, Result, Transport};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a layer does when it is called to write.
 pub(crate) type OnWrite = Rc<RefCell<dyn FnMut(&mut Chatty, &[u8]) -> io::Result<usize>>>;
@@ -203,4 +205,36 @@ fn who_panics_while_a_layer_is_made_loses_that_connection_alone() {
     peer.until_end(&reactor);
     notes.expect(&["panicked: no layer", "panicked: no layer"]);
     assert_eq!(reports.len(), 1, "{:?}", reports.all());
+}
+
+#[test]
+fn much_that_is_written_outside_of_a_callback_goes_out_at_once_and_little_with_the_turn() {
+    let (reactor, calls) = (Reactor::new().unwrap(), Notes::default());
+    let made = Rc::<RefCell<Option<Transport>>>::default();
+    let (log, place) = (calls.clone(), made.clone());
+    let handler = async move |mut stream: ropewalk::Stream| {
+        let log = log.clone();
+        let on_write = move |layer: &mut Chatty, data: &[u8]| {
+            log.add(data.len());
+            layer.below.write(data)
+        };
+        Chatty::put_on(&stream.transport(), Rc::new(RefCell::new(on_write)));
+        place.replace(Some(stream.transport()));
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    };
+    let port = reactor.serve("127.0.0.1:0", handler).unwrap();
+    let mut peer = Peer::call(&port);
+    until(&reactor, "it is accepted", || made.borrow().is_some());
+    let (transport, seen) = (made.take().unwrap(), calls.clone());
+    reactor.call_later(Duration::ZERO, move || {
+        transport.write(pattern(20_000));
+        assert_eq!(seen.len(), 1, "much goes out at once");
+        transport.write(b"and");
+        transport.write(b" so on");
+        assert_eq!(seen.len(), 1, "of little there may be more");
+    });
+    let expected = [&pattern(20_000)[..], b"and so on"].concat();
+    peer.until_heard(&reactor, &expected);
+    calls.expect(&["20000", "9"]);
 }
