@@ -54,7 +54,7 @@ impl DatagramTransport {
 
     /// Sends a datagram, whole or not at all.
     ///
-    /// Up to 256 KiB that the system does not take yet wait here. Fails with [`SendError`] if more
+    /// Up to 256 KiB that the system does not take yet wait here. Fails with [`SendError`](super::SendError) if more
     /// does, if the datagram is too long, or if the address is none that this socket can send to. That
     /// it was sent does not mean that it arrives.
     ///
