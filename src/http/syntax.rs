@@ -183,7 +183,7 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
 #[inline]
 pub(crate) fn is_authority(text: &[u8]) -> bool {
     // A name or an IPv4 address is looked at in one go.
-    let length = text.iter().position(|&byte| !is_host(byte)).unwrap_or(text.len());
+    let length = host_length(text);
     match text[length..].split_first() {
         None => true,
         Some((b':', port)) => is_port(port),
@@ -192,6 +192,27 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
             is_host_name(host) && port.strip_prefix(b":").is_none_or(is_port)
         }
     }
+}
+
+/// How many bytes of a name or an IPv4 address stand at the front.
+#[inline]
+fn host_length(text: &[u8]) -> usize {
+    // Letters, digits, dots and hyphens but for few.
+    let run = run_of(text, |word| {
+        let small = (word | (LOW * 0x20)) & !HIGH;
+        let letters = (small + LOW * 0x1f) & !(small + LOW * 0x05);
+        let low = word & !HIGH;
+        // From `-` to `9` but for the slash.
+        let digits = (low + LOW * 0x53) & !(low + LOW * 0x46) & !is_zero_byte(word ^ (LOW * 0x2f));
+        !(letters | digits) | word
+    });
+    if text.get(run) == Some(&b':') { run } else { go_on(text, run, is_host) }
+}
+
+/// Marks the bytes that are 0, and maybe some above one.
+#[inline]
+fn is_zero_byte(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word
 }
 
 /// The host, and the port with its colon; brackets around an IPv6 address hide its colons.
@@ -276,6 +297,23 @@ mod tests {
                     }
                     let slow = bytes.iter().position(|&it| !is_target(it));
                     assert_eq!(target_length(&bytes), slow.unwrap_or(length), "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_that_no_name_of_a_host_has_is_found_wherever_it_stands() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=255u8 {
+                    let mut bytes = vec![b"az.-9Z0~"[length % 8]; length];
+                    bytes[at] = byte;
+                    if let Some(last) = bytes.get_mut(at + 2) {
+                        *last = b':';
+                    }
+                    let slow = bytes.iter().position(|&it| !is_host(it));
+                    assert_eq!(host_length(&bytes), slow.unwrap_or(length), "{bytes:?}");
                 }
             }
         }

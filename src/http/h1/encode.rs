@@ -82,3 +82,21 @@ pub(super) fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&digits[at..]);
 }
+
+/// The line that says how long a body is, and the one that ends the head, at the end of `line`.
+#[inline]
+pub(super) fn length_line(mut length: usize, line: &mut [u8; 40]) -> &[u8] {
+    const NAME: &[u8; 16] = b"content-length: ";
+    line[36..].copy_from_slice(b"\r\n\r\n");
+    let mut at = 36;
+    loop {
+        at -= 1;
+        line[at] = b'0' + (length % 10) as u8;
+        length /= 10;
+        if length == 0 {
+            break;
+        }
+    }
+    line[at - NAME.len()..at].copy_from_slice(NAME);
+    &line[at - NAME.len()..]
+}

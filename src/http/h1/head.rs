@@ -17,9 +17,10 @@
 
 use super::framing::Marked;
 use super::refusal::{Reason, Refusal};
+use super::usual;
 use crate::http::block::{Field, Span};
 use crate::http::method::Method;
-use crate::http::syntax::{is_blank, is_token, target_length, text_length, token_length, trim};
+use crate::http::syntax::{is_blank, is_token, text_length, trim};
 
 /// ```text
 ///              (1) CRLF, once          ┌────────── (5) "HTTP/1.x CRLF"
@@ -243,27 +244,13 @@ impl HeadParser {
 
     // ---- what is usual ----
 
-    /// Takes a request's head that is whole and has nothing unusual, in a straight line; where it does not
-    /// get to the end, the states go on from the last line that it took.
-    ///
-    /// It saves half of the instructions.
+    /// Takes a usual head as far as it goes; whether it is whole.
     #[inline]
     fn usual_head(&mut self, bytes: &[u8], fields: &mut Vec<Field>, most: usize) -> bool {
-        const VERSION: &[u8; 11] = b" HTTP/1.1\r\n";
-        let (method, start) = match bytes {
-            [b'G', b'E', b'T', b' ', ..] => (Method::Get, 4),
-            [b'P', b'O', b'S', b'T', b' ', ..] => (Method::Post, 5),
-            _ => return false,
-        };
-        let run = target_length(&bytes[start..]);
-        let end = start + run;
-        if run == 0 || !bytes[end..].starts_with(VERSION) {
-            return false;
-        }
-        count(run / 8);
-        self.method = Some(method);
-        self.text = Span::new(start, end);
-        self.at = (end + VERSION.len()) as u32;
+        let Some(line) = usual::request_line(bytes) else { return false };
+        self.method = Some(line.method);
+        self.text = line.target;
+        self.at = line.end as u32;
         self.state = State::FieldStart;
         let is_whole = self.usual_fields(bytes, fields, most).starts_with(b"\r\n");
         if is_whole {
@@ -272,7 +259,6 @@ impl HeadParser {
         is_whole
     }
 
-    /// Takes fields that are whole and have nothing unusual, one line after the other; what is left.
     #[inline]
     fn usual_fields<'b>(
         &mut self,
@@ -280,31 +266,9 @@ impl HeadParser {
         fields: &mut Vec<Field>,
         most: usize,
     ) -> &'b [u8] {
-        let mut line = self.at as usize;
-        let mut rest = bytes.get(line..).unwrap_or_default();
-        while fields.len() < most {
-            let name = token_length(rest);
-            let Some((_, [b':', value @ ..])) = rest.split_at_checked(name) else { break };
-            let value = value.strip_prefix(b" ").unwrap_or(value);
-            let length = text_length(value);
-            let Some((text, [b'\r', b'\n', next @ ..])) = value.split_at_checked(length) else {
-                break;
-            };
-            if name == 0 || matches!(text, [b' ', ..] | [.., b' ']) {
-                break;
-            }
-            count((name + length) / 8);
-            let from = line + (rest.len() - value.len());
-            let value = Span::new(from, from + length);
-            self.marked.mark(fields.len(), &rest[..name], value);
-            fields.push(Field { name: Span::new(line, line + name), value });
-            line = from + length + 2;
-            rest = next;
-            if let [b'\r', ..] = rest {
-                break;
-            }
-        }
-        self.at = line as u32;
+        let from = self.at as usize;
+        let (at, rest) = usual::fields(bytes, from, fields, &mut self.marked, most);
+        self.at = at as u32;
         rest
     }
 

@@ -12,7 +12,6 @@ use crate::http::status::Status;
 use crate::http::target::{InvalidTarget, Target, TargetForm};
 use crate::http::version::Version;
 use std::fmt;
-use std::mem;
 
 /// The head of a request: method, target, fields.
 ///
@@ -103,9 +102,18 @@ impl RequestHead {
         self.expects_continue
     }
 
-    /// The fields, for their memory; the head has none after it.
-    pub(crate) fn take_headers(&mut self) -> Headers {
-        mem::take(&mut self.headers)
+    /// One that is to be read into.
+    pub(crate) fn empty() -> RequestHead {
+        RequestHead {
+            headers: Headers::new(),
+            method: Method::Get,
+            form: Form::Origin,
+            target: Span::default(),
+            version: Version::Http11,
+            framing: Framing::Length(0),
+            expects_continue: false,
+            upgrade: false,
+        }
     }
 
     /// Whether the peer asks for another protocol; its names are in the field `Upgrade`.

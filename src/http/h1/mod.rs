@@ -83,6 +83,7 @@ mod machine;
 mod messages;
 mod refusal;
 mod start_line;
+mod usual;
 
 pub use framing::Framing;
 pub use machine::{Event, Length, Machine, SendError};

@@ -22,7 +22,7 @@ use super::deadline::{Deadline, Phase};
 use super::exchange::{Exchange, Stage};
 use super::log::Outcome;
 use crate::failure::{Failure, Result};
-use crate::http::h1::{Event, Framing, Machine, Reason, Refusal, RequestHead};
+use crate::http::h1::{Event, Framing, Machine, Reason, Refusal};
 use crate::http::limits::Limits;
 use crate::protocol::Protocol;
 use crate::reactor::Reactor;
@@ -45,6 +45,8 @@ pub(crate) struct Channel {
     /// What came and waits for its turn.
     kept: RefCell<Vec<u8>>,
     pub(super) is_feeding: Cell<bool>,
+    /// When the feeding began.
+    fed_at: Cell<Instant>,
     /// So many bytes were said since the feeding began.
     pub(super) said: Cell<usize>,
     /// The peer takes less than is said.
@@ -86,7 +88,7 @@ pub(super) const BODY: u8 = 2;
 
 impl Channel {
     pub(super) fn new(site: Rc<Common>, transport: Transport) -> Channel {
-        let limits = site.limits();
+        let (limits, now) = (site.limits(), transport.reactor().now());
         let machine = Machine::server(limits.clone());
         let machine = if site.is_strict.get() { machine.strict_authority() } else { machine };
         Channel {
@@ -98,6 +100,7 @@ impl Channel {
             out: RefCell::default(),
             kept: RefCell::default(),
             is_feeding: Cell::new(false),
+            fed_at: Cell::new(now),
             said: Cell::new(0),
             is_full: Cell::new(false),
             pauses: Cell::new(0),
@@ -192,10 +195,9 @@ impl Channel {
     #[inline]
     fn feed_all(self: &Rc<Self>, input: &mut &[u8], now: Instant) {
         self.is_feeding.set(true);
+        self.fed_at.set(now);
         self.said.set(0);
-        let (out, memory) = self.site.lend();
-        self.out.replace(out);
-        self.machine.borrow_mut().recycle(memory);
+        self.out.replace(self.site.lend());
         self.feed(input, now);
         self.is_feeding.set(false);
         let mut out = self.out.take();
@@ -203,23 +205,60 @@ impl Channel {
             self.transport.write(&out);
             out.clear();
         }
-        self.site.take_back(out, self.machine.borrow_mut().take_memory());
+        self.site.take_back(out);
     }
 
     #[inline]
     fn feed(self: &Rc<Self>, input: &mut &[u8], now: Instant) {
+        let mut spare = self.site.spare_exchange(now);
         while self.said.get() < BATCH {
+            if self.read_at_once(&mut spare, input, now) {
+                self.serve(&spare);
+                spare = self.reuse(spare, now);
+                continue;
+            }
             // Its own statement: the borrow ends before anybody is called.
             let event = self.machine.borrow_mut().feed(input);
             match event {
-                None => return,
-                Some(Event::Request(head)) => self.begin_exchange(head, now),
+                None => break,
+                Some(Event::Request(head)) => self.serve(&Rc::new(Exchange::new(head, now))),
                 Some(Event::End(trailers)) => self.body_ended(trailers),
                 Some(Event::Body(data)) => self.deliver(data),
-                Some(Event::Refused(refusal)) => return self.refuse(&refusal),
-                Some(_) => return,
+                Some(Event::Refused(refusal)) => {
+                    self.refuse(&refusal);
+                    break;
+                }
+                Some(_) => break,
             }
         }
+        self.site.put_back(spare);
+    }
+
+    /// Reads a usual request in the memory of an exchange.
+    #[inline]
+    fn read_at_once(&self, spare: &mut Rc<Exchange>, input: &mut &[u8], now: Instant) -> bool {
+        let Some(own) = Rc::get_mut(spare) else { return false };
+        if input.is_empty() || !self.machine.borrow_mut().read_at_once(input, &mut own.head) {
+            return false;
+        }
+        own.renew(now);
+        true
+    }
+
+    /// Memory for the next exchange: that of this one, unless somebody has it still.
+    #[inline]
+    fn reuse(&self, mut exchange: Rc<Exchange>, now: Instant) -> Rc<Exchange> {
+        if let Some(own) = Rc::get_mut(&mut exchange) {
+            own.clear();
+            return exchange;
+        }
+        self.site.spare_exchange(now)
+    }
+
+    /// The time for what is said: while bytes are fed, that of the first.
+    #[inline]
+    pub(super) fn said_at(&self) -> Instant {
+        if self.is_feeding.get() { self.fed_at.get() } else { self.now() }
     }
 
     fn feed_kept(self: &Rc<Self>, now: Instant) {
@@ -299,19 +338,20 @@ impl Channel {
 
     // ---- one exchange ----
 
+    /// Has an exchange answered.
     #[inline]
-    fn begin_exchange(self: &Rc<Self>, head: RequestHead, now: Instant) {
+    fn serve(self: &Rc<Self>, exchange: &Rc<Exchange>) {
         if self.site.is_draining() {
             self.machine.borrow_mut().close_when_done();
         }
-        if head.framing() != Framing::Length(0) {
+        let has_body = exchange.head.framing() != Framing::Length(0);
+        if has_body {
             self.has_body.set(true);
+            self.current.replace(Some(exchange.clone()));
         }
-        let exchange = self.site.exchange(head, now);
-        self.current.replace(Some(exchange.clone()));
-        self.site.root.serve(self, &exchange);
-        if let Some(memory) = self.site.put_back(exchange) {
-            self.machine.borrow_mut().recycle(memory);
+        self.site.root.serve(self, exchange);
+        if !has_body && exchange.is_open() {
+            self.current.replace(Some(exchange.clone()));
         }
     }
 

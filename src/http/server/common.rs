@@ -11,7 +11,7 @@ use crate::deferred::Trigger;
 use crate::http::h1::{Refusal, RequestHead};
 use crate::http::headers::Headers;
 use crate::http::limits::Limits;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -30,17 +30,20 @@ pub(crate) struct Common {
     pub(super) drained: RefCell<Vec<Trigger<()>>>,
     /// How many protocols were built and are there.
     pub(super) count: Cell<usize>,
-    /// The Date of a second, as a line, and until when it is right.
-    date: Cell<(DateLine, Option<Instant>)>,
+    /// Borrowed to copy or replace them.
+    first_lines: RefCell<FirstLines>,
+    /// Until when their Date is right.
+    date_until: Cell<Option<Instant>>,
     /// Memory of what is said.
     out: Cell<Vec<u8>>,
-    /// Memory of heads.
-    heads: Cell<Headers>,
     exchanges: RefCell<Vec<Rc<Exchange>>>,
 }
 
 pub(super) type Hook = Rc<dyn Fn(&Record<'_>)>;
 type DateLine = [u8; 37];
+type FirstLines = [u8; 54];
+
+const STATUS: &str = "HTTP/1.1 200 OK\r\n";
 
 /// So many exchanges are kept to be used again.
 const EXCHANGES: usize = 16;
@@ -58,9 +61,9 @@ impl Common {
             channels: RefCell::default(),
             drained: RefCell::default(),
             count: Cell::new(0),
-            date: Cell::new(([b' '; 37], None)),
+            first_lines: RefCell::new([b' '; 54]),
+            date_until: Cell::new(None),
             out: Cell::default(),
-            heads: Cell::default(),
             exchanges: RefCell::default(),
         }
     }
@@ -138,75 +141,64 @@ impl Common {
 
     // ---- what is lent ----
 
-    /// Memory for what is said, and for a head.
+    /// Memory for what is said.
     #[inline]
-    pub(super) fn lend(&self) -> (Vec<u8>, Headers) {
-        (self.out.take(), self.heads.take())
-    }
-
-    #[inline]
-    pub(super) fn lend_out(&self) -> Vec<u8> {
+    pub(super) fn lend(&self) -> Vec<u8> {
         self.out.take()
     }
 
     #[inline]
-    pub(super) fn take_out_back(&self, out: Vec<u8>) {
+    pub(super) fn take_back(&self, out: Vec<u8>) {
         if out.capacity() <= KEPT {
             self.out.set(out);
         }
     }
 
+    /// Memory for an exchange, which nobody else has.
     #[inline]
-    pub(super) fn take_back(&self, out: Vec<u8>, head: Headers) {
-        self.take_out_back(out);
-        self.heads.set(head);
-    }
-
-    #[inline]
-    pub(super) fn exchange(&self, head: RequestHead, now: Instant) -> Rc<Exchange> {
+    pub(super) fn spare_exchange(&self, now: Instant) -> Rc<Exchange> {
         let spare = self.exchanges.borrow_mut().pop();
-        if let Some(mut exchange) = spare
-            && let Some(own) = Rc::get_mut(&mut exchange)
-        {
-            own.renew(head, now);
-            return exchange;
-        }
-        Rc::new(Exchange::new(head, now))
+        spare.unwrap_or_else(|| Rc::new(Exchange::new(RequestHead::empty(), now)))
     }
 
-    /// Keeps the memory of an exchange that nobody else has; gives that of its head.
+    /// Keeps the memory of an exchange, if nobody else has it.
     #[inline]
-    pub(super) fn put_back(&self, mut exchange: Rc<Exchange>) -> Option<Headers> {
-        let memory = Rc::get_mut(&mut exchange)?.clear();
+    pub(super) fn put_back(&self, mut exchange: Rc<Exchange>) {
+        let Some(own) = Rc::get_mut(&mut exchange) else { return };
+        own.clear();
         let mut exchanges = self.exchanges.borrow_mut();
         if exchanges.len() < EXCHANGES {
             exchanges.push(exchange);
         }
-        Some(memory)
+    }
+
+    /// The first lines of most answers: 200, and the Date of this second.
+    #[inline]
+    pub(super) fn first_lines(&self, channel: &Channel) -> Ref<'_, FirstLines> {
+        let now = channel.said_at();
+        if self.date_until.get().is_none_or(|until| now >= until) {
+            self.renew_date(channel, now);
+        }
+        self.first_lines.borrow()
     }
 
     /// The Date line of this second.
-    #[inline]
     pub(super) fn date(&self, channel: &Channel) -> DateLine {
-        let (line, until) = self.date.get();
-        let now = channel.now();
-        match until {
-            Some(until) if now < until => line,
-            _ => self.renew_date(channel, now),
-        }
+        let mut line = [0; 37];
+        line.copy_from_slice(&self.first_lines(channel)[STATUS.len()..]);
+        line
     }
 
     #[inline(never)]
-    fn renew_date(&self, channel: &Channel, now: Instant) -> DateLine {
+    fn renew_date(&self, channel: &Channel, now: Instant) {
         let time = channel.reactor().system_time();
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut line = [b' '; 37];
-        line[..6].copy_from_slice(b"date: ");
-        let text = httpdate::fmt_http_date(time);
-        line[6..35].copy_from_slice(&text.as_bytes()[..29]);
-        line[35..].copy_from_slice(b"\r\n");
+        let lines = format!("{STATUS}date: {}\r\n", httpdate::fmt_http_date(time));
+        // It has the same length in all years of four digits.
+        if let Ok(lines) = FirstLines::try_from(lines.as_bytes()) {
+            self.first_lines.replace(lines);
+        }
         let rest = Duration::from_nanos(1_000_000_000 - u64::from(since.subsec_nanos()));
-        self.date.set((line, now.checked_add(rest)));
-        line
+        self.date_until.set(now.checked_add(rest));
     }
 }

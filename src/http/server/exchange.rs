@@ -89,9 +89,9 @@ impl Exchange {
         }
     }
 
-    /// Begins another one in the same memory.
-    pub(crate) fn renew(&mut self, head: RequestHead, began: Instant) {
-        self.head = head;
+    /// Begins another one, whose head was read in the same memory.
+    #[inline]
+    pub(crate) fn renew(&mut self, began: Instant) {
         self.handles = Cell::new(0);
         self.stage = Cell::new(Stage::Owed);
         self.status = Cell::new(Status::OK);
@@ -102,11 +102,16 @@ impl Exchange {
         self.sent = Cell::new(0);
     }
 
-    /// Lets go of everything but the memory; gives that of the head.
-    pub(crate) fn clear(&mut self) -> Headers {
-        self.draft.get_mut().clear();
-        drop(self.extras.get_mut().take());
-        self.head.take_headers()
+    /// Lets go of everything but the memory of the head.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        let draft = self.draft.get_mut();
+        if !draft.is_empty() {
+            draft.clear();
+        }
+        if let Some(extras) = self.extras.get_mut().take() {
+            drop(extras);
+        }
     }
 
     pub(crate) fn stage(&self) -> Stage {

@@ -21,7 +21,7 @@ impl Channel {
         request: &Request,
         protocol: Box<dyn Protocol>,
     ) -> Result<(), SendError> {
-        if !request.exchange.is_owed() || !self.is_current(&request.exchange) {
+        if !request.exchange.is_owed() {
             return Err(SendError::NotNow);
         }
         let is_connect = request.method() == crate::http::Method::Connect;

@@ -12,6 +12,7 @@
 // * No body follows the head of an answer that has none, whatever is sent.
 // * An idle machine owns no memory but what [`Machine::recycle`] gave it.
 
+mod at_once;
 mod receiving;
 mod sending;
 
@@ -25,7 +26,6 @@ use crate::http::headers::Headers;
 use crate::http::limits::Limits;
 use std::collections::VecDeque;
 use std::fmt;
-use std::mem;
 use std::rc::Rc;
 
 pub use sending::{Length, SendError};
@@ -255,14 +255,6 @@ impl Machine {
         }
     }
 
-    /// Gives the memory for the next head back, unless a part of it came already.
-    pub(crate) fn take_memory(&mut self) -> Headers {
-        match self.block.bytes.is_empty() {
-            true => Headers { block: mem::take(&mut self.block), is_mixed: false },
-            false => Headers::new(),
-        }
-    }
-
     /// Whether a part of a head came, and not yet all of it.
     pub(crate) fn is_inside_head(&self) -> bool {
         matches!(self.incoming, Incoming::Head) && !self.parser.is_untouched()
@@ -335,7 +327,9 @@ impl Machine {
     /// What the next message in is read with.
     fn expect_head(&mut self) {
         self.incoming = Incoming::Head;
-        self.parser = HeadParser::new(self.role.heads());
+        if self.parser.at != 0 {
+            self.parser = HeadParser::new(self.role.heads());
+        }
         self.offset = 0;
         self.received = 0;
         self.dropped = 0;

@@ -315,7 +315,8 @@ impl Machine {
         }
     }
 
-    fn check_length(&self, framing: Framing) -> Result<(), Refusal> {
+    #[inline]
+    pub(super) fn check_length(&self, framing: Framing) -> Result<(), Refusal> {
         match (framing, self.limits.body) {
             (Framing::Length(length), Some(limit)) if length > limit => {
                 Err(Refusal::new(Reason::BodyTooLarge { length: Some(length), limit }))
