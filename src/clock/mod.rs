@@ -253,6 +253,8 @@ pub(crate) struct Timers {
     scheduling: Cell<Scheduling>,
     /// What a call of the user's is marked with.
     marker: OnceCell<Box<dyn Fn() -> u32>>,
+    /// The time that was read last, since the loop last waited.
+    seen: Cell<Option<Instant>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -299,11 +301,20 @@ impl Timers {
             heap: RefCell::default(),
             scheduling: Cell::default(),
             marker: OnceCell::new(),
+            seen: Cell::new(None),
         })
     }
 
     pub(crate) fn now(&self) -> Instant {
-        (self.now)()
+        let now = (self.now)();
+        self.seen.set(Some(now));
+        now
+    }
+
+    /// The loop has waited: what was read before is long ago.
+    #[inline]
+    pub(crate) fn has_waited(&self) {
+        self.seen.set(None);
     }
 
     pub(crate) fn downgrade(self: &Rc<Self>) -> WeakClock {
@@ -368,7 +379,11 @@ impl Timers {
     /// Moves the calls that are due by now into `batch`, first deadline first.
     pub(crate) fn take_due(&self, batch: &mut Vec<Rc<Call>>) {
         let mut heap = self.heap.borrow_mut();
-        let now = self.time();
+        // What somebody read in this turn will do: what is due since then is not waited for.
+        let now = match self.seen.get() {
+            Some(seen) => nanos(seen.saturating_duration_since(self.epoch)),
+            None => self.time(),
+        };
         while let Some(call) = heap.pop_due(now) {
             batch.push(call);
         }
@@ -500,6 +515,7 @@ impl TestClock {
         self.time.set(time);
         let mut batch = Vec::new();
         loop {
+            self.timers.has_waited();
             self.timers.take_due(&mut batch);
             if batch.is_empty() {
                 return;

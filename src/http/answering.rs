@@ -217,7 +217,10 @@ impl Request {
     /// Does with the outcome of a handler what is to be done.
     pub(super) fn settle(&self, outcome: Result<Reply>) {
         match outcome {
-            Ok(Reply::Answer(response)) => self.channel.respond(self, response),
+            Ok(Reply::Answer(response)) => {
+                let response = if response.is_plain { self.page(response) } else { response };
+                self.channel.respond(self, response);
+            }
             Ok(Reply::Later) => {}
             Ok(Reply::Failed(failure)) | Err(failure) => self.fail(failure),
             Ok(Reply::Deferred(reply)) => {
@@ -235,7 +238,8 @@ impl Request {
         }
         if let Some(error) = failure.check::<Error>() {
             if self.exchange.is_owed() {
-                return self.channel.respond(self, Response::from(error.clone()));
+                let response = self.page(Response::from(error.clone()));
+                return self.channel.respond(self, response);
             }
         } else {
             self.report("unhandled failure in a handler of requests", &failure);
@@ -253,6 +257,21 @@ impl Request {
             || failure.is::<Error>()
             || failure.is_of_peer()
             || failure.chain().any(|it| it.is::<std::io::Error>())
+    }
+
+    /// The page for an error, if somebody makes pages.
+    #[cold]
+    pub(super) fn page(&self, response: Response) -> Response {
+        let Some(pages) = self.context::<Pages>() else { return response };
+        let status = response.status();
+        let error = response.into_error();
+        match self.catch(|| (pages.0)(self, &error)) {
+            Ok(page) => page.with_status(status),
+            Err(panic) => {
+                self.report("panic in an error's page", &panic);
+                Response::from(error)
+            }
+        }
     }
 
     pub(super) fn report(&self, what: &str, failure: &Failure) {
@@ -281,6 +300,10 @@ pub(super) fn panicked(payload: Box<dyn std::any::Any + Send>) -> Failure {
     });
     failure.take().unwrap_or_else(|| Failure::msg("panicked"))
 }
+
+/// Makes pages of errors; kept with each request that it is for.
+#[derive(Clone)]
+pub(super) struct Pages(pub(super) Rc<dyn Fn(&Request, &Error) -> Response>);
 
 /// A write that may be awaited; [`Request::write`] gives it.
 #[derive(Debug)]

@@ -61,6 +61,11 @@ impl Headers {
         Headers::default()
     }
 
+    pub(super) const fn none() -> Headers {
+        let block = Block { bytes: Vec::new(), fields: Vec::new() };
+        Headers { block, is_mixed: false }
+    }
+
     /// Adds a field at the end, whether or not there is one of its name.
     #[doc(alias = "addRawHeader")]
     pub fn append(

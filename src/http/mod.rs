@@ -36,7 +36,9 @@
 //! | answering | a handler in either face ([`leaf`]), or a [`Resource`]; what it returns is an [`IntoReply`] |
 //! | what was asked | [`Request`], [`Headers`], [`Target`], [`Body`] |
 //! | what is answered | [`Response`] with an [`Outgoing`] body; or piece by piece, by [`Request`]'s methods |
-//! | errors that are answers | [`Error`] |
+//! | finding who answers | [`Routes`] by pattern and method, [`Tree`] as in Twisted, [`VirtualHosts`], [`Redirect`]; they nest |
+//! | errors that are answers | [`Error`]; [`ErrorPages`] gives them a page |
+//! | proxies before this server | [`Site::trusting`], [`Request::client`] |
 //! | looking on | [`Site::on_exchange`] with a [`Record`] of each |
 //! | bytes alone | [`h1::Machine`], both roles; with the feature `websocket` the module of that name |
 //!
@@ -71,6 +73,7 @@ mod conditional;
 mod cookie;
 mod files;
 mod form;
+mod forwarded;
 mod guard;
 pub mod h1;
 mod headers;
@@ -78,15 +81,18 @@ mod limits;
 mod list;
 mod method;
 mod multipart;
+mod names;
 mod parameters;
 mod reply;
 mod request;
 mod resource;
 mod response;
+mod routes;
 mod server;
 mod status;
 mod syntax;
 mod target;
+mod tree;
 mod url;
 mod version;
 #[cfg(feature = "websocket")]
@@ -98,6 +104,7 @@ pub use conditional::{EntityTag, Precondition, Validators};
 pub use cookie::{Cookie, InvalidCookie, SameSite};
 pub use files::Files;
 pub use form::Form;
+pub use forwarded::{InvalidIpRange, IpRange};
 pub use guard::{Guard, User, Verdict};
 pub use headers::{Headers, InvalidHeader};
 pub use limits::Limits;
@@ -107,9 +114,11 @@ pub use reply::{Error, IntoReply, Reply};
 pub use request::Request;
 pub use resource::{Awaited, Called, Handler, Leaf, Resource, leaf};
 pub use response::{Outgoing, Response};
+pub use routes::{RouteError, Routes};
 pub use server::{HttpProtocol, Outcome, Record, Site, serve};
 pub use status::Status;
 pub(crate) use target::percent_decode;
 pub use target::{InvalidEscape, InvalidTarget, Target, TargetForm};
+pub use tree::{ErrorPages, Redirect, Tree, VirtualHosts};
 pub use url::{InvalidUrl, Url};
 pub use version::Version;

@@ -4,14 +4,17 @@
 // channel that carries it; neither keeps the other alive, but for the time of the exchange.
 
 use super::body::Body;
+use super::forwarded;
 use super::h1::RequestHead;
 use super::headers::Headers;
 use super::method::Method;
+use super::names::Names;
 use super::reply::{Error, IntoReply, Reply};
 use super::resource::Resource;
 use super::server::channel::Channel;
 use super::server::exchange::Exchange;
 use super::status::Status;
+use super::syntax::split_port;
 use super::target::{InvalidEscape, Target, percent_decode};
 use super::version::Version;
 use crate::address::Address;
@@ -19,6 +22,7 @@ use crate::failure::Result;
 use crate::reactor::Reactor;
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -98,6 +102,95 @@ impl Request {
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         let mut pairs = self.target().pairs().filter_map(Result::ok);
         pairs.find(|(found, _)| found == name).map(|(_, value)| value)
+    }
+
+    /// What a name in the pattern of the [route](super::Routes) stands for, decoded; a rest as it is.
+    pub fn param(&self, name: &str) -> Option<Cow<'_, str>> {
+        let matched = self.context::<Matched>()?;
+        let (number, is_rest) = matched.names.find(name)?;
+        let mut rest = self.path().get(matched.base..)?;
+        for _ in 0..number {
+            rest = rest.split_once('/')?.1;
+        }
+        if is_rest {
+            return Some(Cow::Borrowed(rest));
+        }
+        percent_decode(rest.split('/').next().unwrap_or_default()).ok()
+    }
+
+    /// The host that was asked for, with its port if one was named: that of the target, else of `Host`.
+    #[doc(alias = "getRequestHostname")]
+    pub fn authority(&self) -> Option<&str> {
+        self.target().authority().or_else(|| self.header("host"))
+    }
+
+    /// The name in it, without the port.
+    pub fn host_name(&self) -> Option<&str> {
+        let authority = self.authority()?;
+        let (name, _) = split_port(authority.as_bytes());
+        authority.get(..name.len())
+    }
+
+    /// Who asked: the peer, or whom the [trusted](super::Site::trusting) proxies say it is, by `Forwarded` or
+    /// `X-Forwarded-For`. `None` for a Unix socket, unless a proxy says more.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.forwarded().client.or_else(|| self.peer().ip())
+    }
+
+    /// `http` or `https`, as the client spoke it: to this server, or to the first trusted proxy.
+    pub fn scheme(&self) -> Cow<'static, str> {
+        match self.forwarded().scheme {
+            Some(scheme) => Cow::Owned(scheme),
+            None => Cow::Borrowed(if self.is_secure() { "https" } else { "http" }),
+        }
+    }
+
+    /// The host that the client asked for, as the trusted proxies say; else [`authority`](Request::authority).
+    pub fn client_authority(&self) -> Option<Cow<'_, str>> {
+        match self.forwarded().host {
+            Some(host) => Some(Cow::Owned(host)),
+            None => self.authority().map(Cow::Borrowed),
+        }
+    }
+
+    fn forwarded(&self) -> forwarded::Said {
+        let trusted = self.channel.trusted();
+        match trusted.is_empty() {
+            true => forwarded::Said::default(),
+            false => forwarded::read(self.peer().ip(), self.headers(), &trusted),
+        }
+    }
+
+    /// A name for this request in logs: that which a [trusted](super::Site::trusting) proxy gave it
+    /// (`X-Request-Id`), or one that is drawn when it is first asked for.
+    ///
+    /// ```
+    /// use ropewalk::http::{Request, leaf};
+    ///
+    /// let told = leaf(|request: &Request| {
+    ///     request.set_header("X-Request-Id", &*request.id())?;
+    ///     Ok("look it up")
+    /// });
+    /// # let _ = told;
+    /// ```
+    pub fn id(&self) -> Rc<str> {
+        if let Some(id) = self.context::<Id>() {
+            return id.0.clone();
+        }
+        let is_trusted = self
+            .peer()
+            .ip()
+            .is_some_and(|ip| self.channel.trusted().iter().any(|range| range.contains(ip)));
+        let given = self.header("x-request-id").filter(|id| is_trusted && is_id(id));
+        let id: Rc<str> = match given {
+            Some(id) => id.into(),
+            None => {
+                let bits = self.reactor().random_bytes();
+                format!("{:032x}", u128::from_be_bytes(bits)).into()
+            }
+        };
+        self.set_context(Id(id.clone()));
+        id
     }
 
     /// Names and values of the query, in order.
@@ -266,10 +359,30 @@ impl Request {
         self.exchange.place.set(Some(place));
     }
 
+    /// Notes the names in the pattern of its route, and where that begins in the path.
+    pub(super) fn set_names(&self, names: Rc<Names>, base: usize) {
+        self.set_context(Matched { names, base });
+    }
+
     /// Follows a segment: what is behind it is the rest.
     pub(super) fn follow(&self, rest: usize) {
         self.exchange.rest.set(rest);
     }
+}
+
+/// The names in the pattern of a route, and where that begins in the path.
+struct Matched {
+    names: Rc<Names>,
+    base: usize,
+}
+
+/// The name of a request.
+struct Id(Rc<str>);
+
+/// What may stand in a log as it is.
+fn is_id(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.:+/=@".contains(&it))
 }
 
 impl Clone for Request {

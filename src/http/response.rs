@@ -24,10 +24,13 @@ use std::sync::Arc;
 /// ```
 pub struct Response {
     pub(super) status: Status,
-    pub(super) headers: Headers,
+    /// In a box: most have none, and are smaller to pass on.
+    fields: Option<Box<Headers>>,
     /// The line that says what the body is, unless a field does.
     pub(super) kind: &'static [u8],
     pub(super) body: Outgoing,
+    /// It is an error that says no more than that.
+    pub(super) is_plain: bool,
 }
 
 /// The body of an answer.
@@ -65,7 +68,7 @@ const BYTES: &[u8] = b"content-type: application/octet-stream\r\n";
 impl Response {
     /// An answer without fields and body.
     pub fn new(status: Status) -> Response {
-        Response { status, headers: Headers::new(), kind: b"", body: Outgoing::Empty }
+        Response { status, fields: None, kind: b"", body: Outgoing::Empty, is_plain: false }
     }
 
     /// 200 with a body.
@@ -79,13 +82,15 @@ impl Response {
     }
 
     /// The fields that were set.
+    #[inline]
     pub fn headers(&self) -> &Headers {
-        &self.headers
+        static NONE: Headers = Headers::none();
+        self.fields.as_deref().unwrap_or(&NONE)
     }
 
     /// The fields, to be changed.
     pub fn headers_mut(&mut self) -> &mut Headers {
-        &mut self.headers
+        self.fields.get_or_insert_default()
     }
 
     /// The body.
@@ -104,6 +109,7 @@ impl Response {
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Outgoing>) -> Response {
         self.body = body.into();
+        self.is_plain = false;
         self
     }
 
@@ -113,7 +119,7 @@ impl Response {
         name: impl AsRef<str>,
         value: impl AsRef<[u8]>,
     ) -> Result<Response, InvalidHeader> {
-        self.headers.set(name, value)?;
+        self.headers_mut().set(name, value)?;
         Ok(self)
     }
 
@@ -123,8 +129,23 @@ impl Response {
         name: impl AsRef<str>,
         value: impl AsRef<[u8]>,
     ) -> Result<Response, InvalidHeader> {
-        self.headers.append(name, value)?;
+        self.headers_mut().append(name, value)?;
         Ok(self)
+    }
+}
+
+impl Response {
+    /// What it says, if it is plain.
+    pub(super) fn into_error(self) -> Error {
+        let text = self.body.bytes().unwrap_or_default();
+        Error::new(self.status, String::from_utf8_lossy(text).trim_end().to_owned())
+    }
+}
+
+/// 200 without fields and body.
+impl Default for Response {
+    fn default() -> Response {
+        Response::new(Status::OK)
     }
 }
 
@@ -176,7 +197,7 @@ impl From<&'static str> for Response {
     #[inline]
     fn from(text: &'static str) -> Response {
         let body = Outgoing::Static(text.as_bytes());
-        Response { status: Status::OK, headers: Headers::new(), kind: TEXT, body }
+        Response { status: Status::OK, fields: None, kind: TEXT, body, is_plain: false }
     }
 }
 
@@ -212,7 +233,8 @@ impl From<Status> for Response {
 
 impl From<Error> for Response {
     fn from(error: Error) -> Response {
-        Response::from(format!("{}\n", error.message())).with_status(error.status())
+        let text = Response::from(format!("{}\n", error.message()));
+        Response { is_plain: true, ..text.with_status(error.status()) }
     }
 }
 
@@ -238,7 +260,7 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("headers", &self.headers)
+            .field("headers", self.headers())
             .field("body", &self.body)
             .finish()
     }

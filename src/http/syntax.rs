@@ -242,8 +242,16 @@ fn is_host_name(host: &[u8]) -> bool {
 /// The number of a port, or nothing.
 #[inline]
 fn is_port(digits: &[u8]) -> bool {
-    let fits = digits.len() < 5 || (digits.len() == 5 && digits <= b"65535");
-    fits && digits.iter().all(u8::is_ascii_digit)
+    let is_digit = |byte: u8| byte.wrapping_sub(b'0') < 10;
+    match *digits {
+        // What most have: without a loop.
+        [a, b, c, d] => is_digit(a) & is_digit(b) & is_digit(c) & is_digit(d),
+        [] => true,
+        _ => {
+            let fits = digits.len() < 5 || (digits.len() == 5 && digits <= b"65535");
+            fits && digits.iter().all(u8::is_ascii_digit)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Loop {
     #[inline]
     pub(super) fn serve_turn(self: &Rc<Self>, main: &mut dyn FnMut()) {
         let reactor = Reactor::from(self.clone());
+        self.timers.has_waited();
         self.sources.serve();
         self.run_due_timers();
         self.run_remote_calls(&reactor);

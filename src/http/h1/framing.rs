@@ -93,6 +93,12 @@ impl Marked {
         self.places |= 1 << place.min(Marked::REST);
     }
 
+    /// The Host, if no other field is marked.
+    #[inline]
+    pub(super) fn lone_host(self) -> Option<Span> {
+        if self.places == 0 { self.host } else { None }
+    }
+
     /// The places that are marked among so many fields, in order.
     #[inline]
     fn places(self, fields: usize) -> impl Iterator<Item = usize> {

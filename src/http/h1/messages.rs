@@ -107,7 +107,7 @@ impl RequestHead {
         RequestHead {
             headers: Headers::new(),
             method: Method::Get,
-            form: Form::Origin,
+            form: TargetForm::Origin,
             target: Span::default(),
             version: Version::Http11,
             framing: Framing::Length(0),

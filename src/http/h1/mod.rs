@@ -86,6 +86,7 @@ mod start_line;
 mod usual;
 
 pub use framing::Framing;
+pub(crate) use machine::FirstLines;
 pub use machine::{Event, Length, Machine, SendError};
 pub use messages::{RequestHead, ResponseHead};
 pub use refusal::{Reason, Refusal};

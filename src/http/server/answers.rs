@@ -11,6 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::http::answering::send_reader;
 use crate::http::h1::{Length, Machine, SendError};
 use crate::http::headers::Headers;
+use crate::http::method::Method;
 use crate::http::request::Request;
 use crate::http::response::{Outgoing, Response};
 use crate::http::status::Status;
@@ -71,6 +72,13 @@ impl Channel {
         if !exchange.is_owed() {
             return self.answered_twice(request);
         }
+        let response = match request.method() {
+            // A success would say that the connection is a tunnel now: only `upgrade` does that.
+            Method::Connect if response.status.is_success() => {
+                Response::from(Status::NOT_IMPLEMENTED)
+            }
+            _ => response,
+        };
         match response.body.bytes() {
             Some(bytes)
                 if bytes.len() < LARGE && self.answer_at_once(exchange, &response, bytes) =>
@@ -88,7 +96,7 @@ impl Channel {
                     machine.send_answer(
                         response.status,
                         [&date, kind],
-                        [&draft, &response.headers],
+                        [&draft, response.headers()],
                         Length::Known(length),
                         out,
                     )?;
@@ -110,14 +118,14 @@ impl Channel {
     /// Answers as most are, with 200 and without fields of the handler's.
     #[inline]
     fn answer_at_once(&self, exchange: &Exchange, response: &Response, body: &[u8]) -> bool {
-        let has_fields = !(response.headers.is_empty() && exchange.draft.borrow().is_empty());
+        let has_fields = !(response.headers().is_empty() && exchange.draft.borrow().is_empty());
         if has_fields || response.status != Status::OK {
             return false;
         }
         let lines = self.site.first_lines(self);
         let count = self.say(|machine, out| {
             let before = out.len();
-            machine.answer_at_once([&*lines, response.kind], body, out).then(|| out.len() - before)
+            machine.answer_at_once(&lines, response.kind, body, out).then(|| out.len() - before)
         });
         let Some(count) = count else { return false };
         exchange.status.set(Status::OK);
@@ -136,7 +144,7 @@ impl Channel {
         let begun = {
             let draft = request.exchange.draft.borrow();
             let kind = kind_of(&response, &draft);
-            self.send_head(request, response.status, kind, [&draft, &response.headers], length)
+            self.send_head(request, response.status, kind, [&draft, response.headers()], length)
         };
         if let Err(error) = begun {
             return self.unsayable(request, error);
@@ -187,7 +195,12 @@ impl Channel {
         if !request.exchange.is_owed() {
             return;
         }
+        let is_tunnel = request.method() == Method::Connect;
         let status = request.exchange.status.get();
+        let status = match status {
+            it if is_tunnel && it.is_success() => Status::NOT_IMPLEMENTED,
+            it => it,
+        };
         let begun = {
             let draft = request.exchange.draft.borrow();
             self.send_head(request, status, b"", [&draft], length)
@@ -318,7 +331,8 @@ impl Channel {
         self.outcome.set(Outcome::Failed);
         if request.exchange.is_owed() {
             request.exchange.draft.borrow_mut().clear();
-            return self.respond(request, Response::from(Status::INTERNAL_SERVER_ERROR));
+            let page = request.page(Response::from(Status::INTERNAL_SERVER_ERROR));
+            return self.respond(request, page);
         }
         if request.exchange.is_open() {
             self.send_said();
@@ -360,5 +374,5 @@ impl Channel {
 fn kind_of<'a>(response: &'a Response, draft: &Headers) -> &'a [u8] {
     const NAME: &str = "content-type";
     let is_told = |headers: &Headers| !headers.is_empty() && headers.contains(NAME);
-    if is_told(&response.headers) || is_told(draft) { b"" } else { response.kind }
+    if is_told(response.headers()) || is_told(draft) { b"" } else { response.kind }
 }

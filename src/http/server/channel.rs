@@ -22,6 +22,7 @@ use super::deadline::{Deadline, Phase};
 use super::exchange::{Exchange, Stage};
 use super::log::Outcome;
 use crate::failure::{Failure, Result};
+use crate::http::forwarded::IpRange;
 use crate::http::h1::{Event, Framing, Machine, Reason, Refusal};
 use crate::http::limits::Limits;
 use crate::protocol::Protocol;
@@ -130,6 +131,10 @@ impl Channel {
 
     pub(in crate::http) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(in crate::http) fn trusted(&self) -> Rc<[IpRange]> {
+        self.site.trusted.borrow().clone()
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -357,12 +362,16 @@ impl Channel {
 
     /// The answer is sent, or nobody waits for it.
     pub(super) fn exchange_ended(self: &Rc<Self>, exchange: &Exchange, outcome: Outcome) {
-        if self.is_current(exchange) {
-            drop(self.current.take());
-        }
-        let outcome = match self.outcome.replace(Outcome::Answered) {
+        let former = match self.is_current(exchange) {
+            true => self.current.take(),
+            false => None,
+        };
+        let outcome = match self.outcome.get() {
             Outcome::Answered => outcome,
-            worse => worse,
+            worse => {
+                self.outcome.set(Outcome::Answered);
+                worse
+            }
         };
         self.site.record(self, Some(exchange), outcome);
         if self.has_body.get() {
@@ -372,6 +381,7 @@ impl Channel {
             self.go_on_later();
             self.settle(self.now());
         }
+        drop(former);
     }
 
     // ---- ends ----

@@ -8,7 +8,8 @@ use super::channel::{Channel, Serve};
 use super::exchange::{Exchange, Stage};
 use super::log::{Outcome, Record};
 use crate::deferred::Trigger;
-use crate::http::h1::{Refusal, RequestHead};
+use crate::http::forwarded::IpRange;
+use crate::http::h1::{FirstLines, Refusal, RequestHead};
 use crate::http::headers::Headers;
 use crate::http::limits::Limits;
 use std::cell::{Cell, Ref, RefCell};
@@ -23,6 +24,8 @@ pub(crate) struct Common {
     /// Likewise.
     pub(super) hook: RefCell<Option<Hook>>,
     pub(super) is_strict: Cell<bool>,
+    /// Proxies that are believed. Likewise.
+    pub(super) trusted: RefCell<Rc<[IpRange]>>,
     pub(super) is_draining: Cell<bool>,
     /// Borrowed to add, remove or copy.
     channels: RefCell<Vec<Weak<Channel>>>,
@@ -41,7 +44,6 @@ pub(crate) struct Common {
 
 pub(super) type Hook = Rc<dyn Fn(&Record<'_>)>;
 type DateLine = [u8; 37];
-type FirstLines = [u8; 54];
 
 const STATUS: &str = "HTTP/1.1 200 OK\r\n";
 
@@ -57,6 +59,7 @@ impl Common {
             limits: RefCell::default(),
             hook: RefCell::default(),
             is_strict: Cell::new(false),
+            trusted: RefCell::new(Rc::new([])),
             is_draining: Cell::new(false),
             channels: RefCell::default(),
             drained: RefCell::default(),

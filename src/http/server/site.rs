@@ -8,10 +8,14 @@ use super::protocol::HttpProtocol;
 use crate::address::Address;
 use crate::deferred::Deferred;
 use crate::failure::Result;
+use crate::http::forwarded::{InvalidIpRange, IpRange};
 use crate::http::limits::Limits;
 use crate::http::reply::IntoReply;
 use crate::http::request::Request;
 use crate::http::resource::{Handler, Resource, leaf};
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::http::target::TargetForm;
 use crate::protocol::Factory;
 use crate::reactor::Reactor;
 use crate::{Port, ServerEndpoint};
@@ -87,6 +91,27 @@ impl Site {
     pub fn strict_authority(self) -> Site {
         self.common.is_strict.set(true);
         self
+    }
+
+    /// Believes proxies at these addresses what they say of who asked, and how: nobody else is believed.
+    ///
+    /// ```
+    /// use ropewalk::http::{Request, Site, leaf};
+    ///
+    /// let site = Site::new(leaf(|request: &Request| {
+    ///     Ok(request.client().map(|client| format!("you are {client}")))
+    /// }));
+    /// let site = site.trusting(["127.0.0.1", "10.0.0.0/8"])?;
+    /// # drop(site);
+    /// # Ok::<(), ropewalk::http::InvalidIpRange>(())
+    /// ```
+    pub fn trusting<'r>(
+        self,
+        proxies: impl IntoIterator<Item = &'r str>,
+    ) -> Result<Site, InvalidIpRange> {
+        let ranges: Result<Vec<IpRange>, _> = proxies.into_iter().map(str::parse).collect();
+        self.common.trusted.replace(ranges?.into());
+        Ok(self)
     }
 
     /// Hears of every exchange when it is over, also of those that were refused or abandoned.
@@ -170,15 +195,14 @@ impl Serve for Root {
     #[inline]
     fn serve(&self, channel: &Rc<Channel>, exchange: &Rc<Exchange>) {
         let request = Request::new(channel.clone(), exchange.clone());
+        request.follow(1);
         let outcome = request.catch(|| match self.0.is_leaf() {
-            true => {
-                request.follow(1);
-                self.0.render(&request)
+            // RFC 9110, 9.3.7: of the server itself, which no resource speaks for.
+            _ if request.target().form() == TargetForm::Asterisk => {
+                Ok(Response::new(Status::NO_CONTENT).into_reply())
             }
-            false => {
-                request.follow(usize::from(request.path().starts_with('/')));
-                request.render_by(&self.0)
-            }
+            true => self.0.render(&request),
+            false => request.render_by(&self.0),
         });
         request.settle(outcome.unwrap_or_else(Err));
     }

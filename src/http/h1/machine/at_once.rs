@@ -5,19 +5,25 @@
 
 use super::{Incoming, Machine, Outgoing, Role};
 use crate::http::h1::encode::length_line;
-use crate::http::h1::framing::{self, Framing};
+use crate::http::h1::framing::{self, Framing, Said};
 use crate::http::h1::messages::{Asked, RequestHead};
 use crate::http::h1::usual;
 use crate::http::syntax::is_authority;
-use crate::http::target::Form;
+use crate::http::target::TargetForm;
 use crate::http::version::Version;
+
+/// A status line of 200 and a Date.
+pub(crate) type FirstLines = [u8; FIRST_LINES];
+
+const FIRST_LINES: usize = 54;
 
 impl Machine {
     /// Reads a request whose head is whole and usual, in the memory of an earlier one. Without a body its
     /// end is not told as an event.
     ///
     /// If it is `false` nothing was taken, and [`feed`](Machine::feed) is to be asked.
-    #[inline]
+    // Not inlined: the loop of who calls it has use for the registers.
+    #[inline(never)]
     pub(crate) fn read_at_once(&mut self, input: &mut &[u8], head: &mut RequestHead) -> bool {
         let is_between = matches!(self.incoming, Incoming::Head) && self.parser.at == 0;
         if !is_between || self.role != Role::Server || self.strict_authority {
@@ -36,7 +42,13 @@ impl Machine {
         let (bytes, left) = input.split_at(end + 2);
         let is_origin = bytes.get(line.target.start()) == Some(&b'/');
         block.bytes.extend_from_slice(bytes);
-        let Ok(said) = framing::read(block, marked, Version::Http11) else { return false };
+        let said = match marked.lone_host() {
+            Some(host) => Said { host: Some(host), ..Said::default() },
+            None => match framing::read(block, marked, Version::Http11) {
+                Ok(said) => said,
+                Err(_) => return false,
+            },
+        };
         let is_host = said.host.is_some_and(|host| is_authority(host.of(&block.bytes)));
         let framing = said.of_request();
         let fits = self.check_length(framing).is_ok();
@@ -46,7 +58,7 @@ impl Machine {
         *input = left;
         head.headers.is_mixed = true;
         head.method = line.method;
-        head.form = Form::Origin;
+        head.form = TargetForm::Origin;
         head.target = line.target;
         head.version = Version::Http11;
         head.framing = framing;
@@ -73,7 +85,8 @@ impl Machine {
     #[inline]
     pub(crate) fn answer_at_once(
         &mut self,
-        lines: [&[u8]; 2],
+        first: &FirstLines,
+        kind: &[u8],
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> bool {
@@ -86,10 +99,11 @@ impl Machine {
         }
         let mut line = [0; 40];
         let length = length_line(body.len(), &mut line);
-        out.reserve(lines[0].len() + lines[1].len() + length.len() + body.len());
-        for part in [lines[0], lines[1], length, body] {
-            out.extend_from_slice(part);
-        }
+        out.reserve(FIRST_LINES + kind.len() + length.len() + body.len());
+        out.extend_from_slice(first);
+        out.extend_from_slice(kind);
+        out.extend_from_slice(length);
+        out.extend_from_slice(body);
         self.outgoing = Outgoing::Idle; // 2, 3, 5
         self.expect_head(); // 6
         true

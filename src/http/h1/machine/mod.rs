@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
+pub(crate) use at_once::FirstLines;
 pub use sending::{Length, SendError};
 
 /// One end of a connection that speaks HTTP/1; the [module](super) shows both talking.
