@@ -217,12 +217,12 @@ impl fmt::Debug for ErrorPages {
 
 impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.shared.children.borrow().keys()).finish()
+        f.debug_set().entries(self.shared.children.borrow().iter().map(|(name, _)| name)).finish()
     }
 }
 
 impl fmt::Debug for VirtualHosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.hosts.keys()).finish()
+        f.debug_set().entries(self.hosts.iter().map(|(name, _)| name)).finish()
     }
 }

@@ -211,7 +211,7 @@ impl Channel {
     }
 
     fn send_head<const N: usize>(
-        &self,
+        self: &Rc<Self>,
         request: &Request,
         status: Status,
         kind: &[u8],
@@ -226,6 +226,9 @@ impl Channel {
             Ok(out.len() - before)
         })?;
         request.exchange.sent.set(count as u64);
+        if !self.is_feeding.get() {
+            self.settle(self.now());
+        }
         Ok(())
     }
 

@@ -76,6 +76,7 @@ impl Channel {
             Some(_) if phase == Phase::PeerEnded => {}
             Some(_) if self.is_full() => self.watch_writing(),
             Some(_) if self.is_body_awaited() => self.watch(Phase::Body, now),
+            Some(Stage::Sending) => self.watch_writing(),
             Some(_) => self.deadline.rest(),
         }
     }
@@ -128,6 +129,8 @@ impl Channel {
                 if let Some(exchange) = self.current() {
                     exchange.desert();
                 }
+                self.deadline.rest();
+                self.settle(now);
             }
             Phase::Lingering => self.transport.lose_connection(),
         }
@@ -153,9 +156,15 @@ impl Channel {
         let look = self.limits.grace_time.min(self.limits.stall_time);
         if deadline.phase() == Phase::Writing {
             let waiting = self.transport.waiting();
+            if waiting == 0 {
+                // It is the handler who takes its time.
+                deadline.rest();
+                return self.settle(now);
+            }
             deadline.count(self.waiting.replace(waiting).saturating_sub(waiting));
         } else if !self.is_body_awaited() {
-            return deadline.rest();
+            deadline.rest();
+            return self.settle(now);
         }
         let moved = deadline.moved.replace(0);
         if moved > 0 {
