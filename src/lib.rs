@@ -167,6 +167,6 @@ pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use transport::handle::Transport;
 
 /// The README's programs compile and run.
-#[cfg(all(doctest, feature = "simulation"))]
+#[cfg(all(doctest, feature = "simulation", feature = "http"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -4,6 +4,7 @@
 //! * [From tokio](from_tokio): what it is called here, and three surprises.
 //! * [Deferreds and futures](deferreds_and_futures): which to use, how to convert, what dropping and
 //!   cancelling mean.
+//! * HTTP (feature `http`): handlers, sites, bodies, limits, testing; and what twisted.web's names are here.
 //! * Databases (feature `sqlite`): a pool of connections, which call for what, and adbapi's names.
 //! * [Errors](errors): failures, `?`, and what becomes of a failure that nobody handles.
 //! * [Testing without a network](testing): from a recording transport to a partition under many seeds.
@@ -16,6 +17,10 @@ pub mod deferreds_and_futures;
 pub mod errors;
 pub mod from_tokio;
 pub mod from_twisted;
+#[cfg(feature = "http")]
+pub mod from_twisted_web;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(all(feature = "simulation", feature = "conformance"))]
 pub mod joints;
 #[cfg(feature = "simulation")]

@@ -250,7 +250,9 @@ impl Request {
     /// Whether the failure only says what the end of the exchange did.
     fn is_told(&self, failure: &Failure) -> bool {
         use crate::transport::{ConnectionAborted, ConnectionDone, ConnectionLost};
-        failure.is::<ConnectionLost>()
+        let reason = self.exchange.reason().map(|reason| reason.to_string());
+        reason.is_some_and(|reason| failure.to_string() == reason)
+            || failure.is::<ConnectionLost>()
             || failure.is::<ConnectionDone>()
             || failure.is::<ConnectionAborted>()
             || failure.is::<Gone>()

@@ -91,7 +91,9 @@ struct Mount {
 /// use ropewalk::http::{Request, RouteError, Routes};
 ///
 /// let mut routes = Routes::new();
-/// let add = |routes: &mut Routes, pattern| routes.get(pattern, |_: &Request| Ok("here"));
+/// let add = |routes: &mut Routes, pattern| {
+///     routes.get(pattern, |_: &Request| Ok("here")).map(|_| ())
+/// };
 /// assert!(matches!(add(&mut routes, "notes"), Err(RouteError::Pattern { .. })));
 /// assert!(add(&mut routes, "/notes").is_ok());
 /// assert!(matches!(add(&mut routes, "/notes"), Err(RouteError::Conflict { .. })));

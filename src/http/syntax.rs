@@ -82,6 +82,7 @@ pub(crate) fn is_target(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & TARGET != 0
 }
 
+#[inline]
 fn is_host(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & HOST != 0
 }
@@ -195,24 +196,17 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
 }
 
 /// How many bytes of a name or an IPv4 address stand at the front.
+///
+/// They are few: byte by byte, it takes less than by words.
 #[inline]
 fn host_length(text: &[u8]) -> usize {
-    // Letters, digits, dots and hyphens but for few.
-    let run = run_of(text, |word| {
-        let small = (word | (LOW * 0x20)) & !HIGH;
-        let letters = (small + LOW * 0x1f) & !(small + LOW * 0x05);
-        let low = word & !HIGH;
-        // From `-` to `9` but for the slash.
-        let digits = (low + LOW * 0x53) & !(low + LOW * 0x46) & !is_zero_byte(word ^ (LOW * 0x2f));
-        !(letters | digits) | word
-    });
-    if text.get(run) == Some(&b':') { run } else { go_on(text, run, is_host) }
-}
-
-/// Marks the bytes that are 0, and maybe some above one.
-#[inline]
-fn is_zero_byte(word: u64) -> u64 {
-    word.wrapping_sub(LOW) & !word
+    let mut length = 0;
+    while let Some(&byte) = text.get(length)
+        && is_host(byte)
+    {
+        length += 1;
+    }
+    length
 }
 
 /// The host, and the port with its colon; brackets around an IPv6 address hide its colons.

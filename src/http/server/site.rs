@@ -150,8 +150,8 @@ impl Site {
     /// let host = simulation.host("server");
     /// let site = Site::new(leaf(|_: &Request| Ok("Hello")));
     /// let port = host.reactor().listen("0.0.0.0:80", site.clone())?;
-    /// simulation.host("client").reactor().open("server:80");
-    /// simulation.run_for(Duration::from_secs(1))?;
+    /// let opening = simulation.host("client").reactor().open("server:80");
+    /// let _stream = simulation.run_until(opening)?;
     /// assert_eq!(site.connections(), 1);
     /// port.stop_listening();
     /// simulation.run_until(site.drain(&host.reactor(), Duration::from_secs(30)))?;
