@@ -262,7 +262,6 @@ impl Request {
     }
 
     /// The page for an error, if somebody makes pages.
-    #[cold]
     pub(super) fn page(&self, response: Response) -> Response {
         let Some(pages) = self.context::<Pages>() else { return response };
         let status = response.status();

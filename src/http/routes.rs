@@ -321,7 +321,6 @@ impl Endpoint {
     }
 
     /// A method that is not among those of the path.
-    #[cold]
     fn refuse(&self, method: Method) -> Result<Reply> {
         let mut allowed: Vec<_> =
             self.methods.iter().filter_map(|it| it.method.as_ref()).map(Method::as_str).collect();
