@@ -51,6 +51,7 @@ use std::task::{Context, Poll, ready};
 /// assert_eq!(reactor.run_until(greeting)?, "hello");
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[doc(alias = "BufReader")]
 pub struct Stream {
     end: End,
     inbox: Inbox,
@@ -94,6 +95,15 @@ impl Stream {
     }
 
     /// The other end's address.
+    ///
+    /// ```
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// reactor.serve("127.0.0.1:0", async |stream| {
+    ///     println!("{} has come to {}", stream.peer(), stream.host());
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "getPeer")]
     #[doc(alias = "peer_addr")]
     pub fn peer(&self) -> Address {
@@ -135,6 +145,21 @@ impl Stream {
     }
 
     /// The next descriptor that came with the bytes read so far, through a Unix socket.
+    ///
+    /// See [`Transport::send_file_descriptor`], which is the other end of it.
+    ///
+    /// ```
+    /// use futures_util::AsyncReadExt;
+    /// use ropewalk::{Result, Stream};
+    /// use std::fs::File;
+    ///
+    /// /// The file that was passed with the byte that was read.
+    /// async fn receive(stream: &mut Stream) -> Result<Option<File>> {
+    ///     stream.read_exact(&mut [0]).await?;
+    ///     Ok(stream.take_file_descriptor().map(File::from))
+    /// }
+    /// # let _ = receive;
+    /// ```
     pub fn take_file_descriptor(&self) -> Option<std::os::fd::OwnedFd> {
         self.end.0.take_descriptor()
     }
@@ -154,6 +179,7 @@ impl Stream {
     /// })?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "copy_bidirectional")]
     #[doc(alias = "into_split")]
     pub fn split(self) -> (ReadHalf, WriteHalf) {
         self.end.0.split();
@@ -163,12 +189,35 @@ impl Stream {
 }
 
 /// The reading half of a [`Stream`].
+///
+/// ```
+/// use futures_util::AsyncBufReadExt;
+/// use ropewalk::{ReadHalf, Result, WriteHalf};
+///
+/// /// Prints what comes, line by line, and says whose it was; the other half may be another task's.
+/// async fn print(mut reader: ReadHalf) -> Result {
+///     let mut line = String::new();
+///     while reader.read_line(&mut line).await? > 0 {
+///         print!("{line}");
+///         line.clear();
+///     }
+///     println!("that was all of {}", reader.transport().peer());
+///     Ok(())
+/// }
+///
+/// fn is_open(writer: &WriteHalf) -> bool {
+///     writer.transport().is_connected()
+/// }
+/// # let _ = (print, is_open);
+/// ```
+#[doc(alias = "OwnedReadHalf")]
 pub struct ReadHalf {
     end: End,
     inbox: Inbox,
 }
 
 /// The writing half of a [`Stream`].
+#[doc(alias = "OwnedWriteHalf")]
 pub struct WriteHalf {
     end: End,
 }

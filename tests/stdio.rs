@@ -350,7 +350,8 @@ impl Protocol for Quoting {
 
     fn connection_lost(&mut self, reason: &Failure) {
         assert!(reason.is::<ConnectionDone>(), "{reason}");
-        Reactor::current().map(|reactor| drop(reactor.stop()));
+        let reactor = Reactor::current().expect("a callback is part of a turn");
+        let _ = reactor.stop();
     }
 }
 

@@ -229,6 +229,55 @@ pub enum Event {
 /// For a framing of your own: [`Awaited::begin`](super::Awaited::begin) gives it to a future that takes an event,
 /// awaits its handler and says how that ended, without end. [`await_protocol!`](crate::await_protocol) writes
 /// that future.
+///
+/// By hand it is a loop:
+///
+/// ```
+/// use ropewalk::awaited::{Awaited, Event, Events};
+/// use ropewalk::{Failure, Protocol, Result, Transport};
+/// use std::convert::Infallible;
+///
+/// trait AsyncPing {
+///     async fn ping(&mut self, transport: &Transport, what: &[u8]) -> Result;
+/// }
+///
+/// async fn drive<P: AsyncPing>(mut events: Events<P>) -> Infallible {
+///     loop {
+///         let event = events.next_event().await;
+///         let (protocol, transport, received) = events.parts();
+///         let outcome = match event {
+///             Event::Received => protocol.ping(transport, received).await,
+///             Event::ReadClosed => Ok(transport.lose_connection()),
+///             _ => Ok(()),
+///         };
+///         events.done(outcome);
+///     }
+/// }
+///
+/// /// A type of one's own, for a trait of somebody else's.
+/// struct Pinged<P>(Awaited<P>);
+///
+/// impl<P: AsyncPing + 'static> Protocol for Pinged<P> {
+///     fn connection_made(&mut self, transport: &Transport) {
+///         self.0.begin(transport, |_, reason| println!("{reason}"), drive);
+///     }
+///     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+///         self.0.receive(data)
+///     }
+///     fn read_closed(&mut self, transport: &Transport) {
+///         self.0.handle(transport, Event::ReadClosed);
+///     }
+///     fn pause_writing(&mut self, _: &Transport) {
+///         self.0.set_full(true);
+///     }
+///     fn resume_writing(&mut self, _: &Transport) {
+///         self.0.set_full(false);
+///     }
+///     fn connection_lost(&mut self, reason: &Failure) {
+///         self.0.lose(reason);
+///     }
+/// }
+/// ```
 pub struct Events<P: 'static>(pub(super) Driven<P, Transport, Event>);
 
 impl<P> Events<P> {

@@ -159,6 +159,7 @@ pub(crate) fn hold(clock: &(impl Clock + Clone + 'static)) -> Rc<dyn Clock> {
 /// assert!(call.cancel().is_err(), "it was made");
 /// # Ok::<(), ropewalk::clock::NotPendingError>(())
 /// ```
+#[doc(alias = "DelayQueue")]
 #[derive(Clone)]
 pub struct DelayedCall {
     timers: Weak<Timers>,
@@ -489,6 +490,17 @@ fn nanos(duration: Duration) -> u64 {
 /// assert!(!rang.get());
 /// clock.advance(Duration::from_secs(1));
 /// assert!(rang.get());
+/// ```
+///
+/// ```
+/// use ropewalk::clock::{Clock, TestClock};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let tea = clock.call_later(Duration::from_secs(60), Box::new(|| println!("tea is ready")));
+/// assert_eq!(tea.deadline(), clock.now() + Duration::from_secs(60));
+/// clock.pump([Duration::from_secs(20); 2]); // step by step
+/// assert_eq!(clock.delayed_calls().len(), 1);
 /// ```
 #[derive(Clone)]
 pub struct TestClock {

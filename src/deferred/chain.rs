@@ -207,6 +207,8 @@ impl<T: 'static> Deferred<T> {
     /// d.cancel();
     /// d.add_errback(|failure| assert!(failure.is::<Cancelled>()));
     /// ```
+    #[doc(alias = "AbortHandle")]
+    #[doc(alias = "CancellationToken")]
     #[doc(alias = "abort")]
     #[track_caller]
     pub fn cancel(&self) {

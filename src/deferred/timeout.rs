@@ -80,6 +80,7 @@ fn timed_out<T>(result: Result<T>, limit: Duration, place: Place) -> Result<T> {
 /// });
 /// clock.advance(Duration::from_secs(3));
 /// ```
+#[doc(alias = "Elapsed")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(alias = "TimeoutError")]
 pub struct TimedOut {

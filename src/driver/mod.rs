@@ -5,6 +5,41 @@
 //! connections and the protocols are the same code above both. A driver makes sockets; each socket
 //! is registered once, with a [`Key`], for both directions, and from then on [`Driver::wait`] names
 //! the key whenever its readiness *rises* (edges, not levels).
+//!
+//! # A program
+//!
+//! A driver can be used by itself; a reactor is what most programs want above it
+//! ([`Reactor::with_driver`](crate::Reactor::with_driver)).
+//!
+//! ```
+//! use ropewalk::driver::{Driver, Ready, SystemDriver};
+//! use ropewalk::Address;
+//! use std::io::ErrorKind::WouldBlock;
+//! use std::time::Duration;
+//!
+//! let driver = SystemDriver::new()?;
+//! let at: Address = "127.0.0.1:0".parse::<std::net::SocketAddr>()?.into();
+//! let mut listener = driver.listen(&at, 16)?;
+//! assert_eq!(listener.accept().err().map(|error| error.kind()), Some(WouldBlock));
+//!
+//! let mut client = driver.connect(&listener.host()?, None)?;
+//! client.register(ropewalk::driver::Key::from_token(1))?;
+//! let mut ready: Vec<Ready> = Vec::new();
+//! while ready.is_empty() {
+//!     driver.wait(Some(Duration::from_secs(1)), &mut ready)?;
+//! }
+//! assert_eq!(ready[0].key.to_token(), 1);
+//! client.finish_connecting()?;
+//! let (mut server, peer) = listener.accept()?;
+//! assert_eq!(peer, client.host()?);
+//! client.write(b"hello")?;
+//! # let mut heard = [0; 5];
+//! # while let Err(error) = server.read(&mut heard) {
+//! #     assert_eq!(error.kind(), WouldBlock);
+//! # }
+//! # assert_eq!(&heard, b"hello");
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
 
 // # Invariants
 // * Only `Driver::wait` blocks.
@@ -186,6 +221,13 @@ pub trait Driver {
 }
 
 /// How to listen at a Unix socket's name.
+///
+/// ```
+/// use ropewalk::driver::UnixOptions;
+///
+/// let usual = UnixOptions::default();
+/// assert_eq!(usual, UnixOptions { backlog: 1024, mode: None, lock: true });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnixOptions {
     /// So many connections may wait to be accepted.
@@ -205,6 +247,14 @@ impl Default for UnixOptions {
 /// The size of the pool of threads that blocking work is given to.
 ///
 /// The default is Twisted's: no thread at first, at most 10; an idle one ends after 10 s.
+///
+/// ```
+/// use ropewalk::driver::PoolSize;
+///
+/// let reactor = ropewalk::Reactor::new()?;
+/// reactor.adjust_thread_pool(PoolSize { most: 2, ..PoolSize::default() });
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSize {
     /// So many threads stay though there is nothing to do, once they were needed.
@@ -231,6 +281,27 @@ pub trait Nudge: Send + Sync {
 }
 
 /// What [`Driver::adopt`] makes a stream of.
+///
+/// ```
+/// use ropewalk::Address;
+/// use ropewalk::driver::{Driver, Pipes, SystemDriver};
+/// use std::io::Read;
+///
+/// let (mut reader, writer) = std::io::pipe()?;
+/// let mut stream = SystemDriver::new()?.adopt(Pipes {
+///     input: None,
+///     output: Some(writer.into()),
+///     name: Address::Pipe("the log".into()),
+///     is_shared: false,
+///     is_standard: false,
+/// })?;
+/// assert_eq!(stream.write(b"line")?, 4);
+/// stream.shutdown_write()?;
+/// let mut written = String::new();
+/// reader.read_to_string(&mut written)?;
+/// assert_eq!(written, "line");
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Debug)]
 pub struct Pipes {
     /// Where bytes come from; without it none do.
@@ -312,6 +383,16 @@ pub enum Interest {
 }
 
 /// A set of directions that a socket is ready for.
+///
+/// ```
+/// use ropewalk::driver::Readiness;
+///
+/// let both = Readiness::READABLE.and(Readiness::WRITABLE);
+/// assert!(both.has(Readiness::READABLE) && !both.has(Readiness::READ_CLOSED));
+/// assert_eq!(both.without(Readiness::WRITABLE), Readiness::READABLE);
+/// assert_eq!(Readiness::BROKEN.when(false), Readiness::NONE);
+/// assert_eq!(format!("{:?}", both.and(Readiness::URGENT)), r#"{"readable", "writable", "urgent"}"#);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Readiness(u8);
 

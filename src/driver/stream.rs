@@ -238,6 +238,32 @@ impl dyn ByteStream + '_ {
 /// What a socket can do beside bytes.
 ///
 /// A `dyn ByteStream` has these methods too: those of the socket that it is or is over.
+///
+/// Whoever holds a `Box<dyn ByteStream>` asks it directly; a stream without a socket has the answers of one that
+/// knows nothing.
+///
+/// ```
+/// use ropewalk::Address;
+/// use ropewalk::driver::{Driver, SystemDriver};
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
+///
+/// let (here, there) = UnixStream::pair()?;
+/// let mut stream = SystemDriver::new()?.adopt_stream(here.into())?;
+/// stream.finish_connecting()?;
+/// assert!(stream.is_layered()); // a read of a Unix socket may stop before a descriptor
+/// assert!(!stream.is_standard() && stream.has_written_all());
+/// assert!(!stream.is_at_end()? && !stream.has_unread());
+/// stream.set_nodelay(true)?; // nothing waits in it
+/// assert!(stream.set_keepalive(Some(Duration::from_secs(60))).is_ok());
+/// stream.send_descriptor(std::io::stdout().as_fd().try_clone_to_owned()?)?; // leaves with the next byte
+/// assert!(stream.take_descriptor().is_none());
+/// drop(there);
+/// assert!(stream.is_at_end()?);
+/// stream.set_abort(); // the close will be a reset, where there are resets
+/// # use std::os::fd::AsFd;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 pub trait Socket: ByteStream {
     /// The outcome of connecting: `WouldBlock` while it is under way.
     fn finish_connecting(&mut self) -> io::Result<()>;
@@ -332,6 +358,20 @@ pub trait Socket: ByteStream {
 ///         true
 ///     }
 /// }
+/// ```
+///
+/// A stream that is no layer answers as one with nothing to say:
+///
+/// ```
+/// use ropewalk::driver::{Driver, SystemDriver};
+///
+/// let (here, _there) = std::os::unix::net::UnixStream::pair()?;
+/// let mut stream = SystemDriver::new()?.adopt_stream(here.into())?;
+/// stream.handshake()?;
+/// stream.flush()?;
+/// stream.close_notify()?;
+/// assert!(!stream.must_linger(false) && stream.as_any().is_none());
+/// # Ok::<(), ropewalk::Failure>(())
 /// ```
 pub trait Layer: ByteStream {
     /// Shakes hands, as far as it goes now: `WouldBlock` until it is over.

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// let failure = d.now_or_never().unwrap().unwrap_err();
 /// assert_eq!(failure.check::<Panicked>().unwrap().message(), "attempt to divide by zero");
 /// ```
+#[doc(alias = "JoinError")]
 #[derive(Debug)]
 pub struct Panicked {
     message: String,

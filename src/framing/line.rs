@@ -89,6 +89,8 @@ pub trait LineProtocol {
 /// The protocol around a [`LineProtocol`]: cuts what arrives into lines.
 ///
 /// Lines end with `\r\n` and have at most 16 384 bytes without it, unless told otherwise.
+#[doc(alias = "LinesCodec")]
+#[doc(alias = "Framed")]
 #[derive(Debug)]
 pub struct LineReceiver<P> {
     protocol: P,

@@ -8,6 +8,36 @@
 //! A protocol's mode (lines or raw bytes) is asked of it instead of being set on the receiver, so that
 //! no call can come back into a call. A delimiter that is cut by the network never makes a line too
 //! long (Twisted's `LineOnlyReceiver` thinks so). Limits hold for sending as well.
+//!
+//! # A program
+//!
+//! ```
+//! use ropewalk::framing::{
+//!     Int8Receiver, Int16Receiver, Int32Receiver, LineProtocol, LineReceiver, StringProtocol, send_int,
+//!     send_line,
+//! };
+//! use ropewalk::{Address, Reactor, Result, Transport};
+//!
+//! /// Says each word back.
+//! struct Echo;
+//! impl LineProtocol for Echo {
+//!     fn line_received(&mut self, transport: &Transport, line: &[u8]) -> Result {
+//!         Ok(send_line(transport, line)?)
+//!     }
+//! }
+//! impl StringProtocol for Echo {
+//!     fn string_received(&mut self, transport: &Transport, string: &[u8]) -> Result {
+//!         Ok(send_int::<u16>(transport, string, 1000)?)
+//!     }
+//! }
+//! let reactor = Reactor::new()?;
+//! let lines = |_: &Address| LineReceiver::new(Echo).max_length(200).delimiter(b"\n");
+//! reactor.listen("127.0.0.1:0", lines)?;
+//! reactor.listen("127.0.0.1:0", |_: &Address| Int16Receiver::new(Echo).max_length(1000))?;
+//! # let _ = |protocol: Echo| Int8Receiver::new(protocol);
+//! # let _ = |protocol: Echo| Int32Receiver::new(protocol);
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
 
 // # Invariants
 // * Every framing has a limit, on unless raised: what one peer makes this end keep is bounded.

@@ -11,6 +11,29 @@ use std::io::IoSlice;
 ///
 /// A netstring is its length in decimal digits, a colon, so many bytes and a comma. Leading zeros,
 /// signs, blanks, a missing comma, and a length over the limit (99 999 bytes) end the connection.
+///
+/// ```
+/// # #[cfg(feature = "simulation")] {
+/// use ropewalk::framing::{NetstringReceiver, StringProtocol};
+/// use ropewalk::simulation::RecordingTransport;
+/// use ropewalk::{Protocol, Result, Transport};
+///
+/// #[derive(Default)]
+/// struct Words(Vec<String>);
+/// impl StringProtocol for Words {
+///     fn string_received(&mut self, _: &Transport, string: &[u8]) -> Result {
+///         Ok(self.0.push(String::from_utf8(string.to_vec())?))
+///     }
+/// }
+/// let recording = RecordingTransport::new();
+/// let transport = recording.transport();
+/// let mut receiver = NetstringReceiver::new(Words::default()).max_length(100);
+/// receiver.data_received(&transport, b"4:rope,4:wa")?;
+/// receiver.data_received(&transport, b"lk,")?;
+/// assert!(receiver.data_received(&transport, b"101:").is_err());
+/// # }
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Debug)]
 pub struct NetstringReceiver<P> {
     protocol: P,

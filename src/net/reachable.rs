@@ -98,6 +98,30 @@ impl<P> Reachable<P> {
     /// Calls the protocol and then what its handles want of it; `None` before it is made and after its end.
     ///
     /// For a trait of your own, as each method of an `impl` but the first and the last.
+    ///
+    /// ```
+    /// use ropewalk::net::Reachable;
+    /// use ropewalk::{Failure, Transport};
+    ///
+    /// /// A trait of one's own, and how a protocol that reaches itself has it.
+    /// trait Ringing {
+    ///     fn begin(&mut self, transport: &Transport);
+    ///     fn ring(&mut self, transport: &Transport);
+    ///     fn end(&mut self, reason: &Failure);
+    /// }
+    /// impl<P: Ringing + 'static> Ringing for Reachable<P> {
+    ///     fn begin(&mut self, transport: &Transport) {
+    ///         self.connect(transport);
+    ///         self.call(|protocol, transport| protocol.begin(transport));
+    ///     }
+    ///     fn ring(&mut self, _: &Transport) {
+    ///         self.call(|protocol, transport| protocol.ring(transport));
+    ///     }
+    ///     fn end(&mut self, reason: &Failure) {
+    ///         self.lose(|protocol| protocol.end(reason));
+    ///     }
+    /// }
+    /// ```
     pub fn call<R>(&self, call: impl FnOnce(&mut P, &Transport) -> R) -> Option<R> {
         self.guest.as_ref()?.call(call)
     }

@@ -155,6 +155,42 @@ impl<F: ClientFactory> ClientFactory for ReconnectingClientFactory<F> {
 }
 
 /// The retrying of a [`ReconnectingClientFactory`]; clones speak of the same one.
+///
+/// ```
+/// # #[cfg(feature = "simulation")] {
+/// use ropewalk::ported::{ClientFactory, ReconnectingClientFactory, Retrying};
+/// use ropewalk::simulation::Simulation;
+/// use ropewalk::{Address, Protocol, Result, Transport};
+/// use std::time::Duration;
+///
+/// struct Feed;
+/// impl Protocol for Feed {
+///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+/// struct Feeds;
+/// impl ClientFactory for Feeds {
+///     type Protocol = Feed;
+///     fn build_protocol(&mut self, _: &Address) -> Option<Feed> {
+///         Some(Feed)
+///     }
+/// }
+/// let simulation = Simulation::new(1);
+/// let client = simulation.host("client").reactor();
+/// simulation.host("server"); // where nobody listens
+/// let factory = ReconnectingClientFactory::new(Feeds).max_retries(5).seed(7);
+/// let retrying: Retrying = factory.retrying();
+/// let connector = client.connect_tcp("server:7000", factory);
+/// assert_eq!(connector.destination().to_string(), "server:7000");
+/// simulation.run_for(Duration::from_secs(3))?;
+/// assert!(retrying.delay() > Duration::from_secs(1), "it has grown");
+/// retrying.stop_trying();
+/// connector.disconnect(); // there is no connection: nothing happens
+/// simulation.run_until_idle()?;
+/// # }
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone)]
 pub struct Retrying(Rc<State>);
 

@@ -20,6 +20,35 @@ use std::process::{Child, ExitStatus};
 use std::rc::Rc;
 
 /// A handle on a child process; clones speak of the same one.
+///
+/// ```
+/// use futures_util::AsyncReadExt;
+/// use ropewalk::Reactor;
+/// use ropewalk::process::{ChildDescriptor, Process, ProcessExitedAlready, ProcessOptions};
+/// use ropewalk::reactor::Signal;
+///
+/// struct Quiet;
+/// impl ropewalk::process::ProcessProtocol for Quiet {}
+///
+/// let reactor = Reactor::new()?;
+/// let script = "read name <&3; cat >/dev/null; kill -TERM $$";
+/// let options = ProcessOptions::new("sh").args(["-c", script]).descriptor(3, ChildDescriptor::Write);
+/// let process: Process = reactor.run_until(reactor.spawn_process(Quiet, options))?;
+/// assert!(process.pid() > 0 && process.status().is_none());
+///
+/// process.write("for its standard input");
+/// process.write_to_child(3, "for the descriptor 3\n");
+/// let three = process.transport(3).expect("it is open");
+/// process.close_child(3);
+/// assert!(!three.is_connected());
+/// process.close_stdin();
+///
+/// let status = process.reactor().run_until(process.wait())?;
+/// assert_eq!(process.status(), Some(status));
+/// assert!(process.signal(Signal::Term).unwrap_err().is::<ProcessExitedAlready>());
+/// process.lose_connection(); // nothing is open any more
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone)]
 #[doc(alias = "IProcessTransport")]
 pub struct Process {

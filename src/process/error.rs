@@ -6,6 +6,23 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 /// A child ended with an exit status of 0.
+///
+/// ```
+/// use ropewalk::process::{Process, ProcessDone, ProcessProtocol};
+/// use ropewalk::{Failure, Reactor};
+///
+/// struct Task(Reactor);
+/// impl ProcessProtocol for Task {
+///     fn process_ended(&mut self, reason: &Failure) {
+///         assert!(reason.is::<ProcessDone>());
+///         let _ = self.0.stop();
+///     }
+/// }
+/// let reactor = Reactor::new()?;
+/// reactor.spawn_process(Task(reactor.clone()), "true");
+/// reactor.run()?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessDone;
 
@@ -18,6 +35,20 @@ impl fmt::Display for ProcessDone {
 impl std::error::Error for ProcessDone {}
 
 /// A child ended with another exit status than 0, or by a signal.
+///
+/// ```
+/// use ropewalk::Reactor;
+/// use ropewalk::process::{ProcessOptions, ProcessTerminated};
+///
+/// let reactor = Reactor::new()?;
+/// let output = reactor.process_output(ProcessOptions::new("sh").args(["-c", "echo why >&2; exit 3"]));
+/// let failure = reactor.run_until(output).unwrap_err();
+/// let ended = failure.check::<ProcessTerminated>().unwrap();
+/// assert_eq!((ended.exit_code(), ended.signal()), (Some(3), None));
+/// assert!(!ended.status().success());
+/// assert!(failure.to_string().ends_with("saying: why"));
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessTerminated {
     pub(super) program: Box<str>,
@@ -58,6 +89,20 @@ impl std::error::Error for ProcessTerminated {}
 
 /// A child ended, and nobody can tell how: the process was started with SIGCHLD ignored, or another part
 /// of it waits for children that are not its own.
+///
+/// ```
+/// use ropewalk::process::{ProcessOutput, ProcessStatusUnknown};
+/// use ropewalk::Result;
+///
+/// /// What can be said of a child whose status is somebody else's.
+/// fn outcome(output: Result<ProcessOutput>) -> Result<String> {
+///     match output {
+///         Err(failure) if failure.is::<ProcessStatusUnknown>() => Ok("it ended, somehow".into()),
+///         output => Ok(output?.status.to_string()),
+///     }
+/// }
+/// # let _ = outcome;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessStatusUnknown {
     pub(super) program: Box<str>,
@@ -72,6 +117,16 @@ impl fmt::Display for ProcessStatusUnknown {
 impl std::error::Error for ProcessStatusUnknown {}
 
 /// A program could not be started.
+///
+/// ```
+/// use ropewalk::{Reactor, process::SpawnError};
+/// use std::io::ErrorKind;
+///
+/// let reactor = Reactor::new()?;
+/// let failure = reactor.run_until(reactor.process_output("no-such-program")).unwrap_err();
+/// assert_eq!(failure.check::<SpawnError>().unwrap().kind(), ErrorKind::NotFound);
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Debug)]
 pub struct SpawnError {
     pub(super) program: Box<str>,
@@ -94,6 +149,17 @@ impl fmt::Display for SpawnError {
 impl std::error::Error for SpawnError {}
 
 /// A signal was sent to a child that had ended before.
+///
+/// ```
+/// use ropewalk::process::ProcessExitedAlready;
+/// use ropewalk::{Reactor, reactor::Signal};
+///
+/// let reactor = Reactor::new()?;
+/// let mut child = reactor.run_until(reactor.open_process("true"))?;
+/// reactor.run_until(child.wait())?;
+/// assert!(child.process.signal(Signal::Term).unwrap_err().is::<ProcessExitedAlready>());
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessExitedAlready {
     pub(super) program: Box<str>,

@@ -25,6 +25,31 @@ use std::process::{Child, Command, Stdio};
 /// assert_eq!(reactor.run_until(reactor.process_output(options))?, b"hello\n");
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+///
+/// Everything that a child inherits can be said:
+///
+/// ```
+/// use ropewalk::{Reactor, process::ProcessOptions};
+///
+/// let options = ProcessOptions::new("/bin/sh")
+///     .arg("-c")
+///     .arg("pwd; tr a-z A-Z <<end\n$WORD$SECRET\nend")
+///     .current_dir("/")
+///     .env_clear()
+///     .env("PATH", "/bin:/usr/bin")
+///     .env("WORD", "rope")
+///     .env("SECRET", "hidden")
+///     .env_remove("SECRET")
+///     .most_output(1024);
+/// let reactor = Reactor::new()?;
+/// assert_eq!(reactor.run_until(reactor.process_output(options))?, b"/\nROPE\n");
+///
+/// // As another user, which root may, and on a terminal of 24 rows.
+/// let as_nobody = ProcessOptions::new("top").uid(65534).gid(65534).terminal(24, 80);
+/// # drop(as_nobody);
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[doc(alias = "Command")]
 #[derive(Debug)]
 pub struct ProcessOptions {
     command: Command,

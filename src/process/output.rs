@@ -12,6 +12,18 @@ use std::process::ExitStatus;
 use std::rc::Rc;
 
 /// What a program wrote, and how it ended.
+///
+/// ```
+/// use ropewalk::process::{ProcessOptions, ProcessOutput};
+/// use ropewalk::Reactor;
+///
+/// let reactor = Reactor::new()?;
+/// let script = ProcessOptions::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]);
+/// let ProcessOutput { stdout, stderr, status } =
+///     reactor.run_until(reactor.process_output_and_value(script))?;
+/// assert_eq!((stdout, stderr, status.code()), (b"out\n".into(), b"err\n".into(), Some(3)));
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessOutput {
     /// What it wrote to its standard output.

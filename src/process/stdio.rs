@@ -39,6 +39,21 @@ impl Reactor {
     }
 
     /// Makes standard input and output a stream.
+    ///
+    /// ```no_run
+    /// use futures_util::AsyncWriteExt;
+    /// use futures_util::io::copy_buf;
+    ///
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let (input, mut output) = reactor.open_stdio()?.split();
+    /// reactor.run_until(async move {
+    ///     copy_buf(input, &mut output).await?; // a cat
+    ///     Ok(output.close().await?)
+    /// })?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    #[doc(alias = "stdout")]
+    #[doc(alias = "stdin")]
     #[track_caller]
     pub fn open_stdio(&self) -> Result<Stream> {
         Ok(Stream::new(standard_connection(self)?))
@@ -84,6 +99,23 @@ impl Reactor {
     }
 
     /// Makes two descriptors of anybody's a stream.
+    ///
+    /// ```
+    /// use futures_util::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// let ((input, to), (from, output)) = (std::io::pipe()?, std::io::pipe()?);
+    /// let reactor = ropewalk::Reactor::new()?;
+    /// let (mut one, mut other) = (reactor.open_pipes(input, output)?, reactor.open_pipes(from, to)?);
+    /// let heard = reactor.run_until(async move {
+    ///     one.write_all(b"rope").await?;
+    ///     one.close().await?;
+    ///     let mut heard = String::new();
+    ///     other.read_to_string(&mut heard).await?;
+    ///     Ok(heard)
+    /// })?;
+    /// assert_eq!(heard, "rope");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[track_caller]
     pub fn open_pipes(
         &self,

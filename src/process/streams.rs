@@ -56,6 +56,8 @@ use std::process::ExitStatus;
 /// assert_eq!(count?, 1_000_000);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[doc(alias = "ChildStdout")]
+#[doc(alias = "ChildStdin")]
 #[derive(Debug)]
 #[doc(alias = "Child")]
 pub struct ProcessStreams {

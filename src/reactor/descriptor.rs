@@ -107,6 +107,37 @@ impl Reactor {
     }
 
     /// Calls `writer` whenever its descriptor has room to write.
+    ///
+    /// ```
+    /// use ropewalk::reactor::{Descriptor, WriteDescriptor};
+    /// use ropewalk::transport::ConnectionDone;
+    /// use ropewalk::{Failure, Reactor, Result};
+    /// use std::io::{PipeWriter, Read, Write, pipe};
+    /// use std::os::fd::{AsFd, BorrowedFd};
+    ///
+    /// struct Mouth(PipeWriter, Reactor);
+    /// impl WriteDescriptor for Mouth {
+    ///     fn fileno(&self) -> BorrowedFd<'_> {
+    ///         self.0.as_fd()
+    ///     }
+    ///     fn do_write(&mut self) -> Result {
+    ///         self.0.write_all(b"hello")?;
+    ///         Err(ConnectionDone.into())
+    ///     }
+    ///     fn connection_lost(&mut self, _: &Failure) {
+    ///         let _ = self.1.stop();
+    ///     }
+    /// }
+    /// let (mut ear, mouth) = pipe()?;
+    /// let reactor = Reactor::new()?;
+    /// let watched: Descriptor = reactor.add_writer(Mouth(mouth, reactor.clone()))?;
+    /// reactor.run()?;
+    /// watched.remove(); // it has ended by itself: nothing is left to remove
+    /// let mut heard = String::new();
+    /// ear.read_to_string(&mut heard)?;
+    /// assert_eq!(heard, "hello");
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
     #[doc(alias = "addWriter")]
     pub fn add_writer(&self, writer: impl WriteDescriptor + 'static) -> Result<Descriptor> {
         let duplicate = writer.fileno().try_clone_to_owned()?;

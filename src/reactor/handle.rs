@@ -21,6 +21,9 @@ use std::rc::Rc;
 /// reactor.run()?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[doc(alias = "current_thread")]
+#[doc(alias = "LocalSet")]
+#[doc(alias = "Runtime")]
 pub struct Reactor {
     inner: Rc<Loop>,
     /// The value that made the loop, which ends with it.

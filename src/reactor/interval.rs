@@ -36,6 +36,7 @@ impl Reactor {
     /// # }
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "interval_at")]
     #[doc(alias = "LoopingCall")]
     #[doc(alias = "MissedTickBehavior")]
     pub fn interval(&self, period: Duration) -> Interval {

@@ -80,6 +80,7 @@ impl Reactor {
     /// assert_eq!(count(&Reactor::new()?), 1);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "task_local")]
     #[doc(alias = "thread_local")]
     pub fn local<T: Default + 'static>(&self) -> Rc<T> {
         self.inner().local()

@@ -25,6 +25,7 @@ use std::thread::{self, ThreadId};
 /// thread.join().expect("the thread does not panic")?;
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[doc(alias = "Handle")]
 #[derive(Clone)]
 pub struct Remote {
     remote: Arc<RemoteShared>,

@@ -12,6 +12,7 @@ macro_rules! signals {
         /// assert_eq!(Signal::Hup.to_string(), "SIGHUP");
         /// assert_eq!(Signal::from_number(15), Some(Signal::Term));
         /// ```
+        #[doc(alias = "SignalKind")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Signal {

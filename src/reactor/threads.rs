@@ -133,6 +133,28 @@ impl std::error::Error for NotEnded {}
 /// Firing returns at once; the Deferred's steps run in the reactor's thread, in one of its next
 /// turns. A Deferred that was fired or cancelled meanwhile takes no notice. Dropped unfired, the
 /// Deferred fails with [`NeverFired`](crate::deferred::NeverFired) unless another trigger is left.
+///
+/// ```
+/// use ropewalk::reactor::Sendable;
+/// use ropewalk::{Deferred, Failure, Reactor};
+///
+/// /// Code of another thread: it knows nothing of reactors.
+/// fn measure(answer: Sendable<u32>, is_there: bool) {
+///     let told = match is_there {
+///         true => answer.fire(Ok(42)),
+///         false => answer.errback(Failure::msg("no instrument")),
+///     };
+///     told.expect("the reactor waits for it");
+/// }
+/// let reactor = Reactor::new()?;
+/// for is_there in [true, false] {
+///     let (trigger, measured) = Deferred::new();
+///     let answer = reactor.sendable(trigger);
+///     std::thread::spawn(move || measure(answer, is_there));
+///     assert_eq!(reactor.run_until(measured).is_ok(), is_there);
+/// }
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 pub struct Sendable<T> {
     remote: Remote,
     /// Absent once fired.
@@ -200,6 +222,7 @@ impl Reactor {
     /// assert_eq!(reactor.run_until(sum)?, 55);
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "block_in_place")]
     #[doc(alias = "spawn_blocking")]
     #[doc(alias = "deferToThread")]
     #[track_caller]
@@ -368,6 +391,15 @@ impl Remote {
 }
 
 /// A thread would wait for itself: a blocking call into a reactor from its own thread.
+///
+/// ```
+/// use ropewalk::{Reactor, reactor::WouldDeadlockError};
+///
+/// let reactor = Reactor::new()?;
+/// let refused = reactor.remote().blocking_call_from_thread(|_| Ok(7)).unwrap_err();
+/// assert!(refused.is::<WouldDeadlockError>());
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WouldDeadlockError;
 

@@ -112,6 +112,7 @@ impl Reactor {
     /// reactor.run_until(async { Ok(nap.await) })?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
+    #[doc(alias = "sleep_until")]
     pub fn sleep(&self, delay: Duration) -> Sleep {
         let alarm = Rc::new(Alarm::default());
         let bell = alarm.clone();

@@ -9,6 +9,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// A simulation can go on no longer, or has gone on for too long; says who waits for what.
+///
+/// ```
+/// use ropewalk::simulation::{Deadlock, Simulation, Why};
+/// use ropewalk::Deferred;
+/// use std::time::Duration;
+///
+/// let simulation = Simulation::new(3);
+/// let (_trigger, never) = Deferred::<()>::new();
+/// let failure = simulation.run_until(never).unwrap_err();
+/// let deadlock = failure.check::<Deadlock>().unwrap();
+/// assert_eq!((deadlock.why(), deadlock.seed()), (Why::NothingLeft, 3));
+/// assert_eq!(deadlock.at(), Duration::ZERO);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Deadlock {
     why: Why,

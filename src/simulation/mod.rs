@@ -130,6 +130,35 @@ use std::time::Duration;
 /// println!("{} calls, digest {:x}", simulation.calls(), simulation.digest());
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+///
+/// Links, chance, limits and single calls that fail:
+///
+/// ```
+/// use ropewalk::simulation::{EventKind, Fault, Latency, Link, Simulation};
+/// use std::time::Duration;
+///
+/// let simulation = Simulation::new(7);
+/// assert_eq!(simulation.seed(), 7);
+/// let (server, client) = (simulation.host("server"), simulation.host("client"));
+/// let slow = Link::new().latency(Latency::Fixed(Duration::from_millis(200)));
+/// simulation.set_link(&server, &client, Link::new().loss(0.01));
+/// simulation.set_link_one_way(&client, &server, slow);
+/// simulation.set_limit(Duration::from_secs(3600)); // of virtual time, for each run
+/// let number = simulation.random(|random| random.below(100));
+/// assert_eq!(number, Simulation::new(7).random(|random| random.below(100)));
+///
+/// simulation.keep_trace();
+/// simulation.ignore_contents(); // for programs whose bytes are not the seed's, as TLS'
+/// simulation.fail_call(1, Fault::Error(std::io::ErrorKind::AddrInUse));
+/// let refused = server.reactor().serve("0.0.0.0:80", async |_| Ok(()));
+/// assert!(refused.is_err());
+/// assert_eq!((simulation.faults_made(), simulation.sockets()), (1, 0));
+/// let events = simulation.trace_events();
+/// assert!(events.iter().any(|event| matches!(event.what, EventKind::Failing(..))));
+/// assert!(simulation.to_svg().starts_with("<svg"));
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
+#[doc(alias = "pause")]
 #[derive(Clone)]
 pub struct Simulation(Rc<Owner>);
 

@@ -392,6 +392,20 @@ impl<P: Fn(&mut Draw) -> Result> Shrinking<'_, P> {
 }
 
 /// A property does not hold; tells the smallest case that was found.
+///
+/// ```
+/// use ropewalk::Failure;
+/// use ropewalk::simulation::{PropertyError, for_all};
+///
+/// let outcome = for_all(0..50, |draw| match draw.below(1000) {
+///     0..=9 => Ok(()),
+///     _ => Err(Failure::msg("more than nine")),
+/// });
+/// let failure = outcome.unwrap_err();
+/// let error = failure.check::<PropertyError>().unwrap();
+/// assert_eq!(error.failure().to_string(), "more than nine");
+/// println!("seed {}: {}", error.seed(), error.drawn().join(", ")); // the smallest such number
+/// ```
 #[derive(Debug)]
 pub struct PropertyError {
     seed: u64,

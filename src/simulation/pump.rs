@@ -36,6 +36,31 @@ use std::io;
 /// assert_eq!(pump.client().0, b"ping");
 /// assert!(pump.is_over());
 /// ```
+///
+/// Both ends can be looked at and acted on between two steps:
+///
+/// ```
+/// use ropewalk::simulation::Pump;
+/// use ropewalk::{Protocol, Result, Transport};
+///
+/// struct Count(usize);
+/// impl Protocol for Count {
+///     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+///         self.0 += data.len();
+///         Ok(())
+///     }
+/// }
+/// let mut pump = Pump::new(Count(0), Count(0));
+/// pump.with_client(|_, transport| transport.write(b"ping"));
+/// pump.with_server(|_, transport| transport.write(b"and back"));
+/// pump.flush();
+/// assert_eq!((pump.client().0, pump.server().0), (8, 4));
+/// pump.with_client(|_, transport| transport.lose_connection());
+/// pump.flush();
+/// let (client, server) = pump.reasons();
+/// assert!(client.is_some() && server.is_some());
+/// ```
+#[doc(alias = "duplex")]
 #[doc(alias = "IOPump")]
 pub struct Pump<C, S> {
     client: End<C>,

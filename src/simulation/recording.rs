@@ -34,6 +34,23 @@ use std::time::Duration;
 /// assert!(recording.is_losing());
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+///
+/// What a protocol did to its transport can be asked, each thing by itself:
+///
+/// ```
+/// use ropewalk::simulation::RecordingTransport;
+///
+/// let recording = RecordingTransport::new();
+/// let transport = recording.transport();
+/// transport.write(b"seven!!");
+/// assert_eq!((recording.len(), recording.is_empty()), (7, false));
+/// transport.pause_reading();
+/// assert!(!recording.is_reading());
+/// transport.lose_write_connection();
+/// assert!(recording.has_ended_writing() && !recording.is_losing());
+/// transport.abort_connection();
+/// assert!(recording.is_aborted());
+/// ```
 #[derive(Clone)]
 #[doc(alias = "StringTransport")]
 pub struct RecordingTransport {

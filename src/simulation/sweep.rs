@@ -165,6 +165,22 @@ fn fallen(caller: Place, fallen: FailedSeed) -> Failure {
 }
 
 /// A scenario failed; says under which seed, and how to run that one again.
+///
+/// ```
+/// use ropewalk::Failure;
+/// use ropewalk::simulation::{FailedSeed, SweepReport, chosen_seed, for_each_seed};
+///
+/// let swept: ropewalk::Result<SweepReport> = for_each_seed(5..9, |simulation| match simulation.seed() {
+///     7 => Err(Failure::msg("not with seven")),
+///     _ => Ok(()),
+/// });
+/// # if chosen_seed().is_none() {
+/// let failure = swept.unwrap_err();
+/// let failed = failure.check::<FailedSeed>().unwrap();
+/// assert_eq!((failed.seed(), failed.failure().to_string()), (7, "not with seven".to_owned()));
+/// # }
+/// assert_eq!(chosen_seed(), std::env::var("ROPEWALK_SEED").ok().and_then(|seed| seed.parse().ok()));
+/// ```
 #[derive(Debug)]
 pub struct FailedSeed {
     seed: u64,

@@ -5,6 +5,22 @@ use crate::transport::Transport;
 use rustls::Connection;
 
 /// What was agreed upon in a handshake, as [`session`] tells it.
+///
+/// ```
+/// use ropewalk::tls::Session;
+///
+/// /// A line for the log.
+/// fn told(session: &Session) -> String {
+///     let peer = match session.peer_certificates() {
+///         [] => "nobody in particular".to_owned(),
+///         [leaf, ..] => format!("a certificate of {} bytes", leaf.len()),
+///     };
+///     let resumed = if session.is_resumed() { ", resumed" } else { "" };
+///     let name = session.server_name().unwrap_or("no name");
+///     format!("{} with {}, for {name}: {peer}{resumed}", session.version(), session.cipher())
+/// }
+/// # let _ = told;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     alpn: Option<Vec<u8>>,

@@ -19,6 +19,37 @@ use super::Transport;
 use std::fmt;
 
 /// Makes bytes for a transport, and lets itself be stopped.
+///
+/// ```
+/// use ropewalk::transport::{Producer, Producing};
+/// use ropewalk::{Address, Protocol, Reactor, Result, Transport};
+///
+/// /// Counts for its peer, as fast as that reads.
+/// struct Count(u64);
+/// impl Producer for Count {
+///     fn resume_producing(&mut self, transport: &Transport) {
+///         transport.write(format!("{}\n", self.0));
+///         self.0 += 1;
+///         if self.0 > 1_000_000 {
+///             transport.unregister_producer();
+///             transport.lose_connection();
+///         }
+///     }
+/// }
+/// struct Counting;
+/// impl Protocol for Counting {
+///     fn connection_made(&mut self, transport: &Transport) {
+///         let registered = transport.register_producer(Count(0), Producing::Pull);
+///         registered.expect("a new connection has none");
+///     }
+///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+/// let reactor = Reactor::new()?;
+/// reactor.listen("127.0.0.1:0", |_: &Address| Counting)?;
+/// # Ok::<(), ropewalk::Failure>(())
+/// ```
 #[doc(alias = "IPushProducer")]
 #[doc(alias = "IPullProducer")]
 pub trait Producer {

@@ -31,6 +31,10 @@ use std::task::{Context, Poll, ready};
 /// assert_eq!(queue.collect::<Vec<_>>().now_or_never().unwrap(), ["another"]);
 /// # Ok::<(), ropewalk::Failure>(())
 /// ```
+#[doc(alias = "Sender")]
+#[doc(alias = "Receiver")]
+#[doc(alias = "unbounded_channel")]
+#[doc(alias = "Notify")]
 #[doc(alias = "mpsc")]
 #[doc(alias = "channel")]
 pub struct DeferredQueue<T: 'static> {

@@ -21,6 +21,7 @@ use std::panic::Location;
 /// assert_eq!(*results[0].as_ref().unwrap(), 1);
 /// assert_eq!(results[1].as_ref().unwrap_err().to_string(), "no two");
 /// ```
+#[doc(alias = "JoinSet")]
 #[doc(alias = "join_all")]
 #[derive(Debug)]
 #[must_use = "say what to wait for: results(), gather(), fire_on_one_callback()"]
@@ -164,6 +165,9 @@ impl<T: 'static> DeferredList<T> {
 ///
 /// gather_results((1..4).map(succeed)).map(|values| assert_eq!(values, [1, 2, 3]));
 /// ```
+#[doc(alias = "JoinAll")]
+#[doc(alias = "try_join")]
+#[doc(alias = "join")]
 #[doc(alias = "try_join_all")]
 #[doc(alias = "gatherResults")]
 #[track_caller]

@@ -51,6 +51,7 @@ impl Reactor {
 
     /// Opens a Unix socket for datagrams, for tasks. Fails with [`ListenError`].
     #[track_caller]
+    #[doc(alias = "UnixDatagram")]
     pub fn open_unix_datagram(&self, at: impl Into<Address>) -> Result<UdpSocket> {
         let at = at.into();
         let bound = self.inner().bind(&at, false);
