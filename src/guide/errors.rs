@@ -20,7 +20,7 @@
 //! assert!(port("x").unwrap_err().location().unwrap().file().ends_with(".rs"));
 //! ```
 //!
-//! `data_received`, handlers, tasks, timers and steps all return [`Result`](crate::Result) or may: a `?`
+//! `data_received`, handlers, tasks, timers and callbacks of Deferreds all return [`Result`](crate::Result) or may: a `?`
 //! in `data_received` or in a handler resets the connection with that reason. Who has an answer for the
 //! peer first writes it, ends in order (`lose_connection`, or the end of the handler), and returns `Ok`.
 //!
@@ -47,9 +47,33 @@
 //! Printed with `{}` a failure says what its error says; with `{:?}`, as a `main` that returns it
 //! prints it, it tells of its sources and its place, and shows the stack if `RUST_BACKTRACE` is set.
 //!
+//! # With other error types
+//!
+//! `?` turns any standard error into a failure, and a failure into a `Box<dyn Error>`, with `Send + Sync` or
+//! without. Back again it is the same failure: [`Failure::from_boxed`], [`Failure::from_local`].
+//!
+//! ```
+//! use ropewalk::{Failure, Result};
+//! use std::error::Error;
+//! use std::num::ParseIntError;
+//!
+//! fn theirs(text: &str) -> std::result::Result<u32, Box<dyn Error + Send + Sync>> {
+//!     Ok(ours(text)?) // a failure in their box
+//! }
+//! fn ours(text: &str) -> Result<u32> {
+//!     Ok(text.parse()?)
+//! }
+//! let failure = theirs("seven").map_err(Failure::from_boxed).unwrap_err();
+//! assert!(failure.is::<ParseIntError>(), "what it was before, with its line");
+//! ```
+//!
+//! An `anyhow::Error` goes the same ways: `Failure::from_boxed(error)` takes one, and
+//! `anyhow::Error::from(failure.into_error())` makes one. An enum of thiserror's has a variant
+//! `Ropewalk(#[from] FailureError)`; a [`FailureError`](crate::FailureError) is a failure that is a standard error.
+//!
 //! # Panics
 //!
-//! A panic in code of yours ends what it happened in and nothing else: the step, the task, the
+//! A panic in code of yours ends what it happened in and nothing else: the callback, the task, the
 //! connection. It becomes a failure there, [`Panicked`](crate::Panicked), that an errback can see.
 //!
 //! # Nobody handled it

@@ -2,7 +2,7 @@
 //!
 //! # Names
 //!
-//! The search box of these pages finds most of them by tokio's name.
+//! The search box of these pages finds them by tokio's name.
 //!
 //! | tokio | here |
 //! |---|---|
@@ -20,6 +20,14 @@
 //! | `sync::oneshot` | [`Deferred::new`](crate::Deferred::new) |
 //! | `sync::mpsc` | [`DeferredQueue`](crate::deferred::DeferredQueue) |
 //! | `sync::Semaphore`, `Mutex` | [`DeferredSemaphore`](crate::deferred::DeferredSemaphore), [`DeferredLock`](crate::deferred::DeferredLock) |
+//! | `sync::Notify` | a [`DeferredQueue`](crate::deferred::DeferredQueue) of `()`, or a [`Deferred`](crate::Deferred) for a single time |
+//! | `JoinSet` | [`gather_results`](crate::gather_results), [`DeferredList`](crate::deferred::DeferredList) |
+//! | `JoinError`, `Elapsed` | [`Panicked`](crate::Panicked) and [`Cancelled`](crate::deferred::Cancelled), [`TimedOut`](crate::deferred::TimedOut) |
+//! | `runtime::Handle` | a clone of the [`Reactor`](crate::Reactor); from other threads [`Remote`](crate::Remote) |
+//! | `task_local!` | [`Reactor::local`](crate::Reactor::local) |
+//! | `process::Command`, `Child` | `process::ProcessOptions` and `ProcessStreams` (feature `process`), with `stdin`, `stdout`, `stderr` and `wait` |
+//! | `codec::Framed` | [`framing`](crate::framing) for protocols; for a stream futures' `lines`, or tokio-util itself |
+//! | `copy_bidirectional` | [`Stream::split`](crate::Stream::split) and futures' `copy_buf`, each way |
 //! | `signal::ctrl_c` | `run` ends in order by itself; [`Reactor::signal`](crate::Reactor::signal) |
 //! | `select!`, `join!` | futures' own, or [`race`](crate::race), [`gather_results`](crate::gather_results) |
 //! | `time::pause` | a [`Simulation`](crate::simulation::Simulation): its whole network runs on virtual time |

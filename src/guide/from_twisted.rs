@@ -127,6 +127,40 @@
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 //!
+//! # A coroutine as `dataReceived`
+//!
+//! ```python
+//! class Finger(LineReceiver):
+//!     def lineReceived(self, name):
+//!         self.transport.pauseProducing()
+//!         d = ensureDeferred(self.answer(name))
+//!         d.addBoth(lambda _: self.transport.resumeProducing())
+//!
+//!     async def answer(self, name):
+//!         self.sendLine(await self.factory.look_up(name))
+//! ```
+//!
+//! ```
+//! use ropewalk::awaited::Awaited;
+//! use ropewalk::framing::{AsyncLineProtocol, LineReceiver, send_line};
+//! use ropewalk::{Address, Deferred, Reactor, Result, Transport, succeed};
+//!
+//! struct Finger(fn(&[u8]) -> Deferred<String>);
+//! impl AsyncLineProtocol for Finger {
+//!     async fn line_received(&mut self, transport: &Transport, name: &[u8]) -> Result {
+//!         Ok(send_line(transport, (self.0)(name).await?)?)
+//!     }
+//! }
+//! let reactor = Reactor::new()?;
+//! let look_up = |name: &[u8]| succeed(format!("{} is in", name.escape_ascii()));
+//! reactor.listen("127.0.0.1:0", move |_: &Address| LineReceiver::new(Awaited::new(Finger(look_up))))?;
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! What is new: the next line waits by itself, a failure resets the connection and is told, and a connection
+//! that is lost drops what its handler waits for. A protocol that calls itself from timers and Deferreds, as
+//! `self` does in Twisted, is the first program of the guide's page on joints.
+//!
 //! # What differs
 //!
 //! Each module says so at its head; here are names of hosts, which stand in many, and Deferreds.
