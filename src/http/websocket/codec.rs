@@ -345,15 +345,22 @@ impl Codec {
         Ok(())
     }
 
+    /// Whether a whole message may be sent now.
+    pub(super) fn may_send_whole(&self) -> Result<(), SendError> {
+        match (self.has_closed, self.sending) {
+            (true, _) => Err(SendError::Closed),
+            (false, true) => Err(SendError::Interleaved),
+            (false, false) => Ok(()),
+        }
+    }
+
     fn send_whole(
         &mut self,
         kind: Opcode,
         data: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        if self.sending && !self.has_closed {
-            return Err(SendError::Interleaved);
-        }
+        self.may_send_whole()?;
         self.send_part(kind, data, true, out)
     }
 

@@ -103,6 +103,9 @@ pub enum SendError {
     TooLong,
     /// A whole message between the fragments of another.
     Interleaved,
+    /// The peer does not take what was sent before: more than
+    /// [`Options::queue`](super::Options::queue) waits.
+    Full,
 }
 
 impl Payload {
@@ -146,6 +149,7 @@ impl fmt::Display for SendError {
             SendError::Closed => "behind a close nothing is sent",
             SendError::TooLong => "more than 125 bytes in a control frame",
             SendError::Interleaved => "a message between the fragments of another",
+            SendError::Full => "the peer does not take what was sent before",
         })
     }
 }
