@@ -59,6 +59,7 @@
 //! | ask a database | `guide::databases`, with feature `sqlite` |
 //! | speak TLS, UDP; use pipes, children | [`tls`], [`UdpSocket`], [`process`] |
 //! | cut lines and strings, limit and throttle | [`framing`], [`policies`] |
+//! | make a program of parts; start, restart, drain, stop them | [`service`], [`application`], [`guide::services`] |
 //! | stop in order | SIGINT and SIGTERM do; [`Reactor::stop`], [`Reactor::on_shutdown`] |
 //! | log, to files, syslog or the screen | [`application::log`] |
 //! | test without a network | [`simulation`], [`guide::testing`] |

@@ -124,19 +124,16 @@ impl Stream {
     /// [owner](crate::reactor::Owner) accepted never drains.
     ///
     /// ```
-    /// use futures_util::future::{Either, select};
     /// use ropewalk::prelude::*;
     ///
     /// let reactor = Reactor::new()?;
     /// reactor.serve("127.0.0.1:0", async |mut stream| {
-    ///     let (draining, mut line) = (stream.draining(), String::new());
-    ///     // First the draining: a peer that goes on and on would never be told.
-    ///     let read = match select(draining, stream.read_line(&mut line)).await {
-    ///         Either::Left(_) => 0,
-    ///         Either::Right((read, _)) => read?,
+    ///     let mut line = String::new();
+    ///     let Some(read) = stream.draining().or(stream.read_line(&mut line)).await else {
+    ///         return Ok(stream.write_all(b"421 closing\r\n").await?);
     ///     };
-    ///     let answer = if read == 0 { "421 closing\r\n" } else { &line };
-    ///     Ok(stream.write_all(answer.as_bytes()).await?)
+    ///     println!("{} bytes", read?);
+    ///     Ok(())
     /// })?;
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```

@@ -7,6 +7,7 @@
 //! * HTTP (feature `http`): handlers, sites, bodies, limits, testing; and what twisted.web's names are here.
 //! * Databases (feature `sqlite`): a pool of connections, which call for what, and adbapi's names.
 //! * [Errors](errors): failures, `?`, and what becomes of a failure that nobody handles.
+//! * [Services](services): a program of several parts, its start, its stop, and what a failure costs.
 //! * [Testing without a network](testing): from a recording transport to a partition under many seeds.
 //! * [With other crates](with_other_crates): hyper, tungstenite, tokio-util's codecs, tokio's sockets.
 //! * [Joints](joints): a protocol that reaches itself; a framing, a layer, a policy and a transport of one's own.
@@ -23,6 +24,7 @@ pub mod from_twisted_web;
 pub mod http;
 #[cfg(all(feature = "simulation", feature = "conformance"))]
 pub mod joints;
+pub mod services;
 #[cfg(feature = "simulation")]
 pub mod testing;
 pub mod with_other_crates;

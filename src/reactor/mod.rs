@@ -87,6 +87,7 @@ mod local;
 mod mailbox;
 mod names;
 mod notify;
+mod owned_tasks;
 mod owner;
 mod owners;
 mod random;

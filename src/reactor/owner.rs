@@ -9,8 +9,8 @@ use crate::driver::Key;
 use crate::failure::{Failure, Place};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -316,6 +316,35 @@ pub struct Draining {
 impl Draining {
     fn of(owned: Option<Rc<Owned>>, until: Until) -> Draining {
         Draining { owned, until, key: None }
+    }
+
+    /// What a future gives, or `None` if this comes first; this is looked at first, so that a peer who goes on
+    /// and on is told as well. The future is dropped then.
+    ///
+    /// ```
+    /// use ropewalk::prelude::*;
+    ///
+    /// async fn one_line(mut stream: Stream) -> Result {
+    ///     let mut line = String::new();
+    ///     let Some(read) = stream.draining().or(stream.read_line(&mut line)).await else {
+    ///         return Ok(stream.write_all(b"421 closing\r\n").await?);
+    ///     };
+    ///     println!("{} bytes", read?);
+    ///     Ok(())
+    /// }
+    /// # let reactor = Reactor::new()?;
+    /// # reactor.serve("127.0.0.1:0", one_line)?;
+    /// # Ok::<(), ropewalk::Failure>(())
+    /// ```
+    pub async fn or<F: Future>(mut self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if Pin::new(&mut self).poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            future.as_mut().poll(context).map(Some)
+        })
+        .await
     }
 }
 

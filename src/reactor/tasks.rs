@@ -41,7 +41,7 @@ use super::join::{Callback, Join, JoinNode, Slot};
 use super::owners::{OwnerId, Owners};
 use super::remote::RemoteShared;
 use super::{CURRENT, Loop, ReactorGone, run_reporting_panic};
-use crate::deferred::{Cancelled, Deferred, IntoDeferred};
+use crate::deferred::{Deferred, IntoDeferred};
 use crate::driver::Key;
 use crate::failure::{Failure, Place, Result, catch_payload, panicked};
 use crate::recycler::Recycler;
@@ -129,10 +129,10 @@ pub(super) struct TaskSlot {
     waker: Waker,
     inner: Weak<Loop>,
     /// Absent while it is polled, and in a free slot.
-    task: Cell<Option<Pin<Box<dyn Task>>>>,
+    pub(super) task: Cell<Option<Pin<Box<dyn Task>>>>,
     is_queued: Cell<bool>,
     /// Whose its task is; nobody's while the slot is free.
-    owner: Cell<OwnerId>,
+    pub(super) owner: Cell<OwnerId>,
 }
 
 /// A slot without a task, and the one that was there last, for its memory.
@@ -177,10 +177,6 @@ pub(super) type Why = fn(Place) -> Failure;
 
 fn gone(made: Place) -> Failure {
     Failure::at(made, ReactorGone)
-}
-
-fn cancelled(made: Place) -> Failure {
-    Failure::at(made, Cancelled)
 }
 
 /// What lies in a slot.
@@ -271,14 +267,14 @@ impl<F, T, J: Join<T>> RawTask<F, T, J> {
 
 pub(crate) struct Tasks {
     /// All slots. Borrowed to look one up, to add one or to remove one.
-    slots: RefCell<Slots<Rc<TaskSlot>>>,
+    pub(super) slots: RefCell<Slots<Rc<TaskSlot>>>,
     /// Those of `slots` that are free. Saves half of spawn + await: 0.30 of tokio's in the same run, 0.84
     /// without this and the nodes.
     free: Recycler<FreeSlot>,
     /// Borrowed for one push, or to exchange a batch.
     queue: RefCell<Queue>,
     polled: Cell<Polled>,
-    owners: Rc<Owners>,
+    pub(super) owners: Rc<Owners>,
 }
 
 #[derive(Default)]
@@ -360,7 +356,7 @@ impl Tasks {
         }
     }
 
-    fn get(&self, key: Key) -> Option<Rc<TaskSlot>> {
+    pub(super) fn get(&self, key: Key) -> Option<Rc<TaskSlot>> {
         self.slots.borrow().get(key).cloned()
     }
 
@@ -451,7 +447,7 @@ impl Tasks {
     }
 
     /// 6. The slot is free, or goes, if it is queued still or one too many.
-    fn release(&self, slot: &Rc<TaskSlot>, spent: Pin<Box<dyn Task>>) {
+    pub(super) fn release(&self, slot: &Rc<TaskSlot>, spent: Pin<Box<dyn Task>>) {
         let owner = slot.owner.replace(OwnerId::NOBODY);
         let spent = (size_of_val(&*spent) <= SPENT_SIZE).then_some(spent);
         let free = FreeSlot { slot: slot.clone(), spent };
@@ -463,42 +459,8 @@ impl Tasks {
         self.owners.note_ended(owner);
     }
 
-    /// Whose is what begins now.
-    pub(super) fn current_owner(&self) -> OwnerId {
-        let polled = || self.polled_slot().map(|slot| slot.owner.get());
-        self.owners.entered.get().or_else(polled).unwrap_or_else(|| self.owners.served())
-    }
-
-    /// The keys of the tasks that are `whose`.
-    pub(super) fn owned(&self, whose: impl Fn(OwnerId) -> bool) -> Vec<Key> {
-        let slots = self.slots.borrow();
-        let is_owned = |key: &Key| slots.get(*key).is_some_and(|slot| whose(slot.owner.get()));
-        slots.keys().into_iter().filter(is_owned).collect()
-    }
-
-    /// Where a task was given; `None` while it is polled, and once it is done.
-    pub(super) fn place(&self, key: Key) -> Option<Place> {
-        let slot = self.get(key)?;
-        let task = slot.task.take()?;
-        let made = task.made();
-        slot.put(task);
-        made
-    }
-
-    /// 7. Whoever waits for it is told that it was cancelled.
-    pub(super) fn cancel_owned(&self, key: Key) {
-        let Some(slot) = self.get(key) else { return };
-        match slot.task.take() {
-            Some(mut task) => {
-                task.as_mut().cancel(cancelled);
-                self.release(&slot, task);
-            }
-            None => self.cancel_polled(key),
-        }
-    }
-
     /// 7. Of the task that is being polled, if it is that one.
-    fn cancel_polled(&self, key: Key) {
+    pub(super) fn cancel_polled(&self, key: Key) {
         let polled = self.polled.get();
         if polled.slot == key {
             self.polled.set(Polled { is_cancelled: true, ..polled });

@@ -139,7 +139,6 @@ pub trait Service {
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
 impl Service for Box<dyn Service> {
     fn name(&self) -> Option<&str> {
         (**self).name()

@@ -27,10 +27,13 @@ use std::rc::Rc;
 #[doc(alias = "UDPServer")]
 pub struct UdpServer {
     kind: &'static str,
-    open: Box<dyn FnMut(&Running) -> Result<DatagramTransport>>,
-    on_listening: Option<Rc<dyn Fn(&DatagramTransport)>>,
+    open: Open,
+    on_listening: Option<OnListening>,
     transport: Option<DatagramTransport>,
 }
+
+type Open = Box<dyn FnMut(&Running) -> Result<DatagramTransport>>;
+type OnListening = Rc<dyn Fn(&DatagramTransport)>;
 
 impl UdpServer {
     /// At an address, with a protocol that `build` makes at each start.

@@ -43,10 +43,13 @@ use std::rc::Rc;
 #[doc(alias = "strports")]
 pub struct StreamServerEndpointService {
     kind: &'static str,
-    listen: Box<dyn FnMut(&Running) -> Result<Port>>,
-    on_listening: Option<Rc<dyn Fn(&Port)>>,
+    listen: Listen,
+    on_listening: Option<OnListening>,
     port: Option<Port>,
 }
+
+type Listen = Box<dyn FnMut(&Running) -> Result<Port>>;
+type OnListening = Rc<dyn Fn(&Port)>;
 
 impl StreamServerEndpointService {
     /// Gives each connection a protocol of the factory's.

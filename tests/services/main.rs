@@ -1,5 +1,6 @@
 //! Services: what the page of `service` promises, in both faces, simulated and on real sockets.
 #![cfg(feature = "simulation")]
+#![allow(clippy::unit_arg, reason = "`Ok(notes.add(..))` says what a handler does, in one line")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and its helpers do too")]
 
 #[path = "../kit/mod.rs"]

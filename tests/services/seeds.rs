@@ -74,6 +74,8 @@ struct Lot {
     client: Host,
     next_port: Cell<u16>,
     next_name: Cell<u32>,
+    /// How many lines were answered.
+    echoed: Rc<Cell<u64>>,
 }
 
 impl Lot {
@@ -102,12 +104,9 @@ impl Lot {
         let port = self.next_port.replace(self.next_port.get() + 1);
         let (client, talks) = (self.client.reactor(), self.time(SECOND * 12));
         for _ in 0..self.below(4) {
-            drop(client.spawn(visit(
-                client.clone(),
-                port,
-                self.time(talks),
-                self.time(SECOND * 4),
-            )));
+            let times = (self.time(talks), self.time(SECOND * 4));
+            let visit = visit(client.clone(), port, times, self.echoed.clone());
+            drop(client.spawn(visit));
         }
         port
     }
@@ -155,13 +154,21 @@ fn at(port: u16) -> String {
 }
 
 /// A visitor who talks for a while, and hangs up, or does not.
-async fn visit(reactor: Reactor, port: u16, comes: Duration, stays: Duration) -> Result {
+async fn visit(
+    reactor: Reactor,
+    port: u16,
+    (comes, stays): (Duration, Duration),
+    echoed: Rc<Cell<u64>>,
+) -> Result {
     reactor.sleep(comes).await;
     let Ok(mut stream) = reactor.open(&*format!("server:{port}")).await else { return Ok(()) };
     let mut line = [0; 3];
     if stream.write_all(b"hi\n").await.is_ok() {
         // It may be cut off at any time.
-        let _ = select(stream.read_exact(&mut line), Box::pin(reactor.sleep(stays))).await;
+        let read = select(stream.read_exact(&mut line), Box::pin(reactor.sleep(stays))).await;
+        if matches!(read, Either::Left((Ok(()), _))) {
+            echoed.set(echoed.get() + 1);
+        }
     }
     reactor.sleep(stays).await;
     Ok(())
@@ -306,8 +313,14 @@ fn try_seed(seed: u64) -> Seen {
     simulation.allow_reports(|_| true);
     ropewalk::on_report(|_| ());
     let (server, client) = (simulation.host("server"), simulation.host("client"));
-    let lot =
-        Lot { simulation, server, client, next_port: Cell::new(7000), next_name: Cell::new(0) };
+    let lot = Lot {
+        simulation,
+        server,
+        client,
+        next_port: Cell::new(7000),
+        next_name: Cell::new(0),
+        echoed: Rc::default(),
+    };
     let lame_duck = lot.time(if lot.chance(30) { SECOND } else { Duration::ZERO });
     let drain = Drain { lame_duck, ..LIMITS };
     let mut application = Application::new("all").restart(lot.strategy()).drain(drain);
@@ -332,7 +345,7 @@ fn try_seed(seed: u64) -> Seen {
     }
     let restarts = restarts_of(&running);
     let (late, hurried) = end(&lot, &running);
-    Seen { failed_starts: failed.get(), late, restarts, hurried, echoed: restarts.min(1) }
+    Seen { failed_starts: failed.get(), late, restarts, hurried, echoed: lot.echoed.get() }
 }
 
 fn restarts_of(running: &Running) -> u64 {

@@ -86,12 +86,10 @@ fn conversation(place: &Place, to: &str) -> Stream {
     place.run(talking).unwrap()
 }
 
-fn rest(mut stream: Stream) -> impl Future<Output = Result<String>> {
-    async move {
-        let mut rest = String::new();
-        stream.read_to_string(&mut rest).await?;
-        Ok(rest)
-    }
+async fn rest(mut stream: Stream) -> Result<String> {
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await?;
+    Ok(rest)
 }
 
 #[test]
