@@ -1,11 +1,18 @@
 //! Policies on real connections, in both faces.
 
+#[path = "kit/mod.rs"]
+mod kit;
+
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use ropewalk::policies::{self, ConnectionLimit, IdleTimeout, Policy, Throttle, TrafficLog};
+use kit::{Peer, until};
+use ropewalk::clock::TestClock;
+use ropewalk::policies::{
+    self, ConnectionLimit, IdleTimeout, Policy, Throttle, Timeout, TrafficLog,
+};
 use ropewalk::transport::ConnectionDone;
 use ropewalk::{Address, Deferred, Failure, Port, Protocol, Reactor, Result};
 use ropewalk::{Stream, Transport, Trigger};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
@@ -103,6 +110,60 @@ fn a_silent_connection_is_lost_in_order() {
     assert!(reason.unwrap().is::<ConnectionDone>());
 }
 
+#[cfg(feature = "simulation")]
+#[test]
+fn bytes_in_either_direction_are_no_silence() {
+    let simulation = ropewalk::simulation::Simulation::new(1);
+    let (server, client) = (simulation.host("server"), simulation.host("client"));
+    for (port, hears) in [(1, true), (2, false)] {
+        let idle = IdleTimeout::new(Duration::from_secs(3));
+        let handler = async move |mut stream: Stream| {
+            if hears {
+                stream.read_to_end(&mut Vec::new()).await?;
+                return Ok(());
+            }
+            while stream.write_all(b"x").await.is_ok() {
+                stream.reactor().sleep(Duration::from_secs(2)).await;
+            }
+            Ok(())
+        };
+        server.reactor().serve(("0.0.0.0", port), policies::handler(idle, handler)).unwrap();
+        let (opening, world) = (client.reactor().open(("server", port)), simulation.clone());
+        let talk = client.reactor().spawn(async move {
+            let mut stream = opening.await?;
+            for _ in 0..10 {
+                match hears {
+                    true => {
+                        stream.reactor().sleep(Duration::from_secs(2)).await;
+                        stream.write_all(b"x").await?;
+                    }
+                    false => stream.read_exact(&mut [0]).await?,
+                }
+            }
+            Ok(stream.read(&mut [0]).await? == 0 && hears)
+        });
+        let begun = world.time();
+        let ended = simulation.run_until(talk).unwrap();
+        let taken = world.time() - begun;
+        assert!(taken >= Duration::from_secs(20), "lost after {taken:?}");
+        assert_eq!(ended, hears);
+    }
+}
+
+#[test]
+fn a_limit_that_is_set_again_takes_the_place_of_the_former() {
+    let (clock, calls) = (TestClock::new(), Rc::new(Cell::new(0)));
+    let count = calls.clone();
+    let mut timeout = Timeout::new(clock.clone(), move || count.set(count.get() + 1));
+    timeout.set(Some(Duration::from_secs(1)));
+    clock.advance(Duration::from_millis(500));
+    assert_eq!(timeout.set(Some(Duration::from_secs(2))), Some(Duration::from_secs(1)));
+    clock.advance(Duration::from_millis(1_900));
+    assert_eq!(calls.get(), 0);
+    clock.advance(Duration::from_millis(200));
+    assert_eq!(calls.get(), 1);
+}
+
 #[test]
 fn a_throttle_cuts_what_passes_and_loses_nothing() {
     let reactor = Reactor::new().unwrap();
@@ -150,5 +211,31 @@ fn a_traffic_log_tells_every_byte_in_order() {
         });
         assert_eq!(rest.unwrap(), b"");
         assert_eq!(lines.take(), ["> \"a\\n\"", "< \"a\\n\"", "> \"\""]);
+    }
+}
+
+#[test]
+fn a_connection_that_a_policy_cannot_be_applied_to_is_aborted_and_said_once() {
+    #[derive(Clone)]
+    struct Impossible;
+    impl Policy for Impossible {
+        type Pass = ();
+        fn admit(&self, _: &Address) -> Option<()> {
+            Some(())
+        }
+        fn apply(&self, _: &Transport) -> Result {
+            Err(Failure::msg("not to be had"))
+        }
+    }
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let desk = reports.clone();
+    ropewalk::on_report(move |report| desk.borrow_mut().push(report.to_string()));
+    let reactor = Reactor::new().unwrap();
+    for port in both(&reactor, Impossible) {
+        let mut peer = Peer::call(&port);
+        assert_eq!(peer.until_end(&reactor), "ConnectionReset");
+        until(&reactor, "it is said", || !reports.borrow().is_empty());
+        assert_eq!(reports.borrow().len(), 1, "{reports:?}");
+        assert!(reports.take()[0].contains("not to be had"));
     }
 }

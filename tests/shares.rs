@@ -117,3 +117,21 @@ fn what_was_given_to_one_that_says_nothing_is_not_kept_for_it() {
     assert!(waited > millis(60), "it passed by after {waited:?}");
     simulation.run_until(busy.map(drop)).unwrap();
 }
+
+#[test]
+fn who_wants_nothing_more_keeps_nobody_waiting() {
+    let (simulation, server, client) = hosts();
+    let throttle = Throttle::new().writing(RATE);
+    let handler = policies::handler(throttle, async |mut stream: Stream| {
+        stream.write_all(&[b'!'; 45]).await?;
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    });
+    server.reactor().serve("0.0.0.0:1", handler).unwrap();
+    let _first = simulation.run_until(exchange(&simulation, &client, 0, 45)).unwrap();
+    // More than half is left.
+    let begun = simulation.time();
+    let second = exchange(&simulation, &client, 0, 45);
+    let taken = simulation.run_until(second).unwrap().0 - begun;
+    assert!(taken < millis(20), "it waited for {taken:?}");
+}

@@ -117,6 +117,9 @@ impl ServerEndpoint {
     /// At a path, a file `PATH.lock` is locked for as long as the port is open, so that no two
     /// processes listen there; a socket that a process left behind is removed.
     ///
+    /// That a peer reads no more is told by the system only to who writes: while bytes wait because the
+    /// peer's buffer is full, it may not be noticed before the close timeout.
+    ///
     /// ```
     /// use ropewalk::ServerEndpoint;
     ///
