@@ -172,6 +172,14 @@ impl Owner {
     }
 
     fn drain_now(&self) {
+        // It is a timer's turn, and that may be another owner's: what is accepted now is this one's.
+        let accepted = self.owned.id.serving();
+        self.inner.owners.enter(accepted, || self.drain_sources());
+        self.owned.is_drained.set(true);
+        self.owned.wake();
+    }
+
+    fn drain_sources(&self) {
         let sources = &self.inner.sources;
         let ports = sources.owned(|id| self.is_own(id) && !id.is_serving());
         sources.each_of(&ports, |source| {
@@ -181,8 +189,6 @@ impl Owner {
         });
         let accepted = sources.owned(|id| self.is_own(id) && id.is_serving());
         sources.each_of(&accepted, |source| source.drain());
-        self.owned.is_drained.set(true);
-        self.owned.wake();
     }
 
     fn end(&self, which: impl Fn(OwnerId) -> bool) {

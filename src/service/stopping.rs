@@ -51,7 +51,8 @@ impl Life {
         let is_up = |life: &&Rc<Life>| life.state() == ServiceState::Ready;
         let up: Vec<_> = lives.iter().filter(is_up).cloned().collect();
         up.iter().for_each(|life| life.state.set(ServiceState::Draining));
-        if !lame_duck.is_zero() {
+        // A stop after another one has nobody to wait for.
+        if !(lame_duck.is_zero() || up.is_empty()) {
             self.wait_for(pending(), lame_duck, stop).await;
         }
         up.iter().for_each(|life| life.owner().drain());

@@ -198,3 +198,32 @@ fn a_connection_that_a_service_makes_is_not_waited_for_by_a_drain() {
     place.run(place.reactor().sleep_deferred(SECOND)).unwrap();
     assert_eq!(host.get(), 1, "it ended in order");
 }
+
+#[test]
+fn who_waits_in_the_backlog_at_a_drain_is_its_owners_whoever_asked_for_that() {
+    let reactor = Reactor::new().unwrap();
+    let (asks, has) = (Owner::new(&reactor, "asks"), Owner::new(&reactor, "has"));
+    let serve = async |mut stream: ropewalk::Stream| {
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await?;
+        Ok(stream.write_all(&heard).await?)
+    };
+    let port = has.enter(|| reactor.serve("127.0.0.1:0", serve)).unwrap();
+    let at = port.host().socket_addr().unwrap();
+    let (drained, clock, client) = (has.clone(), reactor.clone(), Rc::new(RefCell::new(None)));
+    let comes = client.clone();
+    let draining = asks.spawn(async move {
+        // Right before the drain, in the same turn: no event tells of it any more.
+        let connect = move || *comes.borrow_mut() = std::net::TcpStream::connect(at).ok();
+        clock.call_later(std::time::Duration::ZERO, connect);
+        drained.drain();
+        Ok(drained.served().await)
+    });
+    crate::kit::until(&reactor, "the drain", || client.borrow().is_some());
+    let mut client = client.take().unwrap();
+    assert_eq!((asks.left().connections(), has.left_serving().connections()), (0, 1));
+    std::io::Write::write_all(&mut client, b"ping").unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    reactor.run_until(draining).unwrap();
+    assert_eq!(std::io::read_to_string(client).unwrap(), "ping");
+}
