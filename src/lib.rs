@@ -61,6 +61,7 @@
 //! | cut lines and strings, limit and throttle | [`framing`], [`policies`] |
 //! | make a program of parts; start, restart, drain, stop them | [`service`], [`application`], [`guide::services`] |
 //! | stop in order | SIGINT and SIGTERM do; [`Reactor::stop`], [`Reactor::on_shutdown`] |
+//! | run a program of services, with options, logs and signals | [`application`], `application::runner` |
 //! | log, to files, syslog or the screen | [`application::log`] |
 //! | test without a network | [`simulation`], [`guide::testing`] |
 //! | port a program from Twisted | [`guide::from_twisted`], [`ported`] |
@@ -89,6 +90,7 @@
 //! | `tls` | TLS over any stream, by rustls | 11 |
 //! | `process` | child processes, their pipes and terminals | 8 |
 //! | `tracing` | events of the crate `tracing` in our logs, and ours there | 4 |
+//! | `runner` | programs of services: options, the background, another user, systemd, restart in place | 12 |
 //! | `idna` | names of hosts beyond ASCII | 10, or some 30 with the newest `idna_adapter` |
 //! | `database` | a pool of connections for databases whose calls block | 0 |
 //! | `sqlite` | SQLite for it, compiled in: asks for a C compiler | 5, and 5 to build it |

@@ -23,7 +23,11 @@
 //! # Ok::<(), ropewalk::Failure>(())
 //! ```
 
+#[cfg(all(feature = "runner", target_os = "linux"))]
+pub mod commands;
 pub mod log;
+#[cfg(all(feature = "runner", target_os = "linux"))]
+pub mod runner;
 
 use crate::reactor::{Reactor, SystemEventTrigger};
 use crate::service::{Drain, MultiService, Restart, Running, Service};
@@ -41,6 +45,11 @@ impl Application {
     /// Without services yet.
     pub fn new(name: impl Into<String>) -> Application {
         Application { services: MultiService::new(name), drain: Drain::default() }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        self.services.name().unwrap_or_default()
     }
 
     /// Adds a service behind the others: they are started in this order, and stopped in reverse.

@@ -24,8 +24,13 @@ pub(crate) const OWN_VARIABLES: [&str; 7] = [
     "WATCHDOG_USEC",
 ];
 
-/// The variable in which one process tells the next what it hands over.
-pub(crate) const HANDED_OVER: &str = "ROPEWALK_FDS";
+/// The variable in which one process tells the next what it hands over: names and numbers of descriptors, as
+/// `web:3,tcp%3A80:4`.
+///
+/// ```
+/// assert_eq!(ropewalk::driver::HANDED_OVER, "ROPEWALK_FDS");
+/// ```
+pub const HANDED_OVER: &str = "ROPEWALK_FDS";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Named {

@@ -334,7 +334,7 @@ impl Running {
         (Running::of(&life), Root(life))
     }
 
-    fn with<F>(&self, work: impl FnOnce(Rc<Life>) -> F) -> Deferred<()>
+    pub(super) fn with<F>(&self, work: impl FnOnce(Rc<Life>) -> F) -> Deferred<()>
     where
         F: Future<Output = Result> + 'static,
     {

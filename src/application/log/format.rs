@@ -184,8 +184,15 @@ fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// As RFC 3339 has it, to the microsecond.
-pub(super) fn timestamp(time: SystemTime) -> String {
+/// A time as RFC 3339 has it, in UTC and to the microsecond.
+///
+/// ```
+/// use ropewalk::application::log::timestamp;
+/// use std::time::UNIX_EPOCH;
+///
+/// assert_eq!(timestamp(UNIX_EPOCH), "1970-01-01T00:00:00.000000Z");
+/// ```
+pub fn timestamp(time: SystemTime) -> String {
     let since = since_epoch(time);
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
