@@ -349,6 +349,20 @@ fn events_below_the_level_are_not_even_made() {
 }
 
 #[test]
+fn an_event_names_the_service_that_it_is_of() {
+    let logs = captured_logs();
+    let reactor = Reactor::new().unwrap();
+    let owner = ropewalk::reactor::Owner::new(&reactor, "mail");
+    let said = owner.spawn(async {
+        LOG.info("by a library");
+        Logger::new("mail").info("by itself");
+        Ok(())
+    });
+    reactor.run_until(said).unwrap();
+    assert_eq!(logs.text(), "[test#info] by a library, service mail\n[mail#info] by itself\n");
+}
+
+#[test]
 fn an_event_outside_of_a_turn_has_the_time_of_the_system() {
     let before = SystemTime::now();
     let logs = captured_logs();

@@ -2,6 +2,7 @@
 
 use super::LogLevel;
 use crate::failure::{Failure, Report};
+use crate::reactor::Owner;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::time::SystemTime;
@@ -36,7 +37,13 @@ impl LogEvent {
         text: impl Display,
     ) -> LogEvent {
         let (text, time) = (text.to_string(), super::publisher::now());
-        LogEvent { time, level, namespace, text, failure: None, fields: Vec::new() }
+        let mut event =
+            LogEvent { time, level, namespace, text, failure: None, fields: Vec::new() };
+        // What a service says of itself in its own namespace needs no second word.
+        if let Some(owner) = Owner::current().filter(|owner| owner.name() != event.namespace) {
+            event.add("service".into(), owner.name().to_owned());
+        }
+        event
     }
 
     /// What `on_report` tells of.

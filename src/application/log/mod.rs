@@ -22,6 +22,7 @@
 //! * Each thread has its observers ([`observe`], [`write_to`], [`LimitedHistory`], [`Syslog`]); threads
 //!   without any tell [`observe_other_threads`]'. Without an observer at all, warnings and worse are lines
 //!   on standard error.
+//! * An event that is logged by what a [`Service`](crate::service::Service) began has a field `service`.
 //! * An event's time is that of the reactor whose turn it is. In a simulation that is virtual time: the log
 //!   of a seed is the same byte for byte, whenever and wherever it is run.
 //! * Lines of one turn leave in one write, at its end; [`LogLevel::Critical`] leaves at once.
