@@ -52,6 +52,7 @@ fn features() -> String {
         ("process", cfg!(feature = "process")),
         ("tls", cfg!(feature = "tls")),
         ("simulation", cfg!(feature = "simulation")),
+        ("runner", cfg!(feature = "runner")),
     ];
     all.into_iter().filter(|it| it.1).map(|it| it.0).collect::<Vec<_>>().join(",")
 }

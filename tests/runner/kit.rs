@@ -82,7 +82,18 @@ impl Running {
     }
 
     pub(crate) fn of(mut command: Command) -> Running {
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        command.stdout(Stdio::null());
+        Running::begin(command)
+    }
+
+    /// As `of`, with a pipe for what it prints.
+    pub(crate) fn with_output(mut command: Command) -> Running {
+        command.stdout(Stdio::piped());
+        Running::begin(command)
+    }
+
+    fn begin(mut command: Command) -> Running {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let errors = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {

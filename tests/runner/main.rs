@@ -4,6 +4,9 @@
 
 mod commands;
 mod daemon;
+mod example;
+#[path = "../kit/examples.rs"]
+mod examples;
 mod kit;
 #[path = "../kit/peers.rs"]
 mod peers;

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -101,12 +102,18 @@ fn a_connection_that_is_open_at_a_restart_is_served_to_its_end_by_who_has_it() {
     until("the successor ends", || !is_alive(successor));
 }
 
+/// A file that can be run. Another process writes it: one that this process has open for writing may be so in
+/// a child that another test starts just then, and cannot be run before that goes on.
+fn make(path: &Path, content: impl Into<Stdio>) {
+    let script = "cat >\"$0\" && chmod 755 \"$0\"";
+    let status = Command::new("sh").args(["-c", script]).arg(path).stdin(content).status();
+    assert!(status.unwrap().success());
+}
+
 /// A copy of the program, which can be replaced.
 fn copy(folder: &Folder) -> String {
     fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o755)).unwrap();
-    let path = folder.path("program");
-    fs::copy(program(), &path).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    make(&folder.path("program"), fs::File::open(program()).unwrap());
     folder.text("program")
 }
 
@@ -131,10 +138,10 @@ fn a_new_program_that_does_not_start_leaves_the_old_one_serving() {
         ("#!/bin/sh\nexit 3\n", "it ended before it was ready"),
         ("#!/bin/sh\necho '1 no such thing' >&3\n", "no such thing"),
     ] {
-        // Another file and not another content: the old one may be open for writing in a child still.
+        // Another file and not another content: that of the one that runs cannot be changed.
         let next = folder.path("next");
-        fs::write(&next, script).unwrap();
-        fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(folder.path("script"), script).unwrap();
+        make(&next, fs::File::open(folder.path("script")).unwrap());
         fs::rename(&next, &file).unwrap();
         running.signal(Signal::USR2);
         let line = running.line("the restart failed, and this one goes on");

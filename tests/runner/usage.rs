@@ -117,8 +117,12 @@ fn a_full_disk_for_the_log_keeps_nobody_from_being_served() {
     let taken = folder.text("socket");
     let (unix, log) = (format!("unix:{taken}"), folder.text("log"));
     let mut program = Running::start(&["--logfile", &log, "echo", "--port", &unix]);
-    crate::kit::until("it listens", || folder.path("socket").exists());
-    let mut client = std::os::unix::net::UnixStream::connect(folder.path("socket")).unwrap();
+    let mut client = None;
+    crate::kit::until("it listens", || {
+        client = std::os::unix::net::UnixStream::connect(folder.path("socket")).ok();
+        client.is_some()
+    });
+    let mut client = client.unwrap();
     std::io::Write::write_all(&mut client, b"hello").unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();
     let mut heard = String::new();
