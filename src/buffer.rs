@@ -179,7 +179,7 @@ impl Cork {
     }
 
     /// Collects all of `data`, if there is room. False: there is none, or the bytes are being sent.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn collect(&self, data: &[u8]) -> bool {
         let Some(mut bytes) = self.take() else { return false };
         let has_room = data.len() <= bytes.capacity() - bytes.len();

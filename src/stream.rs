@@ -270,6 +270,7 @@ impl Inbox {
         Poll::Ready(Ok(count))
     }
 
+    // 57 instructions an echo by a stream.
     #[inline(always)]
     fn poll_fill(
         &mut self,
@@ -302,7 +303,7 @@ impl Inbox {
     }
 
     /// Goes on after a read that was more than a short one, or brought nothing.
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     fn poll_fill_after(
         &mut self,
         connection: &Rc<Connection>,
@@ -347,7 +348,7 @@ impl Inbox {
     }
 
     /// Reads until there is an outcome.
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     fn poll_fill_slow(
         &mut self,
         connection: &Rc<Connection>,
@@ -382,7 +383,7 @@ impl Inbox {
         Some(Ok(()))
     }
 
-    #[inline(always)]
+    #[inline]
     fn consume(&mut self, connection: &Connection, count: usize) {
         let Some(buffer) = &mut self.buffer else { return };
         if count < buffer.len() {

@@ -113,6 +113,7 @@ impl<T: Holds, E: 'static> Handling<T, E> {
     }
 
     /// Has the event handled, now or after those that are; a failure that is known by now is returned.
+    // Five instructions an echo by async callbacks.
     #[inline(always)]
     pub(super) fn handle(self: &Rc<Self>, event: E, data: &[u8]) -> Result {
         if self.queue.stage() != Stage::Idle {
@@ -129,7 +130,7 @@ impl<T: Holds, E: 'static> Handling<T, E> {
         }
     }
 
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     fn handle_later(self: &Rc<Self>, event: E, data: &[u8]) -> Result {
         if matches!(self.queue.stage(), Stage::Handling | Stage::Behind) {
             self.queue.put_later(event, data.to_vec());
@@ -143,7 +144,7 @@ impl<T: Holds, E: 'static> Handling<T, E> {
         self.queue.waiting()
     }
 
-    #[inline(always)]
+    #[inline]
     fn poll(&self, context: &mut Context<'_>) -> Progress {
         let Some(mut driver) = self.driver.take() else { return Progress::Done };
         let Poll::Pending = driver.as_mut().poll(context);
@@ -163,7 +164,7 @@ impl<T: Holds, E: 'static> Handling<T, E> {
     }
 
     /// A handler waits: nothing is read, and a task goes on with it.
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     fn wait(self: &Rc<Self>) {
         self.transport.hold();
         if self.has_task.replace(true) {

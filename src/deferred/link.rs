@@ -84,6 +84,7 @@ where
     }
 
     /// 5. Hands the outcome down; the link has ended, unless a Deferred is to ask for it.
+    // With the four others so marked: new, fire and await takes 60 ns, not 80.
     #[inline(always)]
     fn settle(self: Rc<Self>, outcome: Result<U>, direct: u32) -> Option<Rc<dyn Step>> {
         let next = self.tail.settle(outcome, direct);
@@ -94,6 +95,7 @@ where
     }
 
     /// 2. Runs the step.
+    // With the four others so marked: new, fire and await takes 60 ns, not 80.
     #[inline(always)]
     fn call(self: Rc<Self>, input: Result<T>, direct: u32) -> Option<Rc<dyn Step>> {
         let step = self.step.take()?;

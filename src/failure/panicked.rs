@@ -67,7 +67,7 @@ pub(crate) fn catch_payload<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn An
     catch_unwind(AssertUnwindSafe(code))
 }
 
-#[cold]
+#[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
 pub(crate) fn panicked(location: Option<Place>, payload: Box<dyn Any + Send>) -> Failure {
     Failure::at(location, Panicked::from_payload(&*payload))
 }

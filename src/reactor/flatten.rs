@@ -25,7 +25,7 @@ where
 {
     type Output = Result<T>;
 
-    #[inline(always)]
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         if let FlattenProjection::Future { future } = self.as_mut().project() {
             let returned = ready!(future.poll(context)).into_deferred();

@@ -422,7 +422,7 @@ impl Tasks {
     }
 
     /// Polls what belongs to a slot and is not in it now.
-    #[inline(always)]
+    #[inline]
     pub(super) fn during(
         &self,
         slot: &TaskSlot,

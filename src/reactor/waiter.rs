@@ -68,7 +68,7 @@ impl Waiter {
     /// Polls the task that waits, if it is one that nobody woke yet; else wakes who waits.
     ///
     /// For the loop alone, while no task is polled.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn serve(&self, inner: &Loop) {
         let Some(slot) = self.waiting_slot() else { return };
         if !slot.is_queued() {

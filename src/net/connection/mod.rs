@@ -370,7 +370,7 @@ impl<P: Protocol + 'static> Push for P {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn receive(&mut self, connection: &Rc<Connection>, data: &[u8]) {
         let transport = connection.transport();
         connection.cork();

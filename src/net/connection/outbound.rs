@@ -129,7 +129,7 @@ impl Outbound {
     }
 
     /// The callback or the poll is over: what it wrote goes out.
-    #[inline(always)]
+    #[inline]
     pub(super) fn uncork(&self, exit: Exit<'_>) -> Sent {
         if self.call.replace(Call::None) != Call::Corked && exit.inner.cork.owner() != exit.key {
             return Sent::All;
@@ -161,7 +161,7 @@ impl Outbound {
         if exit.inner.cork.owner() == exit.key { self.send_cork(exit) } else { Sent::All }
     }
 
-    #[inline(always)]
+    #[inline]
     fn send_cork(&self, exit: Exit<'_>) -> Sent {
         let Some(mut bytes) = exit.inner.cork.take() else { return Sent::All };
         if !bytes.is_empty() {
@@ -176,7 +176,7 @@ impl Outbound {
     }
 
     /// What the system did not take waits, and the cork gets its memory back.
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     fn cork_was_cut(
         &self,
         exit: Exit<'_>,

@@ -55,6 +55,7 @@ impl Connection {
     }
 
     /// As `poll_readable`, for the usual case: false if bytes are not wanted, or none will come.
+    // 25 instructions an echo by a stream.
     #[inline(always)]
     pub(crate) fn poll_bytes(&self, context: &mut Context<'_>) -> Poll<bool> {
         if !self.state.get().reads() {
@@ -132,7 +133,7 @@ impl Connection {
     /// Takes what of `data` there is room for below the high mark; pending if there is none.
     ///
     /// What goes into the cork costs the task no share: the cork takes so much and no more.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn poll_write(
         &self,
         context: &mut Context<'_>,
@@ -146,7 +147,7 @@ impl Connection {
         self.poll_write_uncorked(context, data)
     }
 
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     fn poll_write_uncorked(
         &self,
         context: &mut Context<'_>,
@@ -205,6 +206,7 @@ impl Connection {
     }
 
     /// Who waits for bytes has most likely answered the last ones: that goes out now.
+    // 25 instructions an echo by a stream.
     #[inline(always)]
     fn wait_to_read<T>(&self, context: &Context<'_>) -> Poll<T> {
         if self.outbound.is_corked() {

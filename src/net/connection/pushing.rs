@@ -50,14 +50,14 @@ impl Connection {
         }
     }
 
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     pub(super) fn data_refused(&self, what: &str, failure: Failure) {
         self.uncork();
         self.report_end(what, &failure, None);
         self.application_failed(failure);
     }
 
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     pub(super) fn panicked(&self, failure: Failure) {
         self.uncork();
         self.report("panic in a protocol", &failure);

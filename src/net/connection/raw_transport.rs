@@ -14,7 +14,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 impl RawTransport for Connection {
-    #[inline(always)]
+    #[inline]
     fn write(&self, data: &[u8]) {
         if !self.outbound.collect(self.exit(), data) {
             self.append(data);

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 impl Connection {
     /// Takes up again what was left undone, or serves what is no reading.
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     pub(super) fn ready_otherwise(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         if readiness == Readiness::NONE {
             self.due.set(Due { is_requeued: false, ..self.due.get() });
@@ -33,7 +33,7 @@ impl Connection {
     }
 
     /// Goes on from a read of the protocol's that was more than a short one, or brought nothing.
-    #[cold]
+    #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     pub(super) fn receive_on(self: &Rc<Self>, first: Unlearned, scratch: &mut [u8]) {
         let first = self.inbound.learn(&self.stream, first, scratch);
         self.receive(first, scratch);
