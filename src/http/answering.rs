@@ -304,7 +304,9 @@ pub(super) fn panicked(payload: Box<dyn std::any::Any + Send>) -> Failure {
 
 /// Makes pages of errors; kept with each request that it is for.
 #[derive(Clone)]
-pub(super) struct Pages(pub(super) Rc<dyn Fn(&Request, &Error) -> Response>);
+pub(super) struct Pages(pub(super) Rc<MakePage>);
+
+type MakePage = dyn Fn(&Request, &Error) -> Response;
 
 /// A write that may be awaited; [`Request::write`] gives it.
 #[derive(Debug)]

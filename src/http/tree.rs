@@ -217,12 +217,14 @@ impl fmt::Debug for ErrorPages {
 
 impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.shared.children.borrow().iter().map(|(name, _)| name)).finish()
+        f.debug_struct("Tree")
+            .field("children", &self.shared.children.borrow().len())
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for VirtualHosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.hosts.iter().map(|(name, _)| name)).finish()
+        f.debug_struct("VirtualHosts").field("hosts", &self.hosts.len()).finish_non_exhaustive()
     }
 }
