@@ -29,6 +29,8 @@
 //! | `HostnameEndpoint`, `connectProtocol` | [`ClientEndpoint`]; [`ported::connect_protocol`] |
 //! | `wrapClientTLS wrapServerTLS` | `ClientEndpoint::tls ServerEndpoint::tls` (feature `tls`) |
 //! | `optionsForClientTLS`, `CertificateOptions` | `tls::ClientConfig`, `tls::ServerConfig` |
+//! | `twistd`, `IServiceMaker`, `twisted.application.runner` | `application::runner` (feature `runner`), with a table of what differs |
+//! | `Logger`, `globalLogPublisher`, `LogFile`, `capturedLogs` | [`application::log`] |
 //! | `ProcessEndpoint` | `"process:/bin/cat:-u".parse::<ClientEndpoint>()` (feature `process`) |
 //!
 //! # A chain of callbacks

@@ -63,6 +63,18 @@
 //! place and, where it asks, `WATCHDOG=1` at half the time, from the loop itself; it is given the listening
 //! sockets to keep (`FDSTORE=1`), and finds them at the next start. Sockets of socket units are listened at by
 //! their names: `systemd:INET:name=web`.
+//!
+//! # What differs from twistd
+//! | twistd | here |
+//! |---|---|
+//! | goes into the background unless `-n` | stays in the foreground unless `--daemonize` |
+//! | ends by the signal that stopped it, status 143 | 0 after an orderly end; 128 + n if it was cut short |
+//! | waits for services without limit, and a second SIGTERM changes nothing | waits for `--drain` seconds; the second waits for nobody |
+//! | `twistd.pid` unless told otherwise, stale if no such process runs | none unless told; stale if nobody has it locked |
+//! | one whose start failed is told to the first 100 bytes | the whole line, and the status |
+//! | SIGUSR1 turns the log over | SIGUSR1 opens it anew |
+//! | the root changes before ports are opened, and names are looked up in it | after, and before |
+//! | `.tac` files, plugins found at run time, `--reactor`, `--profile`, `--debug`, `--spew`, `--euid` | none: plugins are values |
 
 // # Theory
 // A runner reads options and makes an application of them (`maker.rs`, `options.rs`); the order of its life is
