@@ -87,6 +87,11 @@ impl RequestHead {
         Target::new(self.headers.block.text(self.target), self.form)
     }
 
+    /// Whether it is about the server itself.
+    pub(crate) fn is_of_server(&self) -> bool {
+        self.form == TargetForm::Asterisk
+    }
+
     /// The version of the peer.
     pub fn version(&self) -> Version {
         self.version

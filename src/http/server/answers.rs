@@ -72,18 +72,15 @@ impl Channel {
         if !exchange.is_owed() {
             return self.answered_twice(request);
         }
-        let response = match request.method() {
-            // A success would say that the connection is a tunnel now: only `upgrade` does that.
-            Method::Connect if response.status.is_success() => {
-                Response::from(Status::NOT_IMPLEMENTED)
-            }
-            _ => response,
-        };
         match response.body.bytes() {
             Some(bytes)
                 if bytes.len() < LARGE && self.answer_at_once(exchange, &response, bytes) =>
             {
                 self.finished(exchange);
+            }
+            // A success would say that the connection is a tunnel now: only `upgrade` does that.
+            _ if request.method() == Method::Connect && response.status.is_success() => {
+                self.respond(request, Response::from(Status::NOT_IMPLEMENTED));
             }
             Some(bytes) if bytes.len() < LARGE => {
                 exchange.begin_sending(response.status);

@@ -15,7 +15,6 @@ use crate::http::request::Request;
 use crate::http::resource::{Handler, Resource, leaf};
 use crate::http::response::Response;
 use crate::http::status::Status;
-use crate::http::target::TargetForm;
 use crate::protocol::Factory;
 use crate::reactor::Reactor;
 use crate::{Port, ServerEndpoint};
@@ -198,9 +197,7 @@ impl Serve for Root {
         request.follow(1);
         let outcome = request.catch(|| match self.0.is_leaf() {
             // RFC 9110, 9.3.7: of the server itself, which no resource speaks for.
-            _ if request.target().form() == TargetForm::Asterisk => {
-                Ok(Response::new(Status::NO_CONTENT).into_reply())
-            }
+            _ if exchange.head.is_of_server() => Ok(Response::new(Status::NO_CONTENT).into_reply()),
             true => self.0.render(&request),
             false => request.render_by(&self.0),
         });
