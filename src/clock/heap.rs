@@ -49,6 +49,10 @@ impl Heap {
         Some(self.entries.first()?.key.0)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn calls(&self) -> Vec<Rc<Call>> {
         self.entries.iter().map(|entry| entry.call.clone()).collect()
     }

@@ -40,6 +40,7 @@ mod heap;
 use crate::clock::heap::Heap;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -207,6 +208,15 @@ impl DelayedCall {
         self.call.mark()
     }
 
+    pub(crate) fn set_made(&self, made: &'static Location<'static>) {
+        self.call.made.set(Some(made));
+    }
+
+    /// Where it was made, if somebody said so.
+    pub(crate) fn made(&self) -> Option<&'static Location<'static>> {
+        self.call.made()
+    }
+
     fn pending(&self) -> Result<Rc<Timers>, NotPendingError> {
         match self.call.standing.get().state {
             State::Pending => self.timers.upgrade().ok_or(NotPendingError::AlreadyCancelled),
@@ -270,6 +280,8 @@ struct Scheduling {
 pub(crate) struct Call {
     epoch: Instant,
     standing: Cell<Standing>,
+    /// Where it was made, if that was said.
+    made: Cell<Option<&'static Location<'static>>>,
     /// The index in the heap, or `NOWHERE` while in a taken batch and after the end.
     place: Cell<usize>,
     /// Taken when the call is made or cancelled.
@@ -371,6 +383,11 @@ impl Timers {
         self.heap.borrow().first()
     }
 
+    /// How many calls wait.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.borrow().len()
+    }
+
     /// Every call that waits, in no particular order.
     pub(crate) fn pending(self: &Rc<Self>) -> Vec<DelayedCall> {
         let calls = self.heap.borrow().calls();
@@ -438,6 +455,7 @@ impl Call {
         Call {
             epoch,
             standing: Cell::new(Standing { deadline: 0, state, mark: 0 }),
+            made: Cell::new(None),
             place: Cell::new(NOWHERE),
             action: Cell::new(action),
         }
@@ -457,6 +475,10 @@ impl Call {
 
     pub(crate) fn mark(&self) -> u32 {
         self.standing.get().mark
+    }
+
+    pub(crate) fn made(&self) -> Option<&'static Location<'static>> {
+        self.made.get()
     }
 
     /// The action, if this call of a taken batch was neither cancelled nor moved since.

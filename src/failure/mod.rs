@@ -38,7 +38,7 @@ pub(crate) use panicked::{catch_panic, catch_payload, panicked};
 pub(crate) use peers::tell_peer_fault;
 pub use peers::{on_peer_fault, peer_faults};
 pub use report::{Report, on_report};
-pub(crate) use report::{ReportScope, report, report_made, tell, tell_hook};
+pub(crate) use report::{ReportScope, report, report_made, tell, tell_hook, told};
 
 use std::any::TypeId;
 use std::backtrace::Backtrace;

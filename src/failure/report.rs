@@ -5,7 +5,7 @@
 
 use super::{Failure, Line, NO_PLACE, Place, catch_panic, is_of_an_end};
 use crate::address::Address;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::Write;
 use std::panic::Location;
@@ -134,6 +134,8 @@ type Hook = Rc<dyn Fn(&Report<'_>)>;
 type Filter = Rc<dyn Fn(&Report<'_>) -> bool>;
 
 thread_local! {
+    /// How many failures nobody handled, in this thread.
+    static TOLD: Cell<u64> = const { Cell::new(0) };
     /// Borrowed only to clone or replace the hook.
     static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
     /// The last is asked first. Borrowed to clone one, to push and to remove.
@@ -207,9 +209,15 @@ pub(crate) fn tell(report: &Report<'_>) {
     if is_of_an_end(report.failure) || is_filtered(report) {
         return;
     }
+    let _ = TOLD.try_with(|told| told.set(told.get() + 1));
     if !tell_hook(report) {
         print(&report.to_string());
     }
+}
+
+/// How many this thread was told of and nobody expected.
+pub(crate) fn told() -> u64 {
+    TOLD.try_with(Cell::get).unwrap_or(0)
 }
 
 /// Tells the user's hook, if there is one.

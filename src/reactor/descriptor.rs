@@ -264,6 +264,10 @@ impl Watch {
 }
 
 impl Source for Watch {
+    fn name(&self) -> String {
+        "a watched descriptor".to_owned()
+    }
+
     fn ready(self: Rc<Self>, _readiness: Readiness, _scratch: &mut [u8]) {
         let Some(mut watched) = self.watched.take() else { return };
         let outcome = catch_panic(NO_PLACE, || watched.serve()).and_then(|result| result);

@@ -323,6 +323,8 @@ impl Loop {
     /// Undoes `enter`.
     pub(super) fn left(self: &Rc<Self>) {
         self.life.change(|standing| standing.is_entered = false);
+        self.counting.leave();
+        self.observed.note_idle();
         self.end_if_doomed();
     }
 

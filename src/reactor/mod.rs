@@ -75,6 +75,7 @@
 // # Not here
 // Sockets (`driver/`), what a connection does (`net/`).
 
+pub(crate) mod counters;
 pub(crate) mod current;
 mod descriptor;
 mod ending;
@@ -87,6 +88,7 @@ mod local;
 mod mailbox;
 mod names;
 mod notify;
+mod observed;
 mod owned_tasks;
 mod owner;
 mod owners;
@@ -99,6 +101,7 @@ mod run;
 mod signal;
 #[cfg(feature = "signals")]
 mod signals;
+pub(crate) mod snapshot;
 mod sources;
 mod spawn;
 mod tasks;
@@ -106,6 +109,7 @@ mod threads;
 mod time;
 mod turn;
 mod waiter;
+mod watch;
 
 /// What `mailbox.rs` is built of; its model test puts others in their place.
 mod sync {
@@ -114,6 +118,7 @@ mod sync {
 }
 
 pub use crate::failure::{ReactorGone, ReactorStopped};
+pub use counters::Counters;
 pub use descriptor::{Descriptor, ReadDescriptor, WriteDescriptor};
 pub(crate) use handle::Reactor;
 pub use interval::Interval;
@@ -128,10 +133,12 @@ pub use reports::UnhandledFailure;
 pub use signal::Signal;
 #[cfg(feature = "signals")]
 pub use signals::SignalWatch;
+pub use snapshot::{ConnectionSnapshot, Snapshot, TaskSnapshot, TimerSnapshot};
 pub(crate) use sources::Source;
 pub use threads::{Sendable, WouldDeadlockError};
 pub use time::{Sleep, YieldNow};
 pub(crate) use waiter::Waiter;
+pub use watch::{SlowCallback, Watch};
 
 use crate::buffer::{Cork, Pool};
 use crate::clock::Timers;
@@ -149,6 +156,8 @@ pub(crate) struct Loop {
     pub(crate) sources: sources::Sources,
     pub(crate) tasks: tasks::Tasks,
     owners: Rc<owners::Owners>,
+    pub(crate) counting: counters::Counting,
+    observed: Rc<observed::Observed>,
     pub(crate) pool: Pool,
     pub(crate) cork: Cork,
     names: names::Names,
@@ -170,11 +179,14 @@ impl Loop {
     fn new(driver: Rc<dyn Driver>) -> Loop {
         let clock = driver.clone();
         let owners = Rc::<owners::Owners>::default();
+        let observed = Rc::<observed::Observed>::default();
         Loop {
             timers: Timers::new(move || clock.now()),
-            sources: sources::Sources::new(owners.clone()),
-            tasks: tasks::Tasks::new(owners.clone()),
+            sources: sources::Sources::new(owners.clone(), observed.clone()),
+            tasks: tasks::Tasks::new(owners.clone(), observed.clone()),
             owners,
+            counting: counters::Counting::default(),
+            observed,
             pool: Pool::default(),
             cork: Cork::new(),
             names: names::Names::default(),

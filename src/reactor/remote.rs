@@ -4,6 +4,7 @@
 //! made in order, one batch a turn, and never from inside [`Remote::call_from_thread`].
 
 use super::mailbox::{Mailbox, Posted};
+use super::watch::Work;
 use super::{Loop, Reactor, ReactorGone};
 use crate::driver::{Key, Nudge};
 use std::fmt;
@@ -133,6 +134,11 @@ impl Loop {
             match message {
                 Message::Wake(task) => self.tasks.wake(task),
                 Message::Call(call) => {
+                    self.counting.calls.add(1);
+                    if self.observed.is_on() {
+                        let name = || "a call from a thread".to_owned();
+                        self.observed.note_once(Work::CALL, name);
+                    }
                     super::run_reporting_panic("call from a thread", || call(reactor))
                 }
             }

@@ -12,6 +12,7 @@ use super::flatten::Flatten;
 use super::join::Slot;
 use super::lifecycle::Running;
 use super::tasks::{Task, TaskSlot, Tasks, Why};
+use super::watch::Work;
 use super::{Loop, Reactor, ReactorStopped, run_reporting_panic};
 use crate::deferred::IntoDeferred;
 use crate::failure::{Place, Result, catch_panic};
@@ -169,7 +170,11 @@ where
             return;
         }
         let (outcome, made) = (this.outcome, *this.made);
-        let polled = this.running.inner.tasks.during(this.slot, |context| {
+        let inner = &this.running.inner;
+        if inner.tasks.polls.add_one() {
+            inner.observed.note_once(Work::LOOP, || name_of(made));
+        }
+        let polled = inner.tasks.during(this.slot, |context| {
             let polled = catch_panic(made, || this.future.as_mut().poll(context));
             polled.unwrap_or_else(|panic| Poll::Ready(Err(panic))).map(|it| *outcome = Some(it))
         });
@@ -188,6 +193,10 @@ where
     pub(super) fn take_outcome(self: Pin<&mut Self>) -> Option<Result<T>> {
         self.project().outcome.take()
     }
+}
+
+fn name_of(made: Place) -> String {
+    format!("the future that is run at {}:{}", made.file(), made.line())
 }
 
 /// The task in the slot of a future that is polled in place.

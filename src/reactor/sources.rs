@@ -11,7 +11,11 @@
 //! * A source is at most once in each list; it remembers that itself.
 //! * Beside each source stands whose it is (`owner.rs`), and while it is called that is who is served.
 
+use super::counters::Calls;
+use super::observed::Observed;
 use super::owners::{OwnerId, Owners};
+use super::snapshot::Looks;
+use super::watch::Work;
 use crate::buffer::LARGE;
 use crate::driver::{Key, Readiness, Ready};
 use crate::failure::Failure;
@@ -51,6 +55,14 @@ pub(crate) trait Source {
         false
     }
 
+    /// What it is called where a call to it is spoken of.
+    fn name(&self) -> String;
+
+    /// What there is to see of a connection.
+    fn looks(&self) -> Option<Looks> {
+        None
+    }
+
     /// Accepts no more, or has its protocol finish what is under way.
     fn drain(self: Rc<Self>) {}
 }
@@ -64,10 +76,12 @@ pub(crate) struct Sources {
     scratch: Cell<Option<Box<[u8]>>>,
     dirty: RefCell<Vec<Key>>,
     owners: Rc<Owners>,
+    pub(super) callbacks: Calls,
+    observed: Rc<Observed>,
 }
 
 impl Sources {
-    pub(super) fn new(owners: Rc<Owners>) -> Sources {
+    pub(super) fn new(owners: Rc<Owners>, observed: Rc<Observed>) -> Sources {
         Sources {
             table: RefCell::new(Slots::new()),
             ready: Cell::default(),
@@ -75,6 +89,8 @@ impl Sources {
             scratch: Cell::default(),
             dirty: RefCell::default(),
             owners,
+            callbacks: Calls::default(),
+            observed,
         }
     }
 
@@ -102,6 +118,9 @@ impl Sources {
         let removed = self.table.borrow_mut().remove(key);
         drop(removed);
         self.owners.note_ended(owner);
+        if self.observed.is_on() {
+            self.observed.forget(Work::of_source(key));
+        }
     }
 
     /// Whose a source is; nobody's if it is gone.
@@ -114,6 +133,13 @@ impl Sources {
     pub(super) fn owned(&self, whose: impl Fn(OwnerId) -> bool) -> Vec<Key> {
         let mut keys = self.table.borrow().keys();
         keys.retain(|&key| whose(self.owner_of(key)));
+        keys
+    }
+
+    /// The keys of all connections.
+    pub(super) fn connections(&self) -> Vec<Key> {
+        let mut keys = self.table.borrow().keys();
+        keys.retain(|&key| self.look(key).is_some_and(|source| source.is_connection()));
         keys
     }
 
@@ -196,7 +222,7 @@ impl Sources {
     /// Flushes a single source now. False: there is none of this key.
     #[inline]
     pub(super) fn flush_one(&self, key: Key) -> bool {
-        let source = self.get(key);
+        let source = self.get_written(key);
         let is_there = source.map(|source| source.flush()).is_some();
         self.owners.serve(OwnerId::NOBODY);
         is_there
@@ -224,12 +250,30 @@ impl Sources {
         self.each(&keys, |source| source.lose(reason));
     }
 
+    #[cold]
+    #[inline(never)]
+    fn note(&self, key: Key, source: &Rc<dyn Source>) {
+        self.observed.note_source(key, || source.name());
+    }
+
+    /// As `get`, for what a poll wrote to: that was counted as the poll.
+    #[inline]
+    fn get_written(&self, key: Key) -> Option<Rc<dyn Source>> {
+        let table = self.table.borrow_mut();
+        let (source, mark) = table.get_marked(key)?;
+        self.owners.serve(OwnerId::of_mark(mark));
+        Some(source.clone())
+    }
+
     /// A source that is called next: whose it is, that is served.
     #[inline]
     fn get(&self, key: Key) -> Option<Rc<dyn Source>> {
         let table = self.table.borrow_mut();
         let (source, mark) = table.get_marked(key)?;
         self.owners.serve(OwnerId::of_mark(mark));
+        if self.callbacks.add_one() {
+            self.note(key, source);
+        }
         Some(source.clone())
     }
 }

@@ -36,10 +36,13 @@
 // * [`Task::poll`] does not panic for what the user's future does.
 // * Futures are dropped with no borrow alive.
 
+use super::counters::Calls;
 use super::flatten::Flatten;
 use super::join::{Callback, Join, JoinNode, Slot};
+use super::observed::Observed;
 use super::owners::{OwnerId, Owners};
 use super::remote::RemoteShared;
+use super::watch::Work;
 use super::{CURRENT, Loop, ReactorGone, run_reporting_panic};
 use crate::deferred::{Deferred, IntoDeferred};
 use crate::driver::Key;
@@ -125,7 +128,7 @@ impl Loop {
 
 /// Where a task lies; what is queued, and what a waker names.
 pub(super) struct TaskSlot {
-    key: Key,
+    pub(super) key: Key,
     waker: Waker,
     inner: Weak<Loop>,
     /// Absent while it is polled, and in a free slot.
@@ -273,8 +276,10 @@ pub(crate) struct Tasks {
     free: Recycler<FreeSlot>,
     /// Borrowed for one push, or to exchange a batch.
     queue: RefCell<Queue>,
-    polled: Cell<Polled>,
+    pub(super) polled: Cell<Polled>,
     pub(super) owners: Rc<Owners>,
+    pub(super) polls: Calls,
+    pub(super) observed: Rc<Observed>,
 }
 
 #[derive(Default)]
@@ -288,9 +293,9 @@ struct Queue {
 
 /// The task that is being polled.
 #[derive(Clone, Copy)]
-struct Polled {
+pub(super) struct Polled {
     /// Its slot's key, or none if none is.
-    slot: Key,
+    pub(super) slot: Key,
     /// How many more reads and writes it may make at once.
     budget: u32,
     /// It was cancelled meanwhile. Stays until the next is polled.
@@ -311,7 +316,7 @@ const FREE: usize = 1024;
 const SPENT_SIZE: usize = 1024;
 
 impl Tasks {
-    pub(super) fn new(owners: Rc<Owners>) -> Tasks {
+    pub(super) fn new(owners: Rc<Owners>, observed: Rc<Observed>) -> Tasks {
         Tasks {
             slots: RefCell::new(Slots::new()),
             free: Recycler::new(FREE),
@@ -323,6 +328,8 @@ impl Tasks {
                 is_main_called: false,
             }),
             owners,
+            polls: Calls::default(),
+            observed,
         }
     }
 
@@ -416,6 +423,9 @@ impl Tasks {
     /// 2.
     #[inline]
     pub(super) fn poll(&self, slot: &TaskSlot) {
+        if self.polls.add_one() {
+            self.note(slot);
+        }
         if let Some(task) = slot.task.take() {
             task.poll(slot, self);
         }
@@ -449,6 +459,9 @@ impl Tasks {
     /// 6. The slot is free, or goes, if it is queued still or one too many.
     pub(super) fn release(&self, slot: &Rc<TaskSlot>, spent: Pin<Box<dyn Task>>) {
         let owner = slot.owner.replace(OwnerId::NOBODY);
+        if self.observed.is_on() {
+            self.observed.forget(Work::of_task(slot.key));
+        }
         let spent = (size_of_val(&*spent) <= SPENT_SIZE).then_some(spent);
         let free = FreeSlot { slot: slot.clone(), spent };
         let refused = if slot.is_queued.get() { Some(free) } else { self.free.give(free) };

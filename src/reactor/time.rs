@@ -1,13 +1,15 @@
 //! Calls and tasks that wait for a time.
 
 use super::owners::OwnerId;
+use super::watch::Work;
 use super::{Loop, Reactor, run_reporting_panic};
 use crate::clock::{Clock, DelayedCall, WeakClock};
 use crate::deferred::{IntoDeferred, TimedOut};
-use crate::failure::Result;
+use crate::failure::{Place, Result};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -73,13 +75,17 @@ impl Reactor {
     /// # Ok::<(), ropewalk::Failure>(())
     /// ```
     #[doc(alias = "callLater")]
+    #[track_caller]
     pub fn call_later<F, R>(&self, delay: Duration, call: F) -> DelayedCall
     where
         F: FnOnce() -> R + 'static,
         R: IntoDeferred,
     {
+        let made = Location::caller();
         let call = move || drop(call().into_deferred());
-        self.inner().call_later(delay, Box::new(call))
+        let delayed = self.inner().call_later(delay, Box::new(call));
+        delayed.set_made(made);
+        delayed
     }
 
     /// The calls that still wait for their time, in no particular order.
@@ -222,10 +228,21 @@ impl Loop {
         self.timers.take_due(&mut batch);
         for call in batch {
             if let Some(action) = call.take_action() {
+                self.counting.timers.add(1);
+                if self.observed.is_on() {
+                    self.observed.note_once(Work::TIMER, || name_of(call.made()));
+                }
                 let owner = OwnerId::of_mark(call.mark());
                 self.owners.enter(owner, || run_reporting_panic("delayed call", action));
             }
         }
+    }
+}
+
+fn name_of(made: Option<Place>) -> String {
+    match made {
+        Some(place) => format!("delayed call made at {}:{}", place.file(), place.line()),
+        None => "a delayed call".to_owned(),
     }
 }
 

@@ -41,7 +41,11 @@ impl Loop {
     #[inline]
     pub(super) fn serve_turn(self: &Rc<Self>, main: &mut dyn FnMut()) {
         let reactor = Reactor::from(self.clone());
+        self.counting.turns.add(1);
         self.timers.has_waited();
+        if self.observed.is_on() {
+            self.observed.note_turn(self.timers.now());
+        }
         self.sources.serve();
         self.run_due_timers();
         self.run_remote_calls(&reactor);
@@ -88,6 +92,9 @@ impl Loop {
         if may_sleep && !self.remote.mailbox.fall_asleep() {
             timeout = Some(Duration::ZERO);
         }
+        if self.observed.is_on() {
+            self.observed.note_idle();
+        }
         let outcome = self.driver.wait(timeout, &mut ready);
         self.remote.mailbox.wake_up();
         self.sources.give_ready(ready);
@@ -128,6 +135,7 @@ pub(super) struct Entered {
 impl Entered {
     pub(super) fn new(inner: &Rc<Loop>) -> Entered {
         let reports = inner.listen_for_reports();
+        inner.counting.enter();
         Entered { former: CURRENT.replace(Some(inner.clone())), reports }
     }
 }

@@ -362,6 +362,10 @@ struct Found {
 }
 
 impl Source for Attempt {
+    fn name(&self) -> String {
+        "an attempt to connect".to_owned()
+    }
+
     fn ready(self: Rc<Self>, readiness: Readiness, _scratch: &mut [u8]) {
         let found = self.found.get();
         self.found.set(Found { readiness: found.readiness.and(readiness), ..found });

@@ -149,6 +149,7 @@ impl Connection {
         let reason = self.clone_reason().unwrap_or_else(done);
         self.reason.set(Some(reason.clone()));
         self.inner.sources.remove(self.key);
+        self.inner.counting.lost.add(1);
         self.close_stream(resets);
         self.discard_outgoing();
         self.tell_face_lost(&reason);

@@ -9,6 +9,7 @@
 //! short, and what is not plain may hold more than it gives; then only `WouldBlock` ends it.
 
 use crate::driver::{FastPathMiss, Readiness, StreamCell};
+use crate::reactor::counters::Count;
 use std::cell::Cell;
 use std::io;
 
@@ -67,10 +68,10 @@ impl Inbound {
     }
 
     /// One read; learns from it whether more is there.
-    pub(super) fn read(&self, stream: &StreamCell, buffer: &mut [u8]) -> Read {
-        match self.read_short(stream, buffer) {
+    pub(super) fn read(&self, stream: &StreamCell, buffer: &mut [u8], bytes: &Count) -> Read {
+        match self.read_short(stream, buffer, bytes) {
             Ok(count) => Read::Bytes(count),
-            Err(unlearned) => self.learn(stream, unlearned, buffer),
+            Err(unlearned) => self.learn(stream, unlearned, buffer, bytes),
         }
     }
 
@@ -81,9 +82,11 @@ impl Inbound {
         &self,
         stream: &StreamCell,
         buffer: &mut [u8],
+        bytes: &Count,
     ) -> Result<usize, Unlearned> {
         match stream.try_read(buffer) {
             Ok(count) if count > 0 && count < buffer.len() && !self.is(UNCERTAIN) => {
+                bytes.add(count);
                 self.forget(Readiness::READABLE);
                 Ok(count)
             }
@@ -93,9 +96,16 @@ impl Inbound {
 
     /// Learns from a read that was no short one of TCP's.
     #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
-    pub(super) fn learn(&self, stream: &StreamCell, read: Unlearned, buffer: &mut [u8]) -> Read {
+    pub(super) fn learn(
+        &self,
+        stream: &StreamCell,
+        read: Unlearned,
+        buffer: &mut [u8],
+        bytes: &Count,
+    ) -> Read {
         match read.0.or_else(|why| stream.read_slow(why, buffer)) {
             Ok(count) => {
+                bytes.add(count);
                 if count < buffer.len() && self.holds_no_more(stream) {
                     self.forget(Readiness::READABLE);
                 }

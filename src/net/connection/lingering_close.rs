@@ -94,7 +94,7 @@ impl Connection {
 
     fn drain_once(self: &Rc<Self>) {
         let mut buffer = self.lend_large();
-        let read = self.inbound.read(&self.stream, buffer.space());
+        let read = self.inbound.read(&self.stream, buffer.space(), self.bytes_in());
         self.take_buffer_back(buffer);
         if self.has_layer() && !matches!(read, Read::Nothing) {
             self.deliver_descriptors();

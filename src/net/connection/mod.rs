@@ -53,6 +53,8 @@ use crate::net::connection::inbound::Inbound;
 use crate::net::connection::outbound::Outbound;
 use crate::net::connection::state::State;
 use crate::protocol::Protocol;
+use crate::reactor::counters::Count;
+use crate::reactor::snapshot::Looks;
 use crate::reactor::{Loop, Reactor, Source, Waiter};
 use crate::transport::Transport;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -162,6 +164,7 @@ impl Connection {
 
     fn new(inner: &Rc<Loop>, key: Key, mut stream: AnyStream, peer: Address) -> Rc<Connection> {
         let mark = Connection::mark_of(stream.as_dyn());
+        inner.counting.opened.add(1);
         Rc::new(Connection {
             inner: inner.clone(),
             key,
@@ -265,6 +268,11 @@ impl Connection {
         error
     }
 
+    #[inline]
+    fn bytes_in(&self) -> &Count {
+        &self.inner.counting.bytes_in
+    }
+
     fn clone_reason(&self) -> Option<Failure> {
         let reason = self.reason.take();
         self.reason.set(reason.clone());
@@ -357,7 +365,8 @@ impl Connection {
 
 impl<P: Protocol + 'static> Push for P {
     fn ready(mut self: Box<Self>, connection: Rc<Connection>, scratch: &mut [u8]) {
-        match connection.inbound.read_short(&connection.stream, scratch) {
+        let bytes = connection.bytes_in();
+        match connection.inbound.read_short(&connection.stream, scratch, bytes) {
             Ok(count) => {
                 self.receive(&connection, &scratch[..count]);
                 connection.put_face_back(self);
@@ -415,6 +424,16 @@ impl Source for Connection {
         }
         self.send();
         self.advance_if_needed();
+    }
+
+    fn name(&self) -> String {
+        format!("callback of {}", self.peer)
+    }
+
+    fn looks(&self) -> Option<Looks> {
+        let face = if self.waiters().is_some() { "stream" } else { "protocol" };
+        let (peer, state) = (self.peer.to_string(), self.state.get().name());
+        Some(Looks { peer, state, face, buffered: self.waiting() })
     }
 
     fn is_ending(&self) -> bool {

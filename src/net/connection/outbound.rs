@@ -167,7 +167,10 @@ impl Outbound {
         if !bytes.is_empty() {
             let may = self.marks.get().has_room;
             match if may { exit.stream.try_write(&bytes) } else { Ok(0) } {
-                Ok(count) if count == bytes.len() => bytes.clear(),
+                Ok(count) if count == bytes.len() => {
+                    exit.inner.counting.bytes_out.add(count);
+                    bytes.clear();
+                }
                 outcome => return self.cork_was_cut(exit, outcome, bytes),
             }
         }
@@ -235,6 +238,7 @@ impl Outbound {
         match outcome {
             Ok(count) => {
                 if count > 0 {
+                    exit.inner.counting.bytes_out.add(count);
                     self.note_taken();
                 }
                 if count == wanted {

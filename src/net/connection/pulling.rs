@@ -94,7 +94,7 @@ impl Connection {
     /// One read while reading is open. An error goes to `took`, with the buffer.
     #[inline]
     pub(crate) fn read_short(&self, buffer: &mut [u8]) -> Result<usize, Unlearned> {
-        self.inbound.read_short(&self.stream, buffer)
+        self.inbound.read_short(&self.stream, buffer, self.bytes_in())
     }
 
     /// Sees to what a read came to. `None`: there was nothing after all, or something to be found out.
@@ -103,7 +103,7 @@ impl Connection {
         read: Unlearned,
         buffer: &mut [u8],
     ) -> Option<io::Result<usize>> {
-        let read = self.inbound.learn(&self.stream, read, buffer);
+        let read = self.inbound.learn(&self.stream, read, buffer, self.bytes_in());
         let is_end = matches!(read, Read::End);
         let count = self.take_in(read);
         if is_end {

@@ -35,13 +35,13 @@ impl Connection {
     /// Goes on from a read of the protocol's that was more than a short one, or brought nothing.
     #[cold] // with its like: 9 instructions an echo by a stream, 6 by callbacks
     pub(super) fn receive_on(self: &Rc<Self>, first: Unlearned, scratch: &mut [u8]) {
-        let first = self.inbound.learn(&self.stream, first, scratch);
+        let first = self.inbound.learn(&self.stream, first, scratch, self.bytes_in());
         self.receive(first, scratch);
         for _ in 1..READS_PER_TURN {
             if !self.wants_bytes() {
                 return self.after_reading();
             }
-            let read = self.inbound.read(&self.stream, scratch);
+            let read = self.inbound.read(&self.stream, scratch, self.bytes_in());
             self.receive(read, scratch);
         }
         self.requeue();

@@ -113,6 +113,7 @@ impl Connection {
         self.with_extras(|extras| extras.refuses_file = is_refused);
         match &outcome {
             Ok(count) if *count > 0 => {
+                self.inner.counting.bytes_out.add(*count);
                 self.outbound.note_taken();
                 self.mark_dirty();
             }

@@ -185,6 +185,20 @@ impl State {
         }
     }
 
+    /// What it is called where a connection is looked at.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            State::Open(_, Write::Broken | Write::Told) => "failed",
+            State::Open(Read::Ended, _) => "read closed",
+            State::Open(_, Write::Ending | Write::Ended) => "write closed",
+            State::Open(Read::Paused, _) => "paused",
+            State::Open(..) => "open",
+            State::Losing | State::Lingering => "losing",
+            State::Failed { .. } => "failed",
+            State::Lost { .. } => "lost",
+        }
+    }
+
     pub(super) fn is_open(self) -> bool {
         matches!(self, State::Open(..))
     }

@@ -275,6 +275,10 @@ impl Datagrams {
 }
 
 impl Source for Datagrams {
+    fn name(&self) -> String {
+        "a socket for datagrams".to_owned()
+    }
+
     fn ready(self: Rc<Self>, readiness: Readiness, scratch: &mut [u8]) {
         self.note_readiness(readiness);
         if readiness == Readiness::NONE {

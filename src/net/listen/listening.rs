@@ -55,7 +55,7 @@ impl<F: Factory> Acceptor for ProtocolAcceptor<F> {
         match catch_panic(NO_PLACE, || self.0.build_protocol(&peer)) {
             Ok(Some(protocol)) => Connection::open(inner, stream, peer).begin(Box::new(protocol)),
             // Without a protocol the stream is dropped, which closes it.
-            Ok(None) => {}
+            Ok(None) => inner.counting.refused.add(1),
             Err(failure) => {
                 let host = stream.as_dyn().host().ok();
                 tell(&Report::new("panic in a factory", &failure, None).of(&peer, host.as_ref()));
@@ -67,7 +67,10 @@ impl<F: Factory> Acceptor for ProtocolAcceptor<F> {
     fn serve(&mut self, connection: Rc<Connection>) {
         match catch_panic(NO_PLACE, || self.0.build_protocol(&connection.true_peer())) {
             Ok(Some(protocol)) => connection.begin(Box::new(protocol)),
-            Ok(None) => connection.begin_losing(),
+            Ok(None) => {
+                connection.inner.counting.refused.add(1);
+                connection.begin_losing();
+            }
             Err(failure) => {
                 connection.report("panic in a factory", &failure);
                 connection.abort(failure);
@@ -194,6 +197,7 @@ impl Listening {
 
     fn accepted(&self, stream: AnyStream, peer: Address) {
         self.change(|pace| pace.is_failing = false);
+        self.inner.counting.accepted.add(1);
         let Some(mut accepted) = self.accepted.take() else { return };
         run_reporting_panic("panic in a factory", || accepted.accepted(&self.inner, stream, peer));
         self.accepted.set(Some(accepted));
@@ -214,7 +218,10 @@ impl Listening {
         match closed {
             // All descriptors are taken, but nobody was turned away.
             Ok(0) => self.retry(),
-            Ok(closed) => self.say_short(format_args!("closed {closed} connections: {error}")),
+            Ok(closed) => {
+                self.inner.counting.refused.add(closed);
+                self.say_short(format_args!("closed {closed} connections: {error}"));
+            }
             Err(error) => {
                 self.say_short(format_args!("leaves connections waiting: {error}"));
                 self.retry();
@@ -276,6 +283,10 @@ impl Listening {
 }
 
 impl Source for Listening {
+    fn name(&self) -> String {
+        format!("port {}", self.host)
+    }
+
     fn ready(self: Rc<Self>, readiness: Readiness, _scratch: &mut [u8]) {
         let Pace { is_resting, held_back, .. } = self.pace.get();
         if is_resting && !readiness.has(SHUT_DOWN) {
