@@ -25,6 +25,7 @@
 
 #[cfg(all(feature = "runner", target_os = "linux"))]
 pub mod commands;
+pub mod console;
 pub mod log;
 #[cfg(all(feature = "runner", target_os = "linux"))]
 pub mod runner;

@@ -242,6 +242,29 @@ impl ServerEndpoint {
         })
     }
 
+    /// For this user alone, if it is a Unix socket that has the mode that all have (0666, or the umask's);
+    /// anything else is as it was.
+    ///
+    /// ```
+    /// use ropewalk::ServerEndpoint;
+    ///
+    /// let at = ServerEndpoint::unix("/run/mail.sock").private(); // mode 0600
+    /// # let _ = at;
+    /// ```
+    #[must_use]
+    pub fn private(self) -> ServerEndpoint {
+        let is_asked_for = self.text.contains("mode=");
+        self.with("mode", |kind| {
+            if let Kind::Unix(_, options) = kind
+                && matches!(options.mode, None | Some(0o666))
+                && !is_asked_for
+            {
+                options.mode = Some(0o600);
+            }
+            true
+        })
+    }
+
     /// Does without the lock of a Unix socket, for directories where no file may be made beside it.
     #[doc(alias = "wantPID")]
     #[must_use]

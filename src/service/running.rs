@@ -239,6 +239,12 @@ impl Running {
             .map_or(Vec::new(), |life| life.children().iter().map(Running::of).collect())
     }
 
+    /// The service that it stands below, if any.
+    #[doc(alias = "parent")]
+    pub fn service_parent(&self) -> Option<Running> {
+        self.life.upgrade()?.parent.upgrade().map(|parent| Running::of(&parent))
+    }
+
     /// Stops it and takes it from its parent.
     #[doc(alias = "disownServiceParent")]
     #[doc(alias = "removeService")]

@@ -88,7 +88,7 @@ pub(super) fn push_text(line: &mut String, event: &LogEvent) {
 }
 
 /// Control characters as the escapes that Rust and C know.
-pub(super) fn escape(into: &mut String, text: &str) {
+pub(in crate::application) fn escape(into: &mut String, text: &str) {
     for character in text.chars() {
         match character {
             '\n' => into.push_str("\\n"),
@@ -154,7 +154,7 @@ fn push_member(line: &mut String, name: &str, value: &str) {
     push_string(line, value);
 }
 
-fn push_string(line: &mut String, text: &str) {
+pub(in crate::application) fn push_string(line: &mut String, text: &str) {
     line.push('"');
     for character in text.chars() {
         match character {

@@ -59,6 +59,7 @@ mod writing;
 pub use event::LogEvent;
 pub use file::{LogFile, Rotation};
 pub use format::{LogFormat, timestamp};
+pub(super) use format::{escape, push_string};
 pub use history::{CapturedLogs, LimitedHistory, captured_logs};
 pub use level::{InvalidLogLevelError, LogLevel};
 pub use publisher::{Observation, level, log_reports, observe, observe_other_threads, set_level};
