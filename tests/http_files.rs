@@ -4,27 +4,25 @@
 
 #[path = "kit/http.rs"]
 mod http;
+#[path = "kit/paths.rs"]
+mod paths;
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use http::Server;
 use ropewalk::http::{Files, Request, Site, leaf};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// More than one slice that the system moves, and than one piece with the head.
 const LARGE: usize = 3_000_000;
 
-/// A folder of this test's own, gone when it is dropped.
+/// A folder of this test's own.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Folder {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ropewalk-http-files-{}-{count}", std::process::id());
-        let folder = Folder(std::env::temp_dir().join(name));
+        let folder = Folder(paths::path("folder"));
         std::fs::create_dir_all(folder.0.join("root/deep/empty")).unwrap();
         folder.write("secret", b"secret");
         folder.write("root/hello.txt", b"0123456789");
@@ -48,12 +46,6 @@ impl Folder {
 
     fn files(&self) -> Files {
         Files::new(self.0.join("root")).unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -332,7 +324,7 @@ fn a_folder_that_is_none_is_told_with_its_path() {
 fn what_may_not_be_read_is_as_if_it_were_not_there() {
     let folder = Folder::new();
     let path = folder.0.join("root/hello.txt");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_ok() {
         println!("skipped: this user may read everything");
         return;

@@ -214,3 +214,44 @@ fn a_challenge_of_digest_offers_the_stronger_hash_first() {
     assert!(offers[0].contains("algorithm=SHA-256") && offers[1].contains("algorithm=MD5"));
     assert!(offers.iter().all(|offer| offer.contains("qop=\"auth\"") && !offer.contains("stale")));
 }
+
+#[cfg(feature = "simulation")]
+#[test]
+fn events_go_on_until_the_page_or_the_site_is_gone() {
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+    use ropewalk::http::ServerEvent;
+    use ropewalk::simulation::Simulation;
+    use std::time::Duration;
+
+    let simulation = Simulation::new(1);
+    let server = simulation.host("server").reactor();
+    let streams = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let list = streams.clone();
+    let site = Site::new(leaf(move |request: &Request| {
+        let events = request.event_stream()?;
+        let last = request.last_event_id().unwrap_or("none").to_owned();
+        let _not_awaited = events.send(ServerEvent::new(format!("since {last}")).name("hello"));
+        list.borrow_mut().push(events);
+        Ok(())
+    }));
+    server.listen("0.0.0.0:80", site.clone()).unwrap();
+    let opening = simulation.host("client").reactor().open("server:80");
+    let got = simulation.run_until(async move {
+        let mut stream = opening.await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 7\r\n\r\n").await?;
+        ropewalk::sleep(Duration::from_secs(40)).await;
+        let _not_awaited = streams.borrow()[0].send("later");
+        let drained = site.drain(&server, Duration::from_secs(30));
+        let mut got = String::new();
+        stream.read_to_string(&mut got).await?;
+        drained.await?;
+        assert!(streams.borrow()[0].is_lost() || streams.borrow()[0].request().is_finished());
+        Ok(got)
+    });
+    let got = got.unwrap();
+    assert!(got.contains("Content-Type: text/event-stream\r\n"), "{got}");
+    let mut body = got.split_once("\r\n\r\n").unwrap().1.to_owned();
+    // Without the lines that say how long each chunk is.
+    body = body.split("\r\n").skip(1).step_by(2).collect();
+    assert_eq!(body, "event: hello\ndata: since 7\n\n:\n\n:\n\ndata: later\n\n");
+}

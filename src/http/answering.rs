@@ -195,9 +195,19 @@ impl Request {
         Lost { request: self }
     }
 
+    /// Waits until the site stops, or the exchange is over: for answers that have no end of their own.
+    pub fn draining(&self) -> Draining<'_> {
+        Draining { request: self }
+    }
+
     /// Whether nothing that is said reaches the peer any more.
     pub fn is_lost(&self) -> bool {
         self.exchange.stage() == Stage::Lost
+    }
+
+    /// Whether the answer is whole, or for nobody.
+    pub fn is_finished(&self) -> bool {
+        !self.exchange.is_open()
     }
 
     /// Whether the answer is not begun.
@@ -353,6 +363,25 @@ impl Future for Lost<'_> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let exchange = &self.request.exchange;
         if exchange.is_deserted() {
+            return Poll::Ready(());
+        }
+        exchange.add_waker(context.waker());
+        Poll::Pending
+    }
+}
+
+/// A wait for the end of the site; [`Request::draining`] gives it.
+#[derive(Debug)]
+pub struct Draining<'a> {
+    request: &'a Request,
+}
+
+impl Future for Draining<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Request { channel, exchange } = self.request;
+        if channel.is_draining() || !exchange.is_open() {
             return Poll::Ready(());
         }
         exchange.add_waker(context.waker());

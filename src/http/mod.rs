@@ -71,6 +71,7 @@ mod block;
 mod body;
 mod conditional;
 mod cookie;
+mod events;
 mod files;
 mod form;
 mod forwarded;
@@ -98,10 +99,11 @@ mod version;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
-pub use answering::{BodyProducer, Lost, Writing};
+pub use answering::{BodyProducer, Draining, Lost, Writing};
 pub use body::{Body, BodyProtocol};
 pub use conditional::{EntityTag, Precondition, Validators};
 pub use cookie::{Cookie, InvalidCookie, SameSite};
+pub use events::{EventStream, ServerEvent};
 pub use files::Files;
 pub use form::Form;
 pub use forwarded::{InvalidIpRange, IpRange};

@@ -458,7 +458,14 @@ impl Channel {
             self.transport.lose_connection();
         } else {
             self.machine.borrow_mut().close_when_done();
+            if let Some(exchange) = self.current() {
+                exchange.wake();
+            }
         }
+    }
+
+    pub(in crate::http) fn is_draining(&self) -> bool {
+        self.site.is_draining() || self.machine.borrow().must_close()
     }
 
     pub(super) fn lost(self: &Rc<Self>, reason: &Failure) {
