@@ -24,10 +24,11 @@ fn main() -> Result {
         Ok(stream.write_all(format!("{}\n", ticks.get()).as_bytes()).await?)
     })?;
     let follows = heard.clone();
-    let follower = ClientService::serve(&source.host(), async move |mut stream| {
+    let follower = ClientService::serve(source.host(), async move |mut stream| {
         let mut line = String::new();
         stream.read_line(&mut line).await?;
-        Ok(follows.set(line.trim().parse()?))
+        follows.set(line.trim().parse()?);
+        Ok(())
     });
     let server = TcpServer::serve(ports[1], async move |mut stream| {
         stream.write_all(format!("tick {}; a line, please\n", heard.get()).as_bytes()).await?;
@@ -56,5 +57,6 @@ fn main() -> Result {
         reactor.call_when_running(move || stopper.stop());
     }
     reactor.run()?;
-    Ok(println!("stopped"))
+    println!("stopped");
+    Ok(())
 }

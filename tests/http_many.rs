@@ -166,10 +166,10 @@ fn scenario(simulation: &Simulation) -> Result {
     let port = server.reactor().listen("0.0.0.0:80", site.clone())?;
     let is_rough = simulation.random(|random| random.chance(0.5));
     let faults = if is_rough { Faults::rough() } else { Faults::pedantic() };
-    server.set_faults(faults.clone());
+    server.set_faults(faults);
     let clients: Vec<_> = (0..CLIENTS).map(|at| client(simulation, at)).collect();
     for (client, host) in &clients {
-        host.set_faults(faults.clone());
+        host.set_faults(faults);
         cut_sometimes(simulation, &server, host);
         let (client, reactor, inside) = (client.clone(), host.reactor(), simulation.clone());
         let opening = reactor.open("server:80");

@@ -68,7 +68,7 @@ fn a_request_that_is_forgotten_is_answered_with_500_and_reported_with_its_line()
     let line = line!() + 1;
     let site = Site::new(leaf(|_: &Request| Ok(())));
     let port = reactor.listen("127.0.0.1:0", site).unwrap();
-    let opening = reactor.open(&port.host());
+    let opening = reactor.open(port.host());
     let got = reactor.run_until(async move {
         let mut stream = opening.await?;
         stream.write_all(CLOSE.as_bytes()).await?;

@@ -105,6 +105,7 @@ fn is_refusal(expected: &str) -> bool {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of what is asked and answered")]
 fn what_curl_asks_in_its_ways_is_answered_as_it_should_be() {
     let is_there = Command::new("curl").arg("-V").stdout(Stdio::null()).status();
     if !peers::noted("curl", is_there.is_ok_and(|status| status.success())) {

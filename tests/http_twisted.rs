@@ -214,7 +214,7 @@ fn told(answer: &str) -> String {
             .filter(|(name, _)| names.contains(&&name[..]))
             .collect();
         fields.sort();
-        let is_error = status >= "300".to_owned();
+        let is_error = *status >= *"300";
         let length =
             fields.iter().find(|it| it.0 == "content-length").map(|it| it.1.parse::<usize>());
         for (name, value) in fields.iter().filter(|it| !(is_error && it.0.starts_with('c'))) {
