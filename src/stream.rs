@@ -261,7 +261,7 @@ impl Inbox {
             return Poll::Ready(Ok(0));
         }
         let Some(buffer) = &self.buffer else { return connection.poll_read(context, target) };
-        if self.layers != connection.layers.get() {
+        if self.layers != connection.upgrades() {
             return Poll::Ready(self.refuse(connection));
         }
         let count = buffer.len().min(target.len());
@@ -324,7 +324,7 @@ impl Inbox {
     }
 
     fn check_unconsumed(&mut self, connection: &Connection) -> io::Result<()> {
-        if self.layers == connection.layers.get() {
+        if self.layers == connection.upgrades() {
             Ok(())
         } else {
             self.refuse(connection).map(drop)
@@ -340,7 +340,7 @@ impl Inbox {
 
     #[inline]
     fn lend(&mut self, connection: &Connection) -> Box<Buffer> {
-        self.layers = connection.layers.get();
+        self.layers = connection.upgrades();
         if std::mem::take(&mut self.is_busy) {
             return connection.lend_large();
         }

@@ -18,7 +18,7 @@ impl Connection {
     }
 
     pub(super) fn refusals(&self) -> Option<Rc<Refusals>> {
-        self.extras.borrow().as_ref()?.refusals.clone()
+        self.look_at_extras(|extras| extras.refusals.clone())
     }
 
     pub(super) fn read_was_refused(&self) {

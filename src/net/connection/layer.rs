@@ -300,7 +300,7 @@ impl Connection {
         if let Err(failure) = self.put_layer_on(wrap) {
             return fail(failure);
         }
-        self.layers.set(self.layers.get().wrapping_add(1));
+        self.outbound.count_upgrade();
         let (trigger, deferred) = Deferred::new();
         self.await_handshake_behind(ahead, limit, move |_, outcome| {
             // Whoever cancelled wants to know no more.

@@ -77,11 +77,14 @@ struct Marks {
     has_taken: bool,
     /// The stream is not plain: it may take the rest the next time, and no edge tell of it.
     is_layered: bool,
+    /// How often a layer was put on that shakes hands.
+    upgrades: u8,
 }
 
 impl Outbound {
     pub(super) fn new(is_layered: bool) -> Outbound {
-        let marks = Marks { has_room: true, is_full: false, has_taken: false, is_layered };
+        let marks =
+            Marks { has_room: true, is_full: false, has_taken: false, is_layered, upgrades: 0 };
         Outbound { buffer: Cell::default(), call: Cell::new(Call::None), marks: Cell::new(marks) }
     }
 
@@ -333,6 +336,16 @@ impl Outbound {
     #[inline]
     pub(super) fn raise(&self) {
         self.marks.set(Marks { has_room: true, ..self.marks.get() });
+    }
+
+    pub(super) fn upgrades(&self) -> u8 {
+        self.marks.get().upgrades
+    }
+
+    /// A layer that shakes hands was put on.
+    pub(super) fn count_upgrade(&self) {
+        let marks = self.marks.get();
+        self.marks.set(Marks { upgrades: marks.upgrades.wrapping_add(1), ..marks });
     }
 
     /// The stream is not plain from now on.

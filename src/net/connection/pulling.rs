@@ -26,6 +26,11 @@ impl Connection {
         self.advance_if_needed();
     }
 
+    /// How often the connection was upgraded.
+    pub(crate) fn upgrades(&self) -> u8 {
+        self.outbound.upgrades()
+    }
+
     /// The stream has two halves from now on.
     pub(crate) fn split(&self) {
         if let Some(waiters) = self.waiters() {

@@ -120,7 +120,7 @@ impl RawTransport for Connection {
     }
 
     fn layers(&self) -> u8 {
-        self.layers.get()
+        self.outbound.upgrades()
     }
 
     fn look_at_stream(&self, look: &mut dyn FnMut(&dyn std::any::Any)) {
@@ -173,13 +173,13 @@ impl Connection {
 
     /// The peer's address, as a layer under this connection knows it.
     pub(crate) fn true_peer(&self) -> Address {
-        let told = self.extras.borrow().as_ref().and_then(|extras| extras.peer.clone());
+        let told = self.look_at_extras(|extras| extras.peer.clone());
         told.unwrap_or_else(|| self.peer.clone())
     }
 
     /// This end's address; also after the end, if somebody was left then who might ask.
     pub(super) fn known_host(&self) -> Option<Address> {
-        let kept = || self.extras.borrow().as_ref().and_then(|extras| extras.host.clone());
+        let kept = || self.look_at_extras(|extras| extras.host.clone());
         self.with_stream(|stream| stream.host()).ok().or_else(kept)
     }
 
