@@ -97,3 +97,28 @@
 //! Envoy says it by `proxy_protocol_config` (`version: V2`) on its cluster. A check by connecting is enough to
 //! see a machine that is gone, and a port that is closed by a drain; with a lame duck of two checks nobody is
 //! sent to a machine that stops. Take machines one after the other: a restart in place needs no balancer at all.
+//!
+//! # Looking inside
+//! A [`Console`](crate::application::console::Console) is one service more: at a Unix socket for this user
+//! alone it lists services, connections, tasks and delayed calls with the places where they began, follows
+//! the log, and closes, restarts, reloads and drains. `metrics` is text as Prometheus reads it
+//! ([`Reactor::counters`](crate::Reactor::counters)).
+//!
+//! ```
+//! use ropewalk::application::Application;
+//! use ropewalk::application::console::Console;
+//! use ropewalk::Reactor;
+//! use std::time::Duration;
+//!
+//! let reactor = Reactor::new()?;
+//! let application = Application::new("mail").add_service(Console::new("unix:/run/mail/console"));
+//! // What blocks the loop is named while it does, by its peer or the place where it was spawned.
+//! let watch = reactor.watch(Duration::from_millis(100), |slow| eprintln!("slow: {slow}"))?;
+//! # let _ = (application, watch);
+//! # Ok::<(), ropewalk::Failure>(())
+//! ```
+//!
+//! ```text
+//! socat READLINE UNIX-CONNECT:/run/mail/console     help, connections, tasks, log -f, drain
+//! echo metrics | socat - UNIX-CONNECT:/run/mail/console
+//! ```
