@@ -77,3 +77,40 @@ fn procmon_ends_its_program_and_kills_one_that_does_not_listen() {
     program.line("signal: 9 (SIGKILL)");
     assert_eq!(program.status().code(), Some(0));
 }
+
+#[cfg(feature = "http")]
+#[test]
+fn web_serves_a_folder_logs_each_request_and_says_how_it_is() {
+    let folder = Folder::new();
+    fs::write(folder.path("hello.txt"), "hello from a file").unwrap();
+    let root = folder.path("");
+    let mut web = Running::start(&[
+        "web",
+        "--path",
+        root.to_str().unwrap(),
+        "--port",
+        ANY,
+        "--listing",
+        "--status",
+    ]);
+    let at = web.ready();
+    let ask = |path: &str| {
+        exchange(at, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+    };
+    assert!(ask("/hello.txt").unwrap().ends_with("\r\n\r\nhello from a file"));
+    web.line("\"GET /hello.txt HTTP/1.1\" 200 ");
+    assert!(ask("/").unwrap().contains("./hello.txt"));
+    assert!(ask("/../secret").unwrap().starts_with("HTTP/1.1 404 "));
+    assert!(ask("/ready").unwrap().ends_with("\r\n\r\nready\n"));
+    assert!(ask("/live").unwrap().ends_with("\r\n\r\nlive\n"));
+    web.stop();
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_folder_that_is_not_there_is_told_in_one_line_with_its_status() {
+    let output = crate::kit::run(&["web", "--path", "/no/such/folder", "--port", ANY]);
+    let (status, line) = crate::kit::said(&output);
+    assert_eq!(status, 78, "{line}");
+    assert!(line.contains("the folder /no/such/folder: No such file"), "{line}");
+}

@@ -17,11 +17,15 @@ mod inetd;
 mod portforward;
 mod procmon;
 mod relay;
+#[cfg(feature = "http")]
+mod web;
 
 pub use echo::echo;
 pub use inetd::inetd;
 pub use portforward::portforward;
 pub use procmon::procmon;
+#[cfg(feature = "http")]
+pub use web::web;
 
 #[cfg(doc)]
 use super::runner::ServiceMaker;
