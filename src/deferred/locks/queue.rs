@@ -405,6 +405,27 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_has_ended_only_when_it_is_closed_and_nothing_is_on_its_way() {
+        use futures_util::stream::FusedStream;
+        let mut queue = DeferredQueue::new();
+        assert!(!queue.is_terminated());
+        // It asks, and is answered before it looks again.
+        assert!(queue.next().now_or_never().is_none());
+        queue.put(1).unwrap();
+        queue.close();
+        assert!(!queue.is_terminated(), "a value is on its way");
+        assert_eq!(queue.next().now_or_never(), Some(Some(1)));
+        assert!(queue.is_terminated());
+
+        let mut queue = DeferredQueue::new();
+        queue.put(2).unwrap();
+        queue.close();
+        assert!(!queue.is_terminated(), "a value is left");
+        assert_eq!(queue.next().now_or_never(), Some(Some(2)));
+        assert!(queue.is_terminated());
+    }
+
+    #[test]
     fn a_full_queue_hands_the_value_back() {
         let queue = DeferredQueue::new().with_size(1);
         queue.put(1).unwrap();

@@ -306,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn where_no_value_comes_all_failures_do_in_the_order_of_the_list() {
+        let (trigger, pending) = Deferred::<u8>::new();
+        let mut one = DeferredList::new([pending, no()]).consume_errors().fire_on_one_callback();
+        assert!((&mut one).now_or_never().is_none(), "a value may come yet");
+        trigger.errback(Failure::msg("late")).unwrap();
+        let OneOrAll::AllFailed(failures) = one.now_or_never().unwrap().unwrap() else {
+            panic!("there is no value");
+        };
+        assert_eq!(failures.iter().map(Failure::to_string).collect::<Vec<_>>(), ["late", "no"]);
+    }
+
+    #[test]
     fn the_first_failure_says_which_and_where() {
         let failure = gather_results([succeed(1), no()]).now_or_never().unwrap().unwrap_err();
         let first = failure.check::<FirstError>().unwrap();

@@ -82,6 +82,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_losers_fail_with_is_nobodys() {
+        let reports = Rc::new(Cell::new(0));
+        let count = reports.clone();
+        crate::on_report(move |_| count.set(count.get() + 1));
+        let (_trigger, loser) = Deferred::<u8>::new();
+        let winner = race([loser, succeed(7), crate::fail(Failure::msg("late"))]);
+        assert_eq!(winner.now_or_never().unwrap().unwrap(), (1, 7));
+        assert_eq!(reports.get(), 0);
+    }
+
+    #[test]
     fn a_group_tells_the_groups_in_it() {
         let no = |text: &str| crate::fail::<u8>(Failure::msg(text));
         let pair = || race([no("one"), no("two")]).map(|(_, n)| n);
