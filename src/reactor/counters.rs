@@ -14,7 +14,7 @@ use std::fmt;
 pub(crate) struct Count(Cell<u64>);
 
 impl Count {
-    #[inline(always)]
+    #[inline]
     pub(crate) fn add(&self, more: usize) {
         self.0.set(self.0.get().wrapping_add(more as u64));
     }
@@ -40,7 +40,7 @@ impl Default for Calls {
 
 impl Calls {
     /// One more. Whether it is to be noted.
-    #[inline(always)]
+    #[inline]
     pub(super) fn add_one(&self) -> bool {
         let left = self.left.get().wrapping_sub(1);
         self.left.set(left);

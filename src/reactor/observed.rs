@@ -34,7 +34,7 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    #[inline(always)]
+    #[inline]
     pub(super) fn is_on(&self) -> bool {
         self.is_on.get()
     }
@@ -49,30 +49,30 @@ impl Observed {
     }
 
     /// A turn begins.
-    #[cold]
+    #[inline(never)]
     pub(super) fn note_turn(&self, now: Instant) {
         self.now.set(Some(now));
         self.note(Work::LOOP);
     }
 
     /// Nothing runs.
-    #[cold]
+    #[inline(never)]
     pub(super) fn note_idle(&self) {
         self.note(Work::IDLE);
     }
 
-    #[cold]
+    #[inline(never)]
     pub(super) fn note_source(&self, key: Key, name: impl FnOnce() -> String) {
         self.note_named(Work::of_source(key), name);
     }
 
-    #[cold]
+    #[inline(never)]
     pub(super) fn note_task(&self, key: Key, name: impl FnOnce() -> String) {
         self.note_named(Work::of_task(key), name);
     }
 
     /// Work that is not kept, such as a delayed call.
-    #[cold]
+    #[inline(never)]
     pub(super) fn note_once(&self, work: Work, name: impl FnOnce() -> String) {
         if let Some(pulse) = self.pulse.get() {
             pulse.name(work, name());
@@ -80,7 +80,7 @@ impl Observed {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     pub(super) fn forget(&self, work: Work) {
         self.seen.borrow_mut().remove(&work);
         if let Some(pulse) = self.pulse.get() {
