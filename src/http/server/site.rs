@@ -151,6 +151,7 @@ impl Site {
     /// let port = host.reactor().listen("0.0.0.0:80", site.clone())?;
     /// let opening = simulation.host("client").reactor().open("server:80");
     /// let _stream = simulation.run_until(opening)?;
+    /// simulation.run_for(Duration::from_secs(1))?; // the server has accepted it
     /// assert_eq!(site.connections(), 1);
     /// port.stop_listening();
     /// simulation.run_until(site.drain(&host.reactor(), Duration::from_secs(30)))?;
