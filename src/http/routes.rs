@@ -42,7 +42,7 @@ use std::rc::Rc;
 ///     Ok(format!("{} bytes noted", text.len()))
 /// })?;
 /// let again = routes.get("/notes/{number}", |_: &Request| Ok("another")).unwrap_err();
-/// assert!(again.to_string().starts_with("GET /notes/{number} is there already, as /notes/{id} from src/"));
+/// assert!(again.to_string().starts_with("GET /notes/{number} is there already, as /notes/{id} from "));
 /// let site = Site::new(routes);
 /// # drop(site);
 /// # Ok::<(), ropewalk::http::RouteError>(())
