@@ -255,3 +255,27 @@ fn events_go_on_until_the_page_or_the_site_is_gone() {
     body = body.split("\r\n").skip(1).step_by(2).collect();
     assert_eq!(body, "event: hello\ndata: since 7\n\n:\n\n:\n\ndata: later\n\n");
 }
+
+/// Asks for the body again when it is dropped.
+struct Nosy(Request);
+
+impl ropewalk::http::BodyProtocol for Nosy {
+    fn data_received(&mut self, _: &ropewalk::http::Body, _: &[u8]) -> ropewalk::Result {
+        Ok(())
+    }
+}
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        self.0.body().resume();
+    }
+}
+
+#[test]
+fn a_receiver_that_another_takes_the_place_of_may_do_anything_when_it_is_dropped() {
+    let server = Server::of(Site::new(leaf(|request: &Request| {
+        request.body().deliver(Nosy(request.clone()));
+        Ok(request.body().bytes().map(|bytes| bytes.len().to_string()))
+    })));
+    assert_eq!(server.send("POST", "/", &[], b"12345").text(), "5");
+}

@@ -11,7 +11,8 @@
 /// * The field is a `Box<dyn ByteStream>`; `self.parts.0` is one too.
 /// * `except` names the methods that the stream has itself. A name that is none of the trait's is told.
 ///
-/// `send_file` is refused and not forwarded: bytes that the stream below moves would pass this one by. `as_socket` and `as_layer` go below like the others: a stream that holds no bytes back is as a socket
+/// `send_file` is refused and not forwarded: bytes that the stream below moves would pass this one by.
+/// `as_socket` and `as_layer` go below like the others: a stream that holds no bytes back is as a socket
 /// and as a layer what it is over. One that does answers `as_layer` with itself.
 ///
 /// ```

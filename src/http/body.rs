@@ -125,7 +125,8 @@ impl Body {
     pub fn deliver(self, receiver: impl BodyProtocol + 'static) {
         let (channel, exchange) = (self.channel.clone(), self.exchange.clone());
         let receiver: Box<dyn Receive> = Box::new(Delivered { receiver, body: self });
-        exchange.with_extras(|extras| extras.incoming.receiver = Some(receiver));
+        let former = exchange.with_extras(|extras| extras.incoming.receiver.replace(receiver));
+        drop(former);
         channel.deliver_kept(&exchange);
     }
 
@@ -170,13 +171,13 @@ impl Body {
         self.at = 0;
         let empty = std::mem::take(&mut self.taken);
         let (taken, state) = self.exchange.with_extras(|extras| {
-            let incoming = &mut extras.incoming;
-            let taken = incoming.take_kept(empty);
-            if taken.is_empty() && incoming.is_coming() {
-                incoming.add_waker(context.waker());
-            }
-            (taken, incoming.state.clone())
+            (extras.incoming.take_kept(empty), extras.incoming.state.clone())
         });
+        if taken.is_empty() && matches!(state, State::Coming) {
+            let waker = context.waker().clone();
+            let former = self.exchange.with_extras(|extras| extras.incoming.set_waker(waker));
+            drop(former);
+        }
         self.taken = taken;
         self.channel.body_was_taken();
         match state {

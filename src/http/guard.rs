@@ -195,7 +195,15 @@ impl Guard {
                 // The first that a client knows is what it takes.
                 let each = [Algorithm::Sha256, Algorithm::Md5].map(|algorithm| {
                     let (realm, nonce) = (self.0.realm.clone(), nonce.clone());
-                    Challenge { realm, nonce, opaque: None, algorithm, is_stale }.text()
+                    Challenge {
+                        realm,
+                        nonce,
+                        algorithm,
+                        is_stale,
+                        #[cfg(test)]
+                        opaque: None,
+                    }
+                    .text()
                 });
                 each.to_vec()
             }

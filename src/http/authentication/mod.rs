@@ -37,7 +37,7 @@ impl<'a> Credentials<'a> {
 }
 
 /// What a client says of itself with `Basic`.
-#[allow(dead_code, reason = "the client's half, which the tests of the server's need")]
+#[cfg(test)]
 pub(crate) fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
 }

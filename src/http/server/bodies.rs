@@ -87,7 +87,14 @@ impl Channel {
         let request = Request::new(self.clone(), exchange.clone());
         let called = request.catch(|| call(&mut *receiver));
         match called.unwrap_or_else(Err) {
-            Ok(()) => exchange.with_extras(|extras| extras.incoming.receiver = Some(receiver)),
+            // Another may have been put there meanwhile: it is in the place of this one.
+            Ok(()) => {
+                let spare = exchange.with_extras(|extras| match extras.incoming.receiver {
+                    Some(_) => Some(receiver),
+                    None => extras.incoming.receiver.replace(receiver),
+                });
+                drop(spare);
+            }
             Err(failure) => request.settle(Err(failure)),
         }
     }

@@ -221,11 +221,12 @@ impl Exchange {
 
     /// Has a task polled again when the peer goes, or takes more.
     pub(crate) fn add_waker(&self, waker: &Waker) {
-        self.with_extras(|extras| {
-            if !extras.wakers.iter().any(|it| it.will_wake(waker)) {
-                extras.wakers.push(waker.clone());
-            }
-        });
+        let is_known =
+            self.with_extras(|extras| extras.wakers.iter().any(|it| it.will_wake(waker)));
+        if !is_known {
+            let waker = waker.clone();
+            self.with_extras(|extras| extras.wakers.push(waker));
+        }
     }
 
     pub(crate) fn wake(&self) {

@@ -40,8 +40,9 @@ pub(crate) enum State {
 }
 
 impl Incoming {
-    pub(crate) fn add_waker(&mut self, waker: &Waker) {
-        self.waker = Some(waker.clone());
+    /// Gives back the former one, to be dropped where nothing is borrowed.
+    pub(crate) fn set_waker(&mut self, waker: Waker) -> Option<Waker> {
+        self.waker.replace(waker)
     }
 
     pub(crate) fn take_waker(&mut self) -> Option<Waker> {

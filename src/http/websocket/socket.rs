@@ -267,7 +267,8 @@ impl Socket {
     }
 
     fn put(&self, bytes: &[u8]) {
-        match &*self.0.transport.borrow() {
+        // Not under a borrow: a layer below may be the user's.
+        match self.transport() {
             Some(transport) => transport.write(bytes),
             None => self.0.early.borrow_mut().extend_from_slice(bytes),
         }

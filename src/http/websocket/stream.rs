@@ -106,8 +106,9 @@ impl WebSocket {
             Some(end) if end.is_clean() => Poll::Ready(Ok(None)),
             Some(end) => Poll::Ready(Err(end.failure.clone())),
             None => {
-                let former = queue.waker.replace(context.waker().clone());
                 drop(queue);
+                let waker = Some(context.waker().clone());
+                let former = std::mem::replace(&mut self.queue.borrow_mut().waker, waker);
                 drop(former);
                 Poll::Pending
             }
